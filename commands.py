@@ -1,0 +1,141 @@
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database. Core does the work."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+from flask import Flask
+from tqdm import tqdm
+
+from core import copying, schema, users
+from core.database import Database
+from core.errors import PanelError
+from core.panel import Panel
+
+
+def register(app: Flask, panel: Panel) -> None:
+    """Give ``app`` the commands, working on ``panel``."""
+    for command in (_db(panel), _user(panel), _copy_from(panel)):
+        app.cli.add_command(command)
+
+
+def _db(panel: Panel) -> click.Group:
+    @click.group("db", help="Check or upgrade the configured database.")
+    def db() -> None: ...
+
+    @db.command("check", help="Tell what an upgrade would do; change nothing. Exits with 1 when there is something.")
+    @_failing_clearly
+    def check() -> None:
+        findings = schema.check(panel.database)
+        click.echo(f"Database: {findings.shape.value}")
+        for line in findings.lines:
+            click.echo(f"- {line}")
+        if findings.lines:
+            sys.exit(1)
+        click.echo("Nothing to do.")
+
+    @db.command("upgrade", help="Add missing tables, columns and indexes. Nothing is ever removed or renamed.")
+    @_failing_clearly
+    def upgrade() -> None:
+        done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
+        click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
+
+    return db
+
+
+def _user(panel: Panel) -> click.Group:
+    @click.group("user", help="Add users and set their passwords.")
+    def user() -> None: ...
+
+    @user.command("add", help="Add a user; asks for the password.")
+    @click.argument("username")
+    @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+    @click.option("--name", help="The name shown in the panel.")
+    @click.option("--email")
+    @click.option("--currency", default="GBP", show_default=True)
+    @click.option("--super", "super_user", is_flag=True, help="A super admin.")
+    @click.option("--observer", is_flag=True, help="Sees everything, changes nothing.")
+    @_failing_clearly
+    def add(
+        username: str,
+        password: str,
+        name: str | None,
+        email: str | None,
+        currency: str,
+        super_user: bool,
+        observer: bool,
+    ) -> None:
+        users.add_user(
+            panel,
+            username,
+            password,
+            name=name,
+            email=email,
+            currency=currency,
+            super_user=super_user,
+            is_observer=observer,
+        )
+        click.echo(f"User {username} added.")
+
+    @user.command("password", help="Set a user's password; asks for it. The user's sessions end.")
+    @click.argument("username")
+    @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+    @_failing_clearly
+    def password_(username: str, password: str) -> None:
+        users.set_password(panel, username, password)
+        click.echo(f"Password of {username} set.")
+
+    return user
+
+
+def _copy_from(panel: Panel) -> click.Command:
+    @click.command("copy-from", help="Copy a panel's database into the configured one. Can be repeated.")
+    @click.argument("database_url")
+    @_failing_clearly
+    def copy_from(database_url: str) -> None:
+        try:
+            source = Database(database_url)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        with _progress() as report:
+            copied = copying.copy_from(source, panel.database, report)
+        for table, count in copied.items():
+            click.echo(f"{table}: {count}")
+
+    return copy_from
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over all rows of one table after the other: report(table, done, total)."""
+    bar = tqdm(unit=" rows", disable=None, dynamic_ncols=True)
+    current = ""
+
+    def report(table: str, done: int, total: int) -> None:
+        nonlocal current
+        if table != current:
+            current = table
+            bar.reset(total=total)
+            bar.set_description(table)
+        bar.update(done - bar.n)
+
+    try:
+        yield report
+    finally:
+        bar.close()
+
+
+def _failing_clearly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A refusal of the business is one sentence and exit code 1, no stack trace."""
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except PanelError as error:
+            raise click.ClickException(error.text) from None
+
+    return run

@@ -1,0 +1,23 @@
+"""Refuses requests that another site made a browser send; curl and scripts, which say nothing of sites, pass.
+
+Source: contract chapter 00, "Cross-site requests", and its README, "state-changing GETs".
+"""
+
+from compat.client import ClientResolver, Environ
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) -> bool:
+    """Whether a request that can change something must be refused.
+
+    ``navigable``: the endpoint may be opened in the address bar or by a link (logout), also from elsewhere.
+    """
+    is_navigation = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
+    if is_navigation and environ["REQUEST_METHOD"] in SAFE_METHODS:
+        return not navigable
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = environ.get("HTTP_ORIGIN")
+    return origin is not None and not clients.is_same_origin(str(origin), environ)

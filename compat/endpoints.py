@@ -1,0 +1,240 @@
+"""The declaration of endpoints and the way of one request through it.
+
+One declaration gives the path and its ``/api/`` twin, the methods with 405, HEAD and OPTIONS, who may call,
+and the typed request; :class:`Call` is what a route function receives. Source: contract chapter 00.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from flask import Flask, current_app, request, session
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from compat import cross_site, envelope
+from compat.client import ClientResolver
+from compat.fields import BadField, RequestModel
+from compat.parameters import BadParameters, Limits, Parameters, read_parameters
+from compat.sessions import PhpSession, SessionUnavailable
+
+log = logging.getLogger(__name__)
+
+ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+CROSS_SITE_TEXT = "This request came from another site and was refused"
+TOO_LARGE_TEXT = "The request is too large"
+INTERNAL_TEXT = "An internal error occurred"
+
+PanelT = TypeVar("PanelT")
+ActorT = TypeVar("ActorT")
+Answer = Mapping[str, Any] | envelope.Encoded | Response
+
+
+@dataclass(slots=True)
+class Call(Generic[PanelT, ActorT]):
+    """One request, read and checked: who calls (``actor``, None if the endpoint asks for nobody), from where, what."""
+
+    panel: PanelT
+    request: Request
+    session: PhpSession
+    clients: ClientResolver
+    actor: ActorT | None = None
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The client's IP address."""
+        return self.clients.address(self.request.environ)
+
+    @property
+    def method(self) -> str:
+        """GET also for HEAD, which differs only in what is sent back."""
+        return "GET" if self.request.method == "HEAD" else self.request.method
+
+    @property
+    def user_agent(self) -> str:
+        return str(self.request.environ.get("HTTP_USER_AGENT") or "")
+
+
+class Gate(Protocol):
+    """Decides who may pass: raises a named failure, or leaves the caller in ``call.actor``."""
+
+    def admit(self, call: Any, who: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One line of the wire contract.
+
+    ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
+    ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    who: Any
+    handler: Callable[..., Answer]
+    model: type[RequestModel] | None
+    get_changes: bool
+    navigable: bool
+    bad_body_is_empty: bool
+    chapter: str
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        return f"/{self.name}.php", f"/api/{self.name}.php"
+
+    @property
+    def allowed(self) -> str:
+        """The value of the Allow header."""
+        methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
+        return ", ".join(method for method in ROUTED_METHODS if method in methods)
+
+
+class Endpoints:
+    """The register of all endpoints of one server."""
+
+    def __init__(self) -> None:
+        self.declared: dict[str, Endpoint] = {}
+
+    def endpoint(
+        self,
+        name: str,
+        *methods: str,
+        who: Any,
+        model: type[RequestModel] | None = None,
+        get_changes: bool = False,
+        navigable: bool = False,
+        bad_body_is_empty: bool = False,
+        chapter: str,
+    ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+        """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
+
+        def declare(handler: Callable[..., Answer]) -> Callable[..., Answer]:
+            if name in self.declared:
+                raise ValueError(f"endpoint {name} is declared twice")
+            self.declared[name] = Endpoint(
+                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, chapter
+            )
+            return handler
+
+        return declare
+
+
+class Dispatcher:
+    """Carries one request from Flask through the checks of its declaration to the handler and back.
+
+    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`).
+    """
+
+    def __init__(
+        self, panel: object, gate: Gate, clients: ClientResolver, limits: Limits, failures: type[Exception]
+    ) -> None:
+        self.panel = panel
+        self.gate = gate
+        self.clients = clients
+        self.limits = limits
+        self.failures = failures
+
+    def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
+        """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
+        for endpoint in endpoints:
+            for path in endpoint.paths:
+                app.add_url_rule(
+                    path,
+                    endpoint=path,
+                    view_func=self._view(endpoint),
+                    methods=ROUTED_METHODS,
+                    provide_automatic_options=False,
+                )
+        app.register_error_handler(Exception, self._fault)
+
+    def _view(self, endpoint: Endpoint) -> Callable[[], Response]:
+        def view() -> Response:
+            return self.respond(endpoint)
+
+        return view
+
+    def respond(self, endpoint: Endpoint) -> Response:
+        method = request.method
+        if method == "OPTIONS":
+            return Response(status=204, headers={"Allow": endpoint.allowed})
+        if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
+            return _not_allowed(endpoint)
+        checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
+        if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
+            return envelope.failure(CROSS_SITE_TEXT, 3, 403)
+        answer = self._answer(endpoint)
+        if isinstance(answer, Response):
+            return answer
+        if isinstance(answer, envelope.Encoded):
+            return envelope.encoded_success(answer, request)
+        response = envelope.success(answer)
+        if (response.content_length or 0) >= envelope.GZIP_FROM:
+            envelope.compress(response, request)
+        return response
+
+    def _answer(self, endpoint: Endpoint) -> Answer:
+        call = self.call()
+        if endpoint.who is not None:
+            self.gate.admit(call, endpoint.who)
+        if endpoint.model is None:
+            return endpoint.handler(call)
+        parameters = self._parameters(endpoint)
+        call.files = parameters.files
+        return endpoint.handler(call, endpoint.model.read(parameters.values))
+
+    def call(self) -> Call[Any, Any]:
+        """The current request as a call whose caller is not known yet."""
+        return Call(self.panel, request, session, self.clients)  # type: ignore[arg-type]
+
+    def _parameters(self, endpoint: Endpoint) -> Parameters:
+        parameters = read_parameters(request, self.limits)
+        if parameters.body_fault and not endpoint.bad_body_is_empty:
+            raise BadParameters(parameters.body_fault)
+        return parameters
+
+    def _fault(self, error: Exception) -> Response:
+        # what happens after the handler (the session's saving) arrives wrapped
+        error = getattr(error, "original_exception", None) or error
+        if isinstance(error, (self.failures, SessionUnavailable)):
+            if error.status >= 500:  # type: ignore[union-attr]
+                log.error("%s: %s", type(error).__name__, type(error.__cause__).__name__)
+            return envelope.failure_of(error)  # type: ignore[arg-type]
+        if isinstance(error, BadField | BadParameters):
+            return envelope.failure(error.text, 6)
+        if isinstance(error, RequestEntityTooLarge):
+            return envelope.failure(TOO_LARGE_TEXT, 6, 413)
+        if isinstance(error, HTTPException):
+            return _http_failure(error)
+        # the message of an unexpected exception may hold anything; its type and place help without telling secrets
+        log.error("Unexpected %s at %s", type(error).__name__, _place(error), exc_info=current_app.debug)
+        return envelope.failure(INTERNAL_TEXT, 1, 500)
+
+
+def _not_allowed(endpoint: Endpoint) -> Response:
+    response = envelope.failure("This method is not supported here", 6, 405)
+    response.headers["Allow"] = endpoint.allowed
+    return response
+
+
+def _http_failure(error: HTTPException) -> Response:
+    if error.response is not None:
+        return Response.force_type(error.response)
+    status = error.code or 500
+    if status == 404:
+        return envelope.failure("Not found", 4, 404)
+    response = envelope.failure(f"The request was refused ({error.name})", 6, status)
+    if status == 405:
+        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+    return response
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown place"
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

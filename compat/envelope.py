@@ -1,0 +1,85 @@
+"""The envelope: what every answer of an endpoint looks like on the wire. Source: contract chapter 00, "Responses".
+
+Knows status, headers and spelling; what an answer says is the endpoint's business.
+"""
+
+import gzip
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+from werkzeug.wrappers import Request, Response
+
+NO_CACHE = {
+    "Expires": "Thu, 19 Nov 1981 08:52:00 GMT",
+    "Cache-Control": "no-store, no-cache, must-revalidate",
+    "Pragma": "no-cache",
+}
+_HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), ("X-Content-Type-Options", "nosniff")]
+# below this size the header and the work cost more than the bytes saved
+GZIP_FROM = 4096
+
+
+class Failure(Protocol):
+    """What an exception must carry to become an envelope (core's PanelError does)."""
+
+    text: str
+    code: int
+    status: int
+    extra: Mapping[str, object]
+    retry_after: int | None
+
+
+class Encoded:
+    """A success body that is already JSON bytes, and the same gzipped: for long lists that are kept encoded."""
+
+    def __init__(self, body: bytes, gzipped: bytes) -> None:
+        self.body = body
+        self.gzipped = gzipped
+
+
+def success(payload: Mapping[str, Any]) -> Response:
+    """``error`` 0 first, then ``payload`` in its own order."""
+    return json_response(orjson.dumps({"error": 0, **payload}))
+
+
+def encoded_success(encoded: Encoded, request: Request) -> Response:
+    if accepts_gzip(request):
+        response = json_response(encoded.gzipped)
+        response.headers["Content-Encoding"] = "gzip"
+    else:
+        response = json_response(encoded.body)
+    response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+def failure(text: str, code: int, status: int = 200, extra: Mapping[str, object] | None = None) -> Response:
+    """``error`` is only ever 0 or 1; the text stands in both keys, the document's code in its own."""
+    body = {"error": 1, **(extra or {}), "err_msg": text, "message": text, "code": code}
+    return json_response(orjson.dumps(body), status)
+
+
+def failure_of(error: Failure) -> Response:
+    response = failure(error.text, error.code, error.status, error.extra)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def json_response(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, headers=_HEADERS)
+
+
+def accepts_gzip(request: Request) -> bool:
+    header = request.environ.get("HTTP_ACCEPT_ENCODING")
+    return header is not None and "gzip" in header and request.accept_encodings["gzip"] > 0
+
+
+def compress(response: Response, request: Request) -> Response:
+    """Gzip a long JSON answer that is not encoded yet, when the client takes it."""
+    if "Content-Encoding" in response.headers or not accepts_gzip(request):
+        return response
+    response.set_data(gzip.compress(response.get_data(), compresslevel=1, mtime=0))
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    return response

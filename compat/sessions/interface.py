@@ -1,0 +1,182 @@
+"""Sessions over the cookie: the base of our stores on Flask-Session, and their installation in an app.
+
+Where and how the data is kept: :mod:`compat.sessions.sql`, ``.redis`` and ``.php_files``. Who is logged in
+is not decided here. Rules: contract chapter 10, section 2.
+"""
+
+import re
+import secrets
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from flask import Flask, Request, Response, request
+from flask_session.base import ServerSideSessionInterface
+
+from compat.sessions.codec import JsonSerializer
+from compat.sessions.session import Changes, PhpSession, StoredSession
+
+_USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
+_ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_ID_LENGTH = 26
+
+
+class SessionUnavailable(Exception):
+    """The store failed, or a session stayed locked too long; the text has no detail, ``__cause__`` does.
+
+    It carries what an envelope needs (:class:`compat.envelope.Failure`).
+    """
+
+    text = "The session store is not available, please try again later"
+    code = 7
+    status = 503
+    extra: Mapping[str, object] = MappingProxyType({})
+    retry_after: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__(self.text)
+
+
+class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # Flask-Session has no types
+    """Opens and saves :class:`PhpSession`; a subclass is one store.
+
+    A store method gets the ``store_id`` (key prefix and id) and raises SessionUnavailable when it fails.
+    Of a session that others use as well, only the request's own changes are written, and one that was
+    destroyed meanwhile is not written at all.
+    """
+
+    session_class = PhpSession
+
+    def __init__(
+        self,
+        app: Flask,
+        *,
+        lifetime: int,
+        now: Callable[[], float],
+        secure: Callable[[Request], bool],
+        key_prefix: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__(app, key_prefix=key_prefix, permanent=False, serialization_format="json", **options)
+        self.serializer = JsonSerializer()
+        self.lifetime = lifetime
+        self.now = now
+        self._secure = secure
+        name = re.escape(self.get_cookie_name(app))
+        self._cookie = re.compile(rf"(?:^|;)[ \t]*{name}=[ \t]*([^; \t]*)")
+
+    # Flask's side
+
+    def open_session(self, app: Flask, request: Request) -> PhpSession:
+        # not request.cookies: parsing all of them costs more than all the rest of this method
+        found = self._cookie.search(request.environ.get("HTTP_COOKIE", ""))
+        if found is None:
+            return PhpSession(self._read, None, cookie_sent=False)
+        value = unquote(found[1])
+        usable = _USABLE_ID.fullmatch(value) is not None
+        return PhpSession(self._read, value if usable else None, cookie_sent=True)
+
+    def save_session(self, app: Flask, session: PhpSession, response: Response) -> None:
+        """Raises SessionUnavailable; TypeError or ValueError for a value that the store cannot hold."""
+        if not session.close():
+            return
+        if session.renews and session.stored is not None:
+            session.rebase(self._read(str(session.cookie_id)))
+        if session.stored is not None and not session.renews:
+            self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(session.sid))
+            return
+        new_id = self._create(app, session) if session or session.renews else None
+        if session.discards_old and session.cookie_id is not None:
+            self._delete_session(self._get_store_id(session.cookie_id))
+        if new_id is not None:
+            session.created(new_id)
+            response.set_cookie(self.get_cookie_name(app), new_id, **self._cookie_attributes(app))
+        elif session.discards_old and session.cookie_sent:
+            response.delete_cookie(self.get_cookie_name(app), **self._cookie_attributes(app))
+
+    def regenerate(self, session: PhpSession) -> None:
+        session.renew_id(keep=True)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return self._secure(request)
+
+    # the stores' side
+
+    @abstractmethod
+    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+        """The session, None for one that does not exist, is too old or cannot be decoded."""
+
+    @abstractmethod
+    def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
+    def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
+        """Applies the changes to what the store holds now; does nothing when it holds nothing any more."""
+
+    def _touch_session(self, store_id: str, stored: StoredSession) -> None:
+        """Notes the time of a request that changed nothing, in stores that do not do so on reading."""
+
+    def _upsert_session(self, session_lifetime: timedelta, session: PhpSession, store_id: str) -> None:
+        changes = session.changes
+        if session.stored is None or session.renews:
+            self._insert_session(store_id, dict(session))
+        elif changes:
+            self._merge_session(store_id, session.stored, changes)
+        else:
+            self._touch_session(store_id, session.stored)
+
+    # helpers
+
+    def _read(self, sid: str) -> StoredSession | None:
+        return self._retrieve_session_data(self._get_store_id(sid))
+
+    def _create(self, app: Flask, session: PhpSession) -> str:
+        new_id = self._generate_sid(_ID_LENGTH)
+        self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(new_id))
+        return new_id
+
+    def _generate_sid(self, session_id_length: int) -> str:
+        return "".join(secrets.choice(_ID_ALPHABET) for _ in range(session_id_length))
+
+    def _cookie_attributes(self, app: Flask) -> dict[str, Any]:
+        return {
+            "path": self.get_cookie_path(app),
+            "domain": self.get_cookie_domain(app),
+            "secure": self.get_cookie_secure(app),
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app),
+        }
+
+
+class SessionStore(Protocol):
+    """The settings of one store, ready to become the session interface of an app."""
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds after which a session that no request used no longer exists."""
+
+    def interface(self, app: Flask, secure: Callable[[Request], bool]) -> PhpSessionInterface: ...
+
+
+def install_sessions(
+    app: Flask,
+    store: SessionStore,
+    *,
+    secure: Callable[[Request], bool],
+    cookie_name: str = "PHPSESSID",
+) -> None:
+    """Makes ``flask.session`` of ``app`` a :class:`PhpSession` in ``store``.
+
+    ``secure`` tells whether a request came over HTTPS (directly or by a trusted proxy's word).
+    """
+    app.config.update(
+        SESSION_COOKIE_NAME=cookie_name,
+        SESSION_COOKIE_PATH="/",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(seconds=store.lifetime),
+    )
+    app.session_interface = store.interface(app, secure)

@@ -1,0 +1,201 @@
+"""Sessions in PHP's own files, shared with a running PHP panel during the cut-over.
+
+The file's lock (flock) is held for a short read or read-modify-write only, never through a request.
+POSIX only. Rules: contract chapter 10, 2.3.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Request
+
+from compat.sessions.codec import Unreadable, php_handler
+from compat.sessions.interface import PhpSessionInterface, SessionUnavailable
+from compat.sessions.session import Changes, StoredSession
+
+_PREFIX = "sess_"
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
+# what stands at the name of a session and is no regular file is no session
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+# O_NONBLOCK: a pipe at that name must not hold us up
+_SAFE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True)
+class PhpFileSessions:
+    """``save_path`` as in PHP: ``/path``, ``N;/path`` or ``N;MODE;/path``; ``handler`` php or php_serialize.
+
+    ``lifetime`` and ``lock_wait`` (for a file that another process holds locked) in seconds.
+    Raises ValueError for a save path or handler that PHP would not know.
+    """
+
+    save_path: str
+    handler: str = "php"
+    lifetime: int = 1440
+    now: Callable[[], float] = time.time
+    lock_wait: float = 30.0
+
+    def __post_init__(self) -> None:
+        php_handler(self.handler)
+        SessionDirectory.parse(self.save_path)
+
+    def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "PhpFileSessionInterface":
+        return PhpFileSessionInterface(app, self, secure)
+
+
+@dataclass(frozen=True)
+class SessionDirectory:
+    """``depth`` levels of sub-directories, named by the leading characters of the id; new files get ``mode``."""
+
+    path: str
+    depth: int = 0
+    mode: int = 0o600
+
+    @classmethod
+    def parse(cls, save_path: str) -> "SessionDirectory":
+        *options, path = save_path.split(";", 2)
+        try:
+            depth = int(options[0]) if options else 0
+            mode = int(options[1], 8) if len(options) > 1 else 0o600
+        except ValueError:
+            depth, mode = -1, 0
+        if depth < 0 or not Path(path).is_absolute() or not 0 <= mode <= 0o777:
+            raise ValueError("the session save path must be /path, N;/path or N;MODE;/path")
+        return cls(path, depth, mode)
+
+    def file(self, store_id: str) -> str:
+        levels = store_id[len(_PREFIX) : len(_PREFIX) + self.depth]
+        return "/".join((self.path, *levels, store_id))
+
+
+class PhpFileSessionInterface(PhpSessionInterface):
+    def __init__(self, app: Flask, settings: PhpFileSessions, secure: Callable[[Request], bool]) -> None:
+        super().__init__(app, lifetime=settings.lifetime, now=settings.now, secure=secure, key_prefix=_PREFIX)
+        self._directory = SessionDirectory.parse(settings.save_path)
+        self._handler = php_handler(settings.handler)
+        self._lock_wait = settings.lock_wait
+
+    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+        with self._locked(store_id) as file:
+            if file is None:
+                return None
+            now = self.now()
+            idle = max(0, int(now - os.fstat(file).st_mtime))
+            if idle > self.lifetime:
+                return None
+            raw = _read(file)
+            os.utime(file, (now, now))
+        try:
+            return StoredSession(self._handler.decode(raw), idle_seconds=idle)
+        except Unreadable:
+            return None
+
+    def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None:
+        raw = self._handler.encode(data)
+        with _named_failures():
+            flags = _SAFE | os.O_CREAT | os.O_EXCL
+            file = os.open(self._directory.file(store_id), flags, self._directory.mode)
+            try:
+                self._lock(file)
+                self._overwrite(file, raw)
+            finally:
+                os.close(file)
+
+    def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
+        with self._locked(store_id) as file:
+            if file is None:
+                return
+            # what cannot be read is not ours to repair; it counts as destroyed
+            with suppress(Unreadable):
+                self._overwrite(file, self._handler.merge(_read(file), changes))
+
+    def _delete_session(self, store_id: str) -> None:
+        # without the lock: who holds it writes into a file without a name then, as in PHP
+        with _named_failures(), suppress(FileNotFoundError):
+            os.unlink(self._directory.file(store_id))
+
+    def _generate_sid(self, session_id_length: int) -> str:
+        if self._directory.depth:
+            # the sub-directories exist for the characters of PHP's alphabet, which may end at f
+            return os.urandom(16).hex()
+        return super()._generate_sid(session_id_length)
+
+    @contextmanager
+    def _locked(self, store_id: str) -> Iterator[int | None]:
+        """The locked file; None when there is none that PHP, too, would take."""
+        with _named_failures():
+            file = self._open_locked(self._directory.file(store_id))
+            try:
+                yield file
+            finally:
+                if file is not None:
+                    os.close(file)
+
+    def _open_locked(self, path: str) -> int | None:
+        while True:
+            try:
+                file = os.open(path, _SAFE)
+            except OSError as error:
+                if error.errno in _NO_FILE:
+                    return None
+                raise
+            try:
+                self._lock(file)
+                status = os.fstat(file)
+            except BaseException:
+                os.close(file)
+                raise
+            if status.st_nlink and _acceptable(status):
+                return file
+            os.close(file)
+            if status.st_nlink:
+                return None
+            # unlinked while we waited: PHP may have made a new one of the same name
+
+    def _lock(self, file: int) -> None:
+        pause = _SHORTEST_PAUSE
+        give_up_at = time.monotonic() + self._lock_wait
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= give_up_at:
+                    raise SessionUnavailable from None
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return
+
+    def _overwrite(self, file: int, raw: bytes) -> None:
+        written = 0
+        while written < len(raw):
+            written += os.pwrite(file, raw[written:], written)
+        os.ftruncate(file, len(raw))
+        now = self.now()
+        os.utime(file, (now, now))
+
+
+def _read(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
+
+
+def _acceptable(status: os.stat_result) -> bool:
+    """PHP's own rule: a regular file, of our user or of root (root itself takes any)."""
+    user = os.geteuid()
+    return stat.S_ISREG(status.st_mode) and (user == 0 or status.st_uid in (0, user))
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SessionUnavailable from error

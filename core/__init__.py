@@ -1,0 +1,1 @@
+"""The business: accounts, resellers, plans, ledger, portal. Knows no Flask, no request, no PHP."""

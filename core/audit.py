@@ -1,0 +1,109 @@
+"""Writing of the audit log and the login history. Source: contract chapters 10 §4.1, §4.5 and 20 §1.11.
+
+Never a password or a hash in any row. Reading them is the business of the endpoints that show them.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import Connection, insert
+
+from core.errors import DatabaseFailed
+from core.models import AuditEntry, LoginHistory
+
+if TYPE_CHECKING:
+    from core.identity import Actor
+    from core.panel import Panel
+
+log = logging.getLogger(__name__)
+
+USER_AGENT_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where a request came: IP address and user agent, as logs keep them."""
+
+    address: str
+    user_agent: str
+
+    @property
+    def stored_agent(self) -> str | None:
+        return self.user_agent[:USER_AGENT_CHARACTERS] or None
+
+    @property
+    def stored_address(self) -> str | None:
+        return self.address[:45] or None
+
+
+def write_audit(
+    panel: "Panel",
+    connection: Connection,
+    actor: "Actor",
+    origin: Origin,
+    action: str,
+    target_type: str,
+    *,
+    target_id: object = None,
+    target_name: str | None = None,
+    old: Mapping[str, object] | None = None,
+    new: Mapping[str, object] | None = None,
+    details: str | None = None,
+) -> None:
+    """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
+    if not panel.layout.has_table("_audit_log"):
+        return
+    connection.execute(
+        insert(AuditEntry).values(
+            timestamp=panel.clock.now(),
+            user_id=actor.id,
+            username=actor.username,
+            user_type=actor.role,
+            action=action,
+            target_type=target_type,
+            target_id=None if target_id is None else str(target_id),
+            target_name=target_name,
+            old_value=_json(old),
+            new_value=_json(new),
+            ip_address=origin.stored_address,
+            user_agent=origin.stored_agent,
+            details=details,
+        )
+    )
+
+
+def record_login(
+    panel: "Panel",
+    origin: Origin,
+    user_id: int,
+    username: str,
+    *,
+    method: str = "password",
+    failure_reason: str | None = None,
+) -> None:
+    """One row of login history in its own transaction; its failure is logged and never breaks a login."""
+    try:
+        if not panel.layout.has_table("_login_history"):
+            return
+        with panel.database.write() as connection:
+            connection.execute(
+                insert(LoginHistory).values(
+                    user_id=user_id,
+                    username=username[:255],
+                    login_time=panel.clock.now(),
+                    ip_address=origin.stored_address,
+                    user_agent=origin.stored_agent,
+                    login_method=method,
+                    status="failed" if failure_reason else "success",
+                    failure_reason=failure_reason,
+                )
+            )
+    except DatabaseFailed as error:
+        log.warning("A login could not be written to the login history: %s", type(error.__cause__).__name__)
+
+
+def _json(values: Mapping[str, object] | None) -> str | None:
+    return None if values is None else orjson.dumps(values, default=str).decode()

@@ -1,0 +1,38 @@
+"""The one clock: every "now" and "today" of the business, in the one configured zone.
+
+Stored date-times are naive local times of that zone (contract README, "stored date-times");
+Unix stamps are UTC seconds.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+
+class Clock:
+    """Time in ``zone``; ``source`` yields Unix seconds and is replaced in tests only."""
+
+    def __init__(self, zone: str = "Asia/Tehran", source: Callable[[], float] | None = None) -> None:
+        self.zone = ZoneInfo(zone)
+        # looked up at each call, so that a frozen time.time is seen
+        self._source = source or (lambda: time.time())
+
+    def seconds(self) -> float:
+        """Unix seconds with fraction."""
+        return self._source()
+
+    def stamp(self) -> int:
+        """Unix seconds, whole."""
+        return int(self._source())
+
+    def now(self) -> datetime:
+        """Naive local time of the zone, whole seconds: what DATETIME columns hold."""
+        return self.local(self.stamp())
+
+    def today(self) -> date:
+        return self.now().date()
+
+    def local(self, stamp: int) -> datetime:
+        """The naive local time of a Unix stamp."""
+        return datetime.fromtimestamp(stamp, self.zone).replace(tzinfo=None)

@@ -1,0 +1,215 @@
+"""The typed configuration: one ini file, every key overridable by the environment variable SHOWBOX_SECTION_KEY.
+
+Unknown sections and keys and bad values are refused, one clear sentence each. What a key means stands in
+config.example.ini; here stand type, default and bounds.
+"""
+
+import configparser
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from core.database import normal_url
+
+ENVIRONMENT_PREFIX = "SHOWBOX_"
+# read by the program itself or by its test suite, not keys of a section
+_OTHER_VARIABLES = ("SHOWBOX_CONFIG",)
+_OTHER_PREFIXES = ("SHOWBOX_TEST_",)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``sentences`` say why, one each, without repeating secrets."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        self.sentences = list(sentences)
+        super().__init__("\n".join(self.sentences))
+
+
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in value.replace(",", " ").split() if item)
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError(f"'{value}' is not an address or network such as 127.0.0.1 or 10.0.0.0/8") from None
+
+
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"'{value}' is not a known time zone such as Asia/Tehran") from None
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("an address must begin with http:// or https://")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    normal_url(value.get_secret_value())
+    return value
+
+
+def _directory(value: Path | None) -> Path | None:
+    if value is not None and not value.is_dir():
+        raise ValueError("this directory does not exist")
+    return value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+class Server(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    threads: int = Field(8, ge=1, le=256)
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_networks)] = ()
+    body_limit_mib: float = Field(8, gt=0, le=1024)
+    file_limit_mib: float = Field(2, gt=0, le=1024)
+    fields_limit: int = Field(1000, ge=10, le=100_000)
+
+
+class DatabaseSection(_Section):
+    url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///var/showbox.db")
+
+
+class Session(_Section):
+    store: Literal["sql", "redis", "php-files"] = "sql"
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    php_save_path: str = "/var/lib/php/sessions"
+    php_serialize_handler: Literal["php", "php_serialize"] = "php"
+    cookie_name: str = Field("PHPSESSID", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    lifetime_minutes: int = Field(24, ge=1, le=60 * 24 * 30)
+
+
+class PanelSection(_Section):
+    name: str = Field("ShowBox Billing", min_length=1, max_length=100)
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
+    welcome_message: str = ""
+    default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
+
+
+class FrontendSection(_Section):
+    root: Directory = None
+
+
+class Portal(_Section):
+    primary_api_url: HttpUrl = ""
+    secondary_api_url: HttpUrl = ""
+    primary_address: HttpUrl = ""
+    secondary_address: HttpUrl = ""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    dual_server: bool = False
+    theme_key: SecretStr = SecretStr("")
+    verify_tls: bool = True
+
+
+class Security(_Section):
+    upgrade_passwords: Literal["auto", "yes", "no"] = "auto"
+    login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
+    requests_per_minute: int = Field(0, ge=0, le=1_000_000)
+    min_password_length: int = Field(6, ge=1, le=128)
+
+
+class Config(_Section):
+    """All sections; attribute names are the ini file's section and key names."""
+
+    server: Server = Server()
+    database: DatabaseSection = DatabaseSection()
+    session: Session = Session()
+    panel: PanelSection = PanelSection()
+    frontend: FrontendSection = FrontendSection()
+    portal: Portal = Portal()
+    security: Security = Security()
+
+
+def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration of ``path`` (None: defaults only) with the environment's overrides.
+
+    Raises ConfigError.
+    """
+    values = _read_file(path) if path is not None else {}
+    for section, key, value in _overrides(os.environ if environment is None else environment):
+        values.setdefault(section, {})[key] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(item) for item in error.errors(include_url=False)) from None
+
+
+def default_path(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The file that $SHOWBOX_CONFIG names, else ./config.ini when there is one."""
+    named = (os.environ if environment is None else environment).get("SHOWBOX_CONFIG")
+    if named:
+        return Path(named)
+    usual = Path("config.ini")
+    return usual if usual.exists() else None
+
+
+def _read_file(path: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=None)
+    try:
+        with path.open(encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise ConfigError([f"The configuration file {path} cannot be read: {error.strerror}."]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"The configuration file {path} is not UTF-8 text."]) from None
+    except configparser.Error as error:
+        line = getattr(error, "lineno", None)
+        where = f" near line {line}" if line else ""
+        raise ConfigError([f"The configuration file {path} is not a valid ini file{where}."]) from None
+    if parser.defaults():
+        raise ConfigError(["The section [DEFAULT] is not used here; give each key its own section."])
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in _OTHER_VARIABLES or name.startswith(_OTHER_PREFIXES):
+            continue
+        section, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
+        yield section, key, value
+
+
+def _sentence(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    section, key = location[0], location[1] if len(location) > 1 else None
+    variable = f"{ENVIRONMENT_PREFIX}{section}_{key or ''}".upper().rstrip("_")
+    if error["type"] == "extra_forbidden":
+        if key is None:
+            known = ", ".join(Config.model_fields)
+            return f"There is no section [{section}] ({variable}…); known sections: {known}."
+        known = ", ".join(Config.model_fields[section].default.__class__.model_fields)
+        return f"There is no key '{key}' in section [{section}] ({variable}); known keys: {known}."
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"[{section}] {key} ({variable}): {reason}."

@@ -1,0 +1,138 @@
+"""The database engine: one for SQLite, MariaDB/MySQL and PostgreSQL, and the two ways to use it, read and write.
+
+Tables live in :mod:`core.models`, their creation and recognition in :mod:`core.schema`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.errors import DatabaseFailed, DatabaseUnavailable
+
+SQLITE_BUSY_MS = 10_000
+
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+
+
+def normal_url(text: str) -> URL:
+    """A plain ``sqlite:///…``, ``mysql://…`` or ``postgresql://…`` address with our driver filled in.
+
+    Raises ValueError with one clear sentence for anything else; the sentence never repeats the password.
+    """
+    try:
+        url = make_url(text)
+    except sa.exc.ArgumentError:
+        raise ValueError("the database url cannot be read; expected e.g. sqlite:///var/panel.db") from None
+    backend = url.drivername.split("+", 1)[0]
+    if backend not in _DRIVERS:
+        raise ValueError(f"unknown kind of database '{backend}'; use sqlite, mysql or postgresql")
+    url = url.set(drivername=_DRIVERS[backend])
+    if backend in ("mysql", "mariadb") and "charset" not in url.query:
+        url = url.update_query_dict({"charset": "utf8mb4"})
+    return url
+
+
+class Database:
+    """One engine. ``read()`` gives a consistent snapshot, ``write()`` a transaction that commits at the end.
+
+    Both raise :class:`~core.errors.DatabaseUnavailable` when the server cannot be reached, and never let
+    a driver's text out.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = normal_url(url)
+        self.dialect = self.url.get_backend_name()
+        self.engine = _engine(self.url, pool_size)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that only reads; everything it sees is of one moment."""
+        with self._connect() as connection, _named_failures():
+            if self.dialect == "postgresql":
+                # its default shows each statement another moment; the others' default is one snapshot
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
+        """
+        with self._connect() as connection, _named_failures():
+            connection = connection.execution_options(sbx_write=True)
+            with connection.begin():
+                yield connection
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except (DBAPIError, PoolTimeout) as error:
+            raise DatabaseUnavailable from error
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+
+
+def _engine(url: URL, pool_size: int) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=16,
+            # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
+            connect_args={"check_same_thread": False, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options: dict[str, Any] = {"connect_timeout": 5}
+    return sa.create_engine(
+        url, pool_size=pool_size, max_overflow=16, pool_pre_ping=True, pool_recycle=280, connect_args=options
+    )
+
+
+def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
+    # not the journal mode: that is written into the file, so core.schema sets it once the file is known to be ours
+    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # through SQLAlchemy, so that a lock that cannot be had arrives as a named failure
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("sbx_write") else "BEGIN")
+
+
+def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.ColumnElement[bool]:
+    """Equality as the legacy database's collation has it: regardless of case.
+
+    MariaDB's collation does it by itself, our SQLite columns are declared NOCASE, PostgreSQL compares lowered.
+    """
+    if dialect == "postgresql":
+        return sa.func.lower(column) == sa.func.lower(value)
+    matches: sa.ColumnElement[bool] = column == value
+    return matches

@@ -1,0 +1,87 @@
+"""The named failures of the business, each with the API document's code and a text for the person at the panel.
+
+What an error becomes on the wire (envelope, status line) is not decided here, except for the few
+cases in which contract chapter 00 demands a status other than 200.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class PanelError(Exception):
+    """A refusal or failure that the caller may read.
+
+    ``text`` never holds SQL, a path, a host name or a secret. ``extra`` are further keys of the answer
+    (e.g. ``expired`` of the heartbeat). ``code`` is the document's table: 1 general, 2 authentication,
+    3 permission, 4 not found, 5 already exists, 6 invalid input, 7 database, 8 portal or provider.
+    """
+
+    code: ClassVar[int] = 1
+    status: ClassVar[int] = 200
+    default_text: ClassVar[str] = "The request could not be completed"
+
+    def __init__(
+        self,
+        text: str | None = None,
+        *,
+        extra: Mapping[str, object] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.text = text if text is not None else self.default_text
+        self.extra: Mapping[str, object] = extra or {}
+        self.retry_after = retry_after
+        super().__init__(self.text)
+
+
+class WrongCredentials(PanelError):
+    code = 2
+    default_text = "Invalid username or password"
+
+
+class NotLoggedIn(PanelError):
+    code = 2
+    default_text = "Not logged in"
+
+
+class NotAllowed(PanelError):
+    code = 3
+    default_text = "Permission denied"
+
+
+class NotFound(PanelError):
+    code = 4
+    default_text = "Not found"
+
+
+class AlreadyExists(PanelError):
+    code = 5
+    default_text = "Already exists"
+
+
+class InvalidInput(PanelError):
+    code = 6
+    default_text = "Invalid input"
+
+
+class DatabaseFailed(PanelError):
+    """The database refused or lacks something; the panel itself is up."""
+
+    code = 7
+    default_text = "Database error, please try again later"
+
+
+class DatabaseUnavailable(DatabaseFailed):
+    """The database cannot be reached or is not one that we may touch (chapter 00: status 503)."""
+
+    status = 503
+    default_text = "The database is not available, please try again later"
+
+
+class UpstreamFailed(PanelError):
+    code = 8
+    default_text = "The portal could not be reached"
+
+
+class TooManyAttempts(PanelError):
+    status = 429
+    default_text = "Too many attempts, please wait a minute and try again"

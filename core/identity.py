@@ -1,0 +1,229 @@
+"""Who is calling: the user row behind a session, and whether the session still stands.
+
+Roles come from the row at each request, never from the session's copies. Source: contract chapter 10 §2.2, §2.4, §2.5.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.engine import Row
+
+from core.database import same_text
+from core.errors import NotLoggedIn
+from core.models import AppSetting, Credential, Currency, User
+from core.passwords import fingerprint
+from core.settings import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+
+if TYPE_CHECKING:
+    from core.panel import Panel
+
+RESELLER_ADMIN_FIELD = 2
+# our own session keys; PHP leaves unknown keys alone
+IDLE_MARK = "sbx_idle"
+CREDENTIAL_MARK = "sbx_pw"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user on whose behalf a request runs, as the database has it now."""
+
+    id: int
+    username: str
+    name: str | None
+    email: str | None
+    balance: Decimal
+    permissions: str | None
+    max_users: int
+    super_user: bool
+    is_observer: bool
+    currency: str | None
+    currency_name: str | None
+    theme: str | None
+    ip_ranges: str | None
+    plans: str | None
+    timestamp: int | None
+
+    def has_permission(self, index: int) -> bool:
+        """Whether field ``index`` (from 0) of the permission string is ``1``; a missing field is off."""
+        return _field(self.permissions, index)
+
+    @property
+    def is_reseller_admin(self) -> bool:
+        """Field 2 of the permission string, whatever else the user is."""
+        return _field(self.permissions, RESELLER_ADMIN_FIELD)
+
+    @property
+    def role(self) -> str:
+        """The user type as the audit log writes it."""
+        if self.super_user:
+            return "super_admin"
+        if self.is_observer:
+            return "observer"
+        return "reseller_admin" if self.is_reseller_admin else "reseller"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An actor with what belongs to judging the session: the idle timeout and the stored password's fingerprint."""
+
+    actor: Actor
+    timeout_minutes: int
+    credential: str
+
+
+def says_logged_in(session: Mapping[str, Any]) -> bool:
+    """Whether the session claims a login, as loosely as PHP compares (1, "1", true)."""
+    login = session.get("login")
+    return (
+        (login is True or login in (1, "1")) and isinstance(session.get("username"), str) and bool(session["username"])
+    )
+
+
+def is_idle(session: Mapping[str, Any], timeout_minutes: int, now: int) -> bool:
+    """The idle rule: at least ``timeout_minutes`` since the last activity; 0 is never."""
+    last = session.get("last_activity")
+    return timeout_minutes > 0 and isinstance(last, int) and now - last >= timeout_minutes * 60
+
+
+def session_facts(actor: Actor, now: int) -> dict[str, Any]:
+    """The six keys that a login writes, in the order and with the types of the PHP panel."""
+    return {
+        "login": 1,
+        "username": actor.username,
+        "user_id": actor.id,
+        "super_user": int(actor.super_user),
+        "permissions": actor.permissions or "",
+        "last_activity": now,
+    }
+
+
+class Identifier:
+    """Finds the identity of sessions; holds the prepared statement of this database's layout."""
+
+    def __init__(self, panel: "Panel") -> None:
+        self._panel = panel
+        self._statement = _user_statement(panel).where(
+            same_text(User.username, bindparam("username"), panel.database.dialect)
+        )
+
+    def identify(self, connection: Connection, session: Mapping[str, Any]) -> Identity:
+        """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed."""
+        if not says_logged_in(session):
+            raise NotLoggedIn
+        row = connection.execute(self._statement, {"username": session["username"]}).first()
+        if row is None or session.get("user_id", row.id) != row.id:
+            raise NotLoggedIn
+        actor = actor_of(row)
+        if _was_demoted(session, actor):
+            raise NotLoggedIn
+        credential = fingerprint(self._panel.fingerprint_key, row.password)
+        mark = session.get(CREDENTIAL_MARK)
+        if mark != credential and not self._is_same_password(connection, session, actor.id, credential):
+            raise NotLoggedIn
+        timeout = self._panel.last_timeout = auto_logout_minutes(row.auto_logout)
+        return Identity(actor, timeout, credential)
+
+    def _is_same_password(
+        self, connection: Connection, session: Mapping[str, Any], user_id: int, credential: str
+    ) -> bool:
+        """Whether a session without our mark, or with another one, still belongs to the stored password.
+
+        A session gets its mark at its first request here; until then its last activity tells whether it is older
+        than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
+        """
+        row = connection.execute(
+            select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(
+                Credential.user_id == user_id
+            )
+        ).first()
+        mark = session.get(CREDENTIAL_MARK)
+        if mark is None:
+            last = session.get("last_activity")
+            return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
+        return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
+
+
+def find_user(panel: "Panel", connection: Connection, username: str) -> Row[Any] | None:
+    """The row of a user name (see :func:`actor_of`), with ``password``; compared as the database's collation does."""
+    statement = _user_statement(panel).where(same_text(User.username, sa.literal(username), panel.database.dialect))
+    return connection.execute(statement).first()
+
+
+def actor_of(row: Row[Any]) -> Actor:
+    return Actor(
+        id=row.id,
+        username=row.username,
+        name=row.name,
+        email=row.email,
+        balance=row.balance if row.balance is not None else Decimal(0),
+        permissions=row.permissions,
+        max_users=row.max_users or 0,
+        super_user=row.super_user == 1,
+        is_observer=row.is_observer == 1,
+        currency=shown_currency(row.currency_id),
+        currency_name=shown_currency(row.currency_name or row.currency_id),
+        theme=row.theme,
+        ip_ranges=row.ip_ranges,
+        plans=row.plans,
+        timestamp=row.timestamp,
+    )
+
+
+def shown_currency(code: str | None) -> str | None:
+    """The code as every answer spells it: the legacy ``IRT`` is ``IRR``."""
+    return "IRR" if code is not None and code.upper() == "IRT" else code
+
+
+def _user_statement(panel: "Panel") -> sa.Select[Any]:
+    timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
+    if panel.layout.has_table("_app_settings"):
+        timeout = (
+            select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
+        )
+    return (
+        select(
+            User.id,
+            User.username,
+            User.password,
+            User.name,
+            User.email,
+            User.balance,
+            User.permissions,
+            User.max_users,
+            User.super_user,
+            User.is_observer,
+            User.currency_id,
+            User.theme,
+            User.ip_ranges,
+            User.plans,
+            User.timestamp,
+            Currency.name.label("currency_name"),
+            timeout.label("auto_logout"),
+        )
+        .select_from(User)
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .order_by(User.id)
+        .limit(1)
+    )
+
+
+def _field(permissions: str | None, index: int) -> bool:
+    fields = (permissions or "").split("|")
+    return len(fields) > index and fields[index].strip() == "1"
+
+
+def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:
+    """Whether the session was made with more rights than the user has now (contract README, "ending sessions")."""
+    if session.get("super_user") in (1, "1") and not actor.super_user:
+        return True
+    granted = session.get("permissions")
+    return (
+        isinstance(granted, str)
+        and _field(granted, RESELLER_ADMIN_FIELD)
+        and not actor.is_reseller_admin
+        and not actor.super_user
+    )

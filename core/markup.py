@@ -1,0 +1,22 @@
+"""Keeping stored text from becoming script in the panel's pages, which insert it as HTML. Source: contract 05 §6.
+
+``plain`` is for names and the like, which are also edited and exported; ``escaped`` for display-only logs.
+"""
+
+import html
+import re
+
+# an entity that a page decodes once and inserts again is as live as the character itself
+_LIVE = re.compile(r"[<>\x00-\x08\x0b-\x1f\x7f]|&(?:lt|gt|#0*6[02]|#x0*3[ce])(?:;|(?![0-9a-z]))", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """``text`` without ``<``, ``>``, control characters, and the entities that stand for the two."""
+    while _LIVE.search(text):  # taking one out may join the halves of another
+        text = _LIVE.sub("", text)
+    return text
+
+
+def escaped(text: str | None) -> str | None:
+    """``text`` with ``& < > " '`` as entities."""
+    return None if text is None else html.escape(text, quote=True)

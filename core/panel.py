@@ -1,0 +1,67 @@
+"""What the business works with: configuration, clock, database and what is known of its layout, passwords, throttle.
+
+One :class:`Panel` per process; every core function that does more than arithmetic takes it as its first argument.
+"""
+
+import threading
+from functools import cached_property
+
+from core import schema
+from core.accounts import AccountLists
+from core.clock import Clock
+from core.config import Config
+from core.database import Database
+from core.identity import Identifier
+from core.passwords import Passwords
+from core.schema import Layout
+from core.settings import AUTO_LOGOUT_DEFAULT
+from core.throttle import LoginThrottle
+
+
+class Panel:
+    """Nothing here touches the database before it is needed, so that a panel starts while its database is down."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock(config.panel.timezone)
+        self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
+        self.throttle = LoginThrottle(config.security.login_attempts_per_minute, _throttle_storage(config))
+        self.account_lists = AccountLists(self.database, self.clock)
+        # minutes; for judging a session while the database is away
+        self.last_timeout = AUTO_LOGOUT_DEFAULT
+        self._layout: Layout | None = None
+        self._layout_lock = threading.Lock()
+
+    @property
+    def layout(self) -> Layout:
+        """What tables and columns exist; the first look prepares the database (see :func:`core.schema.prepare`)."""
+        if self._layout is None:
+            with self._layout_lock:
+                if self._layout is None:
+                    self._layout = schema.prepare(self.database)
+        return self._layout
+
+    @cached_property
+    def identifier(self) -> Identifier:
+        return Identifier(self)
+
+    @cached_property
+    def passwords(self) -> Passwords:
+        """Strong by default in a database of our own; MD5 while the PHP panel may share it."""
+        wish = self.config.security.upgrade_passwords
+        return Passwords(strong=wish == "yes" or (wish == "auto" and self.layout.origin == "own"))
+
+    @cached_property
+    def fingerprint_key(self) -> str:
+        """The stored random key of :func:`core.passwords.fingerprint`."""
+        with self.database.write() as connection:
+            return schema.secret(connection, "credential_fingerprint")
+
+    def close(self) -> None:
+        self.database.dispose()
+
+
+def _throttle_storage(config: Config) -> str:
+    if config.session.store == "redis":
+        return config.session.redis_url.get_secret_value()
+    return "memory://"

@@ -1,0 +1,83 @@
+"""Hashing and verifying of panel passwords: argon2 for our own, MD5 and bcrypt as the legacy panels stored them.
+
+Source: contract chapter 10 §3. No function here logs or returns a password or shows a hash to anyone.
+"""
+
+import hashlib
+import hmac
+import re
+
+import bcrypt
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+# what PHP's trim() takes off; all panels trim before they hash
+BLANKS = " \t\n\r\0\x0b"
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_BCRYPT_BYTES = 72
+# the OWASP minimum: a login must not cost 64 MiB when eight arrive at once
+_argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_DUMMY = _argon2.hash("no user has this password")
+
+
+class Passwords:
+    """``strong``: new hashes are argon2 and weaker ones are replaced at login; else MD5, which the PHP panel reads."""
+
+    def __init__(self, *, strong: bool) -> None:
+        self.strong = strong
+
+    def hash(self, password: str) -> str:
+        """The form to store. Surrounding blanks do not count, as in every panel."""
+        text = password.strip(BLANKS)
+        if self.strong:
+            return _argon2.hash(text)
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    def verify(self, stored: str | None, password: str) -> bool:
+        """Whether ``password`` is the one that ``stored`` was made of; ``stored`` None: there is no such user.
+
+        Where strong hashes are in use a refusal takes about as long for an unknown user as for a known one.
+        """
+        if _matches(stored or "", password):
+            return True
+        if self.strong and not (stored or "").startswith("$argon2"):
+            _matches(_DUMMY, password)
+        return False
+
+    def should_upgrade(self, stored: str) -> bool:
+        """Whether a verified password should be stored anew in the stronger form."""
+        return self.strong and (not stored.startswith("$argon2") or _argon2.check_needs_rehash(stored))
+
+
+def fingerprint(key: str, stored: str) -> str:
+    """A keyed digest of a stored hash: tells sessions that the password was changed, and nobody anything else."""
+    return hmac.new(key.encode(), stored.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _matches(stored: str, password: str) -> bool:
+    trimmed = password.strip(BLANKS)
+    if not trimmed:
+        return False
+    if _MD5.fullmatch(stored):
+        return any(_same_md5(stored, text) for text in (trimmed, password))
+    if stored.startswith("$argon2"):
+        try:
+            return _argon2.verify(stored, trimmed)
+        except (Argon2Error, InvalidHashError):
+            return False
+    if stored.startswith(("$2y$", "$2a$", "$2b$")):
+        return any(_same_bcrypt(stored, text) for text in dict.fromkeys((password, trimmed)))
+    return False
+
+
+def _same_md5(stored: str, text: str) -> bool:
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hmac.compare_digest(digest, stored.lower())
+
+
+def _same_bcrypt(stored: str, text: str) -> bool:
+    # bcrypt never looked at more than 72 bytes, and stops at a NUL; the library raises where PHP cut
+    try:
+        return bcrypt.checkpw(text.encode()[:_BCRYPT_BYTES], stored.encode())
+    except ValueError:
+        return False

@@ -1,0 +1,79 @@
+"""The wire: one module per chapter of the contract, and the app that they make together."""
+
+from contextlib import suppress
+
+from flask import Flask, request
+from redis import Redis
+
+from compat.client import ClientResolver
+from compat.endpoints import Dispatcher, Endpoint, Endpoints
+from compat.pages import Frontend
+from compat.parameters import Limits
+from compat.sessions import SessionStore, install_sessions
+from compat.sessions.php_files import PhpFileSessions
+from compat.sessions.redis import RedisSessions
+from compat.sessions.sql import SqlSessions
+from core.config import Config
+from core.errors import DatabaseUnavailable, PanelError
+from core.models import StoredSession
+from core.panel import Panel
+from core.settings import AUTO_LOGOUT_MAX
+from legacy_routes import accounts, session
+from legacy_routes.gate import Gate
+from legacy_routes.pages import install_pages
+
+_MIB = 1024 * 1024
+CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints)
+
+
+def all_endpoints() -> list[Endpoint]:
+    """Every declared endpoint, chapter by chapter."""
+    return [endpoint for chapter in CHAPTERS for endpoint in chapter.declared.values()]
+
+
+def create_app(panel: Panel) -> Flask:
+    """The whole panel as a WSGI application. Touches no database before the first request."""
+    config = panel.config
+    app = Flask("showbox", static_folder=None, template_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
+        MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
+        MAX_FORM_PARTS=config.server.fields_limit,
+    )
+    clients = ClientResolver(config.server.trusted_proxies)
+    install_sessions(
+        app,
+        _session_store(panel),
+        secure=lambda request: clients.is_https(request.environ),
+        cookie_name=config.session.cookie_name,
+    )
+    limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError)
+    dispatcher.install(app, all_endpoints())
+    install_pages(app, dispatcher, Frontend(config.frontend.root))
+    if config.session.store == "sql":
+        app.before_request(lambda: _prepare(panel))
+    return app
+
+
+def _prepare(panel: Panel) -> None:
+    """The session table must exist before the first session is looked for; what fails here fails again in place."""
+    if request.path.endswith(".php"):
+        with suppress(DatabaseUnavailable):
+            panel.layout  # noqa: B018 - the first look prepares the database
+
+
+def _session_store(panel: Panel) -> SessionStore:
+    settings: Config = panel.config
+    # the gate decides when a session is idle; the store only forgets what no rule could still allow
+    lifetime = 60 * max(settings.session.lifetime_minutes, AUTO_LOGOUT_MAX)
+    now = panel.clock.seconds
+    if settings.session.store == "php-files":
+        path, handler = settings.session.php_save_path, settings.session.php_serialize_handler
+        return PhpFileSessions(path, handler, lifetime=lifetime, now=now)
+    if settings.session.store == "redis":
+        client = Redis.from_url(
+            settings.session.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
+        )
+        return RedisSessions(client, "showbox:session:", lifetime, now)
+    return SqlSessions(panel.database.engine, StoredSession.__table__, lifetime, now)

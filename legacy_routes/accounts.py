@@ -1,0 +1,16 @@
+"""Subscriber accounts (contract chapter 20): the list."""
+
+from compat.endpoints import Answer, Endpoints
+from compat.envelope import Encoded
+from core.accounts import scope_of
+from legacy_routes.forms import ViewForm
+from legacy_routes.gate import LOGGED_IN, Call, caller
+
+CHAPTER = "20"
+endpoints = Endpoints()
+
+
+@endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+def get_accounts(call: Call, form: ViewForm) -> Answer:
+    listing = call.panel.account_lists.listing(scope_of(caller(call), view_all=form.view_all))
+    return Encoded(listing.body, listing.gzipped)

@@ -1,0 +1,267 @@
+"""Login, logout, the user's own data and password, login history, auto-logout and heartbeat (contract chapter 10)."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AliasChoices, BeforeValidator, Field
+from werkzeug.wrappers import Response
+
+from compat import envelope
+from compat.endpoints import Answer, Endpoints
+from compat.fields import Integer, RawText, RequestModel, Text, to_integer, to_text
+from compat.sessions import SessionUnavailable
+from core import login as core_login
+from core.accounts import count_accounts, scope_of
+from core.audit import write_audit
+from core.errors import InvalidInput, NotAllowed, NotLoggedIn
+from core.history import HistoryPage, read_login_history
+from core.identity import CREDENTIAL_MARK, IDLE_MARK, find_user, is_idle, says_logged_in, session_facts
+from core.markup import escaped, plain
+from core.settings import AUTO_LOGOUT_MAX, read_auto_logout, write_auto_logout
+from legacy_routes.forms import ViewForm
+from legacy_routes.gate import (
+    ANYBODY,
+    LOGGED_IN,
+    Call,
+    caller,
+    idle_timeout,
+    origin_of,
+    super_admin,
+)
+
+CHAPTER = "10"
+endpoints = Endpoints()
+endpoint = endpoints.endpoint
+
+
+class LoginForm(RequestModel):
+    username: RawText = ""
+    password: RawText = ""
+
+
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, bad_body_is_empty=True, chapter=CHAPTER)
+def login(call: Call, form: LoginForm) -> Answer:
+    actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
+    call.session.renew_id()
+    call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    return {
+        "err_msg": "",
+        "message": "Logged in",
+        "user": {
+            "id": actor.id,
+            "username": actor.username,
+            "full_name": plain(actor.name or actor.username),
+            "email": actor.email,
+            "super_user": int(actor.super_user),
+            "currency": actor.currency,
+            "balance": float(actor.balance),
+        },
+    }
+
+
+@endpoint("logout", "GET", "POST", who=ANYBODY, get_changes=True, navigable=True, chapter=CHAPTER)
+def logout(call: Call) -> Answer:
+    call.session.destroy()
+    response = envelope.success({"err_msg": "", "message": "Logged out"})
+    # the document promises a redirect; scripts that ask for JSON by name get the bare answer
+    if "application/json" not in call.request.headers.get("Accept", ""):
+        response.status_code = 302
+        response.headers["Location"] = "/index.html"
+    return response
+
+
+@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+def get_user_info(call: Call, form: ViewForm) -> Answer:
+    actor = caller(call)
+    with call.panel.database.read() as connection:
+        total = count_accounts(connection, scope_of(actor, view_all=form.view_all))
+    # observers' pages insert the name as HTML
+    name = plain(actor.name or actor.username)
+    return {
+        "err_msg": "",
+        "message": "",
+        "user": {
+            "id": actor.id,
+            "username": actor.username,
+            "full_name": name,
+            "name": name,
+            "email": actor.email,
+            "super_user": int(actor.super_user),
+            "is_observer": int(actor.is_observer),
+            "is_reseller_admin": actor.is_reseller_admin,
+            "permissions": actor.permissions,
+            "currency": actor.currency,
+            "currency_id": actor.currency,
+            "currency_name": actor.currency_name,
+            "balance": float(actor.balance),
+            "max_users": actor.max_users,
+            "theme": actor.theme,
+            "ip_ranges": actor.ip_ranges,
+            "plans": actor.plans,
+            "timestamp": actor.timestamp,
+        },
+        "total_accounts": total,
+    }
+
+
+def _present_text(value: object) -> str | None:
+    return None if value is None else to_text(value)
+
+
+class PasswordForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    old: RawText = Field("", validation_alias=AliasChoices("old_password", "old_pass", "current_password"))
+    new: RawText = Field("", validation_alias=AliasChoices("new_password", "new_pass"))
+    repeated: Annotated[str | None, BeforeValidator(_present_text)] = Field(
+        None, validation_alias=AliasChoices("confirm_password", "renew_pass")
+    )
+    username: RawText = ""
+
+
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+def update_password(call: Call, form: PasswordForm) -> Answer:
+    _change_password(call, form)
+    text = "Password updated successfully"
+    return {"err_msg": text, "message": text}
+
+
+@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+def change_password(call: Call, form: PasswordForm) -> Answer:
+    actor = caller(call)
+    # the frontends send what an empty browser storage gives, the text "null"
+    with call.panel.database.read() as connection:
+        named = find_user(call.panel, connection, form.username.strip()) if form.username.strip() else None
+    if named is not None and named.id != actor.id:
+        raise NotAllowed("You can only change your own password")
+    _change_password(call, form)
+    return {"err_msg": "", "message": "Password changed successfully"}
+
+
+def _change_password(call: Call, form: PasswordForm) -> None:
+    if not form.old or not form.new:
+        raise InvalidInput("Please fill in the old and the new password")
+    if form.repeated is not None and form.repeated != form.new:
+        raise InvalidInput("The new password and its repetition differ")
+    credential = core_login.change_own_password(call.panel, origin_of(call), caller(call), form.old, form.new)
+    call.session.renew_id(keep=True)
+    call.session[CREDENTIAL_MARK] = credential
+
+
+class HistoryForm(RequestModel):
+    page: Integer = 1
+    per_page: Integer = 20
+    user_id: Text = ""
+
+
+_SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_method", "failure_reason")
+
+
+@endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm, chapter=CHAPTER)
+def get_login_history(call: Call, form: HistoryForm) -> Answer:
+    page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
+    rows = [{**row, **{key: escaped(row[key]) for key in _SHOWN_AS_HTML}} for row in page.rows]
+    return {
+        "err_msg": "",
+        "message": "",
+        "data": rows,
+        "history": rows,
+        "pagination": _pagination(page),
+        "target_user": page.target and {**page.target, **{key: escaped(page.target[key]) for key in ("username", "name")}},
+        "is_own_history": page.is_own,
+        "view_all_users": page.is_everybody,
+    }
+
+
+def _pagination(page: HistoryPage) -> dict[str, Any]:
+    return {
+        "current_page": page.page,
+        "per_page": page.per_page,
+        "total_records": page.total,
+        "total_pages": page.pages,
+        "page": page.page,
+        "total": page.total,
+    }
+
+
+class TimeoutForm(RequestModel):
+    timeout: Any = None
+
+
+@endpoint(
+    "auto_logout_settings",
+    "GET",
+    "POST",
+    who={"POST": super_admin("Only super admin can change this setting")},
+    model=TimeoutForm,
+    bad_body_is_empty=True,
+    chapter=CHAPTER,
+)
+def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
+    if call.method == "GET":
+        minutes = read_auto_logout(call.panel)
+        return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
+    minutes = _timeout_of(form)
+    panel = call.panel
+    with panel.database.write() as connection:
+        write_auto_logout(panel, connection, minutes)
+        write_audit(
+            panel,
+            connection,
+            caller(call),
+            origin_of(call),
+            "update",
+            "setting",
+            target_name="auto_logout_timeout",
+            new={"timeout": minutes},
+        )
+    return {
+        "err_msg": "",
+        "message": f"Auto-logout set to {minutes} minutes" if minutes else "Auto-logout disabled",
+        "auto_logout_timeout": minutes,
+        "timeout_seconds": minutes * 60,
+    }
+
+
+def _timeout_of(form: TimeoutForm) -> int:
+    if form.timeout is None:
+        raise InvalidInput("The timeout is missing")
+    try:
+        minutes = None if isinstance(form.timeout, bool) else to_integer(form.timeout)
+    except ValueError:
+        minutes = None
+    if minutes is None or not 0 <= minutes <= AUTO_LOGOUT_MAX:
+        raise InvalidInput(f"The timeout must be a whole number from 0 to {AUTO_LOGOUT_MAX} minutes (0 = disabled)")
+    return minutes
+
+
+@endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, chapter=CHAPTER)
+def session_heartbeat(call: Call) -> Answer:
+    try:
+        return _heartbeat(call)
+    except SessionUnavailable:
+        # anything with error 1 would log the user out of an open page
+        return Response("Session state is not available", 503, content_type="text/plain", headers=envelope.NO_CACHE)
+    except NotLoggedIn:
+        raise NotLoggedIn(extra={"expired": True}) from None
+
+
+def _heartbeat(call: Call) -> dict[str, Any]:
+    session, now = call.session, call.panel.clock.stamp()
+    if not says_logged_in(session):
+        raise NotLoggedIn
+    timeout = idle_timeout(call)
+    if is_idle(session, timeout, now):
+        session.destroy()
+        return {"expired": True, "message": "Session expired due to inactivity"}
+    last = session.get("last_activity")
+    previous = last if isinstance(last, int) else now
+    session["last_activity"] = now
+    session[IDLE_MARK] = 1
+    if call.method == "POST":
+        return {"err_msg": "", "expired": False, "message": "Activity recorded", "last_activity": now}
+    return {
+        "err_msg": "",
+        "expired": False,
+        "timeout_minutes": timeout,
+        "time_remaining_seconds": max(timeout * 60 - (now - previous), 0) if timeout else 0,
+        "last_activity": previous,
+    }

@@ -1,0 +1,126 @@
+"""The door: builds the panel of the configuration and serves it, with ``python wsgi.py`` or any WSGI server.
+
+``wsgi:app`` is the application; ``flask --app wsgi`` has the commands.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import waitress
+from flask import Flask
+from pydantic import SecretStr
+
+import commands
+from core.config import Config, ConfigError, default_path, load_config
+from core.demo import USERS, fill_demo
+from core.errors import PanelError
+from core.panel import Panel
+from legacy_routes import create_app
+
+DEMO_DATABASE = Path("var/demo/panel.db")
+_MIB = 1024 * 1024
+
+
+def build(config: Config) -> tuple[Flask, Panel]:
+    """The application and the panel behind it; no database is touched yet."""
+    panel = Panel(config)
+    app = create_app(panel)
+    commands.register(app, panel)
+    return app, panel
+
+
+def __getattr__(name: str) -> Any:
+    """``wsgi.app`` is built when a WSGI server or the flask command asks for it, not when this file is run."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _log_to_stderr()
+    try:
+        app, _panel = build(load_config(default_path()))
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    globals()["app"] = app
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
+    options = _options(arguments)
+    _log_to_stderr()
+    try:
+        config = _config(options)
+        app, panel = build(config)
+        panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+        if options.demo:
+            fill_demo(panel)
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    serve(app, config, _greeting(config, demo=options.demo))
+
+
+def serve(app: Flask, config: Config, greeting: str) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    body_limit = int(config.server.body_limit_mib * _MIB)
+    server = waitress.create_server(
+        app,
+        host=config.server.host,
+        port=config.server.port,
+        threads=config.server.threads,
+        ident=None,
+        # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
+        max_request_body_size=8 * body_limit,
+        # ours reads forwarding headers, from trusted proxies only
+        clear_untrusted_proxy_headers=False,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.stdout.write(greeting)
+    sys.stdout.flush()
+    server.run()
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="wsgi.py", description="Serve the panel.")
+    parser.add_argument("--config", type=Path, help="the configuration file (default: $SHOWBOX_CONFIG, ./config.ini)")
+    parser.add_argument("--host", help="the address to listen on")
+    parser.add_argument("--port", type=int, help="the port to listen on")
+    parser.add_argument("--demo", action="store_true", help="serve example data from var/demo/, whatever is configured")
+    return parser.parse_args(arguments)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    """The configuration with the command line's word on top; the demo never uses a configured database."""
+    config = load_config(options.config or (None if options.demo else default_path()))
+    given = {key: value for key in ("host", "port") if (value := getattr(options, key)) is not None}
+    config = config.model_copy(update={"server": config.server.model_copy(update=given)})
+    if options.demo:
+        database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
+        session = config.session.model_copy(update={"store": "sql"})
+        config = config.model_copy(update={"database": database, "session": session})
+    return config
+
+
+def _greeting(config: Config, *, demo: bool) -> str:
+    address = f"http://{config.server.host}:{config.server.port}"
+    lines = [f"{config.panel.name} is served at {address}"]
+    if demo:
+        admin = USERS[0]
+        lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in USERS), "Try:"]
+        body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
+        lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
+        lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")
+    return "\n".join(lines) + "\n"
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # waitress warns whenever all threads are busy for a moment
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    main()
