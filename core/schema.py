@@ -129,7 +129,7 @@ def prepare(database: Database) -> Layout:
     with _alone(database) as connection:
         shape = _accepted(connection)
         if shape is Shape.LEGACY:
-            _claim(connection, LEGACY)
+            _claim(connection, LEGACY, _silent)
             additive.carry_out(connection, _own_tables_missing(connection), _silent)
         else:
             _bring_up(connection, shape, _silent)
@@ -188,7 +188,7 @@ def _accepted(connection: Connection) -> Shape:
 
 def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> None:
     """Apply pending revisions; then look again, since a restored backup may lack what was once added."""
-    _claim(connection, LEGACY if shape is Shape.LEGACY else OWN)
+    _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
     config = _alembic()
     config.attributes.update(connection=connection, report=report)
     command.upgrade(config, "head")
@@ -196,10 +196,9 @@ def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> 
         additive.carry_out(connection, plan(connection), report)
 
 
-def _claim(connection: Connection, origin: str) -> None:
+def _claim(connection: Connection, origin: str, report: additive.Report) -> None:
     """Note where the tables came from, before anything else: on MySQL each step stays if the next one fails."""
-    if State.__tablename__ not in additive.columns_by_table(connection):
-        State.metadata.tables[State.__tablename__].create(connection)
+    additive.carry_out(connection, additive.missing(connection, {State.__tablename__: "name value"}), report)
     if _origin(connection, {State.__tablename__}) is None:
         additive.insert_if_absent(connection, State, name="origin", value=origin)
 

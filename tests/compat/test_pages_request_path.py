@@ -17,7 +17,8 @@ def test_plain(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     ["//", "/a/", "//a", "/a//b", "/.", "/..", "/a/../b", "/.git", "/a/.b", "/a.", "/a./b", "/a ", "/a /b", "/...",
-     "/a%62", "/%", "/a\\b", "/a:b", "/a\0", "/a\nb", "/a\x7f", "/\xff", "/\xc0\xae", "/\xc2\x85", "/\xed\xa0\x80", "a", "*"],
+     "/a%62", "/%", "/a\\b", "/a:b",
+     "/a\0", "/a\nb", "/a\x7f", "/\xff", "/\xc0\xae", "/\xc2\x85", "/\xed\xa0\x80", "a", "*"],
 )  # fmt: skip
 def test_not_plain(path: str) -> None:
     assert requested_path({"PATH_INFO": path}) is None

@@ -140,7 +140,7 @@ def test_what_php_cannot_hold_is_refused(value: Any) -> None:
 
 
 def test_a_bar_in_a_key_is_refused_by_php_only() -> None:
-    with pytest.raises(ValueError, match="'|'"):
+    with pytest.raises(ValueError, match="contains"):
         php_handler("php").encode({"a|b": 1})
     handler = php_handler("php_serialize")
     assert handler.decode(handler.encode({"a|b": 1})) == {"a|b": 1}
@@ -209,7 +209,7 @@ def test_json_raises_nothing_but_unreadable(raw: bytes) -> None:
         return
 
 
-@pytest.mark.parametrize("value", [b"bytes", object(), "\udcff", {1: 2}, math.inf.__class__])
+@pytest.mark.parametrize("value", [b"bytes", object(), "\udcff", {1: 2}, {1}])
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         JsonSerializer().encode({"x": value})

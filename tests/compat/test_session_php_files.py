@@ -1,9 +1,11 @@
 """PHP's session files, byte for byte, with other processes on them."""
 
 import fcntl
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,6 +183,30 @@ def test_what_is_no_regular_file_is_refused(directory: Directory, make: object) 
     assert callable(make)
     make(directory.file)
     assert directory.browser().read() == {}
+
+
+def read_as_nobody(path: Path) -> None:
+    os.setuid(65534)
+    directory = Directory(path)
+    own = path / "sess_own0123456789012345"
+    own.write_bytes(OLD_LOGIN)
+    os.utime(own, (directory.moment(), directory.moment()))
+    assert directory.browser("own0123456789012345").read()["login"] == 1
+    assert directory.browser().read() == {}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's part")
+def test_a_file_of_another_user_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Directory(Path(name))
+        directory.path.chmod(0o777)
+        directory.write(LOGIN)
+        os.chown(directory.file, 12345, 12345)
+        directory.file.chmod(0o666)
+        process = multiprocessing.get_context("fork").Process(target=read_as_nobody, args=(directory.path,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
 
 
 def test_a_missing_directory_is_named(directory: Directory) -> None:

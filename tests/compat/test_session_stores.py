@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask, Response, session
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from compat.sessions import SessionStore, SessionUnavailable
 from compat.sessions.php_files import PhpFileSessions
@@ -118,7 +120,7 @@ def logged_in(app: Flask, **more: Any) -> Browser:
     browser = Browser(app)
     with browser.request() as current:
         current.renew_id()
-        current.update(login=1, username="admin", **more)
+        current.update({"login": 1, "username": "admin", **more})
     return browser
 
 
@@ -131,7 +133,7 @@ def test_a_session_lives_from_request_to_request(house: House) -> None:
     app = house.app()
     stored = {"login": 1, "username": "é|\"';", "list": [1, {"a": None, "b": [True, 0.5]}], "nul": "\0"}
     browser = logged_in(app, **stored)
-    assert browser.read() == {**stored, "username": "é|\"';"}
+    assert browser.read() == stored
     assert list(browser.read()) == ["login", "username", "list", "nul"]
     assert re.fullmatch("[0-9a-v]{26}", str(browser.cookie))
     assert browser.set_cookie is None
@@ -150,9 +152,7 @@ def test_cookie_attributes(house: House) -> None:
     name, *attributes = str(browser.set_cookie).split("; ")
     assert name == f"PHPSESSID={browser.cookie}"
     assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax"]
-    with Browser(app).request(base_url="https://billing.example.com") as current:
-        current["login"] = 1
-        safe = Browser(app)
+    safe = Browser(app)
     with safe.request(base_url="https://billing.example.com") as current:
         current["login"] = 1
     assert sorted(str(safe.set_cookie).split("; ")[1:]) == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]
@@ -432,15 +432,15 @@ class Traffic:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.checkouts = 0
-        self.statements = 0
+        self.statements: list[str] = []
         sa.event.listen(engine, "checkout", self._checkout)
         sa.event.listen(engine, "before_cursor_execute", self._statement)
 
     def _checkout(self, *_: object) -> None:
         self.checkouts += 1
 
-    def _statement(self, *_: object) -> None:
-        self.statements += 1
+    def _statement(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        self.statements.append(statement.split()[0])
 
 
 def test_sql_a_request_that_changes_nothing_writes_nothing(sql: House) -> None:
@@ -453,10 +453,11 @@ def test_sql_a_request_that_changes_nothing_writes_nothing(sql: House) -> None:
     assert traffic.checkouts == 0
     sql.moment.seconds += TOUCH_SECONDS - 1
     browser.read()
-    assert (traffic.checkouts, traffic.statements) == (1, 0)
+    assert (traffic.checkouts, traffic.statements) == (1, [])
     sql.moment.seconds += 1
     browser.read()
-    assert (traffic.checkouts, traffic.statements) == (3, 1)
+    assert traffic.checkouts == 3
+    assert [verb for verb in traffic.statements if verb != "BEGIN"] == ["UPDATE"]
 
 
 def test_sql_expired_rows_are_purged_when_a_session_is_made(sql: House) -> None:
@@ -496,7 +497,7 @@ def test_sql_failure_is_named(sql: House) -> None:
     assert isinstance(store, SqlSessions)
     browser = logged_in(app_with(store))
     TABLE.drop(store.engine)
-    with pytest.raises(SessionUnavailable, match="^The session store is not available"):
+    with pytest.raises(SessionUnavailable, match="The session store is not available"):
         browser.read()
     with pytest.raises(SessionUnavailable), Browser(browser.app).request() as current:
         current["login"] = 1
@@ -538,7 +539,7 @@ def test_sql_a_lost_connection_is_not_used_again(sql: House) -> None:
 
 
 def test_redis_unreachable_server_is_named() -> None:
-    client = Redis(port=1)
+    client = Redis(port=1, retry=Retry(NoBackoff(), 0))
     browser = Browser(app_with(RedisSessions(client, "x:", LIFETIME)), UNKNOWN)
     with pytest.raises(SessionUnavailable):
         browser.read()

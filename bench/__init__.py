@@ -1,0 +1,1 @@
+"""Measures the panel's server against a bare Flask application (``python -m bench``); nothing of it runs in production."""
