@@ -5,8 +5,11 @@ Source: contract chapters 00 (session cookie, cross-site) and 10 §4.1 (the pane
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
 
 Environ = Mapping[str, Any]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -36,8 +39,16 @@ class ClientResolver:
         real = _parsed(str(environ.get("HTTP_X_REAL_IP") or ""))
         return str(real) if nearest == peer and real is not None else nearest
 
-    def is_https(self, environ: Environ) -> bool:
-        return self.scheme(environ) == "https"
+    def behind_proxies(self, app: "WSGIApplication") -> "WSGIApplication":
+        """``app`` seeing the scheme that the client used, as a trusted proxy tells it."""
+        if not self._trusted:
+            return app
+
+        def proxied(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+            environ["wsgi.url_scheme"] = self.scheme(environ)
+            return app(environ, start_response)
+
+        return proxied
 
     def scheme(self, environ: Environ) -> str:
         forwarded = self._forwarded(environ, "HTTP_X_FORWARDED_PROTO")

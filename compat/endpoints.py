@@ -7,7 +7,7 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -17,6 +17,7 @@ from compat import cross_site, envelope
 from compat.client import ClientResolver
 from compat.fields import BadField, RequestModel
 from compat.parameters import BadParameters, Limits, Parameters, read_parameters
+from compat.rate_limit import RequestLimit
 from compat.sessions import PhpSession, SessionUnavailable
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Endpoint:
 
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
+    ``limited``: counts for the general limit of requests.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Endpoint:
     get_changes: bool
     navigable: bool
     bad_body_is_empty: bool
+    limited: bool
     chapter: str
 
     @property
@@ -107,6 +110,7 @@ class Endpoints:
         get_changes: bool = False,
         navigable: bool = False,
         bad_body_is_empty: bool = False,
+        limited: bool = True,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -115,7 +119,7 @@ class Endpoints:
             if name in self.declared:
                 raise ValueError(f"endpoint {name} is declared twice")
             self.declared[name] = Endpoint(
-                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, chapter
+                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, limited, chapter
             )
             return handler
 
@@ -129,13 +133,20 @@ class Dispatcher:
     """
 
     def __init__(
-        self, panel: object, gate: Gate, clients: ClientResolver, limits: Limits, failures: type[Exception]
+        self,
+        panel: object,
+        gate: Gate,
+        clients: ClientResolver,
+        limits: Limits,
+        failures: type[Exception],
+        request_limit: RequestLimit,
     ) -> None:
         self.panel = panel
         self.gate = gate
         self.clients = clients
         self.limits = limits
         self.failures = failures
+        self.request_limit = request_limit
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
         """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
@@ -165,6 +176,8 @@ class Dispatcher:
         checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
             return envelope.failure(CROSS_SITE_TEXT, 3, 403)
+        if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
+            return _too_many(wait)
         answer = self._answer(endpoint)
         if isinstance(answer, Response):
             return answer
@@ -199,9 +212,7 @@ class Dispatcher:
         # what happens after the handler (the session's saving) arrives wrapped
         error = getattr(error, "original_exception", None) or error
         if isinstance(error, (self.failures, SessionUnavailable)):
-            if error.status >= 500:  # type: ignore[union-attr]
-                log.error("%s: %s", type(error).__name__, type(error.__cause__).__name__)
-            return envelope.failure_of(error)  # type: ignore[arg-type]
+            return _named_failure(error)
         if isinstance(error, BadField | BadParameters):
             return envelope.failure(error.text, 6)
         if isinstance(error, RequestEntityTooLarge):
@@ -213,15 +224,27 @@ class Dispatcher:
         return envelope.failure(INTERNAL_TEXT, 1, 500)
 
 
+def _too_many(wait: int) -> Response:
+    response = envelope.failure("Too many requests, please wait a moment", 1, 429)
+    response.headers["Retry-After"] = str(wait)
+    return response
+
+
 def _not_allowed(endpoint: Endpoint) -> Response:
     response = envelope.failure("This method is not supported here", 6, 405)
     response.headers["Allow"] = endpoint.allowed
     return response
 
 
+def _named_failure(error: Any) -> Response:
+    if error.status >= 500:
+        log.error("%s: %s", type(error).__name__, type(error.__cause__).__name__)
+    return envelope.failure_of(error)
+
+
 def _http_failure(error: HTTPException) -> Response:
     if error.response is not None:
-        return Response.force_type(error.response)
+        return cast(Response, error.response)
     status = error.code or 500
     if status == 404:
         return envelope.failure("Not found", 4, 404)

@@ -154,7 +154,8 @@ def _encode(rows: Iterable[Row[Any]], clock: Clock) -> Listing:
 
 
 def _account(clock: Clock, days: dict[int, str], codes: dict[str | None, str | None], row: Row[Any]) -> dict[str, Any]:
-    *columns, code = row
+    columns: tuple[Any, ...] = row[:-1]
+    code: str | None = row[-1]
     if code not in codes:
         codes[code] = shown_currency(code)
     end_date = columns[10]

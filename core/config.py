@@ -137,6 +137,7 @@ class Security(_Section):
     upgrade_passwords: Literal["auto", "yes", "no"] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
     requests_per_minute: int = Field(0, ge=0, le=1_000_000)
+    hsts: bool = True
     min_password_length: int = Field(6, ge=1, le=128)
 
 
@@ -201,6 +202,13 @@ def _overrides(environment: Mapping[str, str]) -> Iterable[tuple[str, str, str]]
         yield section, key, value
 
 
+_REASONS = {
+    "int_parsing": "a whole number is expected",
+    "float_parsing": "a number is expected",
+    "bool_parsing": "yes or no is expected",
+}
+
+
 def _sentence(error: Any) -> str:
     location = [str(part) for part in error["loc"]]
     section, key = location[0], location[1] if len(location) > 1 else None
@@ -211,5 +219,7 @@ def _sentence(error: Any) -> str:
             return f"There is no section [{section}] ({variable}…); known sections: {known}."
         known = ", ".join(Config.model_fields[section].default.__class__.model_fields)
         return f"There is no key '{key}' in section [{section}] ({variable}); known keys: {known}."
-    reason = error["msg"].removeprefix("Value error, ")
+    reason = _REASONS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace(
+        "Input should", "it must"
+    )
     return f"[{section}] {key} ({variable}): {reason}."

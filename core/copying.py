@@ -16,7 +16,7 @@ from core import schema
 from core.database import Database
 from core.errors import AlreadyExists, InvalidInput
 from core.migrations import additive
-from core.models import PANEL_TABLES, Account, Base, DeletedPlan, Plan, Credential, State, Transaction, User
+from core.models import PANEL_TABLES, Account, Base, Credential, DeletedPlan, Plan, State, Transaction, User
 
 BATCH = 1000
 

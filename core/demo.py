@@ -13,8 +13,6 @@ from core.panel import Panel
 from core.users import ALL_PERMISSIONS, RESELLER_PERMISSIONS, add_user
 
 ACCOUNTS = 300
-# reseller_admin: field 2 of the permission string
-_ADMIN_PERMISSIONS = "1|1|1|1|1|1|1|1"
 _NO_PERMISSIONS = "0|0|0|0|0|0|0|0"
 
 
@@ -33,7 +31,7 @@ class DemoUser:
 USERS = (
     DemoUser("admin", "admin123", "Administrator", "super admin", ALL_PERMISSIONS, True, balance=Decimal(1000)),
     DemoUser("reseller1", "password123", "Reseller One", "reseller", RESELLER_PERMISSIONS, balance=Decimal(500)),
-    DemoUser("readmin", "readmin123", "Reseller Admin", "reseller admin", _ADMIN_PERMISSIONS),
+    DemoUser("readmin", "readmin123", "Reseller Admin", "reseller admin", ALL_PERMISSIONS),
     DemoUser("watcher", "watcher123", "Observer", "observer", _NO_PERMISSIONS, is_observer=True),
 )
 _PLANS = (
@@ -62,7 +60,8 @@ def fill_demo(panel: Panel, accounts: int = ACCOUNTS) -> bool:
         owners = list(connection.execute(select(User.id).where(User.is_observer == 0).order_by(User.id)).scalars())
         rows = list(_accounts(panel, owners, accounts))
         keys = ("id", "external_id", "name", "price", "days", "category")
-        connection.execute(insert(Plan), [{**dict(zip(keys, plan, strict=True)), "currency_id": "GBP"} for plan in _PLANS])
+        plans = [dict(zip(keys, plan, strict=True)) for plan in _PLANS]
+        connection.execute(insert(Plan), [{**plan, "currency_id": "GBP"} for plan in plans])
         connection.execute(insert(Account), rows)
         connection.execute(insert(Transaction), [_sale(row) for row in rows if row["reseller"]])
     return True

@@ -30,7 +30,7 @@ def token(connection: Connection, rows: sa.Select[Any], tables: Sequence[str]) -
     return tuple(connection.execute(digest).one())
 
 
-def _mysql_digest(rows: sa.Select[Any]) -> sa.Select[Any]:
+def _mysql_digest(rows: sa.Select[Any]) -> sa.Executable:
     content = rows.order_by(None).subquery()
     columns = [func.ifnull(sa.cast(column, sa.CHAR), _ABSENT) for column in content.c]
     md5 = func.md5(func.concat_ws(_BETWEEN, *columns))
@@ -41,7 +41,7 @@ def _mysql_digest(rows: sa.Select[Any]) -> sa.Select[Any]:
     return select(func.count(), *halves).select_from(content)
 
 
-def _postgresql_digest(rows: sa.Select[Any]) -> sa.Select[Any]:
+def _postgresql_digest(rows: sa.Select[Any]) -> sa.Executable:
     content = rows.order_by(None).subquery("content")
     text = sa.cast(sa.literal_column("content"), sa.Text)
     sums = [func.sum(func.hashtextextended(text, seed)) for seed in (0, 1)]

@@ -178,32 +178,33 @@ def shown_currency(code: str | None) -> str | None:
     return "IRR" if code is not None and code.upper() == "IRT" else code
 
 
-def _user_statement(panel: "Panel") -> sa.Select[Any]:
+def _user_statement(panel: "Panel") -> "sa.Select[Any]":
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if panel.layout.has_table("_app_settings"):
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
+    columns: tuple[Any, ...] = (
+        User.id,
+        User.username,
+        User.password,
+        User.name,
+        User.email,
+        User.balance,
+        User.permissions,
+        User.max_users,
+        User.super_user,
+        User.is_observer,
+        User.currency_id,
+        User.theme,
+        User.ip_ranges,
+        User.plans,
+        User.timestamp,
+        Currency.name.label("currency_name"),
+        timeout.label("auto_logout"),
+    )
     return (
-        select(
-            User.id,
-            User.username,
-            User.password,
-            User.name,
-            User.email,
-            User.balance,
-            User.permissions,
-            User.max_users,
-            User.super_user,
-            User.is_observer,
-            User.currency_id,
-            User.theme,
-            User.ip_ranges,
-            User.plans,
-            User.timestamp,
-            Currency.name.label("currency_name"),
-            timeout.label("auto_logout"),
-        )
+        select(*columns)
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         .order_by(User.id)

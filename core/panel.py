@@ -25,12 +25,18 @@ class Panel:
         self.config = config
         self.clock = clock or Clock(config.panel.timezone)
         self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
-        self.throttle = LoginThrottle(config.security.login_attempts_per_minute, _throttle_storage(config))
+        self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
         self.account_lists = AccountLists(self.database, self.clock)
         # minutes; for judging a session while the database is away
         self.last_timeout = AUTO_LOGOUT_DEFAULT
         self._layout: Layout | None = None
         self._layout_lock = threading.Lock()
+
+    @property
+    def counter_storage(self) -> str:
+        """Where counters of attempts live: shared through Redis where sessions are, else in this process."""
+        session = self.config.session
+        return session.redis_url.get_secret_value() if session.store == "redis" else "memory://"
 
     @property
     def layout(self) -> Layout:
@@ -59,9 +65,3 @@ class Panel:
 
     def close(self) -> None:
         self.database.dispose()
-
-
-def _throttle_storage(config: Config) -> str:
-    if config.session.store == "redis":
-        return config.session.redis_url.get_secret_value()
-    return "memory://"

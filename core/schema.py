@@ -24,7 +24,7 @@ OWN, LEGACY = "own", "legacy"
 
 LOCK_SECONDS = 60
 _LOCK_NAME = "sbx_schema"
-_LOCK_NUMBER = 0x5B_5C4E_3A
+_LOCK_NUMBER = 0x5342585F
 
 _CORE = {
     "_accounts": "id username mac email phone_number reseller plan timestamp full_name tariff_plan end_date status",

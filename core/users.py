@@ -67,7 +67,8 @@ def set_password(panel: Panel, username: str, password: str) -> None:
     _check_password(panel, password)
     hashed, key = panel.passwords.hash(password), panel.fingerprint_key
     with panel.database.write() as connection:
-        found = connection.execute(select(User.id).where(_named(panel, username.strip(BLANKS))).order_by(User.id)).scalar()
+        named = select(User.id).where(_named(panel, username.strip(BLANKS))).order_by(User.id)
+        found = connection.execute(named).scalar()
         if found is None:
             raise NotFound(f"There is no user named {username}")
         connection.execute(update(User).where(User.id == found).values(password=hashed))

@@ -1,14 +1,19 @@
 """The wire: one module per chapter of the contract, and the app that they make together."""
 
 from contextlib import suppress
+from typing import cast
 
 from flask import Flask, request
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Table
 
 from compat.client import ClientResolver
 from compat.endpoints import Dispatcher, Endpoint, Endpoints
 from compat.pages import Frontend
 from compat.parameters import Limits
+from compat.rate_limit import RequestLimit
 from compat.sessions import SessionStore, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -44,13 +49,15 @@ def create_app(panel: Panel) -> Flask:
     install_sessions(
         app,
         _session_store(panel),
-        secure=lambda request: clients.is_https(request.environ),
+        secure=lambda request: request.is_secure,
         cookie_name=config.session.cookie_name,
     )
+    app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError)
+    request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
-    install_pages(app, dispatcher, Frontend(config.frontend.root))
+    install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     if config.session.store == "sql":
         app.before_request(lambda: _prepare(panel))
     return app
@@ -73,7 +80,11 @@ def _session_store(panel: Panel) -> SessionStore:
         return PhpFileSessions(path, handler, lifetime=lifetime, now=now)
     if settings.session.store == "redis":
         client = Redis.from_url(
-            settings.session.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
+            settings.session.redis_url.get_secret_value(),
+            socket_timeout=5,
+            socket_connect_timeout=2,
+            # the client's default retries would hold a request for many seconds
+            retry=Retry(NoBackoff(), 1),
         )
         return RedisSessions(client, "showbox:session:", lifetime, now)
-    return SqlSessions(panel.database.engine, StoredSession.__table__, lifetime, now)
+    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now)

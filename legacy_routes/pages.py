@@ -23,10 +23,7 @@ def install_pages(app: Flask, dispatcher: Dispatcher, frontend: Frontend) -> Non
         call: Call = dispatcher.call()
         if call.request.method not in _PAGE_METHODS:
             return envelope.failure("Not found", 4, 404)
-        if path == "dashboard.php":
-            found = _dashboard(call, frontend)
-        else:
-            found = frontend.file(call.request)
+        found = _dashboard(call, frontend) if path == "dashboard.php" else frontend.file(call.request)
         return found or _counterpart(call, frontend) or envelope.failure("Not found", 4, 404)
 
     # a doubled slash is no other spelling of a path here, and must not be redirected

@@ -1,5 +1,6 @@
 """Login, logout, the user's own data and password, login history, auto-logout and heartbeat (contract chapter 10)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -158,17 +159,21 @@ _SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_me
 @endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm, chapter=CHAPTER)
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [{**row, **{key: escaped(row[key]) for key in _SHOWN_AS_HTML}} for row in page.rows]
+    rows = [_escaped(row, _SHOWN_AS_HTML) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
         "pagination": _pagination(page),
-        "target_user": page.target and {**page.target, **{key: escaped(page.target[key]) for key in ("username", "name")}},
+        "target_user": page.target and _escaped(page.target, ("username", "name")),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
     }
+
+
+def _escaped(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {**row, **{key: escaped(row[key]) for key in keys}}
 
 
 def _pagination(page: HistoryPage) -> dict[str, Any]:
@@ -233,7 +238,7 @@ def _timeout_of(form: TimeoutForm) -> int:
     return minutes
 
 
-@endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, chapter=CHAPTER)
+@endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, chapter=CHAPTER)
 def session_heartbeat(call: Call) -> Answer:
     try:
         return _heartbeat(call)

@@ -90,6 +90,11 @@ class Frontend:
         content = Content(RENDERED_PAGE, ("dashboard.php", version, stamps), partial(page.render, stamps))
         return self._delivery.respond(request, content)
 
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether the directory has a ``dashboard.php``."""
+        return self._exists("/dashboard.php")
+
     def counterpart(self, path: str) -> str | None:
         """Where to send a request for the dashboard of the other generation (6.4); None: nowhere.
 

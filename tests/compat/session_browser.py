@@ -38,7 +38,7 @@ class Browser:
     def request(self, **options: Any) -> Iterator[PhpSession]:
         headers = {"Cookie": f"PHPSESSID={self.cookie}"} if self.cookie is not None else {}
         with self.app.test_request_context(headers=headers, **options):
-            yield session._get_current_object()
+            yield session._get_current_object()  # type: ignore[attr-defined]
             response = self.app.process_response(Response())
         self.set_cookie = response.headers.get("Set-Cookie")
         if self.set_cookie is not None:

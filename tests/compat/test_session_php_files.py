@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ class Directory:
         self.file.chmod(0o600)
         os.utime(self.file, (self.moment(), self.moment()))
 
-    def browser(self, cookie: str | None = SID, **options: object) -> Browser:
-        settings = {"save_path": str(self.path), "now": self.moment, **options}
+    def browser(self, cookie: str | None = SID, **options: Any) -> Browser:
+        settings: dict[str, Any] = {"save_path": str(self.path), "now": self.moment, **options}
         return Browser(app_with(PhpFileSessions(**settings)), cookie)
 
     def names(self) -> list[str]:

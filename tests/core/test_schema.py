@@ -356,7 +356,7 @@ class TestTogether:
                 text=True,
                 cwd=Path(__file__).parents[2],
             )
-            for _ in range(3)
+            for _ in range(2)
         ]
         for process in processes:
             assert process.stdin
@@ -364,7 +364,7 @@ class TestTogether:
             process.stdin.flush()
         answers = {process.communicate(timeout=60)[0] for process in processes}
 
-        assert [process.returncode for process in processes] == [0, 0, 0]
+        assert [process.returncode for process in processes] == [0, 0]
         (answer,) = answers
         assert answer.startswith(f"own {len(Base.metadata.tables)} ")
         assert schema.check(empty) == schema.Findings(Shape.OURS, [])

@@ -13,7 +13,12 @@ def fill_chapter_10(world: World) -> World:
         User,
         [
             user_row(
-                1, "admin", name="Administrator", email="admin@example.com", super_user=1, balance=1000,
+                1,
+                "admin",
+                name="Administrator",
+                email="admin@example.com",
+                super_user=1,
+                balance=1000,
                 permissions="1|1|1|1|1|1|1",
             ),
             user_row(2, "resa", name="Res A", email="a@example.com", permissions="1|1|0|0|1|0|0", balance="12.50"),

@@ -1,0 +1,253 @@
+"""The measurement: rounds in which each request type is driven between two runs of the yardstick.
+
+Machines are noisy and change their pace within seconds, so every figure is compared with the yardstick's just before
+and after it, and what counts is the median over the rounds.
+"""
+
+import http.client
+import json
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from bench.client import Job, Sample
+from bench.processes import LoadClient, Server
+from core.database import Database
+from core.models import Account
+
+HELLO = "hello"
+LOGIN = "login"
+UNCACHED = "get_accounts, uncached"
+SUCCESS = '"error":0'
+FIGURES = ("rate", "p50", "p99", "rss")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request type that is driven with sessions."""
+
+    name: str
+    method: str
+    path: str
+
+
+STEPS = (
+    Step("heartbeat GET", "GET", "/api/session_heartbeat.php"),
+    Step("heartbeat POST", "POST", "/api/session_heartbeat.php"),
+    Step("get_user_info", "GET", "/api/get_user_info.php"),
+    Step("get_accounts", "GET", "/api/get_accounts.php?viewAllAccounts=true"),
+)
+_LIST = STEPS[-1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured. ``seconds`` per run; ``logins``: (user, password), taken in turn by the sessions."""
+
+    logins: Sequence[tuple[str, str]]
+    sessions: int
+    connections: int
+    rounds: int
+    seconds: float
+    changes: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One run: answers per second, latencies in seconds, processor seconds per answer, MiB."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float | None
+    rss: float | None
+
+
+@dataclass
+class Row:
+    """All runs of one request type, and how each compares with the yardstick's neighbouring runs."""
+
+    name: str
+    readings: list[Reading] = field(default_factory=list)
+    ratios: dict[str, list[float]] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+    failures: int = 0
+    first_failure: str = ""
+    body_bytes: int = 0
+
+    def add(self, sample: Sample, reading: Reading) -> None:
+        self.readings.append(reading)
+        self.latencies += sample.latencies
+        self.failures += sample.failures
+        self.first_failure = self.first_failure or sample.first_failure
+        self.body_bytes = max(self.body_bytes, sample.body_bytes)
+
+    def compare(self, reading: Reading, yardsticks: Sequence[Reading]) -> None:
+        for figure in (*FIGURES, "cpu"):
+            ours = getattr(reading, figure)
+            theirs = [value for value in (getattr(other, figure) for other in yardsticks) if value]
+            if ours is not None and theirs:
+                self.ratios.setdefault(figure, []).append(ours / statistics.mean(theirs))
+
+    def ratio(self, figure: str) -> float | None:
+        values = self.ratios.get(figure)
+        return statistics.median(values) if values else None
+
+    def middle(self, figure: str) -> float | None:
+        """The median over the runs; latencies instead over all answers of all runs."""
+        if figure in ("p50", "p99"):
+            return percentile(self.latencies, int(figure[1:]))
+        values = [value for value in (getattr(reading, figure) for reading in self.readings) if value is not None]
+        return statistics.median(values) if values else None
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that ``percent`` of them do not exceed; 0 for none."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
+
+
+class Bench:
+    """Drives the panel and the yardstick with one load client; ``rows`` are the results by name."""
+
+    def __init__(self, panel: Server, hello: Server, client: LoadClient, plan: Plan, progress: Progress) -> None:
+        self._panel = panel
+        self._hello = hello
+        self._client = client
+        self._plan = plan
+        self._progress = progress
+        self.rows = {name: Row(name) for name in (HELLO, LOGIN, *(step.name for step in STEPS))}
+
+    def warm_up(self) -> int:
+        """Each request once per session, so that no run pays for first times; returns the length of the list."""
+        cookies = self._log_in().cookies
+        self._run_hello(count=self._plan.sessions)
+        for step in STEPS:
+            self._run_step(step, cookies, count=self._plan.sessions)
+        listed = len(_json_answer(self._panel.port, _LIST, cookies[0])["accounts"]) if cookies else 0
+        self._log_out(cookies)
+        for row in self.rows.values():
+            row.readings.clear()
+            row.latencies.clear()
+        return listed
+
+    def round(self) -> None:
+        """Every request type once, each between two runs of the yardstick, with sessions of this round."""
+        before = self._run_hello()
+        self._progress(LOGIN)
+        sample = self._log_in()
+        after = self._run_hello()
+        self.rows[LOGIN].compare(self.rows[LOGIN].readings[-1], (before, after))
+        for step in STEPS:
+            before = after
+            self._progress(step.name)
+            reading = self._run_step(step, sample.cookies)
+            after = self._run_hello()
+            self.rows[step.name].compare(reading, (before, after))
+        self._log_out(sample.cookies)
+
+    def changes(self, database: Database) -> None:
+        """The list when it must be built anew: a row is changed by SQL before each request, and must show."""
+        row = self.rows[UNCACHED] = Row(UNCACHED)
+        cookies = self._log_in().cookies
+        newest = _json_answer(self._panel.port, _LIST, cookies[0])["accounts"][0]["id"]
+        request = _message(_LIST.method, _LIST.path, cookies[0])
+        for new_name in _changed_names(database, newest, self._plan.changes):
+            self._progress(UNCACHED)
+            job = Job(self._panel.port, [request], 1, f'"full_name":"{new_name}"', count=1)
+            self._run(row, self._panel, job)
+        self._log_out(cookies)
+
+    def _log_in(self) -> Sample:
+        plan = self._plan
+        logins = [plan.logins[number % len(plan.logins)] for number in range(plan.sessions)]
+        requests = [_message("POST", "/login.php", body={"username": u, "password": p}) for u, p in logins]
+        job = Job(self._panel.port, requests, plan.connections, SUCCESS, count=len(requests))
+        return self._run(self.rows[LOGIN], self._panel, job)
+
+    def _log_out(self, cookies: Sequence[str]) -> None:
+        if cookies:
+            requests = [_message("GET", "/logout.php", cookie) for cookie in cookies]
+            self._client.run(Job(self._panel.port, requests, 1, SUCCESS, count=len(requests)))
+
+    def _run_step(self, step: Step, cookies: Sequence[str], count: int = 0) -> Reading:
+        requests = [_message(step.method, step.path, cookie) for cookie in cookies]
+        if not requests:
+            raise RuntimeError(f"nobody could log in: {self.rows[LOGIN].first_failure}")
+        row = self.rows[step.name]
+        self._run(row, self._panel, self._job(self._panel.port, requests, SUCCESS, count))
+        return row.readings[-1]
+
+    def _run_hello(self, count: int = 0) -> Reading:
+        row = self.rows[HELLO]
+        self._run(row, self._hello, self._job(self._hello.port, [_message("GET", "/hello")], HELLO, count))
+        return row.readings[-1]
+
+    def _job(self, port: int, requests: list[str], wanted: str, count: int) -> Job:
+        return Job(port, requests, self._plan.connections, wanted, self._plan.seconds, count)
+
+    def _run(self, row: Row, server: Server, job: Job) -> Sample:
+        cpu_before = server.cpu_seconds()
+        sample = self._client.run(job)
+        cpu_after = server.cpu_seconds()
+        answers = len(sample.latencies)
+        cpu = None if cpu_before is None or cpu_after is None or not answers else (cpu_after - cpu_before) / answers
+        reading = Reading(
+            rate=answers / sample.elapsed if sample.elapsed else 0.0,
+            p50=percentile(sample.latencies, 50),
+            p99=percentile(sample.latencies, 99),
+            cpu=cpu,
+            rss=server.memory().get("rss"),
+        )
+        row.add(sample, reading)
+        return sample
+
+
+def _changed_names(database: Database, account_id: int, count: int) -> Iterator[str]:
+    """Yields each name that the account has been given; the old one is put back at the end."""
+    with database.read() as connection:
+        old_name = connection.execute(sa.select(Account.full_name).where(Account.id == account_id)).scalar()
+    try:
+        for number in range(count):
+            new_name = f"Bench {number}"
+            _rename(database, account_id, new_name)
+            yield new_name
+    finally:
+        _rename(database, account_id, old_name)
+
+
+def _rename(database: Database, account_id: int, name: str | None) -> None:
+    with database.write() as connection:
+        connection.execute(sa.update(Account).where(Account.id == account_id).values(full_name=name))
+
+
+def _message(method: str, path: str, cookie: str = "", body: object = None) -> str:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "User-Agent: showbox-bench",
+        "Accept: application/json",
+        "Accept-Encoding: gzip, deflate",
+    ]
+    if cookie:
+        lines.append(f"Cookie: {cookie}")
+    content = "" if body is None else json.dumps(body)
+    if content:
+        lines.append("Content-Type: application/json")
+    if method == "POST":
+        lines.append(f"Content-Length: {len(content.encode())}")
+    return "\r\n".join([*lines, "", content])
+
+
+def _json_answer(port: int, step: Step, cookie: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(step.method, step.path, headers={"Cookie": cookie})
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
