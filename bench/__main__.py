@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _options(arguments)
     plan = Plan(
-        logins=options.login or [(user.username, user.password) for user in USERS if user.super_user or user.is_observer],
+        logins=options.login
+        or [(user.username, user.password) for user in USERS if user.super_user or user.is_observer],
         sessions=options.sessions,
         connections=options.connections,
         rounds=options.rounds,

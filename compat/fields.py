@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 PHP_BLANKS = " \t\n\r\0\x0b"
 _TRUE = frozenset({"1", "true", "on", "yes"})
 _FALSE = frozenset({"0", "false", "off", "no", ""})
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _INT64 = 2**63
 
 

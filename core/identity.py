@@ -194,9 +194,9 @@ def _user_statement(panel: "Panel") -> "sa.Select[Any]":
         User.permissions,
         User.max_users,
         User.super_user,
-        User.is_observer,
+        _if_there(panel, User.is_observer),
         User.currency_id,
-        User.theme,
+        _if_there(panel, User.theme),
         User.ip_ranges,
         User.plans,
         User.timestamp,
@@ -210,6 +210,11 @@ def _user_statement(panel: "Panel") -> "sa.Select[Any]":
         .order_by(User.id)
         .limit(1)
     )
+
+
+def _if_there(panel: "Panel", column: Any) -> Any:
+    """``column``, or NULL under its name where an old panel's table lacks it."""
+    return column if panel.layout.has_column("_users", column.key) else sa.null().label(column.key)
 
 
 def _field(permissions: str | None, index: int) -> bool:
