@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pymysql
 import pytest
+import redis
 from psycopg import sql
 from pymysql.cursors import Cursor
 from sqlalchemy.engine import URL, make_url
@@ -47,6 +48,18 @@ def require(kind: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(line)
     pytest.skip(line)
+
+
+def require_redis() -> None:
+    """As :func:`require`, for the Redis server."""
+    try:
+        with redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3) as client:
+            client.ping()
+    except redis.RedisError:
+        line = "no redis server at the address that SHOWBOX_TEST_REDIS_URL gives or defaults to"
+        if os.environ.get("CI"):
+            pytest.fail(line)
+        pytest.skip(line)
 
 
 def create_database(kind: str, name: str) -> str:

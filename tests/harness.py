@@ -99,10 +99,11 @@ class Client:
 class World:
     """One served panel with a database, its rows under the test's control."""
 
-    def __init__(self, database_url: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, database_url: str, settings: Mapping[str, str], *, prepare: bool = True) -> None:
         self.config: Config = load_config(None, {"SHOWBOX_DATABASE_URL": database_url, **settings})
         self.panel = Panel(self.config)
-        self.panel.layout  # noqa: B018 - creates the tables
+        if prepare:
+            self.panel.layout  # noqa: B018 - creates the tables
         self.server = HttpServer(create_app(self.panel))
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)

@@ -29,12 +29,12 @@ function say(text) {
   byId("alert").textContent = text;
 }
 
-/** One action: its failure is shown, its success shown and followed by ``then``. */
+/** One action: its failure is told, its success told as ``done`` (a text, or made of the answer), then ``then``. */
 async function act(call, done, then) {
   try {
     const answer = await call();
     if (answer.error == 0) {
-      say(answer.message || done);
+      say(typeof done === "function" ? done(answer) : done);
       then?.();
     } else {
       say(answer.err_msg || FAILED);
@@ -206,7 +206,7 @@ function accountRow(a) {
 
 async function toggleStatus(username, status) {
   const path = `toggle_account_status.php?username=${encodeURIComponent(username)}&status=${status}`;
-  await act(() => ask(path), "Status changed");
+  await act(() => ask(path), (answer) => answer.message || "Status changed");
   loadAccounts();
 }
 
@@ -236,7 +236,7 @@ async function editAccount(username) {
 
 byId("edit-form").addEventListener("submit", () => {
   const fields = Object.fromEntries(new FormData(byId("edit-form")));
-  act(() => post("edit_account.php", fields), "Account changed", () => {
+  act(() => post("edit_account.php", fields), (answer) => answer.message || "Account changed", () => {
     loadAccounts();
     if (!isSuper) loadDashboard();
   });
@@ -279,7 +279,7 @@ byId("password-form").addEventListener("submit", () => {
     say("The new passwords differ");
     return;
   }
-  act(async () => ({ ...(await post("update_password.php", fields)), message: "" }), "Password changed");
+  act(() => post("update_password.php", fields), "Password changed");
 });
 
 byId("logout").addEventListener("click", () => {

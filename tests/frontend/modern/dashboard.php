@@ -1,0 +1,126 @@
+<?php
+// Where PHP serves this page its gate stands here. Ours keeps the gate itself and sends none of these lines.
+session_start();
+if (empty($_SESSION['login'])) {
+    header('Location: index.html');
+    exit;
+}
+?>
+<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>Dashboard</title>
+  <link rel="manifest" href="manifest.json">
+  <link rel="icon" type="image/png" href="assets/images/favicon.png">
+  <link rel="apple-touch-icon" href="assets/icons/icon-192x192.png">
+  <link rel="stylesheet" href="dashboard.css?v=<?php echo filemtime('dashboard.css'); ?>">
+</head>
+<body>
+  <div id="overlay">Loading…</div>
+  <div id="alert" role="alert"></div>
+  <header>
+    <h1>Accounts</h1>
+    <label id="view-mode" hidden><input id="view-all" type="checkbox"> All accounts</label>
+    <span id="balance"></span>
+    <span id="user-name"></span> <b id="initial"></b>
+    <span><b id="total-accounts">–</b> in total</span>
+    <button id="refresh">Refresh</button>
+    <button id="logout">Log out</button>
+  </header>
+  <nav>
+    <button data-tab="accounts">Accounts</button>
+    <button data-tab="resellers">Resellers</button>
+    <button data-tab="plans">Plans</button>
+    <button data-tab="transactions">Transactions</button>
+    <button data-tab="stb">STB control</button>
+    <button data-tab="messaging">Messaging</button>
+    <button data-tab="logs">Logs</button>
+    <button data-tab="settings">Settings</button>
+  </nav>
+
+  <section id="accounts">
+    <input id="search" type="search" placeholder="Search">
+    <button id="reset-sort">Newest first</button>
+    <button id="open-bulk">Assign selected</button>
+    <table>
+      <thead><tr><th></th><th>User name</th><th>Name</th><th>Device</th><th>Phone</th><th>Tariff</th><th>Reseller</th><th>Until</th><th>On</th><th></th></tr></thead>
+      <tbody id="account-rows"></tbody>
+    </table>
+    <button id="previous">‹</button> <span id="page"></span> <button id="next">›</button>
+  </section>
+  <section id="resellers" hidden><table><tbody id="reseller-rows"></tbody></table></section>
+  <section id="plans" hidden><table><tbody id="plan-rows"></tbody></table></section>
+  <section id="transactions" hidden><table><tbody id="transaction-rows"></tbody></table></section>
+  <section id="stb" hidden><table><tbody id="stb-rows"></tbody></table></section>
+  <section id="messaging" hidden>
+    <button data-subtab="stb">STB</button>
+    <button data-subtab="sms">SMS</button>
+    <button data-subtab="mail">Mail</button>
+    <button data-subtab="telegram">Telegram</button>
+    <p id="messaging-status" role="status"></p>
+    <label>Days before <input id="reminder-days" type="number" value="7"></label>
+    <label>Text <input id="reminder-text" value=""></label>
+    <table><tbody id="reminder-rows"></tbody></table>
+  </section>
+  <section id="logs" hidden>
+    <select id="history-user" hidden><option value="">My own logins</option><option value="all">All users</option></select>
+    <p id="history-of"></p>
+    <table>
+      <thead><tr><th>User</th><th>Name</th><th>When</th><th>From</th><th>How</th><th>Result</th></tr></thead>
+      <tbody id="history-rows"></tbody>
+    </table>
+    <span id="history-pages"></span>
+    <table><tbody id="audit-rows"></tbody></table>
+  </section>
+  <section id="settings" hidden>
+    <form id="password-form">
+      <label>Old password <input name="old_pass" type="password" autocomplete="current-password"></label>
+      <label>New password <input name="new_pass" type="password" autocomplete="new-password"></label>
+      <label>Again <input name="renew_pass" type="password" autocomplete="new-password"></label>
+      <button>Save</button>
+    </form>
+    <form id="timeout-form" hidden>
+      <label>Sign out after
+        <select id="timeout">
+          <option value="0">never</option><option value="1">1 minute</option><option value="2">2 minutes</option>
+          <option value="3">3 minutes</option><option value="5">5 minutes</option><option value="10">10 minutes</option>
+          <option value="15">15 minutes</option><option value="30">30 minutes</option><option value="60">1 hour</option>
+        </select>
+      </label>
+      <button>Save</button>
+      <p id="timeout-status"></p>
+    </form>
+    <p id="portal-status"></p>
+    <p id="push-status">Checking…</p>
+  </section>
+
+  <dialog id="edit-dialog">
+    <form id="edit-form" method="dialog">
+      <input name="original_username" type="hidden">
+      <label>User name <input name="username"></label>
+      <label>Password <input name="password" type="password" autocomplete="new-password"></label>
+      <label>Name <input name="name"></label>
+      <label>E-mail <input name="email"></label>
+      <label>Phone <input name="phone"></label>
+      <label>Plan <select name="plan"></select></label>
+      <label>Status <select name="status"><option value="1">On</option><option value="0">Off</option></select></label>
+      <label>Comment <input name="comment"></label>
+      <label>Discount <input name="discount" value="0"></label>
+      <button>Save</button>
+    </form>
+  </dialog>
+  <dialog id="bulk-dialog">
+    <form id="bulk-form" method="dialog">
+      <ul id="bulk-accounts"></ul>
+      <label>Reseller <select id="bulk-reseller"></select></label>
+      <button>Assign</button>
+    </form>
+  </dialog>
+  <script src="dashboard.js?v=<?php echo filemtime('dashboard.js'); ?>"></script>
+  <script src="sms-functions.js?v=<?php echo filemtime('sms-functions.js'); ?>"></script>
+  <script src="mail-functions.js?v=<?php echo filemtime('mail-functions.js'); ?>"></script>
+  <script src="telegram-functions.js?v=<?php echo filemtime('telegram-functions.js'); ?>"></script>
+</body>
+</html>
