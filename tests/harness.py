@@ -142,7 +142,8 @@ class World:
             return [dict(row) for row in connection.execute(statement).mappings()]
 
     def user(self, username: str) -> dict[str, Any]:
-        [row] = self.rows(sa.select(User.__table__).where(User.username == username))
+        columns = [column for column in User.__table__.c if self.panel.layout.has_column("_users", column.name)]
+        [row] = self.rows(sa.select(*columns).where(User.username == username))
         return row
 
     # PHP session files

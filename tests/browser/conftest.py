@@ -1,0 +1,114 @@
+"""One Chromium per test process, one profile per visitor, and the panels that they visit."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.panels import FRONTENDS, Site, fill
+from tests.browser.visitors import Visitor
+from tests.conftest import MakeWorld
+
+MakeSite = Callable[..., Site]
+Visit = Callable[..., Visitor]
+
+DEBIANS_CHROMIUM = Path("/usr/bin/chromium")
+# without these Chromium looks for its maker's hosts at every start
+QUIET = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or (DEBIANS_CHROMIUM.exists() and str(DEBIANS_CHROMIUM))
+    if found:
+        return found
+    line = "Chromium is not installed (on Debian: apt-get install chromium)"
+    if os.environ.get("CI"):
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    executable = _chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def _sites(_worlds: MakeWorld) -> Iterator[MakeSite]:
+    sites: dict[tuple[str, str], Site] = {}
+
+    def make(generation: str, store: str) -> Site:
+        world = _worlds("sqlite", SHOWBOX_SESSION_STORE=store, SHOWBOX_FRONTEND_ROOT=str(FRONTENDS / generation))
+        fill(world)
+        key = (generation, store)
+        if key not in sites:
+            sites[key] = Site(world, generation)
+        sites[key].seen.clear()
+        return sites[key]
+
+    yield make
+    for site in sites.values():
+        site.close()
+
+
+@pytest.fixture
+def make_site(_sites: MakeSite) -> Iterator[MakeSite]:
+    """``make_site(generation, store="sql")``: a served panel with fresh rows; afterwards it has had no fault."""
+    made: list[Site] = []
+
+    def make(generation: str, store: str = "sql") -> Site:
+        made.append(_sites(generation, store))
+        return made[-1]
+
+    yield make
+    for site in made:
+        assert not site.faults()
+
+
+@pytest.fixture
+def legacy(make_site: MakeSite) -> Site:
+    return make_site("legacy")
+
+
+@pytest.fixture
+def modern(make_site: MakeSite) -> Site:
+    return make_site("modern")
+
+
+@pytest.fixture(params=["legacy", "modern"])
+def site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
+    """Each generation in turn."""
+    return make_site(request.param)
+
+
+@pytest.fixture
+def visit(make_site: MakeSite, chromium: Browser) -> Iterator[Visit]:
+    """``visit(url, worker=False)``: a new visitor, with or without service workers; nothing may go wrong for them."""
+    visitors: list[Visitor] = []
+
+    def start(url: str, *, worker: bool = False, user_agent: str | None = None) -> Visitor:
+        context = chromium.new_context(
+            service_workers="allow" if worker else "block", user_agent=user_agent, locale="en-GB"
+        )
+        context.set_default_timeout(10_000)
+        visitors.append(Visitor(context, url))
+        return visitors[-1]
+
+    yield start
+    for visitor in visitors:
+        visitor.context.close()
+    for visitor in visitors:
+        assert not visitor.problems

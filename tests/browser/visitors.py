@@ -1,0 +1,91 @@
+"""People at a browser: one context each, and whatever goes wrong in it."""
+
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
+
+from tests.browser.panels import BUILT, PASSWORD
+from tests.harness import Client
+
+# the browser's own word when a page was left while it still loaded something
+_LEFT = "net::ERR_ABORTED"
+_NOT_FOUND = "the server responded with a status of 404"
+
+
+class Visitor:
+    """A person with a browser profile of their own, at the panel with address ``url``.
+
+    ``problems``: console errors, uncaught exceptions and failed requests of all pages, but for 404s of endpoints that
+    are not declared and for what the test said that it :meth:`expects`.
+    """
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        self.url = url
+        self._problems: list[str] = []
+        self._expected: list[str] = []
+        context.on("console", self._hear)
+        context.on("weberror", lambda error: self._problems.append(f"uncaught: {error.error}"))
+        context.on("requestfailed", self._miss)
+        self.page = context.new_page()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        path = urlsplit(message.location["url"]).path
+        not_built = _NOT_FOUND in message.text and path.endswith(".php") and path not in BUILT
+        if message.type == "error" and not not_built:
+            self._problems.append(f"console: {message.text} ({path})")
+
+    def _miss(self, request: Request) -> None:
+        if request.failure != _LEFT:
+            self._problems.append(f"failed: {request.url}: {request.failure}")
+
+    def expects(self, pattern: str) -> None:
+        """Problems that match the regular expression belong to the test."""
+        self._expected.append(pattern)
+
+    @property
+    def problems(self) -> list[str]:
+        return [text for text in self._problems if not any(re.search(pattern, text) for pattern in self._expected)]
+
+    def open(self, path: str, *, tab: Page | None = None) -> Page:
+        page = tab or self.page
+        page.goto(self.url + path)
+        return page
+
+    def holds_session_of(self, username: str, password: str = PASSWORD) -> "Visitor":
+        """Put the cookie of a fresh session into the browser, without the login page."""
+        return self.holds_cookie(Client(self.url).login(username, password).session_id)
+
+    def holds_cookie(self, session_id: str) -> "Visitor":
+        host = urlsplit(self.url).hostname
+        cookie = {"name": "PHPSESSID", "value": session_id, "domain": host, "path": "/", "httpOnly": True}
+        self.context.add_cookies([cookie])  # type: ignore[list-item]
+        return self
+
+    @property
+    def session_id(self) -> str | None:
+        found = [cookie["value"] for cookie in self.context.cookies() if cookie["name"] == "PHPSESSID"]
+        return found[0] if found else None
+
+    def sign_in(self, username: str, password: str = PASSWORD) -> None:
+        """Fill in and send the login page that is open."""
+        self.page.fill("[name=username]", username)
+        self.page.fill("[name=password]", password)
+        self.page.click("#sign-in button")
+
+    def until(self, holds: Callable[[], object], what: str, seconds: float = 5) -> None:
+        """Wait for something that only the server's side shows."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            self.page.wait_for_timeout(20)
+
+
+def expect_accounts(page: Page, *usernames: str) -> None:
+    """The dashboard is usable and its table has these rows in this order."""
+    expect(page.locator("#overlay")).to_be_hidden()
+    column = "td:nth-child(2)" if "/dashboard.php" in page.url else "td:nth-child(1)"
+    expect(page.locator(f"#account-rows tr > {column}")).to_have_text(usernames)
