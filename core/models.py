@@ -678,7 +678,7 @@ class State(Base):
 
 
 class StoredSession(Base):
-    """``data`` is JSON, ``touched_at`` Unix seconds."""
+    """Sessions of the sql store: data is JSON, touched_at Unix seconds."""
 
     __tablename__ = "_sbx_sessions"
     __table_args__ = _table(Index("sbx_sessions_touched_at", "touched_at"))
@@ -689,7 +689,7 @@ class StoredSession(Base):
 
 
 class Credential(Base):
-    """What the stored password of a user is known as to sessions (see :func:`core.passwords.fingerprint`).
+    """What the stored password of a user is known as to sessions: tells them of a change, not of a mere re-hash.
 
     ``changed_at``: Unix seconds of the latest change made here; ``fingerprint``: of the stored hash then;
     ``same_as``: fingerprints, parted by blanks, of older hashes of the same password.
@@ -705,7 +705,7 @@ class Credential(Base):
 
 
 class DeletedPlan(Base):
-    """What a plan was called, for accounts and ledger rows that outlive it (chapter 40, 3.4)."""
+    """What a plan was called, for accounts and ledger rows that outlive it."""
 
     __tablename__ = "_sbx_deleted_plans"
     __table_args__ = _table()

@@ -12,5 +12,6 @@ endpoints = Endpoints()
 
 @endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
 def get_accounts(call: Call, form: ViewForm) -> Answer:
+    """The list of accounts, newest first: all for super admins and observers, else one's own."""
     listing = call.panel.account_lists.listing(scope_of(caller(call), view_all=form.view_all))
     return Encoded(listing.body, listing.gzipped)

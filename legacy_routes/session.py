@@ -41,6 +41,7 @@ class LoginForm(RequestModel):
 
 @endpoint("login", "POST", who=ANYBODY, model=LoginForm, bad_body_is_empty=True, chapter=CHAPTER)
 def login(call: Call, form: LoginForm) -> Answer:
+    """Start a session for a user name and password; a session that was there is replaced."""
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
@@ -61,6 +62,7 @@ def login(call: Call, form: LoginForm) -> Answer:
 
 @endpoint("logout", "GET", "POST", who=ANYBODY, get_changes=True, navigable=True, chapter=CHAPTER)
 def logout(call: Call) -> Answer:
+    """End the session; redirects to the login page, or answers JSON to those who ask for it."""
     call.session.destroy()
     response = envelope.success({"err_msg": "", "message": "Logged out"})
     # the document promises a redirect; scripts that ask for JSON by name get the bare answer
@@ -72,6 +74,7 @@ def logout(call: Call) -> Answer:
 
 @endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
 def get_user_info(call: Call, form: ViewForm) -> Answer:
+    """The caller's own data and number of accounts."""
     actor = caller(call)
     with call.panel.database.read() as connection:
         total = count_accounts(connection, scope_of(actor, view_all=form.view_all))
@@ -120,6 +123,7 @@ class PasswordForm(RequestModel):
 
 @endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
 def update_password(call: Call, form: PasswordForm) -> Answer:
+    """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)
     text = "Password updated successfully"
     return {"err_msg": text, "message": text}
@@ -127,6 +131,7 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
 
 @endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
 def change_password(call: Call, form: PasswordForm) -> Answer:
+    """The same under the names of the mobile dialog."""
     actor = caller(call)
     # the frontends send what an empty browser storage gives, the text "null"
     with call.panel.database.read() as connection:
@@ -158,6 +163,7 @@ _SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_me
 
 @endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm, chapter=CHAPTER)
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
+    """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
     rows = [_escaped(row, _SHOWN_AS_HTML) for row in page.rows]
     return {
@@ -201,6 +207,7 @@ class TimeoutForm(RequestModel):
     chapter=CHAPTER,
 )
 def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
+    """The idle timeout of all sessions, in minutes: read it, or set it (0 = never)."""
     if call.method == "GET":
         minutes = read_auto_logout(call.panel)
         return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
@@ -240,6 +247,7 @@ def _timeout_of(form: TimeoutForm) -> int:
 
 @endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, chapter=CHAPTER)
 def session_heartbeat(call: Call) -> Answer:
+    """Tell whether the session still stands, and count as activity."""
     try:
         return _heartbeat(call)
     except SessionUnavailable:

@@ -20,7 +20,7 @@ from tests.databases import DUMPS, create_database, load_dump, require
 ROOT = Path(__file__).parent.parent
 
 
-def _environment(**variables: str) -> dict[str, str]:
+def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
     return kept | {"PYTHONPATH": str(ROOT)} | variables
 
@@ -29,7 +29,7 @@ def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> sub
     return subprocess.run(
         [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
         cwd=cwd,
-        env=_environment(**variables),
+        env=environment(**variables),
         input=stdin,
         capture_output=True,
         text=True,
@@ -51,7 +51,7 @@ def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, 
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "wsgi.py"), "--port", str(port), *arguments],
         cwd=cwd,
-        env=_environment(**variables),
+        env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -186,7 +186,7 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
     result = subprocess.run(
         [sys.executable, str(ROOT / "wsgi.py")],
         cwd=tmp_path,
-        env=_environment(**variables),
+        env=environment(**variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -207,7 +207,7 @@ def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: P
     result = subprocess.run(
         [sys.executable, str(ROOT / "wsgi.py")],
         cwd=tmp_path,
-        env=_environment(SHOWBOX_DATABASE_URL=f"sqlite:///{path}"),
+        env=environment(SHOWBOX_DATABASE_URL=f"sqlite:///{path}"),
         capture_output=True,
         text=True,
         timeout=60,
@@ -222,7 +222,7 @@ def test_any_wsgi_server_can_load_the_app_while_the_database_is_away(tmp_path: P
     result = subprocess.run(
         [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"],
         cwd=tmp_path,
-        env=_environment(SHOWBOX_DATABASE_URL="mysql://u@127.0.0.1:9/x"),
+        env=environment(SHOWBOX_DATABASE_URL="mysql://u@127.0.0.1:9/x"),
         capture_output=True,
         text=True,
         timeout=60,

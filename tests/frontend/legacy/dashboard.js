@@ -50,7 +50,7 @@ function showUser(answer) {
   const user = answer.user;
   isSuper = user.super_user == 1;
   isObserver = user.is_observer == 1;
-  isResellerAdmin = user.is_reseller_admin === true || user.is_reseller_admin === "1";
+  isResellerAdmin = !isSuper && (user.is_reseller_admin === true || user.is_reseller_admin === "1");
   permissions = user.permissions ? user.permissions.split("|") : [];
   if (isObserver) byId("user-name").innerHTML = `<i>Observer</i> ${user.name}`;
   else byId("user-name").textContent = user.name;

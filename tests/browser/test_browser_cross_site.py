@@ -1,0 +1,130 @@
+"""A page of somebody else tries to use the visitor's session (contract chapter 00, "Cross-site requests")."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.panels import PASSWORD, Site
+from tests.browser.test_browser_dashboard import at_dashboard
+from tests.browser.test_browser_entry import ALL
+from tests.browser.test_browser_session import user_of
+from tests.browser.visitors import Visitor, expect_accounts
+
+BLANK = "<!DOCTYPE html><title>Elsewhere</title><link rel='icon' href='data:,'><body></body>"
+# another site; another origin of the same site, to which the browser does send the cookie
+FOREIGN_HOSTS = ("localhost", "127.0.0.1")
+IMAGE = """(url) => new Promise((done) => {
+  const image = new Image();
+  image.onload = image.onerror = done;
+  image.src = url;
+})"""
+FETCH = """async ([url, body, type]) => {
+  try {
+    await fetch(url, { method: "POST", mode: "no-cors", credentials: "include", headers: { "Content-Type": type }, body });
+  } catch { /* what counts is what the panel did */ }
+}"""
+READING_FETCH = """async (url) => {
+  try {
+    return await (await fetch(url, { credentials: "include" })).text();
+  } catch (error) { return error.name; }
+}"""
+FORM = """([url, fields]) => {
+  const form = document.createElement("form");
+  Object.assign(form, { method: "POST", action: url, enctype: "multipart/form-data" });
+  for (const [name, value] of Object.entries(fields)) form.append(Object.assign(document.createElement("input"), { name, value }));
+  document.body.append(form);
+  form.submit();
+}"""
+NEW_PASSWORD = {"old_pass": PASSWORD, "new_pass": "stolen-pass", "renew_pass": "stolen-pass"}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the output belongs to the tests."""
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a web server of somebody else."""
+    directory: Path = tmp_path_factory.mktemp("elsewhere")
+    (directory / "index.html").write_text(BLANK)
+    with ThreadingHTTPServer(("", 0), partial(_Quiet, directory=str(directory))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture(params=FOREIGN_HOSTS)
+def victim(request: pytest.FixtureRequest, elsewhere: int, modern: Site, visit: Visit) -> Iterator[Visitor]:
+    """admin, at the dashboard in one tab and at the foreign page in ``page``; afterwards all is as it was."""
+    visitor = at_dashboard(visit, modern, "admin")
+    expect_accounts(visitor.page, *ALL)
+    visitor.page.wait_for_load_state("networkidle")
+    panel_tab, session_id = visitor.page, visitor.session_id
+    modern.seen.clear()
+    visitor.page = visitor.context.new_page()
+    visitor.page.goto(f"http://{request.param}:{elsewhere}/")
+    # refusals, and answers that the foreign page may not read
+    visitor.expects(r"status of 403|ERR_BLOCKED_BY_ORB|blocked by CORS policy|net::ERR_FAILED")
+    yield visitor
+    assert visitor.session_id == session_id
+    info = user_of(modern, session_id)
+    assert info["error"] == 0
+    assert info["user"]["username"] == "admin"  # type: ignore[index]
+    assert modern.world.client("admin", PASSWORD).session_id
+    panel_tab.reload()
+    expect_accounts(panel_tab, *ALL)
+
+
+def refused(visitor: Visitor, site: Site, name: str) -> None:
+    """The attack arrived, and was answered with 403."""
+    visitor.until(lambda: site.of(name) and site.of(name)[0].status, f"{name} arrives")
+    assert [seen.status for seen in site.of(name)] == [403]
+    assert site.of(name)[0].headers["sec-fetch-site"] in ("cross-site", "same-site")
+
+
+@pytest.mark.parametrize("name", ["logout", "session_heartbeat"])
+def test_an_image_cannot_log_out_or_prolong(victim: Visitor, modern: Site, name: str) -> None:
+    victim.page.evaluate(IMAGE, f"{modern.url}/{name}.php")
+    refused(victim, modern, name)
+
+
+def test_a_form_cannot_change_the_password(victim: Visitor, modern: Site) -> None:
+    victim.page.evaluate(FORM, [f"{modern.url}/update_password.php", NEW_PASSWORD])
+    refused(victim, modern, "update_password")
+    expect(victim.page.locator("body")).to_contain_text('"error":1')
+
+
+def test_a_form_cannot_log_in_as_somebody_else(victim: Visitor, modern: Site) -> None:
+    victim.page.evaluate(FORM, [f"{modern.url}/api/login.php", {"username": "weak", "password": PASSWORD}])
+    refused(victim, modern, "login")
+
+
+@pytest.mark.parametrize("type", ["application/x-www-form-urlencoded", "text/plain", "application/json"])
+def test_fetch_cannot_change_the_password(victim: Visitor, modern: Site, type: str) -> None:
+    if type == "text/plain":
+        body = f'{{"old_pass":"{PASSWORD}","new_pass":"stolen-pass"}}'
+    else:
+        body = "&".join(f"{name}={value}" for name, value in NEW_PASSWORD.items())
+    victim.page.evaluate(FETCH, [f"{modern.url}/update_password.php", body, type])
+    refused(victim, modern, "update_password")
+
+
+def test_fetch_cannot_read_anything(victim: Visitor, modern: Site) -> None:
+    assert victim.page.evaluate(READING_FETCH, f"{modern.url}/get_accounts.php") == "TypeError"
+    assert len(modern.of("get_accounts")) == 1
+
+
+def test_the_panel_cannot_be_framed(victim: Visitor, modern: Site) -> None:
+    victim.expects(r"frame-ancestors|X-Frame-Options|ERR_BLOCKED_BY_RESPONSE")
+    victim.page.evaluate("(url) => { document.body.innerHTML = `<iframe src=${url}>`; }", f"{modern.url}/dashboard.php")
+    victim.until(lambda: modern.pages("/dashboard.php"), "the frame's request")
+    frame = victim.page.frame_locator("iframe")
+    expect(frame.locator("#overlay")).to_have_count(0)
+    assert modern.calls == []

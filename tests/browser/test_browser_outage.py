@@ -1,0 +1,111 @@
+"""Pages that are open while the panel or its database is away (contract chapter 05 §3.2, §10.11, §11)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy.engine import make_url
+
+from tests.browser.conftest import Visit
+from tests.browser.outages import PanelProcess, Relay
+from tests.browser.panels import FRONTENDS, Site, fill
+from tests.browser.test_browser_entry import ALL
+from tests.browser.test_browser_session import FOCUS
+from tests.browser.visitors import expect_accounts
+from tests.databases import create_database
+from tests.harness import World
+
+FAILED = "Something went wrong"
+StartPanel = Callable[[Site], PanelProcess]
+
+
+@pytest.fixture
+def start_panel(tmp_path: Path) -> Iterator[StartPanel]:
+    """A panel in a process of its own, with the site's database and frontend."""
+    started: list[PanelProcess] = []
+
+    def start(site: Site) -> PanelProcess:
+        settings = {
+            "SHOWBOX_DATABASE_URL": site.world.config.database.url.get_secret_value(),
+            "SHOWBOX_FRONTEND_ROOT": str(site.frontend),
+        }
+        started.append(PanelProcess(settings, tmp_path))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def test_27_the_panel_is_stopped_and_started_again(site: Site, visit: Visit, start_panel: StartPanel) -> None:
+    is_legacy = site.generation == "legacy"
+    panel = start_panel(site)
+    visitor = visit(panel.url, worker=is_legacy).holds_session_of("admin")
+    visitor.expects("ERR_CONNECTION_REFUSED")
+    visitor.open(site.dashboard)
+    page = visitor.page
+    if is_legacy:
+        page.wait_for_function("navigator.serviceWorker?.controller")
+    expect_accounts(page, *ALL)
+    page.wait_for_load_state("networkidle")
+    delete = page.get_by_role("button", name="Delete").first
+
+    panel.stop()
+    delete.click()
+    # through the older worker the text comes in a key that the page does not read
+    expect(page.locator("#alert")).to_have_text(FAILED if is_legacy else f"{FAILED}: Failed to fetch")
+    page.get_by_role("button", name="Log out").click()
+    page.evaluate(FOCUS)
+    assert page.url == panel.url + site.dashboard
+
+    panel.start()
+    with page.expect_response("**/remove_account.php") as answer:
+        delete.click()
+    assert answer.value.json()["error"] in (0, 1)
+    expect(page.locator("#alert")).not_to_contain_text("Failed to fetch")
+    assert page.url == panel.url + site.dashboard
+
+
+@pytest.fixture(params=["sql", "php-files"])
+def cuttable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site, Relay]]:
+    """A panel whose MariaDB is reached by a relay, with each place for sessions."""
+    url = make_url(create_database("mariadb", "browser_outage"))
+    relay = Relay((url.host or "127.0.0.1", url.port or 3306))
+    settings = {
+        "SHOWBOX_SESSION_STORE": request.param,
+        "SHOWBOX_SESSION_PHP_SAVE_PATH": str(tmp_path),
+        "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
+        "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / "modern"),
+    }
+    through = url.set(host="127.0.0.1", port=relay.port).render_as_string(hide_password=False)
+    world = World(through, settings)
+    fill(world)
+    site = Site(world, "modern")
+    yield site, relay
+    site.close()
+    relay.cut()
+    world.close()
+
+
+def test_09_a_database_that_is_away_ends_no_session(cuttable: tuple[Site, Relay], visit: Visit) -> None:
+    site, relay = cuttable
+    visitor = visit(site.url).holds_session_of("admin")
+    visitor.open("/dashboard.php")
+    page = visitor.page
+    expect_accounts(page, *ALL)
+    visitor.until(lambda: len(site.of("auto_logout_settings")) == 2, "the timers' calls")
+    page.wait_for_load_state("networkidle")
+    relay.cut()
+    visitor.expects(r"status of 503.*session_heartbeat")
+    with page.expect_response("**/session_heartbeat.php") as heartbeat:
+        page.evaluate(FOCUS)
+    assert heartbeat.value.status in (200, 503)
+    if heartbeat.value.status == 503:
+        assert not heartbeat.value.text().startswith("{")
+    else:
+        assert heartbeat.value.json() | {"error": 0, "expired": False} == heartbeat.value.json()
+    page.wait_for_timeout(200)
+    assert page.url == f"{site.url}/dashboard.php"
+    assert visitor.session_id is not None

@@ -1,0 +1,88 @@
+"""Every example of the documentation is run, and what is generated is up to date."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.config import load_config
+from docs.generate import PAGES
+from tests.databases import DUMPS, create_database, load_dump, require
+from tests.test_commands import environment, served
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DEFAULT_ADDRESS = "http://127.0.0.1:8000"
+EXAMPLE_SOURCE = "mysql://panel:secret@127.0.0.1/panel"
+
+
+def _blocks(document: Path, language: str) -> Iterator[str]:
+    yield from re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_fenced_block_is_of_a_kind_that_is_run(document: Path) -> None:
+    languages = set(re.findall(r"^```(\w*)\n(?:.*\n)*?```$", document.read_text(), re.MULTILINE))
+    assert languages <= {"sh", "ini"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_configuration_examples_are_valid(document: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(_blocks(document, "ini")):
+        file = tmp_path / f"{number}.ini"
+        file.write_text(block.replace("/srv/showbox-panel", str(tmp_path)))
+        load_config(file, {})
+
+
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if "```sh" in d.read_text()], ids=lambda path: path.name)
+def test_commands_work(document: Path, tmp_path: Path) -> None:
+    source = ""
+    if EXAMPLE_SOURCE in document.read_text():
+        require("mariadb")
+        source = create_database("mariadb", "documented")
+        load_dump(source, DUMPS["1.18.2"])
+    (tmp_path / "config.example.ini").write_text((ROOT / "config.example.ini").read_text())
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/flask").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m flask "$@"\n')
+    (tmp_path / "bin/flask").chmod(0o755)
+    with served(tmp_path, "--demo") as (address, _):
+        for command in (line for block in _blocks(document, "sh") for line in block.splitlines()):
+            _run(command.replace(DEFAULT_ADDRESS, address).replace(EXAMPLE_SOURCE, source), tmp_path)
+
+
+def _run(command: str, directory: Path) -> None:
+    if command.startswith("make "):
+        # the targets themselves are what runs this suite, the demo and the checks
+        subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, check=True, capture_output=True, timeout=20)
+        return
+    if command.startswith("python wsgi.py"):
+        with served(directory, *shlex.split(command)[2:]):
+            return
+    path = f"{directory / 'bin'}:{environment()['PATH']}"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=directory,
+        env=environment(PATH=path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, (command, result.stderr)
+    if command.startswith("curl"):
+        assert result.stdout.startswith('{"error":0'), (command, result.stdout[:200])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: python -m docs.generate"
