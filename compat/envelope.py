@@ -5,7 +5,7 @@ Knows status, headers and spelling; what an answer says is the endpoint's busine
 
 import gzip
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 from werkzeug.wrappers import Request, Response
@@ -30,12 +30,15 @@ class Failure(Protocol):
     retry_after: int | None
 
 
-class Encoded:
+@runtime_checkable
+class Encoded(Protocol):
     """A success body that is already JSON bytes, and the same gzipped: for long lists that are kept encoded."""
 
-    def __init__(self, body: bytes, gzipped: bytes) -> None:
-        self.body = body
-        self.gzipped = gzipped
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def gzipped(self) -> bytes: ...
 
 
 def success(payload: Mapping[str, Any]) -> Response:

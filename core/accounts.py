@@ -5,10 +5,7 @@ shown is never old.
 """
 
 import gzip
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,26 +16,18 @@ from sqlalchemy.engine import Row
 
 from core import freshness
 from core.clock import Clock
-from core.database import Database
 from core.identity import Actor, shown_currency
+from core.kept import EncodedAnswer
 from core.markup import plain
 from core.models import Account, DeletedPlan, Plan, User
+from core.panel import Panel
 
 # the tables whose versions decide whether the list has changed (core.models, triggers)
 LIST_TABLES = ("accounts", "plans", "users")
-CACHE_BYTES = 64 * 1024 * 1024
 GZIP_LEVEL = 4
 _QUARTER_HOUR = 900
 # in the encoded list: markup, entities, control characters
 _SIGNS_OF_MARKUP = (b"<", b">", b"&", b"\\u00", b"\x7f")
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """``{"error":0,"err_msg":"","accounts":[…]}`` as JSON, and the same gzipped."""
-
-    body: bytes
-    gzipped: bytes
 
 
 def scope_of(actor: Actor, *, view_all: bool) -> int | None:
@@ -57,56 +46,12 @@ _COUNT_ALL = select(sa.func.count()).select_from(Account)
 _COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
 
 
-class AccountLists:
-    """The encoded lists of all scopes that were asked for lately."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-        self._kept: OrderedDict[int | None, tuple[tuple[Any, ...], Listing]] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._building: dict[int | None, threading.Lock] = {}
-
-    def listing(self, scope: int | None) -> Listing:
-        """The current list of ``scope``, newest account first."""
-        rows = _rows(scope)
-        with self._database.read() as connection:
-            token = freshness.token(connection, rows, LIST_TABLES)
-            listing = self._get(scope, token)
-            if listing is not None:
-                return listing
-            # of several that find it old, one builds and the others take what it built
-            with self._lock:
-                building = self._building.setdefault(scope, threading.Lock())
-            with building:
-                listing = self._get(scope, token)
-                if listing is None:
-                    listing = _encode(connection.execute(rows), self._clock)
-                    self._keep(scope, token, listing)
-            return listing
-
-    def _get(self, scope: int | None, token: tuple[Any, ...]) -> Listing | None:
-        with self._lock:
-            kept = self._kept.get(scope)
-            if kept is None or kept[0] != token:
-                return None
-            self._kept.move_to_end(scope)
-            return kept[1]
-
-    def _keep(self, scope: int | None, token: tuple[Any, ...], listing: Listing) -> None:
-        with self._lock:
-            old = self._kept.pop(scope, None)
-            self._bytes += _size(listing) - (_size(old[1]) if old else 0)
-            self._kept[scope] = (token, listing)
-            while self._bytes > CACHE_BYTES and self._kept:
-                oldest, (_, dropped) = self._kept.popitem(last=False)
-                self._bytes -= _size(dropped)
-                self._building.pop(oldest, None)
-
-
-def _size(listing: Listing) -> int:
-    return len(listing.body) + len(listing.gzipped)
+def list_accounts(panel: Panel, scope: int | None) -> EncodedAnswer:
+    """``{"error":0,"err_msg":"","accounts":[…]}`` of ``scope`` (see :func:`scope_of`), newest account first."""
+    rows = _rows(scope)
+    with panel.database.read() as connection:
+        token = freshness.token(connection, rows, LIST_TABLES)
+        return panel.kept.get(("accounts", scope), token, lambda: _encode(connection.execute(rows), panel.clock))
 
 
 def _rows(scope: int | None) -> sa.Select[Any]:
@@ -143,14 +88,14 @@ _KEYS = (
 )
 
 
-def _encode(rows: Iterable[Row[Any]], clock: Clock) -> Listing:
+def _encode(rows: Iterable[Row[Any]], clock: Clock) -> EncodedAnswer:
     accounts = list(map(partial(_account, clock, {}, {}), rows))
     body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
     # names may come from the portal or from the PHP panel, which let markup through; few lists have any
     if any(sign in body for sign in _SIGNS_OF_MARKUP):
         accounts = [{key: plain(v) if isinstance(v, str) else v for key, v in item.items()} for item in accounts]
         body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
-    return Listing(body, gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0))
+    return EncodedAnswer(body, gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0))
 
 
 def _account(clock: Clock, days: dict[int, str], codes: dict[str | None, str | None], row: Row[Any]) -> dict[str, Any]:

@@ -6,17 +6,14 @@ Never a password or a hash in any row. Reading them is the business of the endpo
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import orjson
 from sqlalchemy import Connection, insert
 
 from core.errors import DatabaseFailed
+from core.identity import Actor
 from core.models import AuditEntry, LoginHistory
-
-if TYPE_CHECKING:
-    from core.identity import Actor
-    from core.panel import Panel
+from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +37,9 @@ class Origin:
 
 
 def write_audit(
-    panel: "Panel",
+    panel: Panel,
     connection: Connection,
-    actor: "Actor",
+    actor: Actor,
     origin: Origin,
     action: str,
     target_type: str,
@@ -76,7 +73,7 @@ def write_audit(
 
 
 def record_login(
-    panel: "Panel",
+    panel: Panel,
     origin: Origin,
     user_id: int,
     username: str,

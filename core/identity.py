@@ -6,7 +6,8 @@ Roles come from the row at each request, never from the session's copies. Source
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
@@ -15,11 +16,9 @@ from sqlalchemy.engine import Row
 from core.database import same_text
 from core.errors import NotLoggedIn
 from core.models import AppSetting, Credential, Currency, User
+from core.panel import Panel
 from core.passwords import fingerprint
 from core.settings import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
-
-if TYPE_CHECKING:
-    from core.panel import Panel
 
 RESELLER_ADMIN_FIELD = 2
 # our own session keys; PHP leaves unknown keys alone
@@ -101,56 +100,48 @@ def session_facts(actor: Actor, now: int) -> dict[str, Any]:
     }
 
 
-class Identifier:
-    """Finds the identity of sessions; holds the prepared statement of this database's layout."""
-
-    def __init__(self, panel: "Panel") -> None:
-        self._panel = panel
-        self._statement = _user_statement(panel).where(
-            same_text(User.username, bindparam("username"), panel.database.dialect)
-        )
-
-    def identify(self, connection: Connection, session: Mapping[str, Any]) -> Identity:
-        """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed."""
-        if not says_logged_in(session):
-            raise NotLoggedIn
-        row = connection.execute(self._statement, {"username": session["username"]}).first()
-        if row is None or session.get("user_id", row.id) != row.id:
-            raise NotLoggedIn
-        actor = actor_of(row)
-        if _was_demoted(session, actor):
-            raise NotLoggedIn
-        credential = fingerprint(self._panel.fingerprint_key, row.password)
-        mark = session.get(CREDENTIAL_MARK)
-        if mark != credential and not self._is_same_password(connection, session, actor.id, credential):
-            raise NotLoggedIn
-        timeout = self._panel.last_timeout = auto_logout_minutes(row.auto_logout)
-        return Identity(actor, timeout, credential)
-
-    def _is_same_password(
-        self, connection: Connection, session: Mapping[str, Any], user_id: int, credential: str
-    ) -> bool:
-        """Whether a session without our mark, or with another one, still belongs to the stored password.
-
-        A session gets its mark at its first request here; until then its last activity tells whether it is older
-        than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
-        """
-        row = connection.execute(
-            select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(
-                Credential.user_id == user_id
-            )
-        ).first()
-        mark = session.get(CREDENTIAL_MARK)
-        if mark is None:
-            last = session.get("last_activity")
-            return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
-        return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
+def identify(panel: Panel, connection: Connection, session: Mapping[str, Any]) -> Identity:
+    """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed."""
+    if not says_logged_in(session):
+        raise NotLoggedIn
+    row = find_user(panel, connection, session["username"])
+    if row is None or session.get("user_id", row.id) != row.id:
+        raise NotLoggedIn
+    actor = actor_of(row)
+    if _was_demoted(session, actor):
+        raise NotLoggedIn
+    credential = fingerprint(panel.fingerprint_key, row.password)
+    if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(connection, session, actor.id, credential):
+        raise NotLoggedIn
+    timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
+    return Identity(actor, timeout, credential)
 
 
-def find_user(panel: "Panel", connection: Connection, username: str) -> Row[Any] | None:
+def _is_same_password(connection: Connection, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
+    """Whether a session without our mark, or with another one, still belongs to the stored password.
+
+    A session gets its mark at its first request here; until then its last activity tells whether it is older
+    than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
+    """
+    row = connection.execute(
+        select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(Credential.user_id == user_id)
+    ).first()
+    mark = session.get(CREDENTIAL_MARK)
+    if mark is None:
+        last = session.get("last_activity")
+        return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
+    return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
+
+
+def find_user(panel: Panel, connection: Connection, username: str) -> Row[Any] | None:
     """The row of a user name (see :func:`actor_of`), with ``password``; compared as the database's collation does."""
-    statement = _user_statement(panel).where(same_text(User.username, sa.literal(username), panel.database.dialect))
-    return connection.execute(statement).first()
+    layout = panel.layout
+    has = (
+        layout.has_table("_app_settings"),
+        layout.has_column("_users", "is_observer"),
+        layout.has_column("_users", "theme"),
+    )
+    return connection.execute(_user_statement(panel.database.dialect, *has), {"username": username}).first()
 
 
 def actor_of(row: Row[Any]) -> Actor:
@@ -178,9 +169,11 @@ def shown_currency(code: str | None) -> str | None:
     return "IRR" if code is not None and code.upper() == "IRT" else code
 
 
-def _user_statement(panel: "Panel") -> "sa.Select[Any]":
+@cache
+def _user_statement(dialect: str, has_settings: bool, has_observer: bool, has_theme: bool) -> sa.Select[Any]:
+    """The user of a name with currency and idle timeout, in one statement for what this database has."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
-    if panel.layout.has_table("_app_settings"):
+    if has_settings:
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
@@ -194,9 +187,9 @@ def _user_statement(panel: "Panel") -> "sa.Select[Any]":
         User.permissions,
         User.max_users,
         User.super_user,
-        _if_there(panel, User.is_observer),
+        User.is_observer if has_observer else sa.null().label("is_observer"),
         User.currency_id,
-        _if_there(panel, User.theme),
+        User.theme if has_theme else sa.null().label("theme"),
         User.ip_ranges,
         User.plans,
         User.timestamp,
@@ -207,14 +200,10 @@ def _user_statement(panel: "Panel") -> "sa.Select[Any]":
         select(*columns)
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(same_text(User.username, bindparam("username"), dialect))
         .order_by(User.id)
         .limit(1)
     )
-
-
-def _if_there(panel: "Panel", column: Any) -> Any:
-    """``column``, or NULL under its name where an old panel's table lacks it."""
-    return column if panel.layout.has_column("_users", column.key) else sa.null().label(column.key)
 
 
 def _field(permissions: str | None, index: int) -> bool:

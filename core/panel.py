@@ -7,14 +7,12 @@ import threading
 from functools import cached_property
 
 from core import schema
-from core.accounts import AccountLists
 from core.clock import Clock
 from core.config import Config
 from core.database import Database
-from core.identity import Identifier
+from core.kept import KeptAnswers
 from core.passwords import Passwords
 from core.schema import Layout
-from core.settings import AUTO_LOGOUT_DEFAULT
 from core.throttle import LoginThrottle
 
 
@@ -26,9 +24,9 @@ class Panel:
         self.clock = clock or Clock(config.panel.timezone)
         self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
-        self.account_lists = AccountLists(self.database, self.clock)
-        # minutes; for judging a session while the database is away
-        self.last_timeout = AUTO_LOGOUT_DEFAULT
+        self.kept = KeptAnswers()
+        # the auto-logout setting as last seen, for judging a session while the database is away
+        self.last_timeout: int | None = None
         self._layout: Layout | None = None
         self._layout_lock = threading.Lock()
 
@@ -46,10 +44,6 @@ class Panel:
                 if self._layout is None:
                     self._layout = schema.prepare(self.database)
         return self._layout
-
-    @cached_property
-    def identifier(self) -> Identifier:
-        return Identifier(self)
 
     @cached_property
     def passwords(self) -> Passwords:

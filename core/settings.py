@@ -3,15 +3,11 @@
 Settings of the operator's file are in :mod:`core.config`. Source: contract chapter 10 §2.5 and §4.7.
 """
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import Connection, insert, select, update
 
 from core.errors import DatabaseFailed
 from core.models import AppSetting
-
-if TYPE_CHECKING:
-    from core.panel import Panel
+from core.panel import Panel
 
 AUTO_LOGOUT_KEY = "auto_logout_timeout"
 AUTO_LOGOUT_DEFAULT = 5
@@ -26,7 +22,7 @@ def auto_logout_minutes(stored: str | None) -> int:
     return int(text)
 
 
-def read_auto_logout(panel: "Panel") -> int:
+def read_auto_logout(panel: Panel) -> int:
     if not panel.layout.has_table("_app_settings"):
         return AUTO_LOGOUT_DEFAULT
     with panel.database.read() as connection:
@@ -34,7 +30,7 @@ def read_auto_logout(panel: "Panel") -> int:
         return auto_logout_minutes(connection.execute(value).scalar())
 
 
-def write_auto_logout(panel: "Panel", connection: Connection, minutes: int) -> None:
+def write_auto_logout(panel: Panel, connection: Connection, minutes: int) -> None:
     """Store the timeout, effective for all at once. Raises DatabaseFailed where the table is missing."""
     if not panel.layout.has_table("_app_settings"):
         raise DatabaseFailed("This database has no settings table yet; run the database upgrade first")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from compat import endpoints
 from core.audit import Origin
 from core.errors import DatabaseUnavailable, NotAllowed, NotLoggedIn
-from core.identity import CREDENTIAL_MARK, IDLE_MARK, Actor, Identity, is_idle, says_logged_in, session_facts
+from core.identity import CREDENTIAL_MARK, IDLE_MARK, Actor, Identity, identify, is_idle, says_logged_in, session_facts
 from core.panel import Panel
+from core.settings import AUTO_LOGOUT_DEFAULT
 
 Call = endpoints.Call[Panel, Actor]
 
@@ -74,10 +75,9 @@ def current_identity(call: Call) -> Identity:
 
 def _identify_or_destroy(call: Call) -> Identity:
     """The identity of a session that says it is logged in, whatever its idle time."""
-    identifier = call.panel.identifier
     try:
         with call.panel.database.read() as connection:
-            return identifier.identify(connection, call.session)
+            return identify(call.panel, connection, call.session)
     except NotLoggedIn:
         call.session.destroy()
         raise
@@ -88,7 +88,8 @@ def idle_timeout(call: Call) -> int:
     try:
         identity = _identify_or_destroy(call)
     except DatabaseUnavailable:
-        return call.panel.last_timeout
+        last_seen = call.panel.last_timeout
+        return AUTO_LOGOUT_DEFAULT if last_seen is None else last_seen
     _mark(call, identity)
     return identity.timeout_minutes
 

@@ -1,0 +1,69 @@
+"""Keeping long encoded answers until what they show changes. What they show, and how that is told, is the caller's."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+MAX_BYTES = 64 * 1024 * 1024
+
+Token = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """A whole answer as JSON, and the same gzipped."""
+
+    body: bytes
+    gzipped: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.gzipped)
+
+
+class KeptAnswers:
+    """The answers given lately, up to ``max_bytes``; safe between threads."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[Hashable, tuple[Token, EncodedAnswer]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._building: dict[Hashable, threading.Lock] = {}
+
+    def get(self, key: Hashable, token: Token, build: Callable[[], EncodedAnswer]) -> EncodedAnswer:
+        """The answer kept for ``key`` if it was kept with an equal token, else what ``build`` makes.
+
+        The token must have been read before or together with what ``build`` reads.
+        """
+        answer = self._find(key, token)
+        if answer is not None:
+            return answer
+        with self._lock:
+            building = self._building.setdefault(key, threading.Lock())
+        # of several that find it old, one builds and the others take what it built
+        with building:
+            answer = self._find(key, token)
+            if answer is None:
+                answer = build()
+                self._keep(key, token, answer)
+        return answer
+
+    def _find(self, key: Hashable, token: Token) -> EncodedAnswer | None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept[0] != token:
+                return None
+            self._kept.move_to_end(key)
+            return kept[1]
+
+    def _keep(self, key: Hashable, token: Token, answer: EncodedAnswer) -> None:
+        with self._lock:
+            old = self._kept.pop(key, None)
+            self._bytes += answer.size - (old[1].size if old else 0)
+            self._kept[key] = (token, answer)
+            while self._bytes > self._max_bytes and self._kept:
+                oldest, (_, dropped) = self._kept.popitem(last=False)
+                self._bytes -= dropped.size
+                self._building.pop(oldest, None)
