@@ -1,1 +1,1 @@
-"""Measures the panel's server against a bare Flask application (``python -m bench``); nothing of it runs in production."""
+"""Measures the panel against a bare Flask application (``python -m bench``); nothing of it runs in production."""

@@ -80,7 +80,7 @@ def _measure(options: argparse.Namespace, plan: Plan, folder: Path, url: str) ->
         ):
 
             def advance(step: str) -> None:
-                bar.set_description(step)
+                bar.set_description(step, refresh=False)
                 bar.update()
 
             bench = Bench(panel, hello, client, plan, advance)

@@ -29,7 +29,7 @@ INTERNAL_TEXT = "An internal error occurred"
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
-Answer = Mapping[str, Any] | envelope.Encoded | Response
+Answer = dict[str, Any] | envelope.Encoded | Response
 
 
 @dataclass(slots=True)
@@ -179,14 +179,9 @@ class Dispatcher:
         if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
             return _too_many(wait)
         answer = self._answer(endpoint)
-        if isinstance(answer, Response):
-            return answer
-        if isinstance(answer, envelope.Encoded):
-            return envelope.encoded_success(answer, request)
-        response = envelope.success(answer)
-        if (response.content_length or 0) >= envelope.GZIP_FROM:
-            envelope.compress(response, request)
-        return response
+        if isinstance(answer, dict):
+            return envelope.success(answer, request)
+        return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
     def _answer(self, endpoint: Endpoint) -> Answer:
         call = self.call()
@@ -200,7 +195,13 @@ class Dispatcher:
 
     def call(self) -> Call[Any, Any]:
         """The current request as a call whose caller is not known yet."""
-        return Call(self.panel, request, session, self.clients)  # type: ignore[arg-type]
+        # the objects behind Flask's proxies, which cost at each access
+        return Call(
+            self.panel,
+            request._get_current_object(),
+            session._get_current_object(),  # type: ignore[attr-defined]
+            self.clients,
+        )
 
     def _parameters(self, endpoint: Endpoint) -> Parameters:
         parameters = read_parameters(request, self.limits)

@@ -5,7 +5,7 @@ Knows status, headers and spelling; what an answer says is the endpoint's busine
 
 import gzip
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import orjson
 from werkzeug.wrappers import Request, Response
@@ -30,7 +30,6 @@ class Failure(Protocol):
     retry_after: int | None
 
 
-@runtime_checkable
 class Encoded(Protocol):
     """A success body that is already JSON bytes, and the same gzipped: for long lists that are kept encoded."""
 
@@ -41,17 +40,21 @@ class Encoded(Protocol):
     def gzipped(self) -> bytes: ...
 
 
-def success(payload: Mapping[str, Any]) -> Response:
-    """``error`` 0 first, then ``payload`` in its own order."""
-    return json_response(orjson.dumps({"error": 0, **payload}))
+def success(payload: Mapping[str, Any], request: Request) -> Response:
+    """``error`` 0 first, then ``payload`` in its own order; gzipped when long and accepted."""
+    body = orjson.dumps({"error": 0, **payload})
+    if len(body) < GZIP_FROM or not accepts_gzip(request):
+        return json_response(body)
+    return _gzipped(gzip.compress(body, compresslevel=1, mtime=0))
 
 
 def encoded_success(encoded: Encoded, request: Request) -> Response:
-    if accepts_gzip(request):
-        response = json_response(encoded.gzipped)
-        response.headers["Content-Encoding"] = "gzip"
-    else:
-        response = json_response(encoded.body)
+    return _gzipped(encoded.gzipped) if accepts_gzip(request) else json_response(encoded.body)
+
+
+def _gzipped(body: bytes) -> Response:
+    response = json_response(body)
+    response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"
     return response
 
@@ -77,12 +80,3 @@ def accepts_gzip(request: Request) -> bool:
     header = request.environ.get("HTTP_ACCEPT_ENCODING")
     return header is not None and "gzip" in header and request.accept_encodings["gzip"] > 0
 
-
-def compress(response: Response, request: Request) -> Response:
-    """Gzip a long JSON answer that is not encoded yet, when the client takes it."""
-    if "Content-Encoding" in response.headers or not accepts_gzip(request):
-        return response
-    response.set_data(gzip.compress(response.get_data(), compresslevel=1, mtime=0))
-    response.headers["Content-Encoding"] = "gzip"
-    response.headers["Vary"] = "Accept-Encoding"
-    return response

@@ -6,6 +6,7 @@ Source: contract chapter 10 §3. No function here logs or returns a password or 
 import hashlib
 import hmac
 import re
+from functools import lru_cache
 
 import bcrypt
 from argon2 import PasswordHasher
@@ -49,6 +50,7 @@ class Passwords:
         return self.strong and (not stored.startswith("$argon2") or _argon2.check_needs_rehash(stored))
 
 
+@lru_cache(maxsize=1024)
 def fingerprint(key: str, stored: str) -> str:
     """A keyed digest of a stored hash: tells sessions that the password was changed, and nobody anything else."""
     return hmac.new(key.encode(), stored.encode(), hashlib.sha256).hexdigest()[:32]

@@ -64,7 +64,7 @@ def login(call: Call, form: LoginForm) -> Answer:
 def logout(call: Call) -> Answer:
     """End the session; redirects to the login page, or answers JSON to those who ask for it."""
     call.session.destroy()
-    response = envelope.success({"err_msg": "", "message": "Logged out"})
+    response = envelope.success({"err_msg": "", "message": "Logged out"}, call.request)
     # the document promises a redirect; scripts that ask for JSON by name get the bare answer
     if "application/json" not in call.request.headers.get("Accept", ""):
         response.status_code = 302

@@ -1,5 +1,4 @@
 """The life of a session across tabs, browsers, idle time and passwords (contract chapters 05 §11 and 10 §4)."""
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,195 @@
+"""The portal's accounts as records: read from its answers, and written as the fields of its forms.
+
+Source: contract chapter 90 §6, §9, §10.9-10.11, chapter 20 §1.9 and §9.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from core.portal.errors import PortalInvalidAnswer, PortalInvalidInput
+from core.portal.identifiers import new_login, normal_mac, required_mac
+from core.portal.values import end_date, is_on, record_list, text_of, whole_number
+
+log = logging.getLogger(__name__)
+
+Field = str | int | date | None
+
+
+@dataclass(slots=True)
+class PortalAccount:
+    """An account as the portal tells it.
+
+    ``mac`` is in the normal spelling, or as told if it is none. The ``has_…`` flags say whether the portal told the
+    field at all (an unreadable date counts as not told): if not, what is stored locally stays.
+    ``reseller`` is the panel's own user id, which only a customised portal knows; None if not told or not above 0.
+    """
+
+    login: str
+    mac: str
+    full_name: str
+    account_number: str
+    tariff_plan: str
+    status: bool
+    phone: str
+    has_phone: bool
+    email: str
+    has_email: bool
+    end_date: date | None
+    has_end_date: bool
+    reseller: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortalAccountList:
+    """``skipped`` records had no login or no MAC, or were no records at all."""
+
+    accounts: list[PortalAccount]
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewPortalAccount:
+    """What an account is created with. ``end_date`` None is unlimited; ``reseller`` None is not sent."""
+
+    login: str
+    mac: str
+    password: str = field(repr=False)
+    account_number: str
+    tariff_plan: str
+    full_name: str = ""
+    status: bool = True
+    end_date: date | None = None
+    comment: str = ""
+    reseller: int | None = None
+    phone: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """The form, in the order that the panel has always used. Raises PortalInvalidInput."""
+        fields = {
+            "login": new_login(self.login),
+            "password": self.password,
+            "full_name": self.full_name,
+            "account_number": self.account_number,
+            "tariff_plan": self.tariff_plan,
+            "status": _text(self.status),
+            "stb_mac": required_mac(self.mac),
+            "end_date": _text(self.end_date),
+            "comment": self.comment,
+        }
+        if self.reseller is not None:
+            fields["reseller"] = str(self.reseller)
+        if self.phone:
+            fields["phone"] = self.phone
+        return fields
+
+    def is_stored_as(self, account: PortalAccount) -> bool:
+        """Whether ``account`` came from this creation, not from an older account of the same name and device."""
+        return (
+            account.login.casefold() == self.login.casefold()
+            and account.mac == normal_mac(self.mac)
+            and account.account_number in ("", self.account_number)
+        )
+
+
+# the order in which the panel has always sent them
+_UPDATE_FIELDS = (
+    "login",
+    "password",
+    "full_name",
+    "email",
+    "phone",
+    "account_number",
+    "tariff_plan",
+    "status",
+    "stb_mac",
+    "end_date",
+    "comment",
+    "account_balance",
+    "reseller",
+)
+# empty, these would blank what must not be blank, or are an SQL error of the portal (chapter 90 §6)
+_NEVER_EMPTY = ("login", "password", "tariff_plan", "stb_mac", "status", "reseller")
+
+
+def changed_fields(changes: Mapping[str, Field]) -> dict[str, str]:
+    """The form of an update: exactly ``changes``, checked. None is an empty field, a date YYYY/MM/DD.
+
+    Raises PortalInvalidInput for no change at all, an unknown field, or an empty one that must not be empty.
+    """
+    unknown = [name for name in changes if name not in _UPDATE_FIELDS]
+    if unknown or not changes:
+        raise PortalInvalidInput("There is nothing in the account that the portal could change")
+    fields = {name: _text(changes[name]) for name in _UPDATE_FIELDS if name in changes}
+    for name in _NEVER_EMPTY:
+        if fields.get(name) == "":
+            raise PortalInvalidInput(f"The field {name} of an account may not become empty")
+    if fields.get("tariff_plan") == "0":
+        raise PortalInvalidInput("The field tariff_plan of an account may not become empty")
+    if "status" in fields and fields["status"] not in ("0", "1"):
+        raise PortalInvalidInput("The status of an account is 0 or 1")
+    if "login" in fields:
+        new_login(fields["login"])
+    if "stb_mac" in fields:
+        fields["stb_mac"] = required_mac(fields["stb_mac"])
+    return fields
+
+
+def accounts_of(results: object) -> PortalAccountList:
+    """The accounts of an answer's ``results``: a list, or a single object. Raises PortalInvalidAnswer."""
+    records = record_list(results)
+    accounts = [account for record in records if (account := account_of(record)) and account.login and account.mac]
+    unread = sum(1 for record in records if isinstance(record, dict) and "end_date" in record) - sum(
+        account.has_end_date for account in accounts
+    )
+    if unread > 0:
+        log.warning("portal: %d accounts have an end date that cannot be read, or are skipped", unread)
+    return PortalAccountList(accounts, len(records) - len(accounts))
+
+
+def account_of(record: Any) -> PortalAccount | None:
+    """One record of the portal; None when it is no object. Login and MAC may be empty."""
+    if not isinstance(record, dict):
+        return None
+    told = record.get
+    mac = text_of(told("stb_mac"))
+    try:
+        ends, has_end_date = end_date(told("end_date")), "end_date" in record
+    except ValueError:
+        ends, has_end_date = None, False
+    return PortalAccount(
+        login=text_of(told("login")),
+        mac=normal_mac(mac) or mac.upper(),
+        full_name=text_of(told("full_name")) or text_of(told("name")),
+        account_number=text_of(told("account_number")),
+        tariff_plan=text_of(told("tariff_plan")) or text_of(told("tariff")),
+        status=is_on(told("status")),
+        phone=text_of(told("phone")),
+        has_phone="phone" in record,
+        email=text_of(told("email")),
+        has_email="email" in record,
+        end_date=ends,
+        has_end_date=has_end_date,
+        reseller=whole_number(told("reseller")),
+    )
+
+
+def single_account(results: object) -> PortalAccount:
+    """The one account of an answer. Raises PortalInvalidAnswer when it holds none."""
+    for record in record_list(results):
+        account = account_of(record)
+        if account is not None:
+            return account
+    raise PortalInvalidAnswer
+
+
+def _text(value: Field) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, date):
+        return value.strftime("%Y/%m/%d")
+    return str(value)

@@ -1,0 +1,43 @@
+"""The addresses of a portal server: checked, and in one spelling so that two can be compared.
+
+Source: contract chapter 90 §10.2 and chapter 50 (settings, dual-server mode).
+"""
+
+from urllib.parse import urlsplit
+
+from core.portal.errors import PortalInvalidInput
+
+_PORTS = {"http": 80, "https": 443}
+_API_PATH = "stalker_portal/api/"
+
+
+def api_address(address: str) -> str:
+    """``address`` with lower-case scheme and host, without default port, ending in exactly one slash.
+
+    Raises PortalInvalidInput for anything but http(s)://HOST[:PORT][/PATH] (no user info, query, fragment).
+    """
+    parts = urlsplit(address)
+    if not address.isprintable() or " " in address or "\\" in address or any(c in address for c in "?#@"):
+        raise PortalInvalidInput("The portal address is not valid")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+        raise PortalInvalidInput("The portal address must look like http://portal.example.com/")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown_port = f":{port}" if port is not None and port != _PORTS[parts.scheme] else ""
+    segments = [part for part in parts.path.split("/") if part]
+    if "." in segments or ".." in segments:
+        raise PortalInvalidInput("The portal address is not valid")
+    return "/".join([f"{parts.scheme}://{host}{shown_port}", *segments, ""])
+
+
+def server_address(address: str) -> str:
+    """The scheme, host and port of ``address``, ending in a slash: where the theme script's path begins."""
+    return "/".join(api_address(address).split("/")[:3]) + "/"
+
+
+def default_api_address(address: str) -> str:
+    """The API address of the portal server at ``address``."""
+    return api_address(address) + _API_PATH

@@ -1,0 +1,46 @@
+"""The memory of a server that cannot be reached, so that a dead one does not make every request slow.
+
+Source: contract chapter 50, "Server-2 failures". It is held per process.
+"""
+
+from threading import Lock
+from time import monotonic
+
+from core.portal.errors import PortalError, PortalTimeout, PortalUnreachable
+
+_FAILURES = 2
+
+
+class Health:
+    """After two failures in a row to reach the server, its calls fail at once for ``skip_seconds`` (0: never).
+
+    After that time one more failure suffices for the next pause; any answer ends the count.
+    """
+
+    def __init__(self, skip_seconds: float) -> None:
+        self._skip_seconds = skip_seconds
+        self._lock = Lock()
+        self._failures = 0
+        self._skip_until = 0.0
+        self._last: PortalError | None = None
+
+    def check(self) -> None:
+        """Raises the last failure again, as one without effect, while the server is skipped."""
+        with self._lock:
+            if self._last is not None and monotonic() < self._skip_until:
+                raise type(self._last)(self._last.text, server=self._last.server)
+
+    def failed(self, error: PortalError) -> None:
+        if not isinstance(error, PortalUnreachable | PortalTimeout):
+            return self.answered()
+        with self._lock:
+            self._failures += 1
+            self._last = error
+            if self._failures >= _FAILURES:
+                self._skip_until = monotonic() + self._skip_seconds
+        return None
+
+    def answered(self) -> None:
+        with self._lock:
+            self._failures = 0
+            self._last = None

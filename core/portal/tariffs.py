@@ -1,0 +1,34 @@
+"""The portal's tariff plans as records. Source: contract chapter 90 §6 and chapter 20 §1.9."""
+
+from dataclasses import dataclass
+
+from core.portal.values import record_list, text_of, whole_number
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """A tariff plan. ``id`` is the portal's row id, ``external_id`` what accounts refer to; both texts.
+
+    ``days``: None when the portal sets no length (or is too old to know one).
+    """
+
+    id: str
+    external_id: str
+    name: str
+    days: int | None
+
+
+def tariffs_of(results: object) -> list[Tariff]:
+    """The tariffs of an answer's ``results``: a list, one object, or nothing. Raises PortalInvalidAnswer."""
+    if results is None:
+        return []
+    return [
+        Tariff(
+            id=text_of(record.get("id")),
+            external_id=text_of(record.get("external_id")),
+            name=text_of(record.get("name")),
+            days=whole_number(record.get("days_to_expires")),
+        )
+        for record in record_list(results)
+        if isinstance(record, dict)
+    ]

@@ -1,0 +1,216 @@
+"""One request to one portal server: authentication, deadlines, size caps, retries, and what a failure on the way means.
+
+What requests are made, and what the portal's answers mean, is not known here. Source: contract chapter 90 §10.2-10.8.
+"""
+
+import logging
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from http.client import HTTPException
+from pathlib import Path
+from threading import BoundedSemaphore
+from time import monotonic
+
+import requests
+import urllib3
+from requests.auth import HTTPBasicAuth
+from requests.cookies import RequestsCookieJar
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError
+
+from core.portal.errors import (
+    Outcome,
+    PortalError,
+    PortalInvalidAnswer,
+    PortalInvalidInput,
+    PortalTimeout,
+    PortalTlsFailed,
+    PortalUnreachable,
+)
+from core.portal.health import Health
+from core.portal.settings import ServerSettings
+from core.portal.timed_http import TimedAdapter
+
+log = logging.getLogger(__name__)
+
+FORM = "application/x-www-form-urlencoded"
+_CHUNK = 64 * 1024
+_HEADERS = {"User-Agent": "showbox-server", "Accept": "application/json", "Accept-Encoding": "gzip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. ``operation`` names it in the log; ``body`` is an urlencoded form.
+
+    ``repeatable``: doing it twice is doing it once; it is sent again, once, when its connection was lost.
+    """
+
+    operation: str
+    method: str
+    url: str
+    seconds: float
+    max_bytes: int
+    body: str | None = None
+    authenticated: bool = True
+    repeatable: bool = False
+
+    @property
+    def writing(self) -> bool:
+        return self.method != "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and whole body. ``repeated``: the request was sent twice, and the first one's effect is not known."""
+
+    status: int
+    body: bytes
+    repeated: bool = False
+
+
+class Transport:
+    """The connections to one server, for any number of threads.
+
+    They share one requests.Session: its pool is made for threads, and everything else in it that a request could
+    change (cookies, headers) is fixed at the start. A session per thread would keep connections that no other
+    thread could use, and more of them than the server is allowed to see at once.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._slots = BoundedSemaphore(settings.concurrency)
+        self._health = Health(settings.skip_seconds)
+        self._auth = _credentials(settings)
+        self._session = _session(settings)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def send(self, call: Call) -> Answer:
+        """The server's answer, whatever its status. Raises PortalError; its outcome is about a writing call's effect."""
+        self._health.check()
+        start = monotonic()
+        try:
+            answer = self._in_slot(call, start + call.seconds)
+        except PortalError as error:
+            error.server = self._settings.name
+            self._health.failed(error)
+            _record(logging.WARNING, call, self._settings.name, type(error).__name__, start)
+            raise
+        self._health.answered()
+        _record(logging.INFO, call, self._settings.name, f"HTTP {answer.status}", start)
+        return answer
+
+    def _in_slot(self, call: Call, deadline: float) -> Answer:
+        if not self._slots.acquire(timeout=call.seconds):
+            raise PortalTimeout
+        try:
+            try:
+                return self._send_once(call, deadline)
+            except PortalUnreachable as error:
+                if not call.repeatable or (call.writing and error.outcome is Outcome.NOT_DONE):
+                    raise
+                answer = self._send_once(call, deadline)
+                return Answer(answer.status, answer.body, repeated=error.outcome is not Outcome.NOT_DONE)
+        finally:
+            self._slots.release()
+
+    def _send_once(self, call: Call, deadline: float) -> Answer:
+        remaining = deadline - monotonic()
+        if remaining <= 0:
+            raise PortalTimeout
+        try:
+            with self._session.request(
+                call.method,
+                call.url,
+                data=call.body,
+                headers={"Content-Type": FORM} if call.body is not None else None,
+                auth=self._auth if call.authenticated else None,
+                timeout=urllib3.Timeout(connect=self._settings.connect_seconds, total=remaining),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Answer(response.status_code, _read(response, call.max_bytes, self._settings.name))
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _failure(error, call.writing) from None
+        except PortalError as error:
+            error.outcome = Outcome.UNKNOWN if call.writing else Outcome.NOT_DONE
+            raise
+
+
+def _session(settings: ServerSettings) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update(_HEADERS)
+    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    session.verify = settings.verify
+    adapter = TimedAdapter(settings.concurrency)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    if isinstance(settings.verify, str) and not Path(settings.verify).is_file():
+        raise PortalInvalidInput("The file with the portal's certificate authority cannot be read")
+    if settings.verify is False and settings.api_url.lower().startswith("https:"):
+        log.warning("portal %s: its TLS certificate is NOT verified; anyone on the way can read along", settings.name)
+        # said once, above, instead of at every request
+        urllib3.disable_warnings(InsecureRequestWarning)
+    return session
+
+
+def _credentials(settings: ServerSettings) -> HTTPBasicAuth | None:
+    password = settings.password.get_secret_value()
+    if not settings.username and not password:
+        return None
+    if ":" in settings.username:
+        raise PortalInvalidInput("The portal's API user name may not contain a colon")
+    return HTTPBasicAuth(settings.username.encode(), password.encode())
+
+
+def _read(response: requests.Response, max_bytes: int, server: str) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_content(_CHUNK):
+        size += len(chunk)
+        if size > max_bytes:
+            raise PortalInvalidAnswer("The portal's answer is too large", server=server)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _failure(error: Exception, writing: bool) -> PortalError:
+    causes = list(_causes(error))
+
+    def has(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    not_sent = has(NewConnectionError)
+    outcome = Outcome.UNKNOWN if writing and not not_sent else Outcome.NOT_DONE
+    if has(ConnectionRefusedError):
+        return PortalUnreachable(outcome=outcome)
+    if has(TimeoutError) or (has(urllib3.exceptions.TimeoutError) and not not_sent):
+        return PortalTimeout(outcome=outcome)
+    if has(ssl.SSLCertVerificationError):
+        return PortalTlsFailed(outcome=outcome)
+    if has(ssl.SSLError, urllib3.exceptions.SSLError):
+        return PortalTlsFailed("The portal does not speak TLS as expected", outcome=outcome)
+    if not_sent:
+        return PortalUnreachable("The portal cannot be reached", outcome=outcome)
+    if has(ConnectionError):
+        return PortalUnreachable("The connection to the portal was lost", outcome=outcome)
+    if has(HTTPException, HTTPError, requests.exceptions.ContentDecodingError):
+        return PortalInvalidAnswer(outcome=outcome)
+    return PortalUnreachable("The portal cannot be reached", outcome=outcome)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what it wraps, in the three ways in which requests, urllib3 and our connections do so."""
+    yield error
+    wrapped = [*error.args, getattr(error, "reason", None), error.__cause__]
+    for inner in wrapped:
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+
+
+def _record(level: int, call: Call, server: str, outcome: str, start: float) -> None:
+    log.log(level, "portal %s: %s: %s after %.0f ms", server, call.operation, outcome, (monotonic() - start) * 1000)

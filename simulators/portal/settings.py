@@ -1,0 +1,50 @@
+"""The switches of one simulated portal: its dialect, and how its operator configured it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """``panel`` is the stock portal 5.1.1 with what the billing panel expects on top (contract chapter 90, 8 and 11)."""
+
+    STOCK51 = "stock51"
+    MINISTRA56 = "ministra56"
+    PANEL = "panel"
+
+
+@dataclass
+class PortalSettings:
+    """May be changed while the portal runs, except for the dialect.
+
+    ``utf8_bytes`` is 4 or 3 (emoji are then an SQL error); ``noise`` prints PHP notices into the answers;
+    ``list_delay_per_account`` is in milliseconds; ``reseller_info`` counts for ``ministra56`` only.
+    """
+
+    dialect: Dialect | str = Dialect.STOCK51
+    user: str | None = None
+    password: str = ""
+    theme_key: str = "theme-key"
+    api_enabled: bool = True
+    internal_billing: bool = True
+    sql_strict: bool = False
+    utf8_bytes: int = 4
+    noise: bool = False
+    list_delay_per_account: float = 0.0
+    reseller_info: bool = True
+
+    def __post_init__(self) -> None:
+        self.dialect = Dialect(self.dialect)
+        if self.utf8_bytes not in (3, 4):
+            raise ValueError("utf8_bytes is 3 or 4")
+
+    @property
+    def is_panel(self) -> bool:
+        return self.dialect == Dialect.PANEL
+
+    @property
+    def is_ministra(self) -> bool:
+        return self.dialect == Dialect.MINISTRA56
+
+    @property
+    def realm(self) -> str:
+        return "Ministra API" if self.is_ministra else "Stalker API"

@@ -1,0 +1,120 @@
+"""The measurement runs, counts wrong answers, and can tell a stale list (``python -m bench``, tiny counts)."""
+
+import json
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.client import Checker, Job, run
+from bench.measure import HELLO, LOGIN, STEPS, UNCACHED, Row, percentile
+from bench.report import BUDGETS, Budget
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "--accounts",
+    "30",
+    "--sessions",
+    "3",
+    "--connections",
+    "2",
+    "--rounds",
+    "1",
+    "--seconds",
+    "0.1",
+    "--changes",
+    "2",
+)
+_OPTIONS = {name: TINY[TINY.index(name) + 1] for name in TINY[::2]}
+
+
+def run_bench(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *TINY, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_measures_every_request_type(tmp_path: Path) -> None:
+    done = run_bench("--json", str(tmp_path / "result.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["plan"]["accounts"] == int(_OPTIONS["--accounts"])
+    rows = result["rows"]
+    assert set(rows) == {HELLO, LOGIN, UNCACHED, *(step.name for step in STEPS)}
+    assert all(row["answers"] > 0 and row["failures"] == 0 and row["rate"] > 0 for row in rows.values())
+    assert all(rows[step.name]["rate_ratio"] > 0 for step in STEPS)
+    assert rows[UNCACHED]["answers"] == int(_OPTIONS["--changes"])
+    for budget in BUDGETS:
+        assert f"{budget.row}:" in done.stdout
+
+
+def test_wrong_answers_fail_the_run() -> None:
+    done = run_bench("--login", "admin:not the password")
+    assert done.returncode == 1
+    assert "Invalid username or password" in done.stdout + done.stderr
+
+
+def test_existing_database_needs_a_login() -> None:
+    done = run_bench("--database-url", "sqlite:///nowhere.db")
+    assert done.returncode == 2
+    assert "--login" in done.stderr
+
+
+class _Answers(socketserver.BaseRequestHandler):
+    """Answers a request with the next of the server's canned answers; closes when there is none."""
+
+    def handle(self) -> None:
+        while self.request.recv(65536) and self.server.canned:  # type: ignore[attr-defined]
+            self.request.sendall(self.server.canned.pop(0))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def canned() -> Iterator[Any]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return (
+        b"HTTP/1.1 "
+        + status
+        + b"\r\nContent-Length: %d\r\nSet-Cookie: PHPSESSID=abc; Path=/\r\n\r\n" % len(body)
+        + body
+    )
+
+
+def test_client_counts_right_and_wrong_answers(canned: Any) -> None:
+    canned.canned = [answer(b'{"error":0}'), answer(b'{"error":1}'), answer(b'{"error":0}', b"500 No")]
+    sample = run(Job(canned.server_address[1], ["GET / HTTP/1.1\r\n\r\n"], 1, '"error":0', count=3))
+    assert (len(sample.latencies), sample.failures) == (1, 2)
+    assert '"error":1' in sample.first_failure
+    assert sample.cookies == ["PHPSESSID=abc"]
+
+
+def test_client_counts_a_closed_connection_and_goes_on(canned: Any) -> None:
+    canned.canned = []
+    sample = run(Job(canned.server_address[1], ["GET / HTTP/1.1\r\n\r\n"], 1, "x", count=2))
+    assert (len(sample.latencies), sample.failures) == (0, 2)
+
+
+def test_a_stale_body_is_wrong_for_the_next_expectation() -> None:
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    assert Checker("Bench 1").is_right(head, b"Bench 1")
+    assert not Checker("Bench 2").is_right(head, b"Bench 1")
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (99, 4.0), (100, 4.0)])
+def test_percentile(percent: int, expected: float) -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], percent) == expected
+
+
+def test_budget_without_answers_is_missed() -> None:
+    assert not Budget(UNCACHED, at_most=60.0).is_met({UNCACHED: Row(UNCACHED)})
