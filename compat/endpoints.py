@@ -198,7 +198,7 @@ class Dispatcher:
         # the objects behind Flask's proxies, which cost at each access
         return Call(
             self.panel,
-            request._get_current_object(),
+            request._get_current_object(),  # type: ignore[attr-defined]
             session._get_current_object(),  # type: ignore[attr-defined]
             self.clients,
         )

@@ -79,4 +79,3 @@ def json_response(body: bytes, status: int = 200) -> Response:
 def accepts_gzip(request: Request) -> bool:
     header = request.environ.get("HTTP_ACCEPT_ENCODING")
     return header is not None and "gzip" in header and request.accept_encodings["gzip"] > 0
-

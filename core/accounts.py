@@ -5,17 +5,16 @@ shown is never old.
 """
 
 import gzip
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy import Connection, select
-from sqlalchemy.engine import Row
+from sqlalchemy import select
 
 from core import freshness
 from core.clock import Clock
+from core.database import AnySelect
 from core.identity import Actor, shown_currency
 from core.kept import EncodedAnswer
 from core.markup import plain
@@ -36,60 +35,55 @@ def scope_of(actor: Actor, *, view_all: bool) -> int | None:
     return None if sees_all else actor.id
 
 
-def count_accounts(connection: Connection, scope: int | None) -> int:
+def count_accounts(panel: Panel, scope: int | None) -> int:
     """How many accounts are in ``scope`` (see :func:`scope_of`)."""
-    statement = _COUNT_ALL if scope is None else _COUNT_OWN
-    return connection.execute(statement, {} if scope is None else {"reseller": scope}).scalar() or 0
-
-
-_COUNT_ALL = select(sa.func.count()).select_from(Account)
-_COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
+    if scope is None:
+        return int(panel.database.first(_COUNT_ALL).accounts)
+    return int(panel.database.first(_COUNT_OWN, reseller=scope).accounts)
 
 
 def list_accounts(panel: Panel, scope: int | None) -> EncodedAnswer:
     """``{"error":0,"err_msg":"","accounts":[…]}`` of ``scope`` (see :func:`scope_of`), newest account first."""
-    rows = _rows(scope)
-    with panel.database.read() as connection:
-        token = freshness.token(connection, rows, LIST_TABLES)
-        return panel.kept.get(("accounts", scope), token, lambda: _encode(connection.execute(rows), panel.clock))
+    rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
 
-
-def _rows(scope: int | None) -> sa.Select[Any]:
-    end_date = sa.func.substr(sa.cast(Account.end_date, sa.String(20)), 1, 10)
-    statement = (
-        select(
-            Account.id,
-            Account.username,
-            Account.mac,
-            Account.email,
-            Account.phone_number,
-            sa.func.nullif(Account.reseller, 0).label("reseller"),
-            Account.plan,
-            Account.timestamp,
-            Account.full_name,
-            Account.tariff_plan,
-            sa.func.nullif(end_date, "0000-00-00").label("end_date"),
-            sa.func.coalesce(Account.status, 0).label("status"),
-            sa.func.coalesce(Plan.name, DeletedPlan.name).label("plan_name"),
-            User.name.label("reseller_name"),
-            User.currency_id.label("currency_name"),
-        )
-        .outerjoin(Plan, Plan.id == Account.plan)
-        .outerjoin(DeletedPlan, DeletedPlan.id == Account.plan)
-        .outerjoin(User, User.id == Account.reseller)
-        .order_by(Account.id.desc())
+    token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
+    return panel.kept.get(
+        ("accounts", scope), token, lambda: _encode(panel.database.all(rows, **parameters), panel.clock)
     )
-    return statement if scope is None else statement.where(Account.reseller == scope)
 
 
-_KEYS = (
-    *("id", "username", "mac", "email", "phone_number", "reseller", "plan", "timestamp", "full_name", "tariff_plan"),
-    *("end_date", "status", "plan_name", "reseller_name", "currency_name", "created", "end_datetime"),
+_COUNT_ALL = select(sa.func.count().label("accounts")).select_from(Account)
+_COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
+_END_DATE = sa.func.substr(sa.cast(Account.end_date, sa.String(20)), 1, 10)
+_ALL: AnySelect = (
+    select(
+        Account.id,
+        Account.username,
+        Account.mac,
+        Account.email,
+        Account.phone_number,
+        sa.func.nullif(Account.reseller, 0).label("reseller"),
+        Account.plan,
+        Account.timestamp,
+        Account.full_name,
+        Account.tariff_plan,
+        sa.func.nullif(_END_DATE, "0000-00-00").label("end_date"),
+        sa.func.coalesce(Account.status, 0).label("status"),
+        sa.func.coalesce(Plan.name, DeletedPlan.name).label("plan_name"),
+        User.name.label("reseller_name"),
+        User.currency_id.label("currency_name"),
+    )
+    .outerjoin(Plan, Plan.id == Account.plan)
+    .outerjoin(DeletedPlan, DeletedPlan.id == Account.plan)
+    .outerjoin(User, User.id == Account.reseller)
+    .order_by(Account.id.desc())
 )
+_OWN = _ALL.where(Account.reseller == sa.bindparam("reseller"))
 
 
-def _encode(rows: Iterable[Row[Any]], clock: Clock) -> EncodedAnswer:
-    accounts = list(map(partial(_account, clock, {}, {}), rows))
+def _encode(rows: Iterable[Sequence[Any]], clock: Clock) -> EncodedAnswer:
+    days: dict[int, str] = {}
+    accounts = [_account(clock, days, row) for row in rows]
     body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
     # names may come from the portal or from the PHP panel, which let markup through; few lists have any
     if any(sign in body for sign in _SIGNS_OF_MARKUP):
@@ -98,19 +92,27 @@ def _encode(rows: Iterable[Row[Any]], clock: Clock) -> EncodedAnswer:
     return EncodedAnswer(body, gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0))
 
 
-def _account(clock: Clock, days: dict[int, str], codes: dict[str | None, str | None], row: Row[Any]) -> dict[str, Any]:
-    columns: tuple[Any, ...] = row[:-1]
-    code: str | None = row[-1]
-    if code not in codes:
-        codes[code] = shown_currency(code)
-    end_date = columns[10]
-    return dict(
-        zip(
-            _KEYS,
-            (*columns, codes[code], _day(clock, days, columns[7]), end_date and f"{end_date} 23:59:59"),
-            strict=True,
-        )
-    )
+def _account(clock: Clock, days: dict[int, str], row: Sequence[Any]) -> dict[str, Any]:
+    end_date = row[10]
+    return {
+        "id": row[0],
+        "username": row[1],
+        "mac": row[2],
+        "email": row[3],
+        "phone_number": row[4],
+        "reseller": row[5],
+        "plan": row[6],
+        "timestamp": row[7],
+        "full_name": row[8],
+        "tariff_plan": row[9],
+        "end_date": end_date,
+        "status": row[11],
+        "plan_name": row[12],
+        "reseller_name": row[13],
+        "currency_name": shown_currency(row[14]),
+        "created": _day(clock, days, row[7]),
+        "end_datetime": end_date and f"{end_date} 23:59:59",
+    }
 
 
 def _day(clock: Clock, days: dict[int, str], stamp: int | None) -> str | None:

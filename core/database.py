@@ -3,7 +3,8 @@
 Tables live in :mod:`core.models`, their creation and recognition in :mod:`core.schema`.
 """
 
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import DatabaseFailed, DatabaseUnavailable
 
 SQLITE_BUSY_MS = 10_000
+AnySelect = sa.Select[*tuple[Any, ...]]
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -47,9 +49,9 @@ def normal_url(text: str) -> URL:
 
 
 class Database:
-    """One engine. ``read()`` gives a consistent snapshot, ``write()`` a transaction that commits at the end.
+    """One engine. ``first()`` looks one row up, ``read()`` gives a consistent snapshot, ``write()`` a transaction.
 
-    Both raise :class:`~core.errors.DatabaseUnavailable` when the server cannot be reached, and never let
+    All raise :class:`~core.errors.DatabaseUnavailable` when the server cannot be reached, and never let
     a driver's text out.
     """
 
@@ -57,6 +59,28 @@ class Database:
         self.url = normal_url(url)
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url, pool_size)
+        self._lookups: dict[AnySelect, _Lookup] = {}
+
+    def first(self, statement: AnySelect, **parameters: Any) -> Any:
+        """The first row of a select that is made once and kept (a named tuple of the driver's values), or None.
+
+        For what every request asks: the select is compiled once and runs on a driver connection by itself, without
+        a transaction around it, which takes a quarter of the time of an execution through SQLAlchemy.
+        """
+        lookup = self._lookup(statement)
+        row = lookup.run(parameters, lambda cursor: cursor.fetchone())
+        return None if row is None else lookup.named(row)
+
+    def all(self, statement: AnySelect, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """All rows of a select that is made once and kept, as the driver's plain tuples; see :meth:`first`."""
+        rows: Sequence[Sequence[Any]] = self._lookup(statement).run(parameters, lambda cursor: cursor.fetchall())
+        return rows
+
+    def _lookup(self, statement: AnySelect) -> "_Lookup":
+        lookup = self._lookups.get(statement)
+        if lookup is None:
+            lookup = self._lookups[statement] = _Lookup(self.engine, statement)
+        return lookup
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -86,6 +110,41 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+class _Lookup:
+    """One compiled select; see :meth:`Database.first`."""
+
+    def __init__(self, engine: Engine, statement: AnySelect) -> None:
+        self._engine = engine
+        compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
+        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - what a select compiles to
+        self._sql = str(compiled)
+        self._defaults = dict(compiled.params)
+        self._positions = compiled.positiontup
+        self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
+
+    def run(self, parameters: dict[str, Any], fetch: Callable[[Any], Any]) -> Any:
+        values: Any = {**self._defaults, **parameters}
+        if self._positions is not None:
+            values = [values[name] for name in self._positions]
+        try:
+            connection = self._engine.raw_connection()
+        except (DBAPIError, PoolTimeout, self._driver_error) as error:
+            raise DatabaseUnavailable from error
+        try:
+            cursor = connection.cursor()
+            cursor.execute(self._sql, values)
+            rows = fetch(cursor)
+            cursor.close()
+        except self._driver_error as error:
+            gone = self._engine.dialect.is_disconnect(error, connection.dbapi_connection, None)  # type: ignore[arg-type]
+            connection.invalidate(error)
+            raise (DatabaseUnavailable if gone else DatabaseFailed) from error
+        finally:
+            connection.close()
+        return rows
 
 
 @contextmanager

@@ -3,36 +3,47 @@
 A cache may keep an answer with the token that was read before it, and show it again only for an equal token.
 """
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
+from core.database import AnySelect, Database
 from core.models import Version
 
 _ABSENT = "\x1e"
 _BETWEEN = "\x1f"
 
 
-def token(connection: Connection, rows: sa.Select[Any], tables: Sequence[str]) -> tuple[Any, ...]:
-    """What stays equal only as long as ``rows`` would give the same result.
+def token(database: Database, rows: AnySelect, tables: tuple[str, ...], **parameters: Any) -> tuple[Any, ...]:
+    """What stays equal only as long as ``rows`` (a select that is made once) would give the same result.
 
     SQLite: the versions that triggers keep of ``tables``, exact and cheap. Elsewhere, where other writers share the
     tables and triggers would make them wait for each other, the server digests the result itself: much cheaper than
-    fetching and encoding it.
+    fetching and encoding it. Must be taken before the rows are read.
     """
-    dialect = connection.dialect.name
-    if dialect == "sqlite":
-        versions = select(Version.version).where(Version.name.in_(tables)).order_by(Version.name)
-        found = tuple(connection.execute(versions).scalars())
-        # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
-        return found if len(found) == len(tables) else (object(),)
-    digest = _mysql_digest(rows) if dialect in ("mysql", "mariadb") else _postgresql_digest(rows)
-    return tuple(connection.execute(digest).one())
+    if database.dialect != "sqlite":
+        return tuple(database.first(_digest(rows, database.dialect), **parameters))
+    found, versions = database.first(_versions(tables))
+    # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
+    return (versions,) if found == len(tables) else (object(),)
 
 
-def _mysql_digest(rows: sa.Select[Any]) -> sa.Executable:
+@cache
+def _versions(tables: tuple[str, ...]) -> AnySelect:
+    # each only ever grows, so that their sum tells of a change of any
+    return select(func.count().label("found"), func.sum(Version.version).label("versions")).where(
+        Version.name.in_(tables)
+    )
+
+
+@cache
+def _digest(rows: AnySelect, dialect: str) -> AnySelect:
+    return _postgresql_digest(rows) if dialect == "postgresql" else _mysql_digest(rows)
+
+
+def _mysql_digest(rows: AnySelect) -> AnySelect:
     content = rows.order_by(None).subquery()
     columns = [func.ifnull(sa.cast(column, sa.CHAR), _ABSENT) for column in content.c]
     md5 = func.md5(func.concat_ws(_BETWEEN, *columns))
@@ -43,7 +54,7 @@ def _mysql_digest(rows: sa.Select[Any]) -> sa.Executable:
     return select(func.count(), *halves).select_from(content)
 
 
-def _postgresql_digest(rows: sa.Select[Any]) -> sa.Executable:
+def _postgresql_digest(rows: AnySelect) -> AnySelect:
     content = rows.order_by(None).subquery("content")
     text = sa.cast(sa.literal_column("content"), sa.Text)
     sums = [func.sum(func.hashtextextended(text, seed)) for seed in (0, 1)]

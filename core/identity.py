@@ -10,10 +10,9 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.engine import Row
+from sqlalchemy import bindparam, select
 
-from core.database import same_text
+from core.database import AnySelect, same_text
 from core.errors import NotLoggedIn
 from core.models import AppSetting, Credential, Currency, User
 from core.panel import Panel
@@ -100,32 +99,30 @@ def session_facts(actor: Actor, now: int) -> dict[str, Any]:
     }
 
 
-def identify(panel: Panel, connection: Connection, session: Mapping[str, Any]) -> Identity:
+def identify(panel: Panel, session: Mapping[str, Any]) -> Identity:
     """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed."""
     if not says_logged_in(session):
         raise NotLoggedIn
-    row = find_user(panel, connection, session["username"])
+    row = find_user(panel, session["username"])
     if row is None or session.get("user_id", row.id) != row.id:
         raise NotLoggedIn
     actor = actor_of(row)
     if _was_demoted(session, actor):
         raise NotLoggedIn
     credential = fingerprint(panel.fingerprint_key, row.password)
-    if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(connection, session, actor.id, credential):
+    if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
     return Identity(actor, timeout, credential)
 
 
-def _is_same_password(connection: Connection, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
+def _is_same_password(panel: Panel, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
     """Whether a session without our mark, or with another one, still belongs to the stored password.
 
     A session gets its mark at its first request here; until then its last activity tells whether it is older
     than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
     """
-    row = connection.execute(
-        select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(Credential.user_id == user_id)
-    ).first()
+    row = panel.database.first(_CREDENTIAL, user_id=user_id)
     mark = session.get(CREDENTIAL_MARK)
     if mark is None:
         last = session.get("last_activity")
@@ -133,24 +130,31 @@ def _is_same_password(connection: Connection, session: Mapping[str, Any], user_i
     return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
 
 
-def find_user(panel: Panel, connection: Connection, username: str) -> Row[Any] | None:
-    """The row of a user name (see :func:`actor_of`), with ``password``; compared as the database's collation does."""
+_CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(
+    Credential.user_id == bindparam("user_id")
+)
+
+
+def find_user(panel: Panel, username: str) -> Any:
+    """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
     layout = panel.layout
     has = (
         layout.has_table("_app_settings"),
         layout.has_column("_users", "is_observer"),
         layout.has_column("_users", "theme"),
     )
-    return connection.execute(_user_statement(panel.database.dialect, *has), {"username": username}).first()
+    return panel.database.first(_user_statement(panel.database.dialect, *has), username=username)
 
 
-def actor_of(row: Row[Any]) -> Actor:
+def actor_of(row: Any) -> Actor:
+    """The actor of a row of :func:`find_user`."""
     return Actor(
         id=row.id,
         username=row.username,
         name=row.name,
         email=row.email,
-        balance=row.balance if row.balance is not None else Decimal(0),
+        # SQLite keeps decimals as floating numbers, whose shortest text is the decimal that was stored
+        balance=Decimal(str(row.balance or 0)),
         permissions=row.permissions,
         max_users=row.max_users or 0,
         super_user=row.super_user == 1,
@@ -170,7 +174,7 @@ def shown_currency(code: str | None) -> str | None:
 
 
 @cache
-def _user_statement(dialect: str, has_settings: bool, has_observer: bool, has_theme: bool) -> sa.Select[Any]:
+def _user_statement(dialect: str, has_settings: bool, has_observer: bool, has_theme: bool) -> AnySelect:
     """The user of a name with currency and idle timeout, in one statement for what this database has."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if has_settings:

@@ -6,7 +6,6 @@ Sessions are not known here: the caller turns an :class:`~core.identity.Actor` i
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.engine import Row
 
 from core.audit import Origin, record_login, write_audit
 from core.errors import InvalidInput, WrongCredentials
@@ -26,10 +25,7 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Actor:
     """
     username = username.strip(BLANKS)
     with panel.throttle.attempt(origin.address, username):
-        row = None
-        if username:
-            with panel.database.read() as connection:
-                row = find_user(panel, connection, username)
+        row = find_user(panel, username) if username else None
         if not panel.passwords.verify(row.password if row else None, password) or row is None:
             record_login(panel, origin, row.id if row else 0, username, failure_reason="Invalid credentials")
             raise WrongCredentials
@@ -81,7 +77,7 @@ def change_own_password(panel: Panel, origin: Origin, actor: Actor, old: str, ne
     return fingerprint(key, hashed)
 
 
-def _upgrade_hash(panel: Panel, row: Row[Any], password: str) -> None:
+def _upgrade_hash(panel: Panel, row: Any, password: str) -> None:
     hashed = panel.passwords.hash(password)
     key = panel.fingerprint_key
     before, after = fingerprint(key, row.password), fingerprint(key, hashed)

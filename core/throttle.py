@@ -6,15 +6,18 @@ a user out from elsewhere. Source: contract chapter 10 §4.1.
 """
 
 import ipaddress
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import time
+from time import monotonic, time
 
 from limits.storage import MemoryStorage, RedisStorage, storage_from_string
 
-from core.errors import PanelError, TooManyAttempts, WrongCredentials
+from core.errors import TooManyAttempts, WrongCredentials
 
 WINDOW_SECONDS = 60
+LONGEST_WAIT_SECONDS = 10
 # an IPv6 client owns at least a /64
 _IPV6_PREFIX = 64
 
@@ -30,37 +33,51 @@ class LoginThrottle:
         storage = storage_from_string(storage_url)
         assert isinstance(storage, MemoryStorage | RedisStorage)  # noqa: S101 - the only two kinds configured
         self._storage = storage
+        self._running: Counter[str] = Counter()
+        self._ended = threading.Condition()
 
     @contextmanager
     def attempt(self, address: str, username: str) -> Iterator[None]:
-        """Run one verification inside; it counts as failed when it raises WrongCredentials or any refusal.
+        """Run one verification inside; it counts as a failure when it raises WrongCredentials.
 
-        Raises TooManyAttempts before anything is verified. The attempt is counted before and taken back on
-        success, so that a burst of parallel guesses cannot slip through between test and count.
+        Raises TooManyAttempts before anything is verified. Of one address no more verifications run at once than
+        failures are left to it; further ones wait, so that a burst of parallel guesses cannot slip through, and a
+        burst of parallel logins is not refused.
         """
         if not self.per_minute:
             yield
             return
         by_address = f"login-failures/address/{_network(address)}"
         by_name = f"login-failures/name/{username.lower()}"
-        of_address = self._storage.incr(by_address, WINDOW_SECONDS)
-        if of_address > self.per_minute:
-            raise self._refusal(by_address)
-        of_name = self._storage.incr(by_name, WINDOW_SECONDS)
-        if of_name > 2 * self.per_minute and of_address > 1:
-            raise self._refusal(by_name)
+        self._begin(by_address, by_name)
         try:
             yield
         except WrongCredentials:
+            for key in (by_address, by_name):
+                self._storage.incr(key, WINDOW_SECONDS)
             raise
-        except PanelError:
-            self._take_back(by_address, by_name)
-            raise
-        self._take_back(by_address, by_name)
+        finally:
+            with self._ended:
+                self._running[by_address] -= 1
+                if not self._running[by_address]:
+                    del self._running[by_address]
+                self._ended.notify_all()
 
-    def _take_back(self, *keys: str) -> None:
-        for key in keys:
-            self._storage.incr(key, WINDOW_SECONDS, amount=-1)
+    def _begin(self, by_address: str, by_name: str) -> None:
+        give_up_at = monotonic() + LONGEST_WAIT_SECONDS
+        with self._ended:
+            while True:
+                failures = self._storage.get(by_address)
+                if failures >= self.per_minute:
+                    raise self._refusal(by_address)
+                # a name under attack is closed only to those who have failed themselves
+                if failures and self._storage.get(by_name) >= 2 * self.per_minute:
+                    raise self._refusal(by_name)
+                if self._running[by_address] < self.per_minute - failures:
+                    self._running[by_address] += 1
+                    return
+                if not self._ended.wait(give_up_at - monotonic()):
+                    raise TooManyAttempts(retry_after=1)
 
     def _refusal(self, key: str) -> TooManyAttempts:
         wait = int(self._storage.get_expiry(key) - time()) + 1

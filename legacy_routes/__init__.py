@@ -1,25 +1,25 @@
 """The wire: one module per chapter of the contract, and the app that they make together."""
 
-from contextlib import suppress
+from collections.abc import Callable
 from typing import cast
 
-from flask import Flask, request
+from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Table
+from sqlalchemy import Table, bindparam, select
 
 from compat.client import ClientResolver
 from compat.endpoints import Dispatcher, Endpoint, Endpoints
 from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.rate_limit import RequestLimit
-from compat.sessions import SessionStore, install_sessions
+from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import SqlSessions
 from core.config import Config
-from core.errors import DatabaseUnavailable, PanelError
+from core.errors import DatabaseFailed, PanelError
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
@@ -58,16 +58,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
-    if config.session.store == "sql":
-        app.before_request(lambda: _prepare(panel))
     return app
-
-
-def _prepare(panel: Panel) -> None:
-    """The session table must exist before the first session is looked for; what fails here fails again in place."""
-    if request.path.endswith(".php"):
-        with suppress(DatabaseUnavailable):
-            panel.layout  # noqa: B018 - the first look prepares the database
 
 
 def _session_store(panel: Panel) -> SessionStore:
@@ -87,4 +78,21 @@ def _session_store(panel: Panel) -> SessionStore:
             retry=Retry(NoBackoff(), 1),
         )
         return RedisSessions(client, "showbox:session:", lifetime, now)
-    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now)
+    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
+
+
+def _find(panel: Panel) -> Callable[[str], tuple[str, str, int] | None]:
+    """The look-up of a stored session; the first one prepares the database, which makes the table."""
+    wanted = select(StoredSession.id, StoredSession.data, StoredSession.touched_at).where(
+        StoredSession.id == bindparam("sid")
+    )
+
+    def find(sid: str) -> tuple[str, str, int] | None:
+        try:
+            panel.layout  # noqa: B018 - the first look prepares the database
+            found: tuple[str, str, int] | None = panel.database.first(wanted, sid=sid)
+        except DatabaseFailed as error:
+            raise SessionUnavailable from error
+        return found
+
+    return find

@@ -76,8 +76,7 @@ def current_identity(call: Call) -> Identity:
 def _identify_or_destroy(call: Call) -> Identity:
     """The identity of a session that says it is logged in, whatever its idle time."""
     try:
-        with call.panel.database.read() as connection:
-            return identify(call.panel, connection, call.session)
+        return identify(call.panel, call.session)
     except NotLoggedIn:
         call.session.destroy()
         raise

@@ -76,8 +76,7 @@ def logout(call: Call) -> Answer:
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
-    with call.panel.database.read() as connection:
-        total = count_accounts(connection, scope_of(actor, view_all=form.view_all))
+    total = count_accounts(call.panel, scope_of(actor, view_all=form.view_all))
     # observers' pages insert the name as HTML
     name = plain(actor.name or actor.username)
     return {
@@ -134,8 +133,7 @@ def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
     actor = caller(call)
     # the frontends send what an empty browser storage gives, the text "null"
-    with call.panel.database.read() as connection:
-        named = find_user(call.panel, connection, form.username.strip()) if form.username.strip() else None
+    named = find_user(call.panel, form.username.strip()) if form.username.strip() else None
     if named is not None and named.id != actor.id:
         raise NotAllowed("You can only change your own password")
     _change_password(call, form)

@@ -1,1 +1,1 @@
-"""Stand-ins for the systems the panel talks to, as real HTTP servers on loopback; nothing of the product imports them."""
+"""Stand-ins for the systems that the panel talks to, as real HTTP servers; nothing of the product imports them."""

@@ -1,4 +1,4 @@
-"""Ways in which a simulated server can fail, and the rules that say when; what the failing system is, is not known here."""
+"""Ways in which a simulated server can fail, and the rules that say when; knows nothing of what is served."""
 
 import threading
 from abc import ABC, abstractmethod

@@ -120,7 +120,7 @@ class _Listener(ThreadingHTTPServer):
     def stop(self) -> None:
         self._stopped = True
         # the acceptor sleeps until somebody connects
-        with socket.create_connection(self.server_address[:2], timeout=5):
+        with socket.create_connection((self.owner.host, self.owner.port), timeout=5):
             self._acceptor.join()
         self.server_close()
 

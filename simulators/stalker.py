@@ -128,7 +128,7 @@ class StalkerPortal:
     def add_user(
         self, login: str, stb_mac: str = "", *, password: str = "", tariff_plan: str = "", **columns: Any
     ) -> User:
-        """A user as if it had always been there; ``tariff_plan`` is an external id, ``columns`` are those of ``User``."""
+        """A user as if always there; ``tariff_plan`` is an external id, ``columns`` are those of ``User``."""
         with self._portal.lock:
             plan = self.state.plan_by_external_id(tariff_plan)
             columns.setdefault("tariff_plan_id", plan.id if plan else 0)

@@ -33,13 +33,15 @@ class SqlSessions:
     """``table`` has the columns id (text, primary key), data (text) and touched_at (integer, indexed).
 
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
-    ``lifetime`` in seconds.
+    ``lifetime`` in seconds. ``find`` looks the three columns of one id up, in every request, so that the caller may
+    do it faster than by SQLAlchemy's execution; it raises SessionUnavailable.
     """
 
     engine: sa.Engine
     table: sa.Table
     lifetime: int
     now: Callable[[], float] = time.time
+    find: Callable[[str], tuple[str, str, int] | None] | None = None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
@@ -55,12 +57,20 @@ class SqlSessionInterface(PhpSessionInterface):
         self._table = table = settings.table
         self._one = table.c.id == sa.bindparam("sid")
         self._select = sa.select(table.c.id, table.c.data, table.c.touched_at).where(self._one)
-        self._read_statement = _Prepared(self._engine, self._select)
+        self._find = settings.find or self._select_one
         self._purge_lock = threading.Lock()
         self._purged_at = 0.0
 
     def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
-        return self._stored(store_id, self._read_statement.first(store_id))
+        return self._stored(store_id, self._find(store_id))
+
+    def _select_one(self, store_id: str) -> tuple[str, str, int] | None:
+        try:
+            with self._engine.connect() as connection:
+                row = connection.execute(self._select, {"sid": store_id}).first()
+        except SQLAlchemyError as error:
+            raise SessionUnavailable from error
+        return None if row is None else tuple(row)
 
     def _stored(self, store_id: str, row: tuple[str, str, int] | None) -> StoredSession | None:
         # a database may compare ids without regard to case; we do not
@@ -131,38 +141,3 @@ class SqlSessionInterface(PhpSessionInterface):
                     yield connection
         except SQLAlchemyError as error:
             raise SessionUnavailable from error
-
-
-class _Prepared:
-    """One select by id on a pooled driver connection.
-
-    It runs in every request: without SQLAlchemy's execution layer it takes a quarter of the time (SQLite).
-    """
-
-    def __init__(self, engine: sa.Engine, statement: sa.Select[Any]) -> None:
-        self._engine = engine
-        compiled = statement.compile(dialect=engine.dialect)
-        self._sql = str(compiled)
-        self._positional = compiled.positional
-
-    def first(self, sid: str) -> tuple[str, str, int] | None:
-        try:
-            connection = self._engine.raw_connection()
-        except (SQLAlchemyError, self._driver_error) as error:
-            raise SessionUnavailable from error
-        try:
-            cursor = connection.cursor()
-            cursor.execute(self._sql, (sid,) if self._positional else {"sid": sid})
-            row: tuple[str, str, int] | None = cursor.fetchone()
-            cursor.close()
-        except self._driver_error as error:
-            # a broken connection must not return to the pool, and a failed select is too rare to tell apart
-            connection.invalidate(error)
-            raise SessionUnavailable from error
-        finally:
-            connection.close()
-        return row
-
-    @property
-    def _driver_error(self) -> type[Exception]:
-        return self._engine.dialect.loaded_dbapi.Error

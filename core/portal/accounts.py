@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from core.portal.errors import PortalInvalidAnswer, PortalInvalidInput
+from core.portal.errors import PortalInvalidInput
 from core.portal.identifiers import new_login, normal_mac, required_mac
 from core.portal.values import end_date, is_on, record_list, text_of, whole_number
 
@@ -140,13 +140,17 @@ def changed_fields(changes: Mapping[str, Field]) -> dict[str, str]:
 def accounts_of(results: object) -> PortalAccountList:
     """The accounts of an answer's ``results``: a list, or a single object. Raises PortalInvalidAnswer."""
     records = record_list(results)
-    accounts = [account for record in records if (account := account_of(record)) and account.login and account.mac]
-    unread = sum(1 for record in records if isinstance(record, dict) and "end_date" in record) - sum(
-        account.has_end_date for account in accounts
-    )
-    if unread > 0:
-        log.warning("portal: %d accounts have an end date that cannot be read, or are skipped", unread)
-    return PortalAccountList(accounts, len(records) - len(accounts))
+    accounts: list[PortalAccount] = []
+    unreadable = 0
+    for record in records:
+        account = account_of(record)
+        if account is None or not account.login or not account.mac:
+            continue
+        accounts.append(account)
+        unreadable += not account.has_end_date and "end_date" in record
+    if unreadable:
+        log.warning("portal: the end dates of %d accounts cannot be read", unreadable)
+    return PortalAccountList(accounts, skipped=len(records) - len(accounts))
 
 
 def account_of(record: Any) -> PortalAccount | None:
@@ -176,20 +180,11 @@ def account_of(record: Any) -> PortalAccount | None:
     )
 
 
-def single_account(results: object) -> PortalAccount:
-    """The one account of an answer. Raises PortalInvalidAnswer when it holds none."""
-    for record in record_list(results):
-        account = account_of(record)
-        if account is not None:
-            return account
-    raise PortalInvalidAnswer
-
-
 def _text(value: Field) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, date):
-        return value.strftime("%Y/%m/%d")
+        return value.isoformat()[:10].replace("-", "/")
     return str(value)

@@ -16,13 +16,13 @@ def api_address(address: str) -> str:
 
     Raises PortalInvalidInput for anything but http(s)://HOST[:PORT][/PATH] (no user info, query, fragment).
     """
-    parts = urlsplit(address)
-    if not address.isprintable() or " " in address or "\\" in address or any(c in address for c in "?#@"):
+    if not address.isprintable() or any(character in address for character in " \\?#@"):
         raise PortalInvalidInput("The portal address is not valid")
     try:
+        parts = urlsplit(address)
         port = parts.port
     except ValueError:
-        port = 0
+        raise PortalInvalidInput("The portal address is not valid") from None
     if parts.scheme not in _PORTS or not parts.hostname or port == 0:
         raise PortalInvalidInput("The portal address must look like http://portal.example.com/")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -29,15 +29,15 @@ class PortalError(PanelError):
     """A failed portal call.
 
     ``text`` is for the reseller: never SQL, markup, a path, an address or a secret. ``outcome`` says what became of
-    the effect, ``server`` which server it was (``server 1``, ``server 2``).
+    the effect, ``server`` which server it was (``server 1``, ``server 2``; empty when none was asked).
     """
 
     _words: ClassVar[str | None] = UNKNOWN_ERROR
 
-    def __init__(self, text: str | None = None, *, outcome: Outcome = Outcome.NOT_DONE, server: str = "") -> None:
+    def __init__(self, text: str | None = None, *, outcome: Outcome = Outcome.NOT_DONE) -> None:
         super().__init__(text)
         self.outcome = outcome
-        self.server = server
+        self.server = ""
 
     @property
     def device_text(self) -> str:
@@ -81,8 +81,8 @@ class PortalSwitchedOff(PortalError, UpstreamFailed):
 class PortalHttpStatus(PortalError, UpstreamFailed):
     """An HTTP status other than 200 that has no meaning in the portal's API, a redirect included."""
 
-    def __init__(self, status: int, *, outcome: Outcome = Outcome.NOT_DONE, server: str = "") -> None:
-        super().__init__(f"The portal answered with HTTP status {status}", outcome=outcome, server=server)
+    def __init__(self, status: int, *, outcome: Outcome = Outcome.NOT_DONE) -> None:
+        super().__init__(f"The portal answered with HTTP status {status}", outcome=outcome)
         self.http_status = status
 
 
@@ -176,7 +176,7 @@ def clean_text(text: object) -> str | None:
     return None if _INTERNALS.search(text) else text
 
 
-def refusal(text: object, server: str, writing: bool) -> PortalError:
+def refusal(text: object, writing: bool) -> PortalError:
     """The named failure for the ``error`` text of an answer with status ERROR.
 
     A text that cannot be shown is a failure inside the portal, possibly half way through: outcome unknown.
@@ -184,5 +184,5 @@ def refusal(text: object, server: str, writing: bool) -> PortalError:
     shown = clean_text(text)
     if shown is None:
         half_way = writing and isinstance(text, str) and text.strip() != ""
-        return PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE, server=server)
-    return _REFUSALS.get(shown.lower(), PortalRefused)(shown, server=server)
+        return PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
+    return _REFUSALS.get(shown.lower(), PortalRefused)(shown)

@@ -28,7 +28,7 @@ class Health:
         """Raises the last failure again, as one without effect, while the server is skipped."""
         with self._lock:
             if self._last is not None and monotonic() < self._skip_until:
-                raise type(self._last)(self._last.text, server=self._last.server)
+                raise type(self._last)(self._last.text)
 
     def failed(self, error: PortalError) -> None:
         if not isinstance(error, PortalUnreachable | PortalTimeout):

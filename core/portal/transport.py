@@ -7,11 +7,12 @@ import logging
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from threading import BoundedSemaphore
 from time import monotonic
+from typing import Any
 
 import requests
 import urllib3
@@ -62,7 +63,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and whole body. ``repeated``: the request was sent twice, and the first one's effect is not known."""
+    """Status and whole body. ``repeated``: it answers the second of two requests; the first may have had its effect."""
 
     status: int
     body: bytes
@@ -88,18 +89,14 @@ class Transport:
         self._session.close()
 
     def send(self, call: Call) -> Answer:
-        """The server's answer, whatever its status. Raises PortalError; its outcome is about a writing call's effect."""
+        """The server's answer, whatever its status. Raises PortalError."""
         self._health.check()
-        start = monotonic()
         try:
-            answer = self._in_slot(call, start + call.seconds)
+            answer = self._in_slot(call, monotonic() + call.seconds)
         except PortalError as error:
-            error.server = self._settings.name
             self._health.failed(error)
-            _record(logging.WARNING, call, self._settings.name, type(error).__name__, start)
             raise
         self._health.answered()
-        _record(logging.INFO, call, self._settings.name, f"HTTP {answer.status}", start)
         return answer
 
     def _in_slot(self, call: Call, deadline: float) -> Answer:
@@ -109,34 +106,52 @@ class Transport:
             try:
                 return self._send_once(call, deadline)
             except PortalUnreachable as error:
-                if not call.repeatable or (call.writing and error.outcome is Outcome.NOT_DONE):
+                if not _may_repeat(call, error):
                     raise
-                answer = self._send_once(call, deadline)
-                return Answer(answer.status, answer.body, repeated=error.outcome is not Outcome.NOT_DONE)
+                first = error.outcome
+            return self._send_again(call, deadline, first)
         finally:
             self._slots.release()
+
+    def _send_again(self, call: Call, deadline: float, first: Outcome) -> Answer:
+        try:
+            answer = self._send_once(call, deadline)
+        except PortalError as error:
+            if first is not Outcome.NOT_DONE:
+                error.outcome = first
+            raise
+        return Answer(answer.status, answer.body, repeated=True)
 
     def _send_once(self, call: Call, deadline: float) -> Answer:
         remaining = deadline - monotonic()
         if remaining <= 0:
             raise PortalTimeout
         try:
+            # requests hands it on as it is; its type stubs know numbers only
+            timeout: Any = urllib3.Timeout(connect=self._settings.connect_seconds, total=remaining)
             with self._session.request(
                 call.method,
                 call.url,
                 data=call.body,
                 headers={"Content-Type": FORM} if call.body is not None else None,
                 auth=self._auth if call.authenticated else None,
-                timeout=urllib3.Timeout(connect=self._settings.connect_seconds, total=remaining),
+                timeout=timeout,
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, _read(response, call.max_bytes, self._settings.name))
+                return Answer(response.status_code, _read(response, call.max_bytes))
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _failure(error, call.writing) from None
         except PortalError as error:
             error.outcome = Outcome.UNKNOWN if call.writing else Outcome.NOT_DONE
             raise
+
+
+def _may_repeat(call: Call, error: PortalUnreachable) -> bool:
+    """Reads after any failed connection, other repeatable calls after one that was lost on the way."""
+    if isinstance(error, PortalTlsFailed):
+        return False
+    return call.repeatable and (not call.writing or error.outcome is not Outcome.NOT_DONE)
 
 
 def _session(settings: ServerSettings) -> requests.Session:
@@ -167,13 +182,13 @@ def _credentials(settings: ServerSettings) -> HTTPBasicAuth | None:
     return HTTPBasicAuth(settings.username.encode(), password.encode())
 
 
-def _read(response: requests.Response, max_bytes: int, server: str) -> bytes:
+def _read(response: requests.Response, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     for chunk in response.iter_content(_CHUNK):
         size += len(chunk)
         if size > max_bytes:
-            raise PortalInvalidAnswer("The portal's answer is too large", server=server)
+            raise PortalInvalidAnswer("The portal's answer is too large")
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -210,7 +225,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     for inner in wrapped:
         if isinstance(inner, BaseException):
             yield from _causes(inner)
-
-
-def _record(level: int, call: Call, server: str, outcome: str, start: float) -> None:
-    log.log(level, "portal %s: %s: %s after %.0f ms", server, call.operation, outcome, (monotonic() - start) * 1000)

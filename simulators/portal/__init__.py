@@ -1,1 +1,1 @@
-"""The Stalker/Ministra portal's REST API v1 without sockets: state, columns, resources, routing (contract chapter 90)."""
+"""The Stalker/Ministra portal's REST API v1 (contract chapter 90), without sockets."""

@@ -75,7 +75,7 @@ class Accounts:
             raise SqlFailure(
                 "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version "
                 f"for the right syntax to use near 'where `id`={users[0].id}' at line 1",
-                f"UPDATE `users` SET `tariff_plan_id`= where `id`={users[0].id}",
+                f"UPDATE `users` SET `tariff_plan_id`= where `id`={users[0].id}",  # noqa: S608 - shown, never executed
             )
         columns = self._columns(fields)
         if "stb_mac" in fields:

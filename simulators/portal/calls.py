@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from simulators.php import PhpValue
 
@@ -22,3 +22,10 @@ class ResourceCall:
 
 
 Action: TypeAlias = Callable[[ResourceCall], object]
+
+
+class Resource(Protocol):
+    """``actions`` by name: get, create, update, delete, as far as supported."""
+
+    @property
+    def actions(self) -> Mapping[str, Action]: ...

@@ -1,4 +1,4 @@
-"""The answers that a broken or misconfigured portal gives in place of the true one; each may be given after the effect."""
+"""Answers of a broken or misconfigured portal in place of the true one, without its effect unless ``effect``."""
 
 from simulators.faults import Answer
 from simulators.portal import routing

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from simulators.php import PhpValue, encode_json, parse_form, scalar, url_decode
 from simulators.portal.accounts import Accounts, Users
-from simulators.portal.calls import Action, ResourceCall
+from simulators.portal.calls import Action, Resource, ResourceCall
 from simulators.portal.columns import text_column
 from simulators.portal.errors import PortalRefusal
 from simulators.portal.events import Events, Messages
@@ -63,13 +63,15 @@ class Portal:
         self.settings = settings
         self.state = state
         self.lock = threading.RLock()
-        self._resources = {
+        self._resources: dict[str, Resource] = {
             "Accounts": Accounts(state, settings),
             "Users": Users(state, settings),
             "StbMsg": Messages(state, settings),
             "SendEvent": Events(state, settings),
             "Tariffs": Tariffs(state, settings),
-        } | ({"Reseller": Resellers(state, settings)} if settings.is_ministra else {})
+        }
+        if settings.is_ministra:
+            self._resources["Reseller"] = Resellers(state, settings)
 
     def describe(self, request: Request) -> str:
         """Method and path below the API, or below the portal's root."""

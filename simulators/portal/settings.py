@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Dialect(StrEnum):
-    """``panel`` is the stock portal 5.1.1 with what the billing panel expects on top (contract chapter 90, 8 and 11)."""
+    """``panel`` is ``stock51`` with what the billing panel expects on top (contract chapter 90, sections 8 and 11)."""
 
     STOCK51 = "stock51"
     MINISTRA56 = "ministra56"

@@ -91,7 +91,7 @@ class Reseller:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Queued for the box of user ``uid``; ``ttl`` in seconds, ``at`` Unix seconds. A channel event's number is ``msg``."""
+    """Queued for the box of user ``uid``; ``ttl`` in seconds, ``at`` Unix seconds; ``msg`` holds a channel number too."""
 
     uid: int
     event: str
@@ -162,7 +162,7 @@ class PortalState:
         self.events.extend(replace(event, uid=user.id, at=now) for user in users)
 
     def snapshot(self) -> dict[str, list[dict[str, Any]]]:
-        """All rows as plain data, without row ids and times, so that two portals compare equal if they hold the same."""
+        """All rows as plain data without row ids and times: equal for two portals that hold the same."""
         logins = {user.id: user.login for user in self.users.values()}
         plans = {plan.id: plan.external_id for plan in self.plans.values()}
         users = [

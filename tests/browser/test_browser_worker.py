@@ -102,6 +102,9 @@ def test_06_logout_through_the_worker(site: Site, visit: Visit) -> None:
 
 def test_calls_through_the_older_worker_are_the_sites_own(legacy: Site, visit: Visit) -> None:
     visitor = at_dashboard_with_worker(visit, legacy)
+    legacy.seen.clear()
+    visitor.page.reload()
+    expect_accounts(visitor.page, *ALL)
     assert {seen.headers["sec-fetch-site"] for seen in legacy.calls} == {"same-origin"}
     visitor.page.get_by_role("button", name="Password").click()
     for name in ("old_pass", "new_pass", "renew_pass"):
@@ -144,7 +147,10 @@ def test_an_upgrade_leaves_the_older_worker_in_place(make_site: MakeSite, visit:
 @pytest.mark.parametrize("path", ["/manifest.json", "/service-worker.js"])
 def test_pages_refer_to_what_exists(site: Site, visit: Visit, path: str) -> None:
     visitor = at_dashboard(visit, site, "admin")
-    read = "async (path) => { const a = await fetch(path); return [a.status, a.redirected, a.headers.get('content-type')]; }"
+    read = """async (path) => {
+      const answer = await fetch(path);
+      return [answer.status, answer.redirected, answer.headers.get("content-type")];
+    }"""
     status, redirected, kind = visitor.page.evaluate(read, path)
     assert (status, redirected) == (200, False)
     assert kind.startswith("application/manifest+json" if path == "/manifest.json" else "text/javascript")

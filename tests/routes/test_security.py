@@ -195,6 +195,20 @@ def test_parallel_guesses_do_not_slip_through(strict: World) -> None:
     assert sorted(statuses) == [200] * 5 + [429] * 15
 
 
+def test_parallel_logins_of_one_office_all_pass(strict: World) -> None:
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(_try(strict, "192.0.2.78", "resa", "resa-pass")))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 16
+    strict.client("admin", X_Forwarded_For="192.0.2.78")
+
+
 def test_wrong_old_passwords_count_as_guesses(strict: World) -> None:
     client = strict.client("resa", X_Forwarded_For="192.0.2.60")
     fields = {"current_password": "guess", "new_password": "abcdef"}

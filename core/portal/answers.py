@@ -1,0 +1,58 @@
+"""What an HTTP answer of the portal's API means: its ``results``, or a named failure.
+
+Source: contract chapter 90 §4, §10.8, §10.9, §10.12 and chapter 50 R3.
+"""
+
+from typing import Any
+
+import orjson
+
+from core.portal.errors import (
+    Outcome,
+    PortalAuthentication,
+    PortalHttpStatus,
+    PortalInvalidAnswer,
+    PortalRefused,
+    PortalSwitchedOff,
+    refusal,
+)
+from core.portal.transport import Answer
+
+_OK, _UNAUTHORIZED, _NOT_FOUND, _SERVER_ERROR = 200, 401, 404, 500
+_SWITCHED_OFF = b"API not enabled"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def envelope_of(answer: Answer, writing: bool) -> dict[str, Any]:
+    """The JSON object of an answer. Raises PortalError; a broken answer to a write leaves its effect unknown."""
+    unknown = Outcome.UNKNOWN if writing else Outcome.NOT_DONE
+    if answer.status == _UNAUTHORIZED:
+        raise PortalAuthentication
+    if answer.status == _NOT_FOUND and _SWITCHED_OFF in answer.body:
+        raise PortalSwitchedOff
+    if answer.status != _OK:
+        outcome = unknown if answer.status >= _SERVER_ERROR else Outcome.NOT_DONE
+        raise PortalHttpStatus(answer.status, outcome=outcome)
+    try:
+        envelope = orjson.loads(answer.body.removeprefix(_BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        raise PortalInvalidAnswer(outcome=unknown) from None
+    if not isinstance(envelope, dict):
+        raise PortalInvalidAnswer(outcome=unknown)
+    return envelope
+
+
+def results_of(answer: Answer, writing: bool) -> object:
+    """The ``results`` of a success (None when absent). Raises PortalError for everything else.
+
+    ``OK`` with ``results`` false is the portal's way to say that nothing was done: PortalRefused.
+    """
+    envelope = envelope_of(answer, writing)
+    status = envelope.get("status")
+    if status == "ERROR":
+        raise refusal(envelope.get("error") or envelope.get("message"), writing)
+    if status != "OK":
+        raise PortalInvalidAnswer(outcome=Outcome.UNKNOWN if writing else Outcome.NOT_DONE)
+    if envelope.get("results") is False:
+        raise PortalRefused
+    return envelope.get("results")
