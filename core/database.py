@@ -3,6 +3,7 @@
 Tables live in :mod:`core.models`, their creation and recognition in :mod:`core.schema`.
 """
 
+import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url, pool_size)
         self._lookups: dict[AnySelect, _Lookup] = {}
+        self._readers = _Readers(self.engine)
 
     def first(self, statement: AnySelect, **parameters: Any) -> Any:
         """The first row of a select that is made once and kept (a named tuple of the driver's values), or None.
@@ -79,7 +81,7 @@ class Database:
     def _lookup(self, statement: AnySelect) -> "_Lookup":
         lookup = self._lookups.get(statement)
         if lookup is None:
-            lookup = self._lookups[statement] = _Lookup(self.engine, statement)
+            lookup = self._lookups[statement] = _Lookup(self.engine, self._readers, statement)
         return lookup
 
     @contextmanager
@@ -109,41 +111,81 @@ class Database:
             raise DatabaseUnavailable from error
 
     def dispose(self) -> None:
+        self._readers.close()
         self.engine.dispose()
+
+
+class _Readers:
+    """Driver connections for single selects.
+
+    On SQLite each thread keeps one of its own: taking one from the pool and giving it back costs more than the
+    select. Elsewhere they come from the pool, which knows how to mend a broken connection.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._keeps = engine.dialect.name == "sqlite"
+        self._own = threading.local()
+        self._all: list[Any] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        if self._keeps:
+            yield self._kept()
+            return
+        connection = self._engine.raw_connection()
+        try:
+            yield connection
+        except self._engine.dialect.loaded_dbapi.Error as error:
+            connection.invalidate(error)
+            raise
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        for connection in self._all:
+            connection.close()
+        self._all.clear()
+        self._own = threading.local()
+
+    def _kept(self) -> Any:
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            pooled = self._engine.raw_connection()
+            connection = self._own.connection = pooled.dbapi_connection
+            pooled.detach()
+            self._all.append(connection)
+        return connection
 
 
 class _Lookup:
     """One compiled select; see :meth:`Database.first`."""
 
-    def __init__(self, engine: Engine, statement: AnySelect) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, readers: _Readers, statement: AnySelect) -> None:
+        self._dialect = engine.dialect
+        self._readers = readers
         compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - what a select compiles to
         self._sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._positions = compiled.positiontup
         self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
-        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def run(self, parameters: dict[str, Any], fetch: Callable[[Any], Any]) -> Any:
         values: Any = {**self._defaults, **parameters}
         if self._positions is not None:
             values = [values[name] for name in self._positions]
         try:
-            connection = self._engine.raw_connection()
-        except (DBAPIError, PoolTimeout, self._driver_error) as error:
+            with self._readers.one() as connection:
+                cursor = connection.cursor()
+                cursor.execute(self._sql, values)
+                rows = fetch(cursor)
+                cursor.close()
+        except (DBAPIError, PoolTimeout) as error:
             raise DatabaseUnavailable from error
-        try:
-            cursor = connection.cursor()
-            cursor.execute(self._sql, values)
-            rows = fetch(cursor)
-            cursor.close()
-        except self._driver_error as error:
-            gone = self._engine.dialect.is_disconnect(error, connection.dbapi_connection, None)  # type: ignore[arg-type]
-            connection.invalidate(error)
+        except self._dialect.loaded_dbapi.Error as error:
+            gone = self._dialect.is_disconnect(error, None, None)
             raise (DatabaseUnavailable if gone else DatabaseFailed) from error
-        finally:
-            connection.close()
         return rows
 
 
@@ -195,3 +237,11 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
         return sa.func.lower(column) == sa.func.lower(value)
     matches: sa.ColumnElement[bool] = column == value
     return matches
+
+
+def json_integer(column: Any, key: str, dialect: str) -> sa.ColumnElement[int]:
+    """The whole number under ``key`` of the JSON object that a text column holds; NULL without one."""
+    if dialect == "postgresql":
+        return sa.cast(sa.cast(column, sa.JSON)[key].as_string(), sa.Integer)
+    extracted = sa.func.json_extract(column, f"$.{key}")
+    return extracted if dialect == "sqlite" else sa.cast(extracted, sa.Integer)

@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
-from core.database import AnySelect, same_text
+from core.database import AnySelect, json_integer, same_text
 from core.errors import NotLoggedIn
-from core.models import AppSetting, Credential, Currency, User
+from core.models import AppSetting, Credential, Currency, StoredSession, User
 from core.panel import Panel
 from core.passwords import fingerprint
 from core.settings import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
@@ -99,11 +99,16 @@ def session_facts(actor: Actor, now: int) -> dict[str, Any]:
     }
 
 
-def identify(panel: Panel, session: Mapping[str, Any]) -> Identity:
-    """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed."""
+def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Identity:
+    """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed.
+
+    ``found``: the user row that was read together with the session, if any (:func:`find_session`).
+    """
     if not says_logged_in(session):
         raise NotLoggedIn
-    row = find_user(panel, session["username"])
+    row = found
+    if row is None or row.username != session["username"]:
+        row = find_user(panel, session["username"])
     if row is None or session.get("user_id", row.id) != row.id:
         raise NotLoggedIn
     actor = actor_of(row)
@@ -137,13 +142,21 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 
 def find_user(panel: Panel, username: str) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
+    return panel.database.first(_user_by_name(panel.database.dialect, *_optional_parts(panel)), username=username)
+
+
+def find_session(panel: Panel, session_id: str) -> Any:
+    """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
+    return panel.database.first(_session_and_user(panel.database.dialect, *_optional_parts(panel)), sid=session_id)
+
+
+def _optional_parts(panel: Panel) -> tuple[bool, bool, bool]:
     layout = panel.layout
-    has = (
+    return (
         layout.has_table("_app_settings"),
         layout.has_column("_users", "is_observer"),
         layout.has_column("_users", "theme"),
     )
-    return panel.database.first(_user_statement(panel.database.dialect, *has), username=username)
 
 
 def actor_of(row: Any) -> Actor:
@@ -174,14 +187,41 @@ def shown_currency(code: str | None) -> str | None:
 
 
 @cache
-def _user_statement(dialect: str, has_settings: bool, has_observer: bool, has_theme: bool) -> AnySelect:
-    """The user of a name with currency and idle timeout, in one statement for what this database has."""
+def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
+    return (
+        select(*_user_columns(*optional_parts))
+        .select_from(User)
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(same_text(User.username, bindparam("username"), dialect))
+        .order_by(User.id)
+        .limit(1)
+    )
+
+
+@cache
+def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
+    return (
+        select(
+            StoredSession.id.label("session_id"),
+            StoredSession.data,
+            StoredSession.touched_at,
+            *_user_columns(*optional_parts),
+        )
+        .select_from(StoredSession)
+        .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(StoredSession.id == bindparam("sid"))
+    )
+
+
+def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tuple[Any, ...]:
+    """What :func:`actor_of` needs of a user, with currency and idle timeout, as far as this database has it."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if has_settings:
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
-    columns: tuple[Any, ...] = (
+    return (
         User.id,
         User.username,
         User.password,
@@ -199,14 +239,6 @@ def _user_statement(dialect: str, has_settings: bool, has_observer: bool, has_th
         User.timestamp,
         Currency.name.label("currency_name"),
         timeout.label("auto_logout"),
-    )
-    return (
-        select(*columns)
-        .select_from(User)
-        .outerjoin(Currency, Currency.id == User.currency_id)
-        .where(same_text(User.username, bindparam("username"), dialect))
-        .order_by(User.id)
-        .limit(1)
     )
 
 

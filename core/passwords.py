@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import bcrypt
@@ -20,8 +20,9 @@ _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 _BCRYPT_BYTES = 72
 # the OWASP minimum: a login must not cost 64 MiB when eight arrive at once
 _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# each hashing takes a core and 19 MiB for some 20 ms; more at once only take each other's time
-_at_once = threading.BoundedSemaphore(max(1, min(4, os.cpu_count() or 1)))
+# each hashing takes a core and 19 MiB for some 20 ms, and a thread that has done one keeps the memory:
+# a few threads of their own, not every thread of the server
+_hashing = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), thread_name_prefix="hashing")
 _DUMMY = _argon2.hash("no user has this password")
 
 
@@ -35,8 +36,7 @@ class Passwords:
         """The form to store. Surrounding blanks do not count, as in every panel."""
         text = password.strip(BLANKS)
         if self.strong:
-            with _at_once:
-                return _argon2.hash(text)
+            return _hashing.submit(_argon2.hash, text).result()
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     def verify(self, stored: str | None, password: str) -> bool:
@@ -69,8 +69,7 @@ def _matches(stored: str, password: str) -> bool:
         return any(_same_md5(stored, text) for text in (trimmed, password))
     if stored.startswith("$argon2"):
         try:
-            with _at_once:
-                return _argon2.verify(stored, trimmed)
+            return _hashing.submit(_argon2.verify, stored, trimmed).result()
         except (Argon2Error, InvalidHashError):
             return False
     if stored.startswith(("$2y$", "$2a$", "$2b$")):

@@ -1,13 +1,12 @@
 """The wire: one module per chapter of the contract, and the app that they make together."""
 
-from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Table
 
 from compat.client import ClientResolver
 from compat.endpoints import Dispatcher, Endpoint, Endpoints
@@ -17,9 +16,10 @@ from compat.rate_limit import RequestLimit
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
-from compat.sessions.sql import SqlSessions
+from compat.sessions.sql import Find, SqlSessions
 from core.config import Config
 from core.errors import DatabaseFailed, PanelError
+from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
@@ -81,18 +81,14 @@ def _session_store(panel: Panel) -> SessionStore:
     return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
 
 
-def _find(panel: Panel) -> Callable[[str], tuple[str, str, int] | None]:
-    """The look-up of a stored session; the first one prepares the database, which makes the table."""
-    wanted = select(StoredSession.id, StoredSession.data, StoredSession.touched_at).where(
-        StoredSession.id == bindparam("sid")
-    )
+def _find(panel: Panel) -> Find:
+    """The look-up of a stored session together with its user; the first one prepares the database."""
 
-    def find(sid: str) -> tuple[str, str, int] | None:
+    def find(session_id: str) -> tuple[str, str, int, Any] | None:
         try:
-            panel.layout  # noqa: B018 - the first look prepares the database
-            found: tuple[str, str, int] | None = panel.database.first(wanted, sid=sid)
+            row = find_session(panel, session_id)
         except DatabaseFailed as error:
             raise SessionUnavailable from error
-        return found
+        return None if row is None else (row.session_id, row.data, row.touched_at, row if row.id is not None else None)
 
     return find

@@ -76,7 +76,7 @@ def current_identity(call: Call) -> Identity:
 def _identify_or_destroy(call: Call) -> Identity:
     """The identity of a session that says it is logged in, whatever its idle time."""
     try:
-        return identify(call.panel, call.session)
+        return identify(call.panel, call.session, call.session.beside)
     except NotLoggedIn:
         call.session.destroy()
         raise

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import md5
 from pathlib import Path
@@ -46,9 +47,11 @@ class HttpServer:
             for channel in list(self._server._map.values()):
                 channel.close()
 
-        self._server.trigger.pull_trigger(close_all)
-        self._thread.join(5)
+        # the workers first: one that ends later would pull a trigger that is closed
         self._server.task_dispatcher.shutdown()
+        with suppress(OSError):  # the loop may run it, and so close the trigger, before it is pulled
+            self._server.trigger.pull_trigger(close_all)
+        self._thread.join(5)
 
 
 @dataclass

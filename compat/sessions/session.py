@@ -15,15 +15,17 @@ T = TypeVar("T")
 class StoredSession(dict[str, Any]):
     """What a store holds for one id.
 
-    ``idle_seconds`` since the last request that read it; ``mark`` is the store's own note for the save.
+    ``idle_seconds`` since the last request that read it; ``mark`` is the store's own note for the save;
+    ``beside`` is what the caller's own look-up found in the same moment, None where the store has no such.
     """
 
-    __slots__ = ("idle_seconds", "mark")
+    __slots__ = ("beside", "idle_seconds", "mark")
 
-    def __init__(self, data: Mapping[str, Any], *, idle_seconds: int, mark: Any = None) -> None:
+    def __init__(self, data: Mapping[str, Any], *, idle_seconds: int, mark: Any = None, beside: Any = None) -> None:
         super().__init__(data)
         self.idle_seconds = idle_seconds
         self.mark = mark
+        self.beside = beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class PhpSession(SessionMixin):
         self._read = read
         self._data: dict[str, Any] | None = None
         self._stored: StoredSession | None = None
-        self._loaded_as: dict[str, str] = {}
+        self._loaded_as: dict[str, Any] = {}
         self._new_id: str | None = None
         self._closed = False
         #: the id that the client sent, if it has the form of one; existing or not
@@ -90,6 +92,11 @@ class PhpSession(SessionMixin):
         The SQL store rounds down by up to a minute (see :mod:`compat.sessions.sql`), never up.
         """
         return 0 if self.stored is None else self.stored.idle_seconds
+
+    @property
+    def beside(self) -> Any:
+        """What the caller's own look-up of the session found in the same moment, or None (see ``SqlSessions``)."""
+        return None if self.stored is None else self.stored.beside
 
     def renew_id(self, *, keep: bool = False) -> None:
         """At save: a new id, and the old session deleted completely.
@@ -127,7 +134,7 @@ class PhpSession(SessionMixin):
         """What this request set or removed since load."""
         data = self._current()
         before = self._loaded_as
-        assigned = {key: value for key, value in data.items() if before.get(key) != repr(value)}
+        assigned = {key: value for key, value in data.items() if key not in before or before[key] != _frozen(value)}
         return Changes(assigned, before.keys() - data.keys())
 
     def close(self) -> bool:
@@ -177,6 +184,11 @@ class PhpSession(SessionMixin):
         stored = None if self.cookie_id is None else self._read(self.cookie_id)
         self._stored = stored
         self._data = {} if stored is None else dict(stored)
-        # repr tells types and nested contents apart, and cannot change when the value does
-        self._loaded_as = {key: repr(value) for key, value in self._data.items()}
+        self._loaded_as = {key: _frozen(value) for key, value in self._data.items()}
         return self._data
+
+
+def _frozen(value: Any) -> Any:
+    """What differs when the value or its type does, and cannot change with it."""
+    kind = type(value)
+    return value if kind is str or kind is int else repr(value)

@@ -33,18 +33,22 @@ class SqlSessions:
     """``table`` has the columns id (text, primary key), data (text) and touched_at (integer, indexed).
 
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
-    ``lifetime`` in seconds. ``find`` looks the three columns of one id up, in every request, so that the caller may
-    do it faster than by SQLAlchemy's execution; it raises SessionUnavailable.
+    ``lifetime`` in seconds. ``find`` may do the look-up of every request in the caller's own way: it gives the three
+    columns of an id and what the caller wants to know beside them (``PhpSession.beside``), or None; it raises
+    SessionUnavailable.
     """
 
     engine: sa.Engine
     table: sa.Table
     lifetime: int
     now: Callable[[], float] = time.time
-    find: Callable[[str], tuple[str, str, int] | None] | None = None
+    find: "Find | None" = None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
+
+
+Find = Callable[[str], tuple[str, str, int, Any] | None]
 
 
 class SqlSessionInterface(PhpSessionInterface):
@@ -64,15 +68,15 @@ class SqlSessionInterface(PhpSessionInterface):
     def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
 
-    def _select_one(self, store_id: str) -> tuple[str, str, int] | None:
+    def _select_one(self, store_id: str) -> tuple[str, str, int, Any] | None:
         try:
             with self._engine.connect() as connection:
                 row = connection.execute(self._select, {"sid": store_id}).first()
         except SQLAlchemyError as error:
             raise SessionUnavailable from error
-        return None if row is None else tuple(row)
+        return None if row is None else (*row, None)
 
-    def _stored(self, store_id: str, row: tuple[str, str, int] | None) -> StoredSession | None:
+    def _stored(self, store_id: str, row: tuple[str, str, int, Any] | None) -> StoredSession | None:
         # a database may compare ids without regard to case; we do not
         if row is None or row[0] != store_id:
             return None
@@ -80,7 +84,7 @@ class SqlSessionInterface(PhpSessionInterface):
         if idle > self.lifetime:
             return None
         try:
-            return StoredSession(self.serializer.decode(row[1]), idle_seconds=idle, mark=row[2])
+            return StoredSession(self.serializer.decode(row[1]), idle_seconds=idle, mark=row[2], beside=row[3])
         except Unreadable:
             return None
 
@@ -92,7 +96,7 @@ class SqlSessionInterface(PhpSessionInterface):
     def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
         with self._write() as connection:
             row = connection.execute(self._select.with_for_update(), {"sid": store_id}).first()
-            current = self._stored(store_id, None if row is None else tuple(row))
+            current = self._stored(store_id, None if row is None else (*row, None))
             if current is None:
                 return
             merged = self._columns(changes.apply(current))

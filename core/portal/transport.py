@@ -91,27 +91,27 @@ class Transport:
     def send(self, call: Call) -> Answer:
         """The server's answer, whatever its status. Raises PortalError."""
         self._health.check()
-        try:
-            answer = self._in_slot(call, monotonic() + call.seconds)
-        except PortalError as error:
-            self._health.failed(error)
-            raise
-        self._health.answered()
-        return answer
-
-    def _in_slot(self, call: Call, deadline: float) -> Answer:
+        deadline = monotonic() + call.seconds
         if not self._slots.acquire(timeout=call.seconds):
             raise PortalTimeout
         try:
-            try:
-                return self._send_once(call, deadline)
-            except PortalUnreachable as error:
-                if not _may_repeat(call, error):
-                    raise
-                first = error.outcome
-            return self._send_again(call, deadline, first)
+            answer = self._send_up_to_twice(call, deadline)
+        except PortalError as error:
+            self._health.failed(error)
+            raise
         finally:
             self._slots.release()
+        self._health.answered()
+        return answer
+
+    def _send_up_to_twice(self, call: Call, deadline: float) -> Answer:
+        try:
+            return self._send_once(call, deadline)
+        except PortalUnreachable as error:
+            if not _may_repeat(call, error):
+                raise
+            first = error.outcome
+        return self._send_again(call, deadline, first)
 
     def _send_again(self, call: Call, deadline: float, first: Outcome) -> Answer:
         try:
@@ -154,8 +154,14 @@ def _may_repeat(call: Call, error: PortalUnreachable) -> bool:
     return call.repeatable and (not call.writing or error.outcome is not Outcome.NOT_DONE)
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: even when told not to follow, requests reads the whole body of a redirect and parses its target."""
+        return None
+
+
 def _session(settings: ServerSettings) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.headers.clear()
     session.headers.update(_HEADERS)

@@ -8,7 +8,7 @@ _LOOKALIKES = str.maketrans("АВСЕавсе", "ABCEABCE")  # Cyrillic to Latin
 
 
 def normal_mac(text: str) -> str | None:
-    """The portal's spelling; None where it drops the identifier. It never asks whether the characters are hexadecimal."""
+    """The portal's spelling; None where it drops the identifier. Not only hexadecimal digits pass."""
     mac = text.strip().upper().translate(_LOOKALIKES)
     if len(mac) == 12:
         mac = ":".join(mac[start : start + 2] for start in range(0, 12, 2))

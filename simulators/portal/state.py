@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from simulators.portal.columns import ZERO_DATE
@@ -91,7 +91,7 @@ class Reseller:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Queued for the box of user ``uid``; ``ttl`` in seconds, ``at`` Unix seconds; ``msg`` holds a channel number too."""
+    """Queued for the box of user ``uid``; ``ttl`` in seconds, ``at`` Unix time; ``msg`` may hold a channel number."""
 
     uid: int
     event: str
@@ -162,16 +162,26 @@ class PortalState:
         self.events.extend(replace(event, uid=user.id, at=now) for user in users)
 
     def snapshot(self) -> dict[str, list[dict[str, Any]]]:
-        """All rows as plain data without row ids and times: equal for two portals that hold the same."""
+        """All rows as plain data without times, names for row ids: equal for two portals that hold the same."""
         logins = {user.id: user.login for user in self.users.values()}
         plans = {plan.id: plan.external_id for plan in self.plans.values()}
+        packages = {package.id: package.external_id for package in self.packages.values()}
+        resellers = {reseller.id: reseller.name for reseller in self.resellers.values()}
         users = [
-            _comparable(user) | {"tariff_plan_id": plans.get(user.tariff_plan_id)}
+            _comparable(user)
+            | {
+                "tariff_plan_id": plans.get(user.tariff_plan_id),
+                "reseller_id": resellers.get(user.reseller_id or 0),
+                "subscribed": [packages.get(id) for id in user.subscribed],
+            }
             for user in sorted(self.users.values(), key=lambda user: (user.login, user.stb_mac, user.id))
         ]
         return {
             "users": users,
-            "plans": [_comparable(plan) for plan in self.plans.values()],
+            "plans": [
+                _comparable(plan) | {"packages": [packages.get(id) for id in plan.packages]}
+                for plan in self.plans.values()
+            ],
             "packages": [_comparable(package) for package in self.packages.values()],
             "resellers": [_comparable(reseller) for reseller in self.resellers.values()],
             "events": [_comparable(event) | {"login": logins.get(event.uid)} for event in self.events],
@@ -183,4 +193,4 @@ def _key(value: str) -> str:
 
 
 def _comparable(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in asdict(row).items() if name not in _OWN}
+    return {field.name: getattr(row, field.name) for field in fields(row) if field.name not in _OWN}

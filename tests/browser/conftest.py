@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.panels import FRONTENDS, Site, fill
-from tests.browser.visitors import Visitor
+from tests.browser.visitors import PATIENCE, Visitor
 from tests.conftest import MakeWorld
 
 MakeSite = Callable[..., Site]
@@ -40,6 +40,7 @@ def _chromium() -> str:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     executable = _chromium()
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield browser
@@ -103,7 +104,7 @@ def visit(make_site: MakeSite, chromium: Browser) -> Iterator[Visit]:
         context = chromium.new_context(
             service_workers="allow" if worker else "block", user_agent=user_agent, locale="en-GB"
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE * 1000)
         visitors.append(Visitor(context, url))
         return visitors[-1]
 

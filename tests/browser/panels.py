@@ -1,6 +1,7 @@
 """A panel with one of our frontends, served to a browser, and the record of the requests that reach it."""
 
 import io
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from tests.harness import HttpServer, World, legacy_hash, user_row
 
 FRONTENDS = Path(__file__).parent.parent / "frontend"
 PASSWORD = "secret-pass"
+ANSWER_SECONDS = 10
 BUILT = {path for endpoint in all_endpoints() for path in endpoint.paths}
 
 
@@ -37,7 +39,7 @@ class Seen:
 class Recorder:
     """WSGI middleware that keeps what passes, in order of arrival."""
 
-    def __init__(self, application: Callable[..., Any]) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self.seen: list[Seen] = []
         self._application = application
 
@@ -94,7 +96,10 @@ class Site:
         return [seen for seen in list(self.seen) if seen.path == path]
 
     def faults(self) -> list[str]:
-        """What must not happen whatever a test does: a fault of the server, a 404 of an endpoint that exists."""
+        """Once all is answered: what must not happen whatever a test does: a fault of the server, a 404 of an endpoint that exists."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while any(seen.status is None for seen in self.seen) and time.monotonic() < deadline:
+            time.sleep(0.02)
         return [
             f"{seen.method} {seen.path}: {seen.status}"
             for seen in list(self.seen)

@@ -1,20 +1,20 @@
 """A page of somebody else tries to use the visitor's session (contract chapter 00, "Cross-site requests")."""
 
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site
-from tests.browser.test_browser_dashboard import at_dashboard
-from tests.browser.test_browser_entry import ALL
 from tests.browser.test_browser_session import user_of
-from tests.browser.visitors import Visitor, expect_accounts
+from tests.browser.visitors import Visitor
 
 BLANK = "<!DOCTYPE html><title>Elsewhere</title><link rel='icon' href='data:,'><body></body>"
 # another site; another origin of the same site, to which the browser does send the cookie
@@ -65,13 +65,10 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(params=FOREIGN_HOSTS)
 def victim(request: pytest.FixtureRequest, elsewhere: int, modern: Site, visit: Visit) -> Iterator[Visitor]:
-    """admin, at the dashboard in one tab and at the foreign page in ``page``; afterwards all is as it was."""
-    visitor = at_dashboard(visit, modern, "admin")
-    expect_accounts(visitor.page, *ALL)
-    visitor.page.wait_for_load_state("networkidle")
-    panel_tab, session_id = visitor.page, visitor.session_id
+    """admin, logged in and at the foreign page; afterwards the session and the password are what they were."""
+    visitor = visit(modern.url).holds_session_of("admin")
+    session_id = visitor.session_id
     modern.seen.clear()
-    visitor.page = visitor.context.new_page()
     visitor.page.goto(f"http://{request.param}:{elsewhere}/")
     # refusals, answers that the foreign page may not read, the icon of an answer that is shown as a page
     visitor.expects(r"status of 403|ERR_BLOCKED_BY_ORB|blocked by CORS policy|net::ERR_FAILED|/favicon\.ico")
@@ -81,21 +78,20 @@ def victim(request: pytest.FixtureRequest, elsewhere: int, modern: Site, visit: 
     assert info["error"] == 0
     assert info["user"]["username"] == "admin"  # type: ignore[index]
     assert modern.world.client("admin", PASSWORD).session_id
-    panel_tab.reload()
-    expect_accounts(panel_tab, *ALL)
 
 
-def refused(visitor: Visitor, site: Site, name: str) -> None:
-    """The attack arrived, and was answered with 403."""
-    visitor.until(lambda: site.of(name) and site.of(name)[0].status, f"{name} arrives")
-    assert [seen.status for seen in site.of(name)] == [403]
-    assert site.of(name)[0].headers["sec-fetch-site"] in ("cross-site", "same-site")
+def refused(visitor: Visitor, site: Site, *names: str) -> None:
+    """These attacks arrived and were answered with 403."""
+    visitor.until(lambda: len(site.calls) == len(names) and all(seen.status for seen in site.calls), "the attacks")
+    assert [(seen.name, seen.status) for seen in site.calls] == [(name, 403) for name in names]
+    assert {seen.headers["sec-fetch-site"] for seen in site.calls} <= {"cross-site", "same-site"}
 
 
-@pytest.mark.parametrize("name", ["logout", "session_heartbeat"])
-def test_an_image_cannot_log_out_or_prolong(victim: Visitor, modern: Site, name: str) -> None:
-    victim.page.evaluate(IMAGE, f"{modern.url}/{name}.php")
-    refused(victim, modern, name)
+def test_an_image_cannot_log_out_or_prolong(victim: Visitor, modern: Site) -> None:
+    names = ("logout", "session_heartbeat")
+    for name in names:
+        victim.page.evaluate(IMAGE, f"{modern.url}/{name}.php")
+    refused(victim, modern, *names)
 
 
 def test_a_form_cannot_change_the_password(victim: Visitor, modern: Site) -> None:
@@ -109,14 +105,12 @@ def test_a_form_cannot_log_in_as_somebody_else(victim: Visitor, modern: Site) ->
     refused(victim, modern, "login")
 
 
-@pytest.mark.parametrize("type", ["application/x-www-form-urlencoded", "text/plain", "application/json"])
-def test_fetch_cannot_change_the_password(victim: Visitor, modern: Site, type: str) -> None:
-    if type == "text/plain":
-        body = f'{{"old_pass":"{PASSWORD}","new_pass":"stolen-pass"}}'
-    else:
-        body = "&".join(f"{name}={value}" for name, value in NEW_PASSWORD.items())
-    victim.page.evaluate(FETCH, [f"{modern.url}/update_password.php", body, type])
-    refused(victim, modern, "update_password")
+def test_fetch_cannot_change_the_password(victim: Visitor, modern: Site) -> None:
+    form, text = urlencode(NEW_PASSWORD), json.dumps(NEW_PASSWORD)
+    bodies = (("application/x-www-form-urlencoded", form), ("text/plain", text), ("application/json", text))
+    for kind, body in bodies:
+        victim.page.evaluate(FETCH, [f"{modern.url}/update_password.php", body, kind])
+    refused(victim, modern, *["update_password"] * len(bodies))
 
 
 def test_fetch_cannot_read_anything(victim: Visitor, modern: Site) -> None:
@@ -128,6 +122,5 @@ def test_the_panel_cannot_be_framed(victim: Visitor, modern: Site) -> None:
     victim.expects(r"frame-ancestors|X-Frame-Options|ERR_BLOCKED_BY_RESPONSE")
     victim.page.evaluate("(url) => { document.body.innerHTML = `<iframe src=${url}>`; }", f"{modern.url}/dashboard.php")
     victim.until(lambda: modern.pages("/dashboard.php"), "the frame's request")
-    frame = victim.page.frame_locator("iframe")
-    expect(frame.locator("#overlay")).to_have_count(0)
+    expect(victim.page.frame_locator("iframe").locator("#overlay")).to_have_count(0)
     assert modern.calls == []

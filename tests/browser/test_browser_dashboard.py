@@ -82,10 +82,10 @@ def test_13_a_user_name_of_digits_is_text(site: Site, visit: Visit) -> None:
     expect(page.locator("#edit-form [name=username]")).to_have_value("12345")
 
 
-def test_an_account_without_any_text_can_be_listed_searched_and_edited(site: Site, visit: Visit) -> None:
+def test_an_account_without_any_text_can_be_listed_searched_and_edited(modern: Site, visit: Visit) -> None:
     bare = dict.fromkeys(("full_name", "end_date", "status", "email", "phone_number", "tariff_plan"))
-    site.world.insert(Account, [account(6, "bare") | bare])
-    visitor = at_dashboard(visit, site, "admin")
+    modern.world.insert(Account, [account(6, "bare") | bare])
+    visitor = at_dashboard(visit, modern, "admin")
     page = visitor.page
     expect_accounts(page, "bare", *ALL)
     page.locator("#search").press_sequentially("bar")
@@ -142,12 +142,12 @@ def test_19_markup_in_names_reaches_no_page(site: Site, visit: Visit) -> None:
     assert_harmless(visitor.page, site)
 
 
-def test_19_the_name_of_an_observer_is_inserted_as_html(site: Site, visit: Visit) -> None:
-    site.world.execute(f"UPDATE _users SET name = '{MARKUP}' WHERE username = 'olaf'")
-    visitor = at_dashboard(visit, site, "olaf")
+def test_19_the_name_of_an_observer_is_inserted_as_html(modern: Site, visit: Visit) -> None:
+    modern.world.execute(f"UPDATE _users SET name = '{MARKUP}' WHERE username = 'olaf'")
+    visitor = at_dashboard(visit, modern, "olaf")
     expect_accounts(visitor.page, *ALL)
     expect(visitor.page.locator("#user-name")).to_contain_text("Observer")
-    assert_harmless(visitor.page, site)
+    assert_harmless(visitor.page, modern)
 
 
 @pytest.mark.parametrize("value", [MARKUP.replace('"', "&quot;"), MARKUP.replace("<", "&lt;").replace(">", "&gt;")])

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime
 
-import pytest
 import requests
 import time_machine
 from playwright.sync_api import expect
@@ -68,6 +67,9 @@ def test_01_the_newer_page_signs_in_and_loads(modern: Site, visit: Visit) -> Non
     assert all(seen.path == f"/api/{seen.name}.php" for seen in modern.calls)
     assert {seen.name for seen in modern.calls if seen.status != 200} == not_built(modern)
     expect(visitor.page.locator("#initial")).to_have_text("A")
+    [cookie] = visitor.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("PHPSESSID", True, "Lax")
+    assert visitor.page.evaluate("document.cookie") == ""
 
 
 def test_02_a_wrong_password_is_told(site: Site, visit: Visit) -> None:
@@ -150,21 +152,11 @@ def test_the_newer_pages_own_font_is_used(modern: Site, visit: Visit) -> None:
     assert font.status == 200
 
 
-@pytest.mark.parametrize("path", ["/nothing.php", "/api/nothing.php"])
-def test_28_an_unknown_endpoint_answers_with_the_envelope(site: Site, visit: Visit, path: str) -> None:
-    visitor = visit(site.url)
+def test_28_an_unknown_endpoint_answers_with_the_envelope(modern: Site, visit: Visit) -> None:
+    visitor = visit(modern.url)
     visitor.open("/index.html")
     ask = "async (path) => { const answer = await fetch(path); return [answer.status, await answer.json()]; }"
-    status, answer = visitor.page.evaluate(ask, path)
-    assert (status, answer["error"]) == (404, 1)
-    assert answer["err_msg"] == answer["message"]
-
-
-def test_scripts_cannot_read_the_cookie(site: Site, visit: Visit) -> None:
-    visitor = visit(site.url)
-    visitor.open("/index.html")
-    visitor.sign_in("admin")
-    visitor.page.wait_for_url(f"**{site.dashboard}")
-    [cookie] = visitor.context.cookies()
-    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("PHPSESSID", True, "Lax")
-    assert visitor.page.evaluate("document.cookie") == ""
+    for path in ("/nothing.php", "/api/nothing.php"):
+        status, answer = visitor.page.evaluate(ask, path)
+        assert (status, answer["error"]) == (404, 1)
+        assert answer["err_msg"] == answer["message"]

@@ -14,7 +14,7 @@ from tests.browser.test_browser_entry import ALL
 from tests.browser.test_browser_session import FOCUS
 from tests.browser.visitors import expect_accounts
 from tests.databases import create_database
-from tests.harness import World
+from tests.harness import Client, World
 
 FAILED = "Something went wrong"
 StartPanel = Callable[[Site], PanelProcess]
@@ -56,7 +56,9 @@ def test_27_the_panel_is_stopped_and_started_again(site: Site, visit: Visit, sta
     delete.click()
     # through the older worker the text comes in a key that the page does not read
     expect(page.locator("#alert")).to_have_text(FAILED if is_legacy else f"{FAILED}: Failed to fetch")
-    page.get_by_role("button", name="Log out").click()
+    if not is_legacy:
+        # the older worker answers by itself, and with any answer the older page leaves
+        page.get_by_role("button", name="Log out").click()
     page.evaluate(FOCUS)
     assert page.url == panel.url + site.dashboard
 
@@ -99,13 +101,16 @@ def test_09_a_database_that_is_away_ends_no_session(cuttable: tuple[Site, Relay]
     page.wait_for_load_state("networkidle")
     relay.cut()
     visitor.expects(r"status of 503.*session_heartbeat")
-    with page.expect_response("**/session_heartbeat.php") as heartbeat:
-        page.evaluate(FOCUS)
-    assert heartbeat.value.status in (200, 503)
-    if heartbeat.value.status == 503:
-        assert not heartbeat.value.text().startswith("{")
-    else:
-        assert heartbeat.value.json() | {"error": 0, "expired": False} == heartbeat.value.json()
+    site.seen.clear()
+    page.evaluate(FOCUS)
+    page.wait_for_load_state("networkidle")
+    visitor.until(lambda: site.of("session_heartbeat") and site.of("session_heartbeat")[0].status, "the heartbeat")
     page.wait_for_timeout(200)
     assert page.url == f"{site.url}/dashboard.php"
     assert visitor.session_id is not None
+    answer = Client(site.url, {"PHPSESSID": visitor.session_id}).get("/api/session_heartbeat.php")
+    if answer.status_code == 503:
+        # any envelope would send the page away
+        assert answer.headers["Content-Type"] != "application/json"
+    else:
+        assert answer.json() | {"error": 0, "expired": False} == answer.json()

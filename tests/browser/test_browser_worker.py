@@ -2,12 +2,10 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import MakeSite, Visit
 from tests.browser.panels import Site
-from tests.browser.test_browser_dashboard import at_dashboard
 from tests.browser.test_browser_entry import ALL
 from tests.browser.visitors import Visitor, expect_accounts
 
@@ -91,11 +89,11 @@ def test_05_a_navigation_through_the_worker_reaches_the_gate(modern: Site, visit
     assert modern.pages("/dashboard.php")[-1].status == 302
 
 
-def test_06_logout_through_the_worker(site: Site, visit: Visit) -> None:
-    visitor = at_dashboard_with_worker(visit, site)
+def test_06_logout_through_the_older_worker(legacy: Site, visit: Visit) -> None:
+    visitor = at_dashboard_with_worker(visit, legacy)
     visitor.page.get_by_role("button", name="Log out").click()
     visitor.page.wait_for_url("**/index.html")
-    [logout] = site.of("logout")
+    [logout] = legacy.of("logout")
     assert (logout.headers["sec-fetch-site"], logout.status) == ("same-origin", 302)
     assert visitor.session_id is None
 
@@ -113,15 +111,15 @@ def test_calls_through_the_older_worker_are_the_sites_own(legacy: Site, visit: V
     expect(visitor.page.locator("#alert")).to_have_text("Password changed")
 
 
-def test_the_hourly_look_for_a_new_worker_finds_the_same(site: Site, visit: Visit) -> None:
-    visitor = at_dashboard_with_worker(visit, site)
-    site.seen.clear()
+def test_the_regular_look_for_a_new_worker_finds_the_same(modern: Site, visit: Visit) -> None:
+    visitor = at_dashboard_with_worker(visit, modern)
+    modern.seen.clear()
     update = "navigator.serviceWorker.ready.then((registration) => registration.update()).then((r) => !r.installing)"
     assert visitor.page.evaluate(update)
-    [asked] = site.pages("/service-worker.js")
+    [asked] = modern.pages("/service-worker.js")
     assert asked.headers["sec-fetch-dest"] == "serviceworker"
     assert asked.status in (200, 304)
-    assert site.of("get_user_info") == []
+    assert modern.of("get_user_info") == []
 
 
 def test_an_upgrade_leaves_the_older_worker_in_place(make_site: MakeSite, visit: Visit) -> None:
@@ -144,13 +142,12 @@ def test_an_upgrade_leaves_the_older_worker_in_place(make_site: MakeSite, visit:
     expect_accounts(page, *ALL)
 
 
-@pytest.mark.parametrize("path", ["/manifest.json", "/service-worker.js"])
-def test_pages_refer_to_what_exists(site: Site, visit: Visit, path: str) -> None:
-    visitor = at_dashboard(visit, site, "admin")
+def test_manifest_and_worker_come_as_what_they_are(site: Site, visit: Visit) -> None:
+    visitor = visit(site.url)
+    visitor.open("/index.html")
     read = """async (path) => {
       const answer = await fetch(path);
-      return [answer.status, answer.redirected, answer.headers.get("content-type")];
+      return [answer.status, answer.redirected, answer.headers.get("content-type").split(";")[0]];
     }"""
-    status, redirected, kind = visitor.page.evaluate(read, path)
-    assert (status, redirected) == (200, False)
-    assert kind.startswith("application/manifest+json" if path == "/manifest.json" else "text/javascript")
+    assert visitor.page.evaluate(read, "/manifest.json") == [200, False, "application/manifest+json"]
+    assert visitor.page.evaluate(read, "/service-worker.js") == [200, False, "text/javascript"]

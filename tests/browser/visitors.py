@@ -12,6 +12,8 @@ from tests.harness import Client
 
 # the browser's own word when a page was left while it still loaded something
 _LEFT = "net::ERR_ABORTED"
+# seconds; machines that run tests are busy
+PATIENCE = 10
 _NOT_FOUND = "the server responded with a status of 404"
 
 
@@ -76,7 +78,7 @@ class Visitor:
         self.page.fill("[name=password]", password)
         self.page.click("#sign-in button")
 
-    def until(self, holds: Callable[[], object], what: str, seconds: float = 5) -> None:
+    def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait for something that only the server's side shows."""
         deadline = time.monotonic() + seconds
         while not holds():
