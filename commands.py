@@ -1,4 +1,6 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database. Core does the work."""
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync.
+Core does the work.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +12,8 @@ import click
 from flask import Flask
 from tqdm import tqdm
 
-from core import copying, schema, users
+from commands_sync import sync_command
+from core import copying, recovery, schema, users
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -18,7 +21,7 @@ from core.panel import Panel
 
 def register(app: Flask, panel: Panel) -> None:
     """Give ``app`` the commands, working on ``panel``."""
-    for command in (_db(panel), _user(panel), _copy_from(panel)):
+    for command in (_db(panel), _user(panel), _copy_from(panel), _operations(panel), sync_command(panel)):
         app.cli.add_command(command)
 
 
@@ -106,6 +109,50 @@ def _copy_from(panel: Panel) -> click.Command:
             click.echo(f"{table}: {count}")
 
     return copy_from
+
+
+def _operations(panel: Panel) -> click.Group:
+    @click.group(
+        "operations",
+        invoke_without_command=True,
+        help="List what was begun on accounts and is not finished: the portals and the database may differ there.",
+    )
+    @click.pass_context
+    @_failing_clearly
+    def operations_(context: click.Context) -> None:
+        if context.invoked_subcommand is not None:
+            return
+        waiting = recovery.open_operations(panel)
+        for record in waiting:
+            since = panel.clock.local(record.created_at).isoformat(sep=" ")
+            taken = f", {record.amount} taken" if record.amount is not None else ""
+            click.echo(f"{record.id}  {since}  {record.kind} {record.username} {record.mac}: {record.state}{taken}")
+            if record.error:
+                click.echo(f"    {record.error}")
+        if not waiting:
+            click.echo("No open operations.")
+
+    @operations_.command("finish", help="Finish or undo all that nobody works on, now. Exits with 1 if one stays open.")
+    @_failing_clearly
+    def finish() -> None:
+        findings = recovery.finish_open_operations(panel, even_if_not_due=True)
+        for found in findings:
+            outcome = "closed" if found.is_closed else f"still open: {found.error or 'no reason is known'}"
+            click.echo(f"{found.id}  {found.kind} {found.username}: {outcome}")
+        click.echo(f"Done: {sum(found.is_closed for found in findings)} of {len(findings)} closed.")
+        if not all(found.is_closed for found in findings):
+            sys.exit(1)
+
+    @operations_.command(
+        "resolve", help="Close one without asking the portals, after you have set them right; pays back what was taken."
+    )
+    @click.argument("number", type=int)
+    @_failing_clearly
+    def resolve(number: int) -> None:
+        recovery.resolve(panel, number)
+        click.echo(f"Operation {number} closed.")
+
+    return operations_
 
 
 @contextmanager

@@ -5,6 +5,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from core.config import Config, ConfigError, default_path, load_config
 from core.demo import USERS, fill_demo
 from core.errors import PanelError
 from core.panel import Panel
+from core.recovery import start_finishing
 from legacy_routes import create_app
 
 DEMO_DATABASE = Path("var/demo/panel.db")
@@ -40,9 +42,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     _log_to_stderr()
     try:
-        app, _panel = build(load_config(default_path()))
+        app, panel = build(load_config(default_path()))
     except ConfigError as error:
         raise SystemExit(str(error)) from None
+    # a command of ``flask --app wsgi`` decides itself what is done to open operations
+    if "FLASK_RUN_FROM_CLI" not in os.environ:
+        start_finishing(panel)
     globals()["app"] = app
     return app
 
@@ -59,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fill_demo(panel)
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
+    start_finishing(panel)
     serve(app, config, _greeting(config, demo=options.demo))
 
 

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 from compat import cross_site, envelope
 from compat.client import ClientResolver
 from compat.fields import BadField, RequestModel
+from compat.once import Once, key_of
 from compat.parameters import BadParameters, Limits, Parameters, read_parameters
 from compat.rate_limit import RequestLimit
 from compat.sessions import PhpSession, SessionUnavailable
@@ -70,7 +71,8 @@ class Endpoint:
 
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
-    ``limited``: counts for the general limit of requests.
+    ``limited``: counts for the general limit of requests. ``once``: identical requests of one session within a moment
+    have one effect (:mod:`compat.once`).
     """
 
     name: str
@@ -82,6 +84,7 @@ class Endpoint:
     navigable: bool
     bad_body_is_empty: bool
     limited: bool
+    once: bool
     chapter: str
 
     @property
@@ -111,6 +114,7 @@ class Endpoints:
         navigable: bool = False,
         bad_body_is_empty: bool = False,
         limited: bool = True,
+        once: bool = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -119,7 +123,7 @@ class Endpoints:
             if name in self.declared:
                 raise ValueError(f"endpoint {name} is declared twice")
             self.declared[name] = Endpoint(
-                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, limited, chapter
+                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, limited, once, chapter
             )
             return handler
 
@@ -147,6 +151,7 @@ class Dispatcher:
         self.limits = limits
         self.failures = failures
         self.request_limit = request_limit
+        self.once: Once[Answer] = Once()
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
         """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
@@ -191,7 +196,11 @@ class Dispatcher:
             return endpoint.handler(call)
         parameters = self._parameters(endpoint)
         call.files = parameters.files
-        return endpoint.handler(call, endpoint.model.read(parameters.values))
+        form = endpoint.model.read(parameters.values)
+        if endpoint.once and call.session.sid:
+            key = key_of(call.session.sid, endpoint.name, parameters.values)
+            return self.once.run(key, lambda: endpoint.handler(call, form))
+        return endpoint.handler(call, form)
 
     def call(self) -> Call[Any, Any]:
         """The current request as a call whose caller is not known yet."""

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from core.database import AnySelect, json_integer, same_text
 from core.errors import NotLoggedIn
@@ -195,6 +195,22 @@ def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
         .where(same_text(User.username, bindparam("username"), dialect))
         .order_by(User.id)
         .limit(1)
+    )
+
+
+def read_user(panel: Panel, connection: Connection, user_id: int) -> Actor | None:
+    """The user with that id as the transaction of ``connection`` sees it."""
+    row = connection.execute(_user_by_id(*_optional_parts(panel)), {"user_id": user_id}).first()
+    return None if row is None else actor_of(row)
+
+
+@cache
+def _user_by_id(*optional_parts: bool) -> AnySelect:
+    return (
+        select(*_user_columns(*optional_parts))
+        .select_from(User)
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(User.id == bindparam("user_id"))
     )
 
 

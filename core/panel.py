@@ -4,6 +4,7 @@ One :class:`Panel` per process; every core function that does more than arithmet
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 from core import schema
@@ -12,8 +13,11 @@ from core.config import Config
 from core.database import Database
 from core.kept import KeptAnswers
 from core.passwords import Passwords
+from core.portal.portals import Portals
 from core.schema import Layout
 from core.throttle import LoginThrottle
+
+_BACKGROUND_THREADS = 2
 
 
 class Panel:
@@ -57,5 +61,19 @@ class Panel:
         with self.database.write() as connection:
             return schema.secret(connection, "credential_fingerprint")
 
+    @cached_property
+    def portals(self) -> Portals:
+        """The portal servers of the configuration. Raises PortalInvalidInput when an address is malformed."""
+        return Portals(self.config.portal)
+
+    @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Threads for what follows a request and must not delay it; what is queued when the panel closes is dropped."""
+        return ThreadPoolExecutor(_BACKGROUND_THREADS, thread_name_prefix="background")
+
     def close(self) -> None:
+        if "background" in self.__dict__:
+            self.background.shutdown(cancel_futures=True)
+        if "portals" in self.__dict__:
+            self.portals.close()
         self.database.dispose()

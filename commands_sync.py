@@ -1,0 +1,87 @@
+"""The command ``flask --app wsgi sync``: the accounts brought in line with the portal's. Core does the work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import click
+from tqdm import tqdm
+
+from core.audit import Origin
+from core.errors import PanelError
+from core.identity import Actor
+from core.panel import Panel
+from core.sync import synchronise, wish_of
+from core.sync_merge import Changes, LocalAccount, counts
+
+SHOWN_NAMES = 10
+# as whom the audit log shows what the command line did
+SYSTEM = Actor(
+    id=0,
+    username="system",
+    name=None,
+    email=None,
+    balance=Decimal(0),
+    permissions=None,
+    max_users=0,
+    super_user=True,
+    is_observer=False,
+    currency=None,
+    currency_name=None,
+    theme=None,
+    ip_ranges=None,
+    plans=None,
+    timestamp=None,
+)
+_CONSOLE = Origin("", "command line")
+
+
+def sync_command(panel: Panel) -> click.Command:
+    @click.command("sync", help="Take the accounts over from portal server 1, and tell what was changed.")
+    @click.option("--dry-run", is_flag=True, help="Only tell what would be changed.")
+    @click.option("--force", is_flag=True, help="Believe a list that is empty or lacks most accounts.")
+    def sync(dry_run: bool, force: bool) -> None:
+        try:
+            with _progress() as report:
+                wish = replace(wish_of(panel, SYSTEM), wait=None, force=force, dry_run=dry_run, report=report)
+                changes = synchronise(panel, SYSTEM, _CONSOLE, wish)
+        except PanelError as error:
+            raise click.ClickException(error.text) from None
+        _tell(changes, dry_run)
+
+    return sync
+
+
+def _tell(changes: Changes, dry_run: bool) -> None:
+    click.echo("This would be changed:" if dry_run else "This was changed:")
+    for label, number in counts(changes).items():
+        click.echo(f"{label + ':':<12}{number}")
+    for label, accounts in (("new", changes.inserted), ("removed", changes.removed)):
+        if accounts:
+            click.echo(f"{label}: {_names(accounts)}")
+
+
+def _names(accounts: list[LocalAccount]) -> str:
+    shown = ", ".join(account.username for account in accounts[:SHOWN_NAMES])
+    more = len(accounts) - SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    bar = tqdm(unit=" accounts", disable=None, dynamic_ncols=True)
+    current = ""
+
+    def report(step: str, done: int, total: int) -> None:
+        nonlocal current
+        if step != current:
+            current = step
+            bar.reset(total=total or None)
+            bar.set_description(step)
+        bar.update(done - bar.n)
+
+    try:
+        yield report
+    finally:
+        bar.close()

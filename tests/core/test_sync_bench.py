@@ -1,0 +1,15 @@
+"""The measurement of a sync runs, and works on what it says (``python -m bench.sync``, tiny counts)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_measures_few_and_many() -> None:
+    command = [sys.executable, "-m", "bench.sync", "--accounts", "30", "--many", "60", "--rounds", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = [line.split(":")[0].split()[-1] for line in done.stdout.splitlines() if ":" in line]
+    assert words == ["changed", "unchanged", "changed", "unchanged", "memory"]
