@@ -70,7 +70,8 @@ class Endpoint:
 
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
-    ``limited``: counts for the general limit of requests.
+    ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
+    envelope, for a client that takes any ``error`` 1 for the end of its session.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Endpoint:
     navigable: bool
     bad_body_is_empty: bool
     limited: bool
+    plain_faults: bool
     chapter: str
 
     @property
@@ -111,6 +113,7 @@ class Endpoints:
         navigable: bool = False,
         bad_body_is_empty: bool = False,
         limited: bool = True,
+        plain_faults: bool = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -119,7 +122,17 @@ class Endpoints:
             if name in self.declared:
                 raise ValueError(f"endpoint {name} is declared twice")
             self.declared[name] = Endpoint(
-                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, limited, chapter
+                name,
+                methods,
+                who,
+                handler,
+                model,
+                get_changes,
+                navigable,
+                bad_body_is_empty,
+                limited,
+                plain_faults,
+                chapter,
             )
             return handler
 
@@ -147,10 +160,13 @@ class Dispatcher:
         self.limits = limits
         self.failures = failures
         self.request_limit = request_limit
+        self._plain_faults: set[str] = set()
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
         """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
         for endpoint in endpoints:
+            if endpoint.plain_faults:
+                self._plain_faults.update(endpoint.paths)
             for path in endpoint.paths:
                 app.add_url_rule(
                     path,
@@ -210,6 +226,12 @@ class Dispatcher:
         return parameters
 
     def _fault(self, error: Exception) -> Response:
+        response = self._envelope_of(error)
+        if response.status_code >= 500 and request.path in self._plain_faults:
+            return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
+        return response
+
+    def _envelope_of(self, error: Exception) -> Response:
         # what happens after the handler (the session's saving) arrives wrapped
         error = getattr(error, "original_exception", None) or error
         if isinstance(error, (self.failures, SessionUnavailable)):

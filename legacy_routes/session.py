@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
-from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.endpoints import Answer, Endpoints
 from compat.fields import Integer, RawText, RequestModel, Text, to_integer, to_text
-from compat.sessions import SessionUnavailable
 from core import login as core_login
 from core.accounts import count_accounts, scope_of
 from core.audit import write_audit
@@ -243,14 +241,13 @@ def _timeout_of(form: TimeoutForm) -> int:
     return minutes
 
 
-@endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, chapter=CHAPTER)
+@endpoint(
+    "session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, plain_faults=True, chapter=CHAPTER
+)
 def session_heartbeat(call: Call) -> Answer:
     """Tell whether the session still stands, and count as activity."""
     try:
         return _heartbeat(call)
-    except SessionUnavailable:
-        # anything with error 1 would log the user out of an open page
-        return Response("Session state is not available", 503, content_type="text/plain", headers=envelope.NO_CACHE)
     except NotLoggedIn:
         raise NotLoggedIn(extra={"expired": True}) from None
 

@@ -96,7 +96,10 @@ class Site:
         return [seen for seen in list(self.seen) if seen.path == path]
 
     def faults(self) -> list[str]:
-        """Once all is answered: what must not happen whatever a test does: a fault of the server, a 404 of an endpoint that exists."""
+        """Once all is answered: what must not happen whatever a test does.
+
+        That is a fault of the server, and a 404 of an endpoint that exists.
+        """
         deadline = time.monotonic() + ANSWER_SECONDS
         while any(seen.status is None for seen in self.seen) and time.monotonic() < deadline:
             time.sleep(0.02)
