@@ -13,10 +13,10 @@ from typing import Any
 
 import waitress
 from flask import Flask
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 import commands
-from core.config import Config, ConfigError, default_path, load_config
+from core.config import Config, ConfigError, Server, default_path, load_config
 from core.demo import USERS, fill_demo
 from core.errors import PanelError
 from core.panel import Panel
@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
     _log_to_stderr()
     try:
         app, _panel = build(load_config(default_path()))
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         raise SystemExit(str(error)) from None
     globals()["app"] = app
     return app
@@ -59,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             fill_demo(panel)
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    serve(app, config, _greeting(config, demo=options.demo))
+    try:
+        serve(app, config, _greeting(config, demo=options.demo))
+    except OSError as error:
+        address = f"{config.server.host}:{config.server.port}"
+        raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
 
 
 def serve(app: Flask, config: Config, greeting: str) -> None:
@@ -95,7 +99,11 @@ def _config(options: argparse.Namespace) -> Config:
     """The configuration with the command line's word on top; the demo never uses a configured database."""
     config = load_config(options.config or (None if options.demo else default_path()))
     given = {key: value for key in ("host", "port") if (value := getattr(options, key)) is not None}
-    config = config.model_copy(update={"server": config.server.model_copy(update=given)})
+    try:
+        server = Server.model_validate({**config.server.model_dump(), **given})
+    except ValidationError:
+        raise ConfigError(["The port must be a number from 0 to 65535."]) from None
+    config = config.model_copy(update={"server": server})
     if options.demo:
         database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
         session = config.session.model_copy(update={"store": "sql"})

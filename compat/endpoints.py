@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from flask import Flask, current_app, request, session
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from compat import cross_site, envelope
@@ -160,14 +160,13 @@ class Dispatcher:
         self.limits = limits
         self.failures = failures
         self.request_limit = request_limit
-        self._plain_faults: set[str] = set()
+        self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
         """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
         for endpoint in endpoints:
-            if endpoint.plain_faults:
-                self._plain_faults.update(endpoint.paths)
             for path in endpoint.paths:
+                self._by_path[path] = endpoint
                 app.add_url_rule(
                     path,
                     endpoint=path,
@@ -226,8 +225,11 @@ class Dispatcher:
         return parameters
 
     def _fault(self, error: Exception) -> Response:
+        endpoint = self._by_path.get(request.path)
+        if isinstance(error, MethodNotAllowed) and endpoint is not None:
+            return _not_allowed(endpoint)
         response = self._envelope_of(error)
-        if response.status_code >= 500 and request.path in self._plain_faults:
+        if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response
 
@@ -260,8 +262,13 @@ def _not_allowed(endpoint: Endpoint) -> Response:
 
 
 def _named_failure(error: Any) -> Response:
-    if error.status >= 500:
-        log.error("%s: %s", type(error).__name__, type(error.__cause__).__name__)
+    cause = error.__cause__
+    if cause is not None:
+        # a driver's text may hold SQL and values; its number tells as much
+        number = next(
+            (item for item in getattr(getattr(cause, "orig", None) or cause, "args", ()) if isinstance(item, int)), ""
+        )
+        log.error("%s at %s: %s %s", type(error).__name__, _place(error), type(cause).__name__, number)
     return envelope.failure_of(error)
 
 
@@ -271,10 +278,7 @@ def _http_failure(error: HTTPException) -> Response:
     status = error.code or 500
     if status == 404:
         return envelope.failure("Not found", 4, 404)
-    response = envelope.failure(f"The request was refused ({error.name})", 6, status)
-    if status == 405:
-        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-    return response
+    return envelope.failure(f"The request was refused ({error.name})", 6, status)
 
 
 def _place(error: Exception) -> str:
