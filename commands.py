@@ -97,14 +97,15 @@ def _user(panel: Panel) -> click.Group:
 def _copy_from(panel: Panel) -> click.Command:
     @click.command("copy-from", help="Copy a panel's database into the configured one. Can be repeated.")
     @click.argument("database_url")
+    @click.option("--replace", is_flag=True, help="Copy also over what was entered in the configured database since.")
     @_failing_clearly
-    def copy_from(database_url: str) -> None:
+    def copy_from(database_url: str, replace: bool) -> None:
         try:
-            source = Database(database_url)
+            source = Database(database_url, must_exist=True)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
         with _progress() as report:
-            copied = copying.copy_from(source, panel.database, report)
+            copied = copying.copy_from(source, panel.database, report, replace=replace)
         for table, count in copied.items():
             click.echo(f"{table}: {count}")
 

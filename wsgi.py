@@ -14,10 +14,10 @@ from typing import Any
 
 import waitress
 from flask import Flask
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 import commands
-from core.config import Config, ConfigError, default_path, load_config
+from core.config import Config, ConfigError, Server, default_path, load_config
 from core.demo import USERS, fill_demo
 from core.errors import PanelError
 from core.panel import Panel
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     _log_to_stderr()
     try:
         app, panel = build(load_config(default_path()))
-    except ConfigError as error:
+    except (ConfigError, ValueError) as error:
         raise SystemExit(str(error)) from None
     # a command of ``flask --app wsgi`` decides itself what is done to open operations
     if "FLASK_RUN_FROM_CLI" not in os.environ:
@@ -65,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
     start_finishing(panel)
-    serve(app, config, _greeting(config, demo=options.demo))
+    try:
+        serve(app, config, _greeting(config, demo=options.demo))
+    except OSError as error:
+        address = f"{config.server.host}:{config.server.port}"
+        raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
 
 
 def serve(app: Flask, config: Config, greeting: str) -> None:
@@ -101,7 +105,11 @@ def _config(options: argparse.Namespace) -> Config:
     """The configuration with the command line's word on top; the demo never uses a configured database."""
     config = load_config(options.config or (None if options.demo else default_path()))
     given = {key: value for key in ("host", "port") if (value := getattr(options, key)) is not None}
-    config = config.model_copy(update={"server": config.server.model_copy(update=given)})
+    try:
+        server = Server.model_validate({**config.server.model_dump(), **given})
+    except ValidationError:
+        raise ConfigError(["The port must be a number from 0 to 65535."]) from None
+    config = config.model_copy(update={"server": server})
     if options.demo:
         database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
         session = config.session.model_copy(update={"store": "sql"})

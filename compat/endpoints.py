@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from flask import Flask, current_app, request, session
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from compat import cross_site, envelope
@@ -71,8 +71,9 @@ class Endpoint:
 
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
-    ``limited``: counts for the general limit of requests. ``once``: identical requests of one session within a moment
-    have one effect (:mod:`compat.once`).
+    ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
+    envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
+    session within a moment have one effect (:mod:`compat.once`).
     """
 
     name: str
@@ -84,6 +85,7 @@ class Endpoint:
     navigable: bool
     bad_body_is_empty: bool
     limited: bool
+    plain_faults: bool
     once: bool
     chapter: str
 
@@ -114,6 +116,7 @@ class Endpoints:
         navigable: bool = False,
         bad_body_is_empty: bool = False,
         limited: bool = True,
+        plain_faults: bool = False,
         once: bool = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -123,7 +126,18 @@ class Endpoints:
             if name in self.declared:
                 raise ValueError(f"endpoint {name} is declared twice")
             self.declared[name] = Endpoint(
-                name, methods, who, handler, model, get_changes, navigable, bad_body_is_empty, limited, once, chapter
+                name,
+                methods,
+                who,
+                handler,
+                model,
+                get_changes,
+                navigable,
+                bad_body_is_empty,
+                limited,
+                plain_faults,
+                once,
+                chapter,
             )
             return handler
 
@@ -152,11 +166,13 @@ class Dispatcher:
         self.failures = failures
         self.request_limit = request_limit
         self.once: Once[Answer] = Once()
+        self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
         """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
         for endpoint in endpoints:
             for path in endpoint.paths:
+                self._by_path[path] = endpoint
                 app.add_url_rule(
                     path,
                     endpoint=path,
@@ -219,6 +235,15 @@ class Dispatcher:
         return parameters
 
     def _fault(self, error: Exception) -> Response:
+        endpoint = self._by_path.get(request.path)
+        if isinstance(error, MethodNotAllowed) and endpoint is not None:
+            return _not_allowed(endpoint)
+        response = self._envelope_of(error)
+        if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
+            return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
+        return response
+
+    def _envelope_of(self, error: Exception) -> Response:
         # what happens after the handler (the session's saving) arrives wrapped
         error = getattr(error, "original_exception", None) or error
         if isinstance(error, (self.failures, SessionUnavailable)):
@@ -247,8 +272,13 @@ def _not_allowed(endpoint: Endpoint) -> Response:
 
 
 def _named_failure(error: Any) -> Response:
-    if error.status >= 500:
-        log.error("%s: %s", type(error).__name__, type(error.__cause__).__name__)
+    cause = error.__cause__
+    if cause is not None:
+        # a driver's text may hold SQL and values; its number tells as much
+        number = next(
+            (item for item in getattr(getattr(cause, "orig", None) or cause, "args", ()) if isinstance(item, int)), ""
+        )
+        log.error("%s at %s: %s %s", type(error).__name__, _place(error), type(cause).__name__, number)
     return envelope.failure_of(error)
 
 
@@ -258,10 +288,7 @@ def _http_failure(error: HTTPException) -> Response:
     status = error.code or 500
     if status == 404:
         return envelope.failure("Not found", 4, 404)
-    response = envelope.failure(f"The request was refused ({error.name})", 6, status)
-    if status == 405:
-        response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
-    return response
+    return envelope.failure(f"The request was refused ({error.name})", 6, status)
 
 
 def _place(error: Exception) -> str:

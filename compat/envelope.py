@@ -49,7 +49,11 @@ def success(payload: Mapping[str, Any], request: Request) -> Response:
 
 
 def encoded_success(encoded: Encoded, request: Request) -> Response:
-    return _gzipped(encoded.gzipped) if accepts_gzip(request) else json_response(encoded.body)
+    if accepts_gzip(request):
+        return _gzipped(encoded.gzipped)
+    response = json_response(encoded.body)
+    response.headers["Vary"] = "Accept-Encoding"
+    return response
 
 
 def _gzipped(body: bytes) -> Response:

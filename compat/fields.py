@@ -63,7 +63,7 @@ def to_text(value: object) -> str:
     if value is True:
         return "1"
     if isinstance(value, int | float):
-        return format(value, ".17g") if isinstance(value, float) else str(value)
+        return str(value).removesuffix(".0")
     raise _refuse("expected text")
 
 

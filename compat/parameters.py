@@ -16,7 +16,6 @@ from werkzeug.wrappers import Request
 
 MAX_NESTING = 64
 _BOM = b"\xef\xbb\xbf"
-_JSON_IN_DISGUISE = ("", "text/plain", "application/x-www-form-urlencoded")
 _NAME_BYTES = str.maketrans({".": "_", " ": "_"})
 
 
@@ -70,7 +69,8 @@ def _read_body(request: Request, limits: Limits, result: Parameters) -> None:
     if kind == "application/json" or kind.endswith("+json"):
         if start:
             _read_json(body, result)
-    elif kind in _JSON_IN_DISGUISE and start == b"{":
+    elif start == b"{":
+        # curl and old scripts send JSON under any content type
         _read_json(body, result)
     elif kind == "application/x-www-form-urlencoded":
         result.values |= _php_array(_pairs(body, limits))

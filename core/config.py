@@ -9,7 +9,7 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from core.database import normal_url
@@ -75,6 +76,18 @@ def _directory(value: Path | None) -> Path | None:
     return value
 
 
+def _yes_or_no(value: object) -> object:
+    """The other spellings of yes and no that every switch takes."""
+    words = {"true": "yes", "1": "yes", "on": "yes", "false": "no", "0": "no", "off": "no"}
+    return words.get(value.strip().lower(), value.strip().lower()) if isinstance(value, str) else value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("a Redis address such as redis://127.0.0.1:6379/0 is expected")
+    return value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -103,11 +116,17 @@ class DatabaseSection(_Section):
 
 class Session(_Section):
     store: Literal["sql", "redis", "php-files"] = "sql"
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = SecretStr("redis://127.0.0.1:6379/0")
     php_save_path: str = "/var/lib/php/sessions"
     php_serialize_handler: Literal["php", "php_serialize"] = "php"
     cookie_name: str = Field("PHPSESSID", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     lifetime_minutes: int = Field(24, ge=1, le=60 * 24 * 30)
+
+    @model_validator(mode="after")
+    def _save_path_is_there(self) -> Self:
+        if self.store == "php-files" and not Path(self.php_save_path.rpartition(";")[2]).is_dir():
+            raise ValueError("php_save_path must name the existing directory of PHP's session files")
+        return self
 
 
 class PanelSection(_Section):
@@ -134,7 +153,7 @@ class Portal(_Section):
 
 
 class Security(_Section):
-    upgrade_passwords: Literal["auto", "yes", "no"] = "auto"
+    upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
     requests_per_minute: int = Field(0, ge=0, le=1_000_000)
     hsts: bool = True
@@ -219,6 +238,8 @@ def _sentence(error: Any) -> str:
             return f"There is no section [{section}] ({variable}…); known sections: {known}."
         known = ", ".join(Config.model_fields[section].default.__class__.model_fields)
         return f"There is no key '{key}' in section [{section}] ({variable}); known keys: {known}."
+    if key is None:
+        return f"[{section}]: {error['msg'].removeprefix('Value error, ')}."
     reason = _REASONS.get(error["type"]) or error["msg"].removeprefix("Value error, ").replace(
         "Input should", "it must"
     )

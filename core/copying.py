@@ -4,6 +4,7 @@ The source is only read. The target afterwards holds, of every table that the so
 rows. Which structure a database has, and making it, belongs to :mod:`core.schema`.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -30,11 +31,14 @@ _COPIED = (*PANEL_TABLES, *(Base.metadata.tables[name] for name in _COMPANIONS))
 _NO_DATE = date(1970, 1, 1)
 
 
-def copy_from(source: Database, target: Database, progress: Progress | None = None) -> dict[str, int]:
+def copy_from(
+    source: Database, target: Database, progress: Progress | None = None, *, replace: bool = False
+) -> dict[str, int]:
     """Make ``target`` hold what ``source`` holds; returns table → number of rows.
 
     ``source`` is a panel's database or one of ours. ``target`` is empty, or ours with neither users, accounts,
-    plans nor ledger rows, or filled by an earlier copy, whose rows are then replaced. Tables that the source
+    plans nor ledger rows, or filled by an earlier copy and not worked in since, whose rows are then replaced
+    (``replace``: whatever it holds). Tables that the source
     lacks are left alone. Ids are kept; ``0000-00-00`` becomes NULL; rows whose user is gone, which the
     panel's own foreign keys would have removed, stay behind. ``progress`` gets (table, rows done, rows in
     all). All happens in one transaction of the target: a failure leaves it as it was.
@@ -49,10 +53,11 @@ def copy_from(source: Database, target: Database, progress: Progress | None = No
         _check_target(origin, target)
         schema.prepare(target)
         with target.write() as connection:
-            _refuse_own_data(connection)
+            if not replace:
+                _refuse_own_data(connection)
             copied = _replace_all(origin, connection, progress or _silent)
             connection.execute(sa.delete(State).where(State.name == _MARK))
-            connection.execute(sa.insert(State).values(name=_MARK, value=source.dialect))
+            connection.execute(sa.insert(State).values(name=_MARK, value=_digest(connection)))
     return copied
 
 
@@ -75,11 +80,29 @@ def _identity(connection: Connection) -> tuple[object, ...]:
 
 
 def _refuse_own_data(target: Connection) -> None:
-    if target.scalar(sa.select(State.value).where(State.name == _MARK)) is not None:
+    copied = target.scalar(sa.select(State.value).where(State.name == _MARK))
+    if copied is not None:
+        if copied != _digest(target):
+            raise AlreadyExists(
+                "The target was worked in since the last copy; nothing was copied. To lose that work, add --replace."
+            )
         return
     for table in (User, Account, Plan, Transaction):
         if target.execute(sa.select(table.id).limit(1)).first() is not None:
             raise AlreadyExists("The target holds data that did not come from a copy; nothing was copied.")
+
+
+def _digest(target: Connection) -> str:
+    """Tells whether users, accounts, plans or the ledger of the target have changed.
+
+    Passwords do not count: a mere login may store one anew in a stronger form.
+    """
+    digest = hashlib.sha256()
+    for table in (User, Account, Plan, Transaction):
+        columns = [column for column in table.__table__.columns if column.name != "password"]
+        for row in target.execute(sa.select(*columns).order_by(table.id)):
+            digest.update(repr(tuple(row)).encode())
+    return digest.hexdigest()
 
 
 def _replace_all(origin: Connection, target: Connection, progress: Progress) -> dict[str, int]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
@@ -56,8 +57,10 @@ class Database:
     a driver's text out.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+    def __init__(self, url: str, *, pool_size: int = 8, must_exist: bool = False) -> None:
         self.url = normal_url(url)
+        if must_exist and self.url.get_backend_name() == "sqlite" and not Path(self.url.database or "").is_file():
+            raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
         self.engine = _engine(self.url, pool_size)
         self._lookups: dict[AnySelect, _Lookup] = {}
@@ -126,14 +129,14 @@ class _Readers:
         self._engine = engine
         self._keeps = engine.dialect.name == "sqlite"
         self._own = threading.local()
-        self._all: list[Any] = []
+        self._all: WeakSet[_KeptConnection] = WeakSet()
 
     @contextmanager
     def one(self) -> Iterator[Any]:
         if self._keeps:
             yield self._kept()
             return
-        connection = self._engine.raw_connection()
+        connection = self._new()
         try:
             yield connection
         except self._engine.dialect.loaded_dbapi.Error as error:
@@ -143,19 +146,36 @@ class _Readers:
             connection.close()
 
     def close(self) -> None:
-        for connection in self._all:
-            connection.close()
-        self._all.clear()
+        for kept in list(self._all):
+            kept.close()
         self._own = threading.local()
 
     def _kept(self) -> Any:
-        connection = getattr(self._own, "connection", None)
-        if connection is None:
-            pooled = self._engine.raw_connection()
-            connection = self._own.connection = pooled.dbapi_connection
+        kept = getattr(self._own, "kept", None)
+        if kept is None:
+            pooled = self._new()
+            kept = self._own.kept = _KeptConnection(pooled.dbapi_connection)
             pooled.detach()
-            self._all.append(connection)
-        return connection
+            self._all.add(kept)
+        return kept.connection
+
+    def _new(self) -> Any:
+        try:
+            return self._engine.raw_connection()
+        except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise DatabaseUnavailable from error
+
+
+class _KeptConnection:
+    """A driver connection that is closed when its thread ends, or by whoever comes first."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    __del__ = close
 
 
 class _Lookup:
@@ -181,8 +201,6 @@ class _Lookup:
                 cursor.execute(self._sql, values)
                 rows = fetch(cursor)
                 cursor.close()
-        except (DBAPIError, PoolTimeout) as error:
-            raise DatabaseUnavailable from error
         except self._dialect.loaded_dbapi.Error as error:
             gone = self._dialect.is_disconnect(error, None, None)
             raise (DatabaseUnavailable if gone else DatabaseFailed) from error

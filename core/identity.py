@@ -109,7 +109,7 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Ide
     row = found
     if row is None or row.username != session["username"]:
         row = find_user(panel, session["username"])
-    if row is None or session.get("user_id", row.id) != row.id:
+    if row is None or not _is_user_id(session.get("user_id"), row.id):
         raise NotLoggedIn
     actor = actor_of(row)
     if _was_demoted(session, actor):
@@ -119,6 +119,11 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Ide
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
     return Identity(actor, timeout, credential)
+
+
+def _is_user_id(said: object, user_id: int) -> bool:
+    """As loosely as PHP compares; old panels wrote none."""
+    return said is None or str(said) == str(user_id)
 
 
 def _is_same_password(panel: Panel, session: Mapping[str, Any], user_id: int, credential: str) -> bool:

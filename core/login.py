@@ -3,16 +3,19 @@
 Sessions are not known here: the caller turns an :class:`~core.identity.Actor` into one.
 """
 
+import logging
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from core.audit import Origin, record_login, write_audit
-from core.errors import InvalidInput, WrongCredentials
+from core.errors import DatabaseFailed, InvalidInput, NotAllowed, WrongCredentials
 from core.identity import Actor, actor_of, find_user
 from core.models import Credential, User
 from core.panel import Panel
 from core.passwords import BLANKS, fingerprint
+
+log = logging.getLogger(__name__)
 
 # how many older forms of an unchanged password are remembered for the sessions that were bound to them
 REMEMBERED_FORMS = 8
@@ -30,7 +33,10 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Actor:
             record_login(panel, origin, row.id if row else 0, username, failure_reason="Invalid credentials")
             raise WrongCredentials
     if panel.passwords.should_upgrade(row.password):
-        _upgrade_hash(panel, row, password)
+        try:
+            _upgrade_hash(panel, row, password)
+        except DatabaseFailed as error:
+            log.warning("A password could not be stored in its stronger form: %s", type(error.__cause__).__name__)
     record_login(panel, origin, row.id, username)
     return actor_of(row)
 
@@ -41,18 +47,18 @@ def change_own_password(panel: Panel, origin: Origin, actor: Actor, old: str, ne
     Returns the new credential fingerprint, for the session that stays. Raises WrongCredentials when ``old`` is
     wrong, InvalidInput when ``new`` is empty or too short, TooManyAttempts.
     """
-    least = panel.config.security.min_password_length
-    new = new.strip(BLANKS)
-    if not new:
-        raise InvalidInput("The new password must not be empty")
-    if len(new) < least:
-        raise InvalidInput(f"The new password must have at least {least} characters")
     # hashing is slow: outside of the transaction
     with panel.throttle.attempt(origin.address, actor.username):
         with panel.database.read() as connection:
             stored = connection.execute(select(User.password).where(User.id == actor.id)).scalar()
         if not panel.passwords.verify(stored, old):
             raise WrongCredentials("Old password is incorrect")
+    new = new.strip(BLANKS)
+    least = panel.config.security.min_password_length
+    if not new:
+        raise InvalidInput("The new password must not be empty")
+    if len(new) < least:
+        raise InvalidInput(f"The new password must have at least {least} characters")
     hashed = panel.passwords.hash(new)
     key = panel.fingerprint_key
     with panel.database.write() as connection:
@@ -75,6 +81,13 @@ def change_own_password(panel: Panel, origin: Origin, actor: Actor, old: str, ne
             details=f"{actor.username} changed the own password",
         )
     return fingerprint(key, hashed)
+
+
+def require_own_name(panel: Panel, actor: Actor, username: str) -> None:
+    """Raises NotAllowed when ``username`` is another user's; what names nobody does not count (10 §4.5)."""
+    named = find_user(panel, username.strip(BLANKS)) if username.strip(BLANKS) else None
+    if named is not None and named.id != actor.id:
+        raise NotAllowed("You can only change your own password")
 
 
 def _upgrade_hash(panel: Panel, row: Any, password: str) -> None:

@@ -6,6 +6,7 @@ One :class:`Panel` per process; every core function that does more than arithmet
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from time import monotonic
 
 from core import schema
 from core.clock import Clock
@@ -17,6 +18,7 @@ from core.portal.portals import Portals
 from core.schema import Layout
 from core.throttle import LoginThrottle
 
+LAYOUT_SECONDS = 30
 _BACKGROUND_THREADS = 2
 
 
@@ -32,6 +34,7 @@ class Panel:
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
         self._layout: Layout | None = None
+        self._layout_read_at = 0.0
         self._layout_lock = threading.Lock()
 
     @property
@@ -42,12 +45,19 @@ class Panel:
 
     @property
     def layout(self) -> Layout:
-        """What tables and columns exist; the first look prepares the database (see :func:`core.schema.prepare`)."""
-        if self._layout is None:
-            with self._layout_lock:
-                if self._layout is None:
-                    self._layout = schema.prepare(self.database)
-        return self._layout
+        """What tables and columns exist; the first look prepares the database (see :func:`core.schema.prepare`).
+
+        A panel's database may be upgraded, or changed by the panel, while we run: it is looked at again now and then.
+        """
+        layout = self._layout
+        if layout is not None and (layout.origin == schema.OWN or monotonic() < self._layout_read_at + LAYOUT_SECONDS):
+            return layout
+        with self._layout_lock:
+            if self._layout is layout:
+                self._layout = schema.prepare(self.database) if layout is None else schema.read_layout(self.database)
+                self._layout_read_at = monotonic()
+            assert self._layout is not None  # noqa: S101 - set above, by us or by who held the lock
+            return self._layout
 
     @cached_property
     def passwords(self) -> Passwords:
@@ -58,6 +68,7 @@ class Panel:
     @cached_property
     def fingerprint_key(self) -> str:
         """The stored random key of :func:`core.passwords.fingerprint`."""
+        self.layout  # noqa: B018 - the table that it is stored in
         with self.database.write() as connection:
             return schema.secret(connection, "credential_fingerprint")
 

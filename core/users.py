@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, insert, literal, select, update
 from core.database import same_text
 from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.login import store_credential
+from core.markup import plain
 from core.models import User
 from core.panel import Panel
 from core.passwords import BLANKS, fingerprint
@@ -35,7 +36,10 @@ def add_user(
     username = username.strip(BLANKS)
     if not username or len(username) > 100:
         raise InvalidInput("The user name must have 1 to 100 characters")
+    if plain(username) != username:
+        raise InvalidInput("The user name must not hold markup or control characters")
     _check_password(panel, password)
+    panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed = panel.passwords.hash(password)
     with panel.database.write() as connection:
         if connection.execute(select(User.id).where(_named(panel, username))).first():
@@ -44,7 +48,7 @@ def add_user(
             insert(User).values(
                 username=username,
                 password=hashed,
-                name=name or username,
+                name=plain(name or username),
                 email=email,
                 balance=balance,
                 permissions=permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
@@ -65,6 +69,7 @@ def add_user(
 def set_password(panel: Panel, username: str, password: str) -> None:
     """Give a user a new password, which ends the user's sessions. Raises InvalidInput or NotFound."""
     _check_password(panel, password)
+    panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed, key = panel.passwords.hash(password), panel.fingerprint_key
     with panel.database.write() as connection:
         named = select(User.id).where(_named(panel, username.strip(BLANKS))).order_by(User.id)

@@ -68,7 +68,7 @@ def _session_store(panel: Panel) -> SessionStore:
     now = panel.clock.seconds
     if settings.session.store == "php-files":
         path, handler = settings.session.php_save_path, settings.session.php_serialize_handler
-        return PhpFileSessions(path, handler, lifetime=lifetime, now=now)
+        return PhpFileSessions(path, handler, lifetime=lifetime, now=now, waiters=max(1, settings.server.threads // 2))
     if settings.session.store == "redis":
         client = Redis.from_url(
             settings.session.redis_url.get_secret_value(),

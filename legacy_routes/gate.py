@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from compat import endpoints
 from core.audit import Origin
-from core.errors import DatabaseUnavailable, NotAllowed, NotLoggedIn
+from core.errors import DatabaseFailed, NotAllowed, NotLoggedIn
 from core.identity import CREDENTIAL_MARK, IDLE_MARK, Actor, Identity, identify, is_idle, says_logged_in, session_facts
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_DEFAULT
@@ -62,15 +62,50 @@ class Gate:
 
 def current_identity(call: Call) -> Identity:
     """The identity of the call's session, which is destroyed when it no longer stands. Raises NotLoggedIn."""
-    session = call.session
-    if not says_logged_in(session):
+    if not says_logged_in(call.session):
         raise NotLoggedIn
     identity = _identify_or_destroy(call)
-    if _is_expired(call, identity.timeout_minutes):
-        session.destroy()
-        raise NotLoggedIn
+    _end_if_expired(call, identity.timeout_minutes, by_activity=bool(call.session.get(IDLE_MARK)))
     _mark(call, identity)
     return identity
+
+
+@dataclass(frozen=True)
+class Activity:
+    """``timeout_minutes`` of sessions, and the last activity (Unix seconds) before the one that was just noted."""
+
+    timeout_minutes: int
+    previous: int
+
+
+def note_activity(call: Call) -> Activity:
+    """Count the call as activity of its session; for the frontends that watch their idle time.
+
+    Raises NotLoggedIn, or Expired when the activity comes too late. While the database is away, the session's own
+    word and the timeout seen last must do: a passing fault must not throw anybody out.
+    """
+    session, now = call.session, call.panel.clock.stamp()
+    if not says_logged_in(session):
+        raise NotLoggedIn
+    identity: Identity | None = None
+    try:
+        identity = _identify_or_destroy(call)
+    except DatabaseFailed:
+        last_seen = call.panel.last_timeout
+        timeout = AUTO_LOGOUT_DEFAULT if last_seen is None else last_seen
+    else:
+        timeout = identity.timeout_minutes
+    _end_if_expired(call, timeout, by_activity=True)
+    if identity is not None:
+        _mark(call, identity)
+    last = session.get("last_activity")
+    session["last_activity"] = now
+    session[IDLE_MARK] = 1
+    return Activity(timeout, last if isinstance(last, int) else now)
+
+
+class Expired(NotLoggedIn):
+    """The session was idle for too long, and is gone."""
 
 
 def _identify_or_destroy(call: Call) -> Identity:
@@ -82,15 +117,18 @@ def _identify_or_destroy(call: Call) -> Identity:
         raise
 
 
-def idle_timeout(call: Call) -> int:
-    """The idle timeout in minutes; while the database is away, the last one seen and the session's own word."""
-    try:
-        identity = _identify_or_destroy(call)
-    except DatabaseUnavailable:
-        last_seen = call.panel.last_timeout
-        return AUTO_LOGOUT_DEFAULT if last_seen is None else last_seen
-    _mark(call, identity)
-    return identity.timeout_minutes
+def _end_if_expired(call: Call, timeout_minutes: int, *, by_activity: bool) -> None:
+    """Sessions of frontends that send heartbeats end by their last activity, and all by their last request.
+
+    The last request decides alone where there is no timeout, and for frontends and scripts that know of none.
+    """
+    session, panel = call.session, call.panel
+    late = by_activity and is_idle(session, timeout_minutes, panel.clock.stamp())
+    if not late and not (timeout_minutes and session.get(IDLE_MARK)):
+        late = session.idle_seconds > 60 * max(panel.config.session.lifetime_minutes, timeout_minutes)
+    if late:
+        session.destroy()
+        raise Expired
 
 
 def _mark(call: Call, identity: Identity) -> None:
@@ -102,11 +140,3 @@ def _mark(call: Call, identity: Identity) -> None:
     for key in ("user_id", "super_user", "permissions"):
         session.setdefault(key, facts[key])
     session[CREDENTIAL_MARK] = identity.credential
-
-
-def _is_expired(call: Call, timeout_minutes: int) -> bool:
-    """Sessions of frontends that send heartbeats expire by their last activity, all others by their last request."""
-    session = call.session
-    if session.get(IDLE_MARK):
-        return is_idle(session, timeout_minutes, call.panel.clock.stamp())
-    return session.idle_seconds > 60 * max(call.panel.config.session.lifetime_minutes, timeout_minutes)

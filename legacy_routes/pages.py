@@ -8,8 +8,7 @@ from compat.endpoints import ROUTED_METHODS, Dispatcher
 from compat.pages import Frontend
 from compat.sessions import SessionUnavailable
 from core.errors import NotLoggedIn
-from core.identity import IDLE_MARK, is_idle, says_logged_in
-from legacy_routes.gate import Call, idle_timeout
+from legacy_routes.gate import Call, Expired, note_activity
 
 LOGIN_PAGE = "index.html"
 EXPIRED_PAGE = "index.html?expired=1"
@@ -40,19 +39,12 @@ def _dashboard(call: Call, frontend: Frontend) -> Response | None:
     """
     if not frontend.has_dashboard:
         return None
-    session, now = call.session, call.panel.clock.stamp()
     try:
-        if not says_logged_in(session):
-            return _redirect(LOGIN_PAGE)
-        if is_idle(session, idle_timeout(call), now):
-            session.destroy()
-            return _redirect(EXPIRED_PAGE)
-    except NotLoggedIn:
+        note_activity(call)
+    except Expired:
+        return _redirect(EXPIRED_PAGE)
+    except (NotLoggedIn, SessionUnavailable):
         return _redirect(LOGIN_PAGE)
-    except SessionUnavailable:
-        return Response("The panel is not available at the moment", 503, content_type="text/plain")
-    session["last_activity"] = now
-    session[IDLE_MARK] = 1
     return frontend.dashboard(call.request)
 
 

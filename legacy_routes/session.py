@@ -4,27 +4,26 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
-from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.endpoints import Answer, Endpoints
-from compat.fields import Integer, RawText, RequestModel, Text, to_integer, to_text
-from compat.sessions import SessionUnavailable
+from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core import login as core_login
 from core.accounts import count_accounts, scope_of
-from core.audit import write_audit
-from core.errors import InvalidInput, NotAllowed, NotLoggedIn
+from core.auto_logout import read_auto_logout, set_auto_logout
+from core.errors import InvalidInput, NotLoggedIn
 from core.history import HistoryPage, read_login_history
-from core.identity import CREDENTIAL_MARK, IDLE_MARK, find_user, is_idle, says_logged_in, session_facts
+from core.identity import CREDENTIAL_MARK, session_facts
 from core.markup import escaped, plain
-from core.settings import AUTO_LOGOUT_MAX, read_auto_logout, write_auto_logout
+from core.settings import AUTO_LOGOUT_MAX
 from legacy_routes.forms import ViewForm
 from legacy_routes.gate import (
     ANYBODY,
     LOGGED_IN,
     Call,
+    Expired,
     caller,
-    idle_timeout,
+    note_activity,
     origin_of,
     super_admin,
 )
@@ -131,11 +130,8 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
 @endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
 def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
-    actor = caller(call)
     # the frontends send what an empty browser storage gives, the text "null"
-    named = find_user(call.panel, form.username.strip()) if form.username.strip() else None
-    if named is not None and named.id != actor.id:
-        raise NotAllowed("You can only change your own password")
+    core_login.require_own_name(call.panel, caller(call), form.username)
     _change_password(call, form)
     return {"err_msg": "", "message": "Password changed successfully"}
 
@@ -143,16 +139,27 @@ def change_password(call: Call, form: PasswordForm) -> Answer:
 def _change_password(call: Call, form: PasswordForm) -> None:
     if not form.old or not form.new:
         raise InvalidInput("Please fill in the old and the new password")
-    if form.repeated is not None and form.repeated != form.new:
+    if form.repeated is not None and form.repeated.strip(PHP_BLANKS) != form.new.strip(PHP_BLANKS):
         raise InvalidInput("The new password and its repetition differ")
     credential = core_login.change_own_password(call.panel, origin_of(call), caller(call), form.old, form.new)
     call.session.renew_id(keep=True)
     call.session[CREDENTIAL_MARK] = credential
 
 
+def _page_number(value: object) -> int:
+    """As PHP reads a number of a page: what is none counts as 0, which is then brought into bounds."""
+    try:
+        return to_integer(value) or 0
+    except ValueError:
+        return 0
+
+
+_PageNumber = Annotated[int, BeforeValidator(_page_number)]
+
+
 class HistoryForm(RequestModel):
-    page: Integer = 1
-    per_page: Integer = 20
+    page: _PageNumber = 1
+    per_page: _PageNumber = 20
     user_id: Text = ""
 
 
@@ -210,19 +217,7 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
         minutes = read_auto_logout(call.panel)
         return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
     minutes = _timeout_of(form)
-    panel = call.panel
-    with panel.database.write() as connection:
-        write_auto_logout(panel, connection, minutes)
-        write_audit(
-            panel,
-            connection,
-            caller(call),
-            origin_of(call),
-            "update",
-            "setting",
-            target_name="auto_logout_timeout",
-            new={"timeout": minutes},
-        )
+    set_auto_logout(call.panel, caller(call), origin_of(call), minutes)
     return {
         "err_msg": "",
         "message": f"Auto-logout set to {minutes} minutes" if minutes else "Auto-logout disabled",
@@ -243,36 +238,24 @@ def _timeout_of(form: TimeoutForm) -> int:
     return minutes
 
 
-@endpoint("session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, chapter=CHAPTER)
+@endpoint(
+    "session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, plain_faults=True, chapter=CHAPTER
+)
 def session_heartbeat(call: Call) -> Answer:
     """Tell whether the session still stands, and count as activity."""
     try:
-        return _heartbeat(call)
-    except SessionUnavailable:
-        # anything with error 1 would log the user out of an open page
-        return Response("Session state is not available", 503, content_type="text/plain", headers=envelope.NO_CACHE)
+        activity = note_activity(call)
+    except Expired:
+        return {"expired": True, "message": "Session expired due to inactivity"}
     except NotLoggedIn:
         raise NotLoggedIn(extra={"expired": True}) from None
-
-
-def _heartbeat(call: Call) -> dict[str, Any]:
-    session, now = call.session, call.panel.clock.stamp()
-    if not says_logged_in(session):
-        raise NotLoggedIn
-    timeout = idle_timeout(call)
-    if is_idle(session, timeout, now):
-        session.destroy()
-        return {"expired": True, "message": "Session expired due to inactivity"}
-    last = session.get("last_activity")
-    previous = last if isinstance(last, int) else now
-    session["last_activity"] = now
-    session[IDLE_MARK] = 1
+    now, timeout = call.session["last_activity"], activity.timeout_minutes
     if call.method == "POST":
         return {"err_msg": "", "expired": False, "message": "Activity recorded", "last_activity": now}
     return {
         "err_msg": "",
         "expired": False,
         "timeout_minutes": timeout,
-        "time_remaining_seconds": max(timeout * 60 - (now - previous), 0) if timeout else 0,
-        "last_activity": previous,
+        "time_remaining_seconds": max(timeout * 60 - (now - activity.previous), 0) if timeout else 0,
+        "last_activity": activity.previous,
     }

@@ -123,7 +123,35 @@ def test_copying_a_panel_s_database(tmp_path: Path) -> None:
             assert client.get(f"{url}/api/get_accounts.php", timeout=20).json()["accounts"]
 
 
-@pytest.mark.parametrize("url", ["oracle://u:hunter2@h/x", "nonsense", "mysql://u:hunter2@127.0.0.1:9/x"])
+def test_a_copy_that_was_worked_in_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    source = create_database("sqlite", "copy_source")
+    assert (
+        _flask(tmp_path, "user", "add", "boss", "--password", "secret-1", SHOWBOX_DATABASE_URL=source).returncode == 0
+    )
+    for _ in range(2):
+        assert _flask(tmp_path, "copy-from", source).returncode == 0
+    assert _flask(tmp_path, "user", "add", "new", "--password", "secret-2").returncode == 0
+    refused = _flask(tmp_path, "copy-from", source)
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    assert _flask(tmp_path, "copy-from", source, "--replace").returncode == 0
+
+
+@pytest.mark.parametrize("upgrade", ["yes", "no"])
+def test_no_user_is_added_to_a_database_that_is_refused(tmp_path: Path, upgrade: str) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    connection.close()
+    variables = {"SHOWBOX_DATABASE_URL": f"sqlite:///{path}", "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": upgrade}
+    result = _flask(tmp_path, "user", "add", "boss", "--password", "secret-1", **variables)
+    assert result.returncode == 1
+    assert "another application" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///nowhere/x.db", "oracle://u:hunter2@h/x", "nonsense", "mysql://u:hunter2@127.0.0.1:9/x"]
+)
 def test_copying_from_a_bad_address_is_one_sentence(tmp_path: Path, url: str) -> None:
     result = _flask(tmp_path, "copy-from", url)
     assert result.returncode == 1
@@ -196,6 +224,22 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, _):
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "wsgi.py"), "--demo", "--port", url.rpartition(":")[2]],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert "Nothing can be served at" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: Path) -> None:

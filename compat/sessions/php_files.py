@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from compat.sessions.session import Changes, StoredSession
 
 _PREFIX = "sess_"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
+# a burst of short locks passes well within it
+_LONGEST_QUEUE = 1.0
 # what stands at the name of a session and is no regular file is no session
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}
 # O_NONBLOCK: a pipe at that name must not hold us up
@@ -33,7 +36,8 @@ _SAFE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 class PhpFileSessions:
     """``save_path`` as in PHP: ``/path``, ``N;/path`` or ``N;MODE;/path``; ``handler`` php or php_serialize.
 
-    ``lifetime`` and ``lock_wait`` (for a file that another process holds locked) in seconds.
+    ``lifetime`` and ``lock_wait`` (for a file that another process holds locked) in seconds; no more than ``waiters``
+    requests wait at once, so that one busy session cannot take all threads of the server.
     Raises ValueError for a save path or handler that PHP would not know.
     """
 
@@ -41,7 +45,8 @@ class PhpFileSessions:
     handler: str = "php"
     lifetime: int = 1440
     now: Callable[[], float] = time.time
-    lock_wait: float = 30.0
+    lock_wait: float = 10.0
+    waiters: int = 4
 
     def __post_init__(self) -> None:
         php_handler(self.handler)
@@ -82,6 +87,7 @@ class PhpFileSessionInterface(PhpSessionInterface):
         self._directory = SessionDirectory.parse(settings.save_path)
         self._handler = php_handler(settings.handler)
         self._lock_wait = settings.lock_wait
+        self._waiting = threading.BoundedSemaphore(settings.waiters)
 
     def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
         with self._locked(store_id) as file:
@@ -161,6 +167,20 @@ class PhpFileSessionInterface(PhpSessionInterface):
             # unlinked while we waited: PHP may have made a new one of the same name
 
     def _lock(self, file: int) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait_for_lock(file)
+
+    def _wait_for_lock(self, file: int) -> None:
+        if not self._waiting.acquire(timeout=_LONGEST_QUEUE):
+            raise SessionUnavailable
+        try:
+            self._poll_lock(file)
+        finally:
+            self._waiting.release()
+
+    def _poll_lock(self, file: int) -> None:
         pause = _SHORTEST_PAUSE
         give_up_at = time.monotonic() + self._lock_wait
         while True:

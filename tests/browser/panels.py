@@ -15,7 +15,7 @@ from tests.harness import HttpServer, World, legacy_hash, user_row
 
 FRONTENDS = Path(__file__).parent.parent / "frontend"
 PASSWORD = "secret-pass"
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 20
 BUILT = {path for endpoint in all_endpoints() for path in endpoint.paths}
 
 
@@ -96,7 +96,10 @@ class Site:
         return [seen for seen in list(self.seen) if seen.path == path]
 
     def faults(self) -> list[str]:
-        """Once all is answered: what must not happen whatever a test does: a fault of the server, a 404 of an endpoint that exists."""
+        """Once all is answered: what must not happen whatever a test does.
+
+        That is a fault of the server, and a 404 of an endpoint that exists.
+        """
         deadline = time.monotonic() + ANSWER_SECONDS
         while any(seen.status is None for seen in self.seen) and time.monotonic() < deadline:
             time.sleep(0.02)

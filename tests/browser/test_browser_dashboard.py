@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from core.models import Account
 from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site, account
-from tests.browser.test_browser_entry import ALL
+from tests.browser.test_browser_entry import ALL, at_rest
 from tests.browser.visitors import Visitor, expect_accounts
 
 MARKUP = '"><img src=x onerror=document.title="broken">'
@@ -29,14 +29,14 @@ def test_10_the_view_switch_of_a_reseller_admin(site: Site, visit: Visit) -> Non
     expect(page.locator("#account-rows")).to_have_text("No accounts found")
     expect(page.locator("#total-accounts")).to_have_text("0")
     expect(page.locator("#balance")).to_have_text("12.50 GBP")
-    page.wait_for_load_state("networkidle")
+    at_rest(visitor, site)
     site.seen.clear()
     page.get_by_label("All accounts").check()
     expect_accounts(page, *ALL)
     expect(page.locator("#total-accounts")).to_have_text("5")
     third = "get_plans" if site.generation == "legacy" else "get_transactions"
     visitor.until(lambda: site.of(third), "the third list")
-    assert [name for name in site.names if name != "session_heartbeat"] == ["get_user_info", "get_accounts", third]
+    assert site.names == ["get_user_info", "get_accounts", third]
     assert site.of("get_user_info")[0].query == {"viewAllAccounts": "true"}
 
 
@@ -55,7 +55,7 @@ def test_10_a_flag_that_another_user_left_behind_widens_nothing(site: Site, visi
 def test_11_a_reseller_without_any_permission(site: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, site, "weak")
     expect_accounts(visitor.page, "carl")
-    visitor.page.wait_for_load_state("networkidle")
+    at_rest(visitor, site)
     assert site.of("get_reminder_history") == []
     hidden = visitor.page.locator("nav button:not(:visible)")
     expect(hidden).to_have_text(["Resellers", "Plans", "Messaging"])
@@ -64,7 +64,7 @@ def test_11_a_reseller_without_any_permission(site: Site, visit: Visit) -> None:
 def test_12_an_observer(site: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, site, "olaf")
     expect_accounts(visitor.page, *ALL)
-    visitor.page.wait_for_load_state("networkidle")
+    at_rest(visitor, site)
     assert site.of("sync_accounts") == []
     assert {"get_resellers", "get_tariffs", "get_themes"} <= set(site.names)
     expect(visitor.page.locator("#account-rows button, #account-rows input")).to_have_count(0)
@@ -99,7 +99,6 @@ def test_the_saved_tab_is_asked_for_before_the_user(modern: Site, visit: Visit) 
     expect_accounts(visitor.page, *ALL)
     visitor.page.get_by_role("button", name="Logs").click()
     expect(visitor.page.locator("#history-rows tr")).to_have_count(1)
-    visitor.page.wait_for_load_state("networkidle")
     modern.seen.clear()
     visitor.page.get_by_role("button", name="Refresh").click()
     visitor.until(lambda: modern.of("get_accounts"), "the reload")

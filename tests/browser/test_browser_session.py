@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site
 from tests.browser.test_browser_dashboard import at_dashboard
-from tests.browser.test_browser_entry import ALL, IDLE_SECONDS
+from tests.browser.test_browser_entry import ALL, IDLE_SECONDS, at_rest
 from tests.browser.visitors import Visitor, expect_accounts
 from tests.harness import NOT_LOGGED_IN, Client
 
@@ -52,6 +52,7 @@ def test_06_logout_in_one_tab_ends_the_other(modern: Site, visit: Visit) -> None
     other = visitor.open("/dashboard.php", tab=visitor.context.new_page())
     for tab in (visitor.page, other):
         expect_accounts(tab, *ALL)
+    at_rest(visitor, modern, loads=2)
     visitor.page.get_by_role("button", name="Log out").click()
     visitor.page.wait_for_url("**/index.html")
     other.evaluate(FOCUS)
@@ -71,7 +72,7 @@ def test_two_tabs_load_at_the_same_time(modern: Site, visit: Visit) -> None:
 def test_09_an_idle_page_leaves_when_it_gets_the_focus(modern: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, modern, "admin")
     expect_accounts(visitor.page, *ALL)
-    visitor.page.wait_for_load_state("networkidle")
+    at_rest(visitor, modern)
     modern.seen.clear()
     with later(IDLE_SECONDS):
         visitor.page.evaluate(FOCUS)
@@ -95,8 +96,7 @@ def test_21_a_click_is_told_as_activity(modern: Site, visit: Visit) -> None:
     page = visitor.page
     visitor.open("/dashboard.php")
     expect_accounts(page, *ALL)
-    visitor.until(lambda: len(modern.of("auto_logout_settings")) == 2, "the start of the pings")
-    page.wait_for_load_state("networkidle")
+    at_rest(visitor, modern)
     heading = page.get_by_role("heading", name="Accounts")
     heading.click()
     assert modern.of("session_heartbeat", "POST") == []
@@ -116,7 +116,7 @@ def test_the_idle_limit_is_set_in_the_page(modern: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, modern, "admin")
     page = visitor.page
     expect_accounts(page, *ALL)
-    visitor.until(lambda: len(modern.of("auto_logout_settings")) == 2, "the timers' calls")
+    at_rest(visitor, modern)
     page.get_by_role("button", name="Settings").click()
     expect(page.locator("#timeout")).to_have_value("5")
     page.select_option("#timeout", "10")
@@ -147,6 +147,7 @@ def test_a_new_password_ends_the_users_other_browsers(site: Site, visit: Visit) 
     changing, other = (at_dashboard(visit, site, "rita") for _ in range(2))
     for visitor in (changing, other):
         expect_accounts(visitor.page, "bert", "anna")
+    at_rest(changing, site, loads=2)
     old = changing.session_id
     change_password(changing, site.generation, PASSWORD, "another-pass")
     expect(changing.page.locator("#alert")).to_have_text("Password changed")
@@ -176,6 +177,7 @@ def test_a_wrong_old_password_is_told(legacy: Site, visit: Visit) -> None:
 def test_the_phone_dialogs_call_changes_the_sessions_own_password(modern: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, modern, "rita")
     expect_accounts(visitor.page, "bert", "anna")
+    at_rest(visitor, modern)
     # the recorded dialog sends the text null, for the user name was never stored
     body = f"username=null&current_password={PASSWORD}&new_password=another-pass"
     send = """async (body) => (await fetch("api/change_password.php", {

@@ -13,7 +13,7 @@ from tests.harness import Client
 # the browser's own word when a page was left while it still loaded something
 _LEFT = "net::ERR_ABORTED"
 # seconds; machines that run tests are busy
-PATIENCE = 10
+PATIENCE = 20
 _NOT_FOUND = "the server responded with a status of 404"
 
 

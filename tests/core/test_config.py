@@ -51,6 +51,7 @@ def test_proxies_are_addresses_or_networks_parted_by_blanks_or_commas() -> None:
         ("SERVER_PORT", "70000", "[server] port (SHOWBOX_SERVER_PORT): it must be less than or equal to 65535."),
         ("PORTAL_DUAL_SERVER", "maybe", "[portal] dual_server (SHOWBOX_PORTAL_DUAL_SERVER): yes or no is expected."),
         ("SESSION_STORE", "files", "it must be 'sql', 'redis' or 'php-files'"),
+        ("SESSION_REDIS_URL", "foo", "a Redis address such as redis://127.0.0.1:6379/0 is expected"),
         ("PANEL_TIMEZONE", "Mars/Base", "'Mars/Base' is not a known time zone such as Asia/Tehran"),
         ("PANEL_TIMEZONE", "../../etc/passwd", "is not a known time zone"),
         ("SERVER_TRUSTED_PROXIES", "proxy.local", "'proxy.local' is not an address or network"),
@@ -72,6 +73,17 @@ def test_mistakes_are_one_clear_sentence_each(name: str, value: str, sentence: s
     [said] = caught.value.sentences
     assert sentence in said
     assert "hunter2" not in said
+
+
+def test_php_s_session_directory_must_be_there() -> None:
+    settings = {"SHOWBOX_SESSION_STORE": "php-files", "SHOWBOX_SESSION_PHP_SAVE_PATH": "2;/no/such/place"}
+    with pytest.raises(ConfigError, match="php_save_path must name the existing directory"):
+        load_config(None, settings)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("on", "yes"), ("True", "yes"), ("0", "no"), ("auto", "auto")])
+def test_the_switch_with_three_positions_takes_every_spelling(said: str, meant: str) -> None:
+    assert load_config(None, {"SHOWBOX_SECURITY_UPGRADE_PASSWORDS": said}).security.upgrade_passwords == meant
 
 
 def test_all_mistakes_are_told_at_once() -> None:

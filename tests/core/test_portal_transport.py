@@ -103,6 +103,10 @@ def answering(*pieces: bytes, pause: float = 0.0) -> Handler:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(pause)
+        # what the client has sent and nobody read would turn the end of the answer into a reset
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
 
     return handle
 

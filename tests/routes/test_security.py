@@ -40,6 +40,8 @@ def test_methods_outside_the_declaration(sqlite_world: World, path: str) -> None
         assert response.headers["Allow"] == endpoint.allowed
     response = sqlite_world.client().request("OPTIONS", path)
     assert (response.status_code, response.content, response.headers["Allow"]) == (204, b"", endpoint.allowed)
+    unheard_of = sqlite_world.client().request("BREW", path)
+    assert (unheard_of.status_code, unheard_of.headers["Allow"]) == (405, endpoint.allowed)
     head = sqlite_world.client().request("HEAD", path)
     assert head.content == b""
     assert head.status_code == (405 if "GET" not in endpoint.methods else sqlite_world.client().get(path).status_code)

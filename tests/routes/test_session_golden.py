@@ -1,6 +1,7 @@
 """The golden cases of contract chapter 10 (the WebAuthn ones excepted), numbered as there, on every database."""
 
 import fcntl
+import os
 import re
 import time
 from multiprocessing import get_context
@@ -145,7 +146,7 @@ def test_10_unreadable_sessions_and_deleted_users_are_not_logged_in(world: World
     ghost = world.php_session(php_encode({"login": 1, "username": "ghost"}))
     assert ghost.get("/get_user_info.php").json() == NOT_LOGGED_IN
     assert not world.session_file("k3v9x0a7b2c4dk3v9x0a7b2c4d").exists()
-    loose = world.php_session('login|s:1:"1";username|s:5:"admin";')
+    loose = world.php_session('login|s:1:"1";username|s:5:"ADMIN";user_id|s:1:"1";super_user|N;')
     assert loose.get("/get_user_info.php").json()["error"] == 0
 
 
@@ -334,6 +335,18 @@ def test_27_change_password_of_somebody_else(world: World) -> None:
     assert world.user("resa")["password"] == legacy_hash("resa-pass")
 
 
+def test_a_wrong_old_password_is_told_before_anything_about_the_new_one(world: World) -> None:
+    fields = {"old_pass": "nope", "new_pass": "abc", "renew_pass": "abc"}
+    answer = world.client("resa").post("/api/update_password.php", fields, "multipart").json()
+    assert answer["err_msg"] == "Old password is incorrect"
+
+
+def test_a_number_as_password_is_its_decimal_text(world: World) -> None:
+    fields = {"old_password": "resa-pass", "new_password": 1234.56, "confirm_password": "1234.56 "}
+    assert world.client("resa").post("/update_password.php", fields, "json").json()["error"] == 0
+    world.client("resa", "1234.56")
+
+
 # auto-logout
 
 
@@ -463,6 +476,29 @@ def test_38_an_ordinary_call_is_no_activity_for_a_marked_session(world: World) -
     assert f"last_activity|i:{before};" in world.session_file(client.session_id).read_text()
 
 
+@pytest.mark.parametrize("path", ["/api/session_heartbeat.php", "/get_user_info.php"])
+@pytest.mark.parametrize("marks", [{}, {"sbx_idle": 1}])
+def test_without_a_timeout_a_session_ends_by_its_last_request(world: World, path: str, marks: dict[str, int]) -> None:
+    world.insert(AppSetting, [{"setting_key": "auto_logout_timeout", "setting_value": "0"}])
+    client = world.php_login("admin", **marks)
+    long_ago = time.time() - 25 * 60
+    os.utime(world.session_file(client.session_id), (long_ago, long_ago))
+    answer = client.get(path).json()
+    assert answer.get("expired", True) is True
+    assert not world.session_file("k3v9x0a7b2c4dk3v9x0a7b2c4d").exists()
+
+
+def test_a_table_that_goes_missing_while_we_run_ends_no_session(make_world: MakeWorld) -> None:
+    world = fill_chapter_10(make_world("sqlite"))
+    client = world.client("admin")
+    world.execute("ALTER TABLE _users RENAME TO away_users")
+    try:
+        answer = client.get("/api/session_heartbeat.php").json()
+    finally:
+        world.execute("ALTER TABLE away_users RENAME TO _users")
+    assert (answer["error"], answer["expired"]) == (0, False)
+
+
 def test_heartbeat_initialises_a_missing_activity(world: World) -> None:
     client = world.php_session('login|i:1;username|s:5:"admin";')
     answer = client.get("/api/session_heartbeat.php").json()
@@ -529,4 +565,5 @@ def test_42_page_bounds(world: World) -> None:
     assert (answer["pagination"]["per_page"], answer["pagination"]["current_page"]) == (100, 1)
     far = client.get(f"/api/get_login_history.php?page={2**62}").json()
     assert (far["error"], far["data"]) == (0, [])
-    assert client.get("/api/get_login_history.php?page=abc").json()["error"] == 1
+    # as PHP reads it: what is no number is 0, which becomes the first page
+    assert client.get("/api/get_login_history.php?page=abc").json()["pagination"]["page"] == 1

@@ -1,0 +1,69 @@
+"""Who may call what: every declared endpoint and method for every kind of caller, at both paths."""
+
+from pathlib import Path
+
+import pytest
+
+from legacy_routes import all_endpoints
+from tests.harness import PREFIXES, World
+
+CALLERS = ("admin", "radm", "resa", "obs", None)
+EVERYBODY = set(CALLERS)
+LOGGED_IN = EVERYBODY - {None}
+# (endpoint, method) → who gets past the gate; what an endpoint then refuses is its own tests' business
+MATRIX: dict[tuple[str, str], set[str | None]] = {
+    ("login", "POST"): EVERYBODY,
+    ("logout", "GET"): EVERYBODY,
+    ("logout", "POST"): EVERYBODY,
+    ("get_user_info", "GET"): LOGGED_IN,
+    ("get_user_info", "POST"): LOGGED_IN,
+    ("update_password", "POST"): LOGGED_IN,
+    ("change_password", "POST"): LOGGED_IN,
+    ("get_login_history", "GET"): LOGGED_IN,
+    ("auto_logout_settings", "GET"): EVERYBODY,
+    ("auto_logout_settings", "POST"): {"admin"},
+    ("session_heartbeat", "GET"): LOGGED_IN,
+    ("session_heartbeat", "POST"): LOGGED_IN,
+    ("get_accounts", "GET"): LOGGED_IN,
+    ("get_accounts", "POST"): LOGGED_IN,
+    # the gate of the account writes asks for a login; who may do what to whose account is decided in core
+    **{
+        (name, method): LOGGED_IN
+        for name, methods in {
+            "add_account": ("POST",),
+            "edit_account": ("POST",),
+            "update_account": ("POST",),
+            "remove_account": ("POST",),
+            "change_status": ("POST",),
+            "toggle_account_status": ("GET", "POST"),
+            "sync_accounts": ("GET", "POST"),
+        }.items()
+        for method in methods
+    },
+}
+NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
+
+
+def test_the_matrix_covers_every_declaration() -> None:
+    declared = {(endpoint.name, method) for endpoint in all_endpoints() for method in endpoint.methods}
+    assert set(MATRIX) == declared
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("caller", CALLERS, ids=str)
+def test_the_gate(sqlite_world: World, caller: str | None, prefix: str) -> None:
+    for (name, method), allowed in MATRIX.items():
+        client = sqlite_world.client() if caller is None else sqlite_world.php_login(caller)
+        response = client.request(method, f"{prefix}{name}.php", headers={"Accept": "application/json"})
+        answer = response.json()
+        refused = answer["error"] == 1 and (answer["message"] == NOT_LOGGED_IN or answer["code"] == NOT_ALLOWED)
+        assert refused == (caller not in allowed), (name, method, answer)
+        if refused and caller is None:
+            assert answer["message"] == NOT_LOGGED_IN
+
+
+def test_every_declared_endpoint_has_tests_of_its_own() -> None:
+    here = Path(__file__)
+    texts = [path.read_text() for path in here.parent.glob("test_*.py") if path != here]
+    for endpoint in all_endpoints():
+        assert any(f"{endpoint.name}.php" in text or f'"{endpoint.name}"' in text for text in texts), endpoint.name
