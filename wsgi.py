@@ -8,23 +8,29 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import waitress
 from flask import Flask
 from pydantic import SecretStr, ValidationError
+from sqlalchemy import select
 
 import commands
-from core.config import Config, ConfigError, Server, default_path, load_config
+from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.demo import USERS, fill_demo
 from core.errors import PanelError
+from core.models import Account, Plan
 from core.panel import Panel
 from core.recovery import start_finishing
 from legacy_routes import create_app
+from simulators.stalker import StalkerPortal
 
 DEMO_DATABASE = Path("var/demo/panel.db")
+# of the simulated portal, which only this machine can reach
+DEMO_THEME_KEY = "demo"
 _MIB = 1024 * 1024
 
 
@@ -52,24 +58,56 @@ def __getattr__(name: str) -> Any:
     return app
 
 
+@contextmanager
+def simulated_portal(config: Config) -> Iterator[tuple[Config, StalkerPortal]]:
+    """A portal for the demo, and the configuration that uses it; it lives as long as the demo does."""
+    with StalkerPortal(dialect="panel", theme_key=DEMO_THEME_KEY) as portal:
+        used = Portal(
+            primary_api_url=portal.base_url, primary_address=portal.server_address, theme_key=SecretStr(DEMO_THEME_KEY)
+        )
+        yield config.model_copy(update={"portal": used}), portal
+
+
+def _fill_portal(portal: StalkerPortal, panel: Panel) -> None:
+    """Give the portal the plans and accounts that the demo's database has kept."""
+    with panel.database.read() as connection:
+        for plan in connection.execute(select(Plan.external_id, Plan.name, Plan.days)):
+            portal.add_plan(plan.external_id, plan.name, days_to_expires=plan.days)
+        for account in connection.execute(select(Account.__table__).order_by(Account.id)):
+            portal.add_user(
+                account.username,
+                account.mac,
+                tariff_plan=account.tariff_plan or "",
+                full_name=account.full_name or "",
+                phone=account.phone_number or "",
+                status=int(bool(account.status)),
+                end_date=f"{account.end_date} 00:00:00" if account.end_date else "0000-00-00 00:00:00",
+                reseller=account.reseller,
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
     options = _options(arguments)
     _log_to_stderr()
-    try:
-        config = _config(options)
-        app, panel = build(config)
-        panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-        if options.demo:
-            fill_demo(panel)
-    except (ConfigError, PanelError, ValueError) as error:
-        raise SystemExit(str(error)) from None
-    start_finishing(panel)
-    try:
-        serve(app, config, _greeting(config, demo=options.demo))
-    except OSError as error:
-        address = f"{config.server.host}:{config.server.port}"
-        raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
+    with ExitStack() as stack:
+        try:
+            config = _config(options)
+            if options.demo:
+                config, portal = stack.enter_context(simulated_portal(config))
+            app, panel = build(config)
+            panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+            if options.demo:
+                fill_demo(panel)
+                _fill_portal(portal, panel)
+        except (ConfigError, PanelError, ValueError) as error:
+            raise SystemExit(str(error)) from None
+        start_finishing(panel)
+        try:
+            serve(app, config, _greeting(config, demo=options.demo))
+        except OSError as error:
+            address = f"{config.server.host}:{config.server.port}"
+            raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
 
 
 def serve(app: Flask, config: Config, greeting: str) -> None:

@@ -170,6 +170,8 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         cookies = answer.cookies
         accounts = requests.get(f"{url}/get_accounts.php", cookies=cookies, timeout=20).json()["accounts"]
         assert len(accounts) == 300
+        synced = requests.post(f"{url}/sync_accounts.php", cookies=cookies, timeout=20).json()
+        assert (synced["error"], synced["synced"], synced["orphans_detected"]) == (0, 300, 0)
         changed = {"old_password": "admin123", "new_password": "changed-1"}
         assert (
             requests.post(f"{url}/update_password.php", json=changed, cookies=cookies, timeout=20).json()["error"] == 0
