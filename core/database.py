@@ -18,10 +18,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseFailed, DatabaseUnavailable
+from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
 
 SQLITE_BUSY_MS = 10_000
 AnySelect = sa.Select[*tuple[Any, ...]]
+
+# the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
+_PASSING = (1205, 1213, "40001", "40P01", "55P03")
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -212,6 +215,9 @@ def _named_failures() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None) or next(iter(getattr(error.orig, "args", ())), None)
+        if code in _PASSING:
+            raise DatabaseBusy from error
         raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
 
 

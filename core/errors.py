@@ -77,6 +77,12 @@ class DatabaseUnavailable(DatabaseFailed):
     default_text = "The database is not available, please try again later"
 
 
+class DatabaseBusy(DatabaseFailed):
+    """The transaction was the victim of a deadlock, or waited too long for a lock: nothing was done, try again."""
+
+    default_text = "The database is busy, please try again"
+
+
 class UpstreamFailed(PanelError):
     code = 8
     default_text = "The portal could not be reached"

@@ -29,7 +29,7 @@ import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from core import ledger
-from core.errors import DatabaseFailed, PanelError
+from core.errors import DatabaseBusy, DatabaseFailed, PanelError
 from core.migrations.additive import insert_if_absent
 from core.models import Account, Operation, State
 from core.panel import Panel
@@ -135,7 +135,7 @@ def begin(panel: Panel, actor_id: int, plan: Callable[[Connection], Draft | None
     while True:
         try:
             return _try_to_begin(panel, actor_id, plan, step)
-        except AccountBusy:
+        except (AccountBusy, DatabaseBusy):
             if time.monotonic() >= deadline:
                 raise
         time.sleep(_POLL_SECONDS)

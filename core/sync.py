@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DBAPIError
-
 from core.account_rules import refuse_observer
 from core.audit import Origin
-from core.errors import DatabaseFailed, PanelError
+from core.errors import DatabaseBusy, PanelError
 from core.identity import Actor
 from core.panel import Panel
 from core.portal import PortalAccountList
@@ -29,8 +27,6 @@ WAIT_SECONDS = 60.0
 DEFAULT_OWNER: int | None = None
 ATTEMPTS = 3
 _FEW = 20
-# chosen as the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
-_PASSING = (1205, 1213, "40001", "40P01", "55P03")
 
 Report = Callable[[str, int, int], None]
 
@@ -91,8 +87,8 @@ def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, actor: Actor, 
             try:
                 changes = _compare_and_write(panel, listed, terms, actor, origin, wish)
                 break
-            except DatabaseFailed as error:
-                if attempt == ATTEMPTS or not _may_pass(error):
+            except DatabaseBusy:
+                if attempt == ATTEMPTS:
                     raise
     log.info(
         "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
@@ -138,12 +134,3 @@ def _require_trust(changes: Changes, wish: Wish) -> None:
         raise FetchFailed("The portal's list of accounts is empty")
     held = changes.in_scope - len(changes.removed)
     raise FetchFailed(f"The portal's list holds only {held} of {changes.in_scope} accounts")
-
-
-def _may_pass(error: DatabaseFailed) -> bool:
-    """Whether the same may succeed a moment later."""
-    cause = error.__cause__
-    if not isinstance(cause, DBAPIError) or cause.orig is None:
-        return False
-    code = getattr(cause.orig, "sqlstate", None) or next(iter(cause.orig.args), None)
-    return code in _PASSING

@@ -156,9 +156,11 @@ class World:
 
     def php_session(self, content: str | bytes, session_id: str = "k3v9x0a7b2c4dk3v9x0a7b2c4d") -> Client:
         """A client that holds the cookie of a session file as PHP would have written it."""
-        path = self.session_file(session_id)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        path.chmod(0o600)
+        path, prepared = self.session_file(session_id), self.session_directory / "prepared"
+        prepared.write_bytes(content.encode() if isinstance(content, str) else content)
+        prepared.chmod(0o600)
+        # in one step: a request of an earlier page may be about to delete what stands there
+        prepared.replace(path)
         return Client(self.url, {"PHPSESSID": session_id})
 
     def php_login(self, username: str, **more: Any) -> Client:
