@@ -4,6 +4,8 @@ The tables stand in :mod:`core.models`, the revisions in :mod:`core.migrations`.
 """
 
 import secrets
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -264,7 +266,17 @@ def _let_readers_and_writer_meet(database: Database) -> None:
     """SQLite: switch the file to WAL, once it is known to be ours. It stays so for all who open it later."""
     if database.dialect != "sqlite":
         return
+    give_up_at = time.monotonic() + LOCK_SECONDS
     with database.engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None  # noqa: S101 - just connected
-        driver.execute("PRAGMA journal_mode=WAL")
+        # this switch does not wait for another process's lock by itself, as all other statements do
+        while True:
+            try:
+                driver.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > give_up_at:
+                    raise DatabaseUnavailable from error
+                time.sleep(0.02)
+            else:
+                return
