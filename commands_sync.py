@@ -3,37 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 
 import click
 from tqdm import tqdm
 
 from core.audit import Origin
 from core.errors import PanelError
-from core.identity import Actor
+from core.identity import bare_actor
 from core.panel import Panel
 from core.sync import synchronise, wish_of
 from core.sync_merge import Changes, LocalAccount, counts
 
 SHOWN_NAMES = 10
 # as whom the audit log shows what the command line did
-SYSTEM = Actor(
-    id=0,
-    username="system",
-    name=None,
-    email=None,
-    balance=Decimal(0),
-    permissions=None,
-    max_users=0,
-    super_user=True,
-    is_observer=False,
-    currency=None,
-    currency_name=None,
-    theme=None,
-    ip_ranges=None,
-    plans=None,
-    timestamp=None,
-)
+SYSTEM = bare_actor(0, "system", super_user=True)
 _CONSOLE = Origin("", "command line")
 
 

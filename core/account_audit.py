@@ -4,14 +4,13 @@ Source: contract chapter 20 §1.9 and §1.11.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
 
 from core import operations
 from core.audit import Origin, write_audit
-from core.identity import Actor, read_user
+from core.identity import Actor, bare_actor, read_user
 from core.operations import Record
 from core.panel import Panel
 
@@ -55,20 +54,4 @@ def _actor(panel: Panel, connection: Connection, by: Mapping[str, Any]) -> Actor
     actor = read_user(panel, connection, by["id"])
     if actor is not None:
         return actor
-    return Actor(
-        id=by["id"],
-        username=by["username"],
-        name=None,
-        email=None,
-        balance=Decimal(0),
-        permissions=None,
-        max_users=0,
-        super_user=False,
-        is_observer=False,
-        currency=None,
-        currency_name=None,
-        theme=None,
-        ip_ranges=None,
-        plans=None,
-        timestamp=None,
-    )
+    return bare_actor(by["id"], by["username"])

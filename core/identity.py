@@ -186,6 +186,27 @@ def actor_of(row: Any) -> Actor:
     )
 
 
+def bare_actor(user_id: int, username: str, *, super_user: bool = False) -> Actor:
+    """Somebody of whom no row is at hand: the command line, or a user who is gone."""
+    return Actor(
+        id=user_id,
+        username=username,
+        name=None,
+        email=None,
+        balance=Decimal(0),
+        permissions=None,
+        max_users=0,
+        super_user=super_user,
+        is_observer=False,
+        currency=None,
+        currency_name=None,
+        theme=None,
+        ip_ranges=None,
+        plans=None,
+        timestamp=None,
+    )
+
+
 def shown_currency(code: str | None) -> str | None:
     """The code as every answer spells it: the legacy ``IRT`` is ``IRR``."""
     return "IRR" if code is not None and code.upper() == "IRT" else code
