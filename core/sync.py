@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.account_rules import refuse_observer
 from core.audit import Origin
 from core.errors import DatabaseBusy, PanelError
 from core.identity import Actor
 from core.panel import Panel
+from core.permissions import SYNC_ACCOUNTS, require
 from core.portal import PortalAccountList
 from core.sync_fetch import Fetch, FetchFailed, fetches
 from core.sync_merge import Changes, Terms, compare
@@ -49,7 +49,7 @@ class Wish:
 
 def wish_of(panel: Panel, actor: Actor) -> Wish:
     """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
-    refuse_observer(actor)
+    require(actor, SYNC_ACCOUNTS)
     return Wish(None if actor.super_user else actor.id, WAIT_SECONDS, default_owner=DEFAULT_OWNER)
 
 
