@@ -5,6 +5,7 @@ What each job does stands in its own module; the list of all is in :mod:`core.sc
 """
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,7 @@ from core.panel import Panel
 log = logging.getLogger(__name__)
 
 DONE, COULD_NOT_RUN, SOME_FAILED = 0, 1, 2
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Output(Protocol):
