@@ -47,7 +47,7 @@ _ROWS = (
         sa.case((_BY_ID.id.is_not(None), _BY_ID.reseller), else_=_BY_MAC.reseller).label("reseller"),
     )
     .outerjoin(_BY_ID, _BY_ID.id == ExpiryReminder.account_id)
-    .outerjoin(_BY_MAC, sa.and_(_BY_ID.id.is_(None), _BY_MAC.id == _OLDEST))
+    .outerjoin(_BY_MAC, sa.and_(_BY_ID.id.is_(None), _BY_MAC.mac == ExpiryReminder.mac, _BY_MAC.id == _OLDEST))
     .order_by(ExpiryReminder.sent_at.desc(), ExpiryReminder.id.desc())
 )
 
