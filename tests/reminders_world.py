@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from core.clock import Clock
 from core.models import Account, AuditEntry, ExpiryReminder, ReminderSettings, User
@@ -133,14 +134,27 @@ class Reminders:
 
 
 @contextmanager
-def reminders_world(make_world: MakeWorld, kind: str, *, dual: bool = False, **settings: str) -> Iterator[Reminders]:
-    """``settings``: of :func:`make_world`; messages follow one another without pause unless told otherwise."""
-    world = make_world(kind, **({"SHOWBOX_JOBS_MESSAGE_PAUSE_MS": "0"} | settings))
+def reminders_world(
+    make_world: MakeWorld,
+    kind: str,
+    *,
+    dual: bool = False,
+    pause_ms: int = 0,
+    wait_seconds: int = 60,
+    cron_key: str = "",
+    **settings: str,
+) -> Iterator[Reminders]:
+    """``settings``: of :func:`make_world`, each a world of its own; the others are those of the configuration."""
+    world = make_world(kind, **settings)
     with ExitStack() as stack:
         names = ["one", "two"] if dual else ["one"]
         portals = [stack.enter_context(StalkerPortal(name=name, dialect=Dialect.PANEL)) for name in names]
         reminders = Reminders(world, portals)
         stack.enter_context(configured(world, portals, 1.0))
+        panel = world.panel
+        jobs = panel.config.jobs.model_copy(update={"message_pause_ms": pause_ms, "wait_seconds": wait_seconds})
+        security = panel.config.security.model_copy(update={"cron_key": SecretStr(cron_key)})
+        panel.config = panel.config.model_copy(update={"jobs": jobs, "security": security})
         original = world.panel.clock
         world.panel.clock = Clock("Asia/Tehran", source=lambda: reminders.moment)
         stack.callback(setattr, world.panel, "clock", original)

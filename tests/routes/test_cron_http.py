@@ -57,7 +57,7 @@ def test_34_a_test_run_is_no_way_in(make_world: MakeWorld) -> None:
 
 
 def test_the_key_starts_a_job_in_the_background(make_world: MakeWorld, kind: str) -> None:
-    with reminders_world(make_world, kind, SHOWBOX_SECURITY_CRON_KEY=KEY) as panel:
+    with reminders_world(make_world, kind, cron_key=KEY) as panel:
         client = panel.world.client()
         script = "/cron/cron_disable_expired_accounts.php"
         for wrong in ("?cron_key=", f"?cron_key={KEY}x", "?cron_key[]=x", "?cron_key=%ff", "?run=test"):

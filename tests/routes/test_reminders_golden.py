@@ -157,7 +157,7 @@ def test_8_either_server_will_do(make_world: MakeWorld, kind: str) -> None:
 
 
 def test_9_messages_are_spaced(make_world: MakeWorld) -> None:
-    with reminders_world(make_world, "sqlite", SHOWBOX_JOBS_MESSAGE_PAUSE_MS="300") as panel:
+    with reminders_world(make_world, "sqlite", pause_ms=300) as panel:
         panel.sweep()
         panel.portal.forget_requests()
         for account_id in (14, 15, 17):
@@ -284,7 +284,7 @@ def test_names_cannot_become_script(sqlite_panel: Reminders) -> None:
 
 
 def test_a_sweep_that_takes_long_goes_on_as_a_job(make_world: MakeWorld, kind: str) -> None:
-    with reminders_world(make_world, kind, SHOWBOX_JOBS_WAIT_SECONDS="0") as panel:
+    with reminders_world(make_world, kind, wait_seconds=0) as panel:
         panel.portal.fail("POST stb_msg", Delay(0.3), times=1)
         answer = panel.sweep()
         assert (answer["error"], answer["running"], answer["days_before"]) == (0, True, 7)
