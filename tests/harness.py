@@ -116,8 +116,8 @@ class World:
         return client if username is None else client.login(username, password or PASSWORDS[username])
 
     def reset(self) -> None:
-        """Forget all rows, sessions and counted failures; the currencies stay, as on a fresh installation."""
-        kept = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies"}
+        """Forget all rows, sessions and counted failures; currencies and banks stay, as on a fresh installation."""
+        kept = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies", "_iranian_banks"}
         with self.panel.database.write() as connection:
             for table in reversed(Base.metadata.sorted_tables):
                 if table.name not in kept:
@@ -184,6 +184,9 @@ PASSWORDS = {
     "reseller1": "pw1",
     "radmin": "pw2",
     "reseller2": "pw3",
+    "readmin": "pw4",
+    "watcher": "pw5",
+    "limited": "pw6",
 }
 
 
