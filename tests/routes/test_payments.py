@@ -10,7 +10,7 @@ import requests
 import sqlalchemy as sa
 
 from core.banks import BANKS
-from core.models import AuditEntry, IranianBank, User
+from core.models import AuditEntry, IranianBank, ResellerPayment, User
 from tests.books_world import Books, fill_chapter_30
 from tests.conftest import MakeWorld
 from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
@@ -160,11 +160,14 @@ def test_62_the_row_alone_opens_no_file(sqlite_books: Books, tmp_path: Path) -> 
     (tmp_path / "secret.png").write_bytes(PNG)
     (directory / "link.png").symlink_to(tmp_path / "secret.png")
     for name in ("page.png", "x.php", "link.png", "gone.png", "..", "."):
-        sqlite_books.world.execute(
-            sa.text("UPDATE _reseller_payments SET receipt_path = :path").bindparams(path=f"uploads/receipts/{name}")
-        )
+        sqlite_books.world.execute(sa.update(ResellerPayment).values(receipt_path=f"uploads/receipts/{name}"))
         assert sqlite_books.client("admin").get(f"/uploads/receipts/{name}").status_code == 404, name
     assert sqlite_books.client("admin").get(f"/{path}").status_code == 404, "no payment has it any more"
+    (directory / "receipt_2_20261101_101500_6725.JPG").write_bytes(CONTENTS["jpg"][0])
+    moved = "uploads/receipts/receipt_2_20261101_101500_6725.JPG"
+    sqlite_books.world.execute(sa.update(ResellerPayment).values(receipt_path=moved))
+    response = sqlite_books.client("admin").get(f"/{moved}")
+    assert (response.content, response.headers["Content-Type"]) == CONTENTS["jpg"]
     clear_files(sqlite_books)
 
 
