@@ -97,3 +97,4 @@ SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, res
 RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
 # payments, balances, invoices
 READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

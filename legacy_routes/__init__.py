@@ -23,13 +23,19 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, payments, session, sync
+from legacy_routes import accounts, jobs, payments, session, sync
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints, payments.endpoints)
+CHAPTERS: tuple[Endpoints, ...] = (
+    session.endpoints,
+    accounts.endpoints,
+    sync.endpoints,
+    jobs.endpoints,
+    payments.endpoints,
+)
 
 
 def all_endpoints() -> list[Endpoint]:
