@@ -20,8 +20,7 @@ from core.identity import Actor, shown_currency
 from core.markup import plain
 from core.models import Account, LedgerNote, Transaction
 from core.panel import Panel
-from core.payments import find_reseller, sees_all
-from core.reseller_balance import FIRST_YEAR, LAST_YEAR
+from core.payments import FIRST_YEAR, LAST_YEAR, find_reseller, sees_all
 from core.sale_text import Subject, read_subject
 
 SHAMSI, GREGORIAN = "shamsi", "gregorian"

@@ -31,8 +31,8 @@ DEFAULT_CURRENCY = "IRR"
 _NUMBERED_CURRENCIES = {"1": "GBP", "2": "USD", "3": "EUR", "4": "IRR"}
 _WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _WORD_CHARACTERS, _TEXT_CHARACTERS = 100, 5000
-# a Shamsi date reads as a Gregorian one of long ago
-_FIRST_YEAR, _LAST_YEAR = 1970, 2100
+# of the books, by the Gregorian calendar; a Shamsi date by mistake reads as one of long ago
+FIRST_YEAR, LAST_YEAR = 1970, 2100
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +177,8 @@ def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
     if not bank_name:
         raise InvalidInput("The bank name is missing")
     day = checked_date(wish.payment_date)
-    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        raise InvalidInput(f"The payment date must lie between {_FIRST_YEAR} and {_LAST_YEAR} (Gregorian calendar)")
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
     with panel.database.read() as connection:
         reseller = find_reseller(panel, connection, wish.reseller_id)
     return {

@@ -18,8 +18,7 @@ from core.errors import InvalidInput
 from core.identity import Actor
 from core.models import ResellerPayment, Transaction, User
 from core.panel import Panel
-
-FIRST_YEAR, LAST_YEAR = 1970, 2100
+from core.payments import FIRST_YEAR, LAST_YEAR
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The golden cases 71 to 77 of contract chapter 30 F: what resellers owe and are billed, and what counts as a sale."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -327,7 +328,7 @@ def test_rials_add_up_exactly(empty: Books) -> None:
         empty.sell("Account renewal: u - Plan: p", "-999999999999.99", f"2026-11-05 10:{minute:02}", currency="IRT")
         empty.sell("Account renewal: u - Plan: p", "-0.1", f"2026-11-05 11:{minute:02}", currency=None)
     paid = [
-        {"amount": amount, "status": status, "payment_date": sa.func.current_date()}
+        {"amount": amount, "status": status, "payment_date": date(2026, 11, 1)}
         for amount, status in (("9999999999999.99", "active"), ("0.01", "active"), ("5", "cancelled"))
     ]
     rest = {"reseller_id": 2, "currency": "IRR", "bank_name": "b", "recorded_by": 1, "recorded_by_username": "admin"}
