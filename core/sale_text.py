@@ -9,7 +9,7 @@ from typing import Self
 
 from core.portal import normal_mac
 
-_RENEWAL = re.compile(r"Account renewal:\s*(?P<username>.*?) - Plan:\s*(?P<plan>.*)", re.IGNORECASE | re.DOTALL)
+_RENEWAL = re.compile(r"Account renewal:(?P<username>.*?) - Plan:(?P<plan>.*)", re.IGNORECASE | re.DOTALL)
 _NEW_ACCOUNT = re.compile(
     r'Plan (?:"(?P<quoted>.*?)"|(?P<bare>.*?)) assigned (?:for|to) (?P<whom>.*)', re.IGNORECASE | re.DOTALL
 )

@@ -26,7 +26,11 @@ MAC = "00:1A:79:00:00:01"
         ('Plan "" assigned for u', Subject("u")),
         (f"Account renewal: {MAC}", Subject(mac=MAC, text=f"Account renewal: {MAC}")),
         ("", Subject()),
+        # a long row costs no more than its length
+        (f"Account renewal:{' ' * 65_000}x", Subject(text=f"Account renewal:{' ' * 65_000}x")),
+        ('Plan "' + '" ' * 30_000, Subject(text='Plan "' + '" ' * 30_000)),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_the_subject_of_a_sale(details: str, subject: Subject) -> None:
     assert read_subject(details) == subject
