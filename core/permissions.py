@@ -104,4 +104,7 @@ def _reminders(refusal: str, observer: Scope = Scope.NONE) -> Right:
 SEND_REMINDERS = _reminders("Permission denied. You need STB control permission to send reminders.")
 CHANGE_REMINDERS = _reminders("Permission denied. You need STB control permission.")
 READ_REMINDERS = _reminders("Permission denied. You need STB control permission.", observer=Scope.OWN)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -109,7 +109,7 @@ def _untimed(text: str) -> str:
     return re.sub(r"\d\d:\d\d:\d\d", "", text)
 
 
-def test_40_a_launcher_does_what_our_command_does(installed: Installed) -> None:
+def test_40_the_stand_in_does_what_our_command_does(installed: Installed) -> None:
     native = installed.flask("job", "reminders", "--dry-run")
     assert (native.exit_code, "WOULD SEND: u1 (علی)" in native.output) == (0, True), native.output
     script = f"{installed.root}/cron/{SCRIPT}"
