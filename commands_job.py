@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -30,8 +31,9 @@ class Console:
     """Lines on standard output, each at once and in UTF-8 whatever the locale; a bar where a terminal watches."""
 
     def __init__(self) -> None:
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+        # where standard output is none of its own, as under another program's capture, it stays as it is
+        with suppress(AttributeError, OSError):
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)  # type: ignore[union-attr]
         self._bar = tqdm(disable=None, dynamic_ncols=True, leave=False)
 
     def line(self, text: str) -> None:

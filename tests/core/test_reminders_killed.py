@@ -112,7 +112,8 @@ def _round(panel: Panel, portal: StalkerPortal, settings: dict[str, str], cwd: P
     process = Forked("flask", ["job", "reminders"], cwd=cwd, environment=environment(**settings))
     killer.pid = process.pid
     try:
-        assert process.wait(120) == -signal.SIGKILL
+        printed = process.stdout.read()
+        assert process.wait(120) == -signal.SIGKILL, printed[-500:] + process.stderr[-500:]
     finally:
         process.close()
     sent_before = len(portal.requests)
