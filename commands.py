@@ -3,15 +3,14 @@ Core does the work.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import click
 from flask import Flask
-from tqdm import tqdm
 
+from commands_progress import progress
 from commands_sync import sync_command
 from core import copying, recovery, schema, users
 from core.database import Database
@@ -104,7 +103,7 @@ def _copy_from(panel: Panel) -> click.Command:
             source = Database(database_url, must_exist=True)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        with _progress() as report:
+        with progress("rows") as report:
             copied = copying.copy_from(source, panel.database, report, replace=replace)
         for table, count in copied.items():
             click.echo(f"{table}: {count}")
@@ -154,26 +153,6 @@ def _operations(panel: Panel) -> click.Group:
         click.echo(f"Operation {number} closed.")
 
     return operations_
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over all rows of one table after the other: report(table, done, total)."""
-    bar = tqdm(unit=" rows", disable=None, dynamic_ncols=True)
-    current = ""
-
-    def report(table: str, done: int, total: int) -> None:
-        nonlocal current
-        if table != current:
-            current = table
-            bar.reset(total=total)
-            bar.set_description(table)
-        bar.update(done - bar.n)
-
-    try:
-        yield report
-    finally:
-        bar.close()
 
 
 def _failing_clearly(function: Callable[..., Any]) -> Callable[..., Any]:

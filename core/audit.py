@@ -4,8 +4,9 @@ Never a password or a hash in any row. Reading them is the business of the endpo
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, insert
@@ -51,25 +52,56 @@ def write_audit(
     details: str | None = None,
 ) -> None:
     """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
-    if not panel.layout.has_table("_audit_log"):
-        return
-    connection.execute(
-        insert(AuditEntry).values(
-            timestamp=panel.clock.now(),
-            user_id=actor.id,
-            username=actor.username,
-            user_type=actor.role,
-            action=action,
-            target_type=target_type,
-            target_id=None if target_id is None else str(target_id),
-            target_name=target_name,
-            old_value=_json(old),
-            new_value=_json(new),
-            ip_address=origin.stored_address,
-            user_agent=origin.stored_agent,
-            details=details,
-        )
+    row = audit_row(
+        panel,
+        actor,
+        origin,
+        action,
+        target_type,
+        target_id=target_id,
+        target_name=target_name,
+        old=old,
+        new=new,
+        details=details,
     )
+    write_audit_rows(panel, connection, [row])
+
+
+def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Many rows of :func:`audit_row` in one statement, otherwise as :func:`write_audit`."""
+    if rows and panel.layout.has_table("_audit_log"):
+        connection.execute(insert(AuditEntry), rows)
+
+
+def audit_row(
+    panel: Panel,
+    actor: Actor,
+    origin: Origin,
+    action: str,
+    target_type: str,
+    *,
+    target_id: object = None,
+    target_name: str | None = None,
+    old: Mapping[str, object] | None = None,
+    new: Mapping[str, object] | None = None,
+    details: str | None = None,
+) -> dict[str, Any]:
+    """The columns of one row, of now."""
+    return {
+        "timestamp": panel.clock.now(),
+        "user_id": actor.id,
+        "username": actor.username,
+        "user_type": actor.role,
+        "action": action,
+        "target_type": target_type,
+        "target_id": None if target_id is None else str(target_id),
+        "target_name": target_name,
+        "old_value": _json(old),
+        "new_value": _json(new),
+        "ip_address": origin.stored_address,
+        "user_agent": origin.stored_agent,
+        "details": details,
+    }
 
 
 def record_login(

@@ -7,6 +7,7 @@ config.example.ini; here stand type, default and bounds.
 import configparser
 import ipaddress
 import os
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -76,6 +77,15 @@ def _directory(value: Path | None) -> Path | None:
     return value
 
 
+def _certificates(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError:
+            raise ValueError("this is no readable file with certificates (PEM)") from None
+    return value
+
+
 def _yes_or_no(value: object) -> object:
     """The other spellings of yes and no that every switch takes."""
     words = {"true": "yes", "1": "yes", "on": "yes", "false": "no", "0": "no", "off": "no"}
@@ -93,6 +103,7 @@ def _empty_is_none(value: object) -> object:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
 
 
@@ -150,6 +161,17 @@ class Portal(_Section):
     dual_server: bool = False
     theme_key: SecretStr = SecretStr("")
     verify_tls: bool = True
+    ca_file: Certificates = None
+    connect_seconds: float = Field(5, gt=0, le=30)
+    # a creation asks up to five times in a row while its operation is leased (core.operations.LEASE_SECONDS)
+    call_seconds: float = Field(10, gt=0, le=30)
+    recheck_seconds: float = Field(2, ge=0, le=10)
+    list_seconds: float = Field(180, gt=0, le=3600)
+    secondary_pause_seconds: float = Field(60, ge=0, le=3600)
+    primary_full_updates: bool = False
+    secondary_full_updates: bool = False
+    sync_wait_seconds: float = Field(60, gt=0, le=600)
+    sync_default_reseller: Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=1)] = None
 
 
 class Security(_Section):

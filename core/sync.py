@@ -21,10 +21,6 @@ from core.sync_store import read_state, write_changes
 
 log = logging.getLogger(__name__)
 
-# a request waits no longer for the portal, whose list may take three minutes
-WAIT_SECONDS = 60.0
-# the document says user 1, but no panel ever assigned anybody
-DEFAULT_OWNER: int | None = None
 ATTEMPTS = 3
 _FEW = 20
 
@@ -40,7 +36,7 @@ class Wish:
     """
 
     scope: int | None
-    wait: float | None = WAIT_SECONDS
+    wait: float | None = None
     force: bool = False
     dry_run: bool = False
     report: Report = lambda step, done, total: None
@@ -50,7 +46,9 @@ class Wish:
 def wish_of(panel: Panel, actor: Actor) -> Wish:
     """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
     refuse_observer(actor)
-    return Wish(None if actor.super_user else actor.id, WAIT_SECONDS, default_owner=DEFAULT_OWNER)
+    portal = panel.config.portal
+    scope = None if actor.super_user else actor.id
+    return Wish(scope, portal.sync_wait_seconds, default_owner=portal.sync_default_reseller)
 
 
 def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Changes:

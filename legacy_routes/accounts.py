@@ -1,6 +1,7 @@
 """Subscriber accounts (contract chapter 20): the list, adding, changing, deleting and switching them on and off."""
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
@@ -69,6 +70,13 @@ class AddForm(RequestModel):
     comment: Text = ""
     discount: Number = None
     reseller: Number = Field(None, validation_alias=RESELLER)
+    needs_plan: bool = False
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """The form that has no account without a plan is known by its two name fields, also when they are empty."""
+        needs_plan = any(values.get(name) is not None for name in ("first_name", "last_name"))
+        return super().read({**values, "needs_plan": needs_plan})
 
 
 @endpoints.endpoint("add_account", "POST", who=LOGGED_IN, model=AddForm, once=True, chapter=CHAPTER)
@@ -88,7 +96,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         comment=form.comment,
         discount=form.discount or 0,
         reseller=form.reseller,
-        needs_plan=bool(form.first_name or form.last_name),
+        needs_plan=form.needs_plan,
     )
     added = core_add(call.panel, caller(call), origin_of(call), wish)
     text = "Account created successfully" + (" on both servers" if added.is_dual else "")

@@ -81,6 +81,11 @@ class PortalServer:
         """``server 1`` or ``server 2``."""
         return self._settings.name
 
+    @property
+    def full_updates(self) -> bool:
+        """Whether an edit is to send every field of the account, not only what changed."""
+        return self._settings.full_updates
+
     def close(self) -> None:
         """Close idle connections; calls under way finish on their own."""
         self._transport.close()
