@@ -23,6 +23,7 @@ from core.identity import Actor, read_user
 from core.models import Account
 from core.operations import Draft, Record
 from core.panel import Panel
+from core.permissions import ADD_ACCOUNTS, require
 from core.plan_choice import (
     ANY_CURRENCY,
     NOT_FOUND,
@@ -89,7 +90,7 @@ class _Purchase:
 
 def add_account(panel: Panel, actor: Actor, origin: Origin, wish: NewAccount) -> Added:
     """Raises NotAllowed, InvalidInput, AlreadyExists, NotFound, NotEnoughCredit, AccountBusy, UpstreamFailed."""
-    rules.require_add(actor)
+    require(actor, ADD_ACCOUNTS)
     wish = _checked(wish)
     with panel.database.read() as connection:
         # what can be refused is refused before any portal is asked; checked again in the transaction that reserves
@@ -245,8 +246,17 @@ def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs
         for_user=owner.id,
         amount=str(-net),
         currency=currency_code(owner.currency if plan.currency == ANY_CURRENCY else plan.currency),
-        type=ledger.SALE,
+        type=ledger.DEBIT,
         details=f'Plan "{plan.shown_name()}" assigned for {wish.username}{named}',
+        note=ledger.Note(
+            ledger.SALE,
+            username=wish.username,
+            mac=wish.mac,
+            full_name=wish.full_name or None,
+            plan_id=plan.id,
+            plan_name=plan.shown_name(),
+            discount=int(plan.price - net) or None,
+        ),
     )
     return _Purchase(plan, portal_tariff(plan, tariffs), net, owner if pays else None, entry if net else None)
 
@@ -327,7 +337,7 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
             )
             entry = ledger.Entry.read(payload["entry"])
             if entry is not None:
-                ledger.record(connection, entry, panel.clock.stamp())
+                ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id)
             _audit(panel, connection, actor, origin, record, account_id)
     except DatabaseFailed:
         _undo(panel, record, servers(panel))

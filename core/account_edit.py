@@ -19,6 +19,7 @@ from core.errors import InvalidInput, NotAllowed, NotFound
 from core.events import RENEWED, STATUS_CHANGED, Event, announce
 from core.identity import Actor, read_user
 from core.panel import Panel
+from core.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, require, require_over
 from core.plan_choice import (
     ANY_CURRENCY,
     NOT_FOUND,
@@ -75,7 +76,7 @@ class Edit:
 def edit_account(panel: Panel, actor: Actor, origin: Origin, wish: Edit) -> Changed:
     """Edit, renew or update. Raises NotAllowed, NotFound, InvalidInput, AlreadyExists, NotEnoughCredit,
     AccountBusy, UpstreamFailed."""
-    rules.refuse_observer(actor)
+    require(actor, EDIT_ACCOUNTS)
     with panel.database.read() as connection:
         _plan_edit(panel, connection, actor, wish, tariffs=None)
     tariffs = known_tariffs(panel) if wish.tariff_plan else []
@@ -110,7 +111,7 @@ def set_status(
 
     def plan(connection: Connection) -> Planned | None:
         before = _target(panel, connection, username, mac)
-        rules.require_toggle(actor, before.reseller)
+        require_over(actor, TOGGLE_ACCOUNTS, before.reseller)
         is_repeated = panel.clock.seconds() * 1000 - before.changed_at < DOUBLE_CLICK_MS
         if before.status == status and is_repeated:
             return None
@@ -118,7 +119,7 @@ def set_status(
 
     with panel.database.read() as connection:
         found = _target(panel, connection, username, mac)
-        rules.require_toggle(actor, found.reseller)
+        require_over(actor, TOGGLE_ACCOUNTS, found.reseller)
     done = change_if_any(panel, actor, origin, plan, password=None)
     if done is None:
         return Changed(found, replace(found, status=status), renewed=False, lag=Lag())
@@ -148,7 +149,7 @@ def _plan_edit(
     if not wish.username:
         raise InvalidInput("Missing field: username")
     before = require_by_username(panel, connection, wish.username)
-    rules.require_change(actor, before.reseller, rules.CAN_EDIT, "edit")
+    require_over(actor, EDIT_ACCOUNTS, before.reseller)
     if wish.mac and rules.required_mac(wish.mac) != before.mac:
         raise InvalidInput("The MAC address of an account cannot be changed")
     after = _with_texts(actor, before, wish)
@@ -261,8 +262,17 @@ def _with_renewal(panel: Panel, connection: Connection, actor: Actor, planned: P
         for_user=actor.id,
         amount=str(-plan.price),
         currency=currency_code(payer.currency if plan.currency == ANY_CURRENCY else plan.currency),
-        type=ledger.RENEWAL,
+        type=ledger.CREDIT,  # what panels write for a renewal
         details=f"Account renewal: {before.username} - Plan: {plan.shown_name()}",
+        note=ledger.Note(
+            ledger.RENEWAL,
+            account_id=before.id,
+            username=before.username,
+            mac=before.mac,
+            full_name=before.full_name,
+            plan_id=plan.id,
+            plan_name=plan.shown_name(),
+        ),
     )
     return replace(planned, payer=payer, net=plan.price, entry=entry if plan.price else None)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core import account_rules as rules
 from core import operations
 from core.account_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.account_portal import Lag, may_still_follow, refusal_of, servers
@@ -21,6 +20,7 @@ from core.events import REMOVED, Event, announce
 from core.identity import Actor
 from core.operations import Draft, Record
 from core.panel import Panel
+from core.permissions import DELETE_ACCOUNTS, require, require_over
 from core.portal import Outcome, PortalAccount, PortalError, PortalServer
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def remove_account(panel: Panel, actor: Actor, origin: Origin, username: str) ->
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
         raise InvalidInput("Missing field: username")
-    rules.refuse_observer(actor)
+    require(actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)
         if found is not None:
@@ -86,7 +86,7 @@ def take_up(panel: Panel, record: Record) -> None:
 
 
 def _require(actor: Actor, row: AccountRow) -> None:
-    rules.require_change(actor, row.reseller, rules.CAN_DELETE, "delete")
+    require_over(actor, DELETE_ACCOUNTS, row.reseller)
 
 
 def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:

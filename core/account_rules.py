@@ -1,17 +1,17 @@
-"""What a subscriber account may be and who may change it: pure functions over values, no database and no portal.
+"""What a subscriber account may be: pure functions over values, no database and no portal.
 
-Source: contract chapter 20 §1.3 to §1.5, §1.7 and §1.12. Plans and prices are in :mod:`core.plan_choice`.
+Source: contract chapter 20 §1.3 to §1.5, §1.7 and §1.12. Plans and prices are in :mod:`core.plan_choice`,
+who may do what in :mod:`core.permissions`.
 """
 
 import re
 from datetime import date, timedelta
 
-from core.errors import InvalidInput, NotAllowed
+from core.errors import InvalidInput
 from core.identity import Actor
 from core.markup import plain
+from core.permissions import Field
 from core.portal import normal_mac
-
-CAN_EDIT, CAN_ADD, CAN_DELETE, CAN_TOGGLE, CAN_EDIT_NAMES = 0, 1, 3, 5, 7
 
 USERNAME_CHARACTERS = 100
 TEXT_CHARACTERS = 255
@@ -20,8 +20,6 @@ COMMENT_CHARACTERS = 2000
 DAYS_WITHOUT_PLAN = 30
 # what a renewal by a plan without length gives (chapter 20 §1.7); a stock portal may read it back as "no date"
 FAR_FUTURE = date(2099, 12, 31)
-TOGGLE_REFUSAL = "Permission denied. You do not have permission to toggle account status."
-OBSERVER_REFUSAL = "Permission denied. Observers have read-only access."
 
 _NEW_USERNAME = re.compile(r"[A-Za-z0-9._@-]+")
 _EMAIL = re.compile(r"[^@\s<>\"',;:()\[\]\\]+@[^@\s<>\"',;:()\[\]\\]+\.[^@\s<>\"',;:()\[\]\\.]+")
@@ -33,45 +31,11 @@ def is_unpaid(actor: Actor) -> bool:
     return actor.super_user or actor.is_reseller_admin
 
 
-def refuse_observer(actor: Actor) -> None:
-    """An observer never writes, whatever else the row says. Raises NotAllowed."""
-    if actor.is_observer:
-        raise NotAllowed(OBSERVER_REFUSAL)
-
-
-def require_add(actor: Actor) -> None:
-    """Raises NotAllowed."""
-    refuse_observer(actor)
-    if not is_unpaid(actor) and not actor.has_permission(CAN_ADD):
-        raise NotAllowed("Permission denied. You do not have permission to add accounts.")
-
-
-def require_change(actor: Actor, owner: int | None, permission: int, verb: str) -> None:
-    """Whether ``actor`` may change an account of ``owner``: admins any, resellers their own with ``permission``.
-
-    Raises NotAllowed; ``verb`` completes "to … accounts".
-    """
-    refuse_observer(actor)
-    if is_unpaid(actor):
-        return
-    if owner != actor.id:
-        raise NotAllowed("Permission denied. You can only work on your own accounts.")
-    if not actor.has_permission(permission):
-        raise NotAllowed(f"Permission denied. You do not have permission to {verb} accounts.")
-
-
-def require_toggle(actor: Actor, owner: int | None) -> None:
-    """As :func:`require_change`, with the document's own words for a missing permission. Raises NotAllowed."""
-    if actor.is_observer or not (is_unpaid(actor) or actor.has_permission(CAN_TOGGLE)):
-        raise NotAllowed(TOGGLE_REFUSAL)
-    require_change(actor, owner, CAN_TOGGLE, "toggle")
-
-
 def may_edit_names(actor: Actor) -> bool:
     """Whether name, e-mail and phone of an account may be changed; rows of old panels lack that field and allow it."""
-    if is_unpaid(actor) or len((actor.permissions or "").split("|")) <= CAN_EDIT_NAMES:
+    if is_unpaid(actor) or len((actor.permissions or "").split("|")) <= Field.EDIT_PHONE_NAME:
         return True
-    return actor.has_permission(CAN_EDIT_NAMES)
+    return actor.has_permission(Field.EDIT_PHONE_NAME)
 
 
 def new_username(text: str) -> str:

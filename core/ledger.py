@@ -1,24 +1,46 @@
-"""Balances and the ledger: the one place that moves ``_users.balance`` and writes ``_transactions`` for sales.
+"""Balances and the ledger: the one place that moves ``_users.balance`` and adds rows to ``_transactions``.
 
-Every function works inside the caller's transaction. Source: contract chapter 20 §1.8.
+Every function works inside the caller's transaction, so that a balance and its row change together or not at all.
+Source: contract chapters 20 §1.8, 30 B and 40 §2.4.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
-from core.models import Transaction, User
+from core import money
+from core.errors import InvalidInput, NotFound
+from core.models import LedgerNote, Transaction, User
 from core.plan_choice import NotEnoughCredit
 
-SALE, RENEWAL = 0, 1
+# the column ``type``
+DEBIT, CREDIT = 0, 1
+# kinds of rows, in our notes; panels tell them by the text of ``details``
+SALE, RENEWAL, ADJUSTMENT, MANUAL = "sale", "renewal", "adjustment", "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a ledger row is about, as it was when the row was written; stands beside the panel's columns."""
+
+    kind: str
+    account_id: int | None = None
+    username: str | None = None
+    mac: str | None = None
+    full_name: str | None = None
+    plan_id: int | None = None
+    plan_name: str | None = None
+    discount: int | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A ledger row to be: ``amount`` as a decimal text, negative for a sale; ``type`` SALE or RENEWAL."""
+    """A ledger row to be: ``amount`` as a decimal text, negative for sales and renewals; ``type`` DEBIT or CREDIT."""
 
     creator: str
     for_user: int
@@ -26,6 +48,7 @@ class Entry:
     currency: str
     type: int
     details: str
+    note: Note
 
     def stored(self) -> dict[str, Any]:
         """As plain data for an operation's record."""
@@ -33,7 +56,15 @@ class Entry:
 
     @classmethod
     def read(cls, stored: dict[str, Any] | None) -> Self | None:
-        return None if stored is None else cls(**stored)
+        return None if stored is None else cls(**{**stored, "note": Note(**stored["note"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A balance before and after."""
+
+    old: Decimal
+    new: Decimal
 
 
 def take(connection: Connection, user_id: int, amount: Decimal, *, at_least: Decimal) -> None:
@@ -60,9 +91,26 @@ def give_back(connection: Connection, user_id: int, amount: Decimal) -> None:
     )
 
 
-def record(connection: Connection, entry: Entry, stamp: int) -> None:
-    """Write the ledger row; ``stamp`` in Unix seconds."""
-    connection.execute(
+def move(connection: Connection, user_id: int, change: Callable[[Decimal], Decimal]) -> Moved:
+    """Set the balance to what ``change`` makes of it; the row is locked meanwhile. Raises NotFound, InvalidInput.
+
+    The caller writes the ledger row that says why, in the same transaction.
+    """
+    row = connection.execute(select(User.balance).where(User.id == user_id).with_for_update()).first()
+    if row is None:
+        raise NotFound("User not found")
+    old = money.stored(row.balance)
+    new = money.rounded(change(old))
+    if abs(new) > money.LARGEST:
+        raise InvalidInput("The balance would become too large")
+    if new != old:
+        connection.execute(update(User).where(User.id == user_id).values(balance=new))
+    return Moved(old, new)
+
+
+def record(connection: Connection, entry: Entry, stamp: int, *, account_id: int | None = None) -> int:
+    """Write the ledger row and our note on it, and return the row's id; ``stamp`` in Unix seconds."""
+    inserted = connection.execute(
         insert(Transaction).values(
             creator=entry.creator,
             for_user=entry.for_user,
@@ -73,3 +121,10 @@ def record(connection: Connection, entry: Entry, stamp: int) -> None:
             timestamp=stamp,
         )
     )
+    key = inserted.inserted_primary_key
+    assert key is not None  # noqa: S101 - one row was inserted
+    values = asdict(entry.note)
+    if account_id is not None:
+        values["account_id"] = account_id
+    connection.execute(insert(LedgerNote).values(transaction_id=key[0], **values))
+    return int(key[0])

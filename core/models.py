@@ -793,6 +793,66 @@ class Operation(Base):
     updated_at: Mapped[int]
 
 
+class Job(Base):
+    """Work that follows a request or a clock, stored before it is begun: what runs it, how far it is, what came of it.
+
+    ``payload`` and ``result``: JSON. ``owner`` may work on it until ``lease_until``; times are Unix seconds. The states
+    are explained in :mod:`core.jobs`.
+    """
+
+    __tablename__ = "_sbx_jobs"
+    __table_args__ = _counted(Index("sbx_jobs_state_due_at", "state", "due_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    actor_id: Mapped[int | None]
+    payload: Mapped[str] = mapped_column(MediumText)
+    done: Mapped[int] = mapped_column(server_default=ZERO)
+    total: Mapped[int | None]
+    result: Mapped[str | None] = mapped_column(MediumText)
+    error: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(server_default=ZERO)
+    due_at: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[int] = mapped_column(server_default=ZERO)
+    created_at: Mapped[int]
+    updated_at: Mapped[int]
+
+
+class Lock(Base):
+    """A named lock: who holds it since when, until when at most. Times are Unix seconds."""
+
+    __tablename__ = "_sbx_locks"
+    __table_args__ = _table()
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    taken_at: Mapped[int]
+    lease_until: Mapped[int]
+
+
+class LedgerNote(Base):
+    """What we know of a ledger row beside the panel's columns, so that no reader has to guess from its text.
+
+    ``kind``: ``sale``, ``renewal``, ``adjustment`` or ``manual``; the rest as it was when the row was written.
+    """
+
+    __tablename__ = "_sbx_ledger_notes"
+    __table_args__ = _table(Index("sbx_ledger_notes_mac", "mac"))
+
+    transaction_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    account_id: Mapped[int | None]
+    username: Mapped[str | None] = mapped_column(Username)
+    mac: Mapped[str | None] = mapped_column(String(50))
+    full_name: Mapped[str | None] = mapped_column(String(255))
+    plan_id: Mapped[int | None]
+    plan_name: Mapped[str | None] = mapped_column(String(255))
+    discount: Mapped[int | None]
+    description: Mapped[str | None] = mapped_column(Text)
+
+
 class Version(Base):
     """How often a group of tables changed; a row exists only where triggers keep it exact (SQLite)."""
 

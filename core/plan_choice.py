@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, select
 
+from core import money
 from core.errors import InvalidInput, NotAllowed, NotFound, PanelError
 from core.identity import Actor, shown_currency
 from core.models import Plan
@@ -63,7 +64,7 @@ def read_plans(connection: Connection) -> list[PlanRow]:
             external_id=(row.external_id or "").strip(),
             name=row.name or "",
             currency=currency_code(row.currency_id),
-            price=Decimal(str(row.price or 0)).quantize(Decimal("0.01")),
+            price=money.stored(row.price),
             days=row.days or 0,
         )
         for row in rows

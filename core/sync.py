@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.account_rules import refuse_observer
 from core.audit import Origin
 from core.errors import DatabaseBusy, PanelError
-from core.identity import Actor
+from core.identity import Actor, read_user
 from core.panel import Panel
+from core.permissions import SYNC_ACCOUNTS, require
 from core.portal import PortalAccountList
 from core.sync_fetch import Fetch, FetchFailed, fetches
 from core.sync_merge import Changes, Terms, compare
@@ -45,10 +45,21 @@ class Wish:
 
 def wish_of(panel: Panel, actor: Actor) -> Wish:
     """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
-    refuse_observer(actor)
-    portal = panel.config.portal
+    require(actor, SYNC_ACCOUNTS)
     scope = None if actor.super_user else actor.id
-    return Wish(scope, portal.sync_wait_seconds, default_owner=portal.sync_default_reseller)
+    return Wish(scope, panel.config.portal.sync_wait_seconds, default_owner=_default_owner(panel))
+
+
+def _default_owner(panel: Panel) -> int | None:
+    """The configured owner of new accounts, if there is such a user."""
+    owner = panel.config.portal.sync_default_reseller
+    if owner is None:
+        return None
+    with panel.database.read() as connection:
+        if read_user(panel, connection, owner) is not None:
+            return owner
+    log.warning("[portal] sync_default_reseller: there is no user %d; new accounts stay unassigned", owner)
+    return None
 
 
 def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Changes:

@@ -1,13 +1,33 @@
 """Writes the generated pages of the documentation: ``python -m docs.generate``."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from compat.endpoints import Endpoint
+from core.identity import Actor, bare_actor
 from core.models import OWN_TABLES, PANEL_TABLES, Base
+from core.permissions import Field, Right, scope_of
 from legacy_routes import all_endpoints
-from legacy_routes.gate import Need
+from legacy_routes.gate import LOGGED_IN, Need
 
+
+class Role(NamedTuple):
+    super_user: bool = False
+    reseller_admin: bool = False
+    has_field: bool = False
+    observer: bool = False
+
+
+_ROLES = {
+    "super admin": Role(super_user=True),
+    "reseller admin": Role(reseller_admin=True),
+    "… with it": Role(reseller_admin=True, has_field=True),
+    "reseller": Role(),
+    "… with it ": Role(has_field=True),
+    "observer": Role(observer=True),
+}
 _GENERATED = "<!-- written by python -m docs.generate -->\n"
 
 
@@ -19,23 +39,49 @@ def endpoints_page() -> str:
         _GENERATED,
         "Each answers at `/name.php` and at `/api/name.php`. Other methods get 405; HEAD works wherever GET does.",
         "",
-        "| endpoint | method | who may call | what it does |",
-        "|---|---|---|---|",
+        "Who may call, and over what: all, or what is the caller's own (yes: the text tells what). `… with it`: the",
+        "same role with the permission that is named. An observer who is a super admin too reads as one and changes",
+        "nothing.",
+        "",
+        f"| endpoint | method | {' | '.join(_ROLES)} | nobody | permission | what it does |",
+        f"|---|---|{'---|' * len(_ROLES)}---|---|---|",
     ]
     for endpoint in sorted(all_endpoints(), key=lambda item: item.name):
-        by_need: dict[str, list[str]] = {}
+        by_need: dict[Need | None, list[str]] = {}
         for method in endpoint.methods:
-            by_need.setdefault(_who(endpoint, method), []).append(method)
+            by_need.setdefault(need_of(endpoint, method), []).append(method)
         lines += [
-            f"| `{endpoint.name}.php` | {', '.join(methods)} | {need} | {_summary(endpoint)} |"
+            f"| `{endpoint.name}.php` | {', '.join(methods)} | {_reach(need)} | {_summary(endpoint)} |"
             for need, methods in by_need.items()
         ]
     return "\n".join(lines) + "\n"
 
 
-def _who(endpoint: Endpoint, method: str) -> str:
-    need = endpoint.who.get(method) if isinstance(endpoint.who, Mapping) else endpoint.who
-    return need.shown if isinstance(need, Need) else "anybody"
+def need_of(endpoint: Endpoint, method: str) -> Need | None:
+    """What callers of that method need; None: anybody may call."""
+    need: Need | None = endpoint.who.get(method) if isinstance(endpoint.who, Mapping) else endpoint.who
+    return need
+
+
+def _reach(need: Need | None) -> str:
+    """The cells of one line of the table."""
+    if need is None:
+        return " | ".join(["yes"] * (len(_ROLES) + 1) + [""])
+    if need is LOGGED_IN:
+        return " | ".join(["yes"] * len(_ROLES) + ["no", ""])
+    right = need.right
+    cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
+    named = "" if right.field is None else f"{right.field.name.lower()} ({right.field.value})"
+    return " | ".join([*cells, "no", named])
+
+
+def _with_field(role: Role, right: Right) -> Actor:
+    permissions = ["0"] * len(Field)
+    permissions[Field.RESELLER_ADMIN] = "1" if role.reseller_admin else "0"
+    if right.field is not None and role.has_field:
+        permissions[right.field] = "1"
+    actor = bare_actor(1, "somebody", super_user=role.super_user)
+    return replace(actor, permissions="|".join(permissions), is_observer=role.observer)
 
 
 def _summary(endpoint: Endpoint) -> str:

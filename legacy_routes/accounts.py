@@ -16,8 +16,9 @@ from core.account_remove import remove_account as core_remove
 from core.account_rules import days_extended
 from core.accounts import list_accounts, scope_of
 from core.markup import plain
+from core.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
 from legacy_routes.forms import ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "20"
 endpoints = Endpoints()
@@ -79,7 +80,7 @@ class AddForm(RequestModel):
         return super().read({**values, "needs_plan": needs_plan})
 
 
-@endpoints.endpoint("add_account", "POST", who=LOGGED_IN, model=AddForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm, once=True, chapter=CHAPTER)
 def add_account(call: Call, form: AddForm) -> Answer:
     """Create an account on every portal server and charge its owner."""
     wish = NewAccount(
@@ -132,7 +133,7 @@ class EditForm(RequestModel):
         return _full_name(self.full_name, self.first_name, self.last_name, self.name)
 
 
-@endpoints.endpoint("edit_account", "POST", who=LOGGED_IN, model=EditForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm, once=True, chapter=CHAPTER)
 def edit_account(call: Call, form: EditForm) -> Answer:
     """Change an account, and renew it when a plan is given."""
     wish = Edit(
@@ -162,7 +163,7 @@ class UpdateForm(EditForm):
     reseller: Number = Field(None, validation_alias=RESELLER)
 
 
-@endpoints.endpoint("update_account", "POST", who=LOGGED_IN, model=UpdateForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm, once=True, chapter=CHAPTER)
 def update_account(call: Call, form: UpdateForm) -> Answer:
     """Change only the fields that are sent."""
     wish = Edit(
@@ -191,7 +192,7 @@ class TargetForm(RequestModel):
     username: Text = Field("", validation_alias=AliasChoices("username", "id", "original_username"))
 
 
-@endpoints.endpoint("remove_account", "POST", who=LOGGED_IN, model=TargetForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm, once=True, chapter=CHAPTER)
 def remove_account(call: Call, form: TargetForm) -> Answer:
     """Delete an account from the portals and the panel; its transactions stay."""
     lag = core_remove(call.panel, caller(call), origin_of(call), form.username)
@@ -204,7 +205,7 @@ class StatusForm(TargetForm):
     status: Number = None
 
 
-@endpoints.endpoint("change_status", "POST", who=LOGGED_IN, model=StatusForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm, once=True, chapter=CHAPTER)
 def change_status(call: Call, form: StatusForm) -> Answer:
     """Switch an account on or off, by user name or MAC."""
     switched = set_status(call.panel, caller(call), origin_of(call), form.status, username=form.username, mac=form.mac)
@@ -216,7 +217,7 @@ def change_status(call: Call, form: StatusForm) -> Answer:
     "toggle_account_status",
     "GET",
     "POST",
-    who=LOGGED_IN,
+    who=having(TOGGLE_ACCOUNTS),
     model=StatusForm,
     get_changes=True,
     once=True,

@@ -3,14 +3,15 @@
 Source: contract chapter 10 §2.4 and §2.5. What a session and a user are is decided in core.identity.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from compat import endpoints
 from core.audit import Origin
 from core.errors import DatabaseFailed, NotAllowed, NotLoggedIn
 from core.identity import CREDENTIAL_MARK, IDLE_MARK, Actor, Identity, identify, is_idle, says_logged_in, session_facts
 from core.panel import Panel
+from core.permissions import SUPER_ADMIN_ONLY, Right, Scope, require
 from core.settings import AUTO_LOGOUT_DEFAULT
 
 Call = endpoints.Call[Panel, Actor]
@@ -18,20 +19,23 @@ Call = endpoints.Call[Panel, Actor]
 
 @dataclass(frozen=True)
 class Need:
-    """What a caller must be. ``shown`` describes it in the endpoint table, ``refusal`` is what others read."""
+    """What a caller must have, at least over what is his own: over what, the core function checks."""
 
-    shown: str
-    holds: Callable[[Actor], bool]
-    refusal: str = NotAllowed.default_text
+    right: Right
 
 
-LOGGED_IN = Need("any logged-in user", lambda actor: True)
+LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
 ANYBODY = None
+
+
+def having(right: Right) -> Need:
+    """Those who have ``right``; others read its refusal."""
+    return Need(right)
 
 
 def super_admin(refusal: str = NotAllowed.default_text) -> Need:
     """A super admin who is no observer: an observer never writes, whatever else the row says."""
-    return Need("super admin", lambda actor: actor.super_user and not actor.is_observer, refusal)
+    return Need(replace(SUPER_ADMIN_ONLY, refusal=refusal))
 
 
 Who = Need | Mapping[str, Need | None]
@@ -56,8 +60,7 @@ class Gate:
         if need is None:
             return
         call.actor = current_identity(call).actor
-        if not need.holds(call.actor):
-            raise NotAllowed(need.refusal)
+        require(call.actor, need.right)
 
 
 def current_identity(call: Call) -> Identity:

@@ -4,14 +4,15 @@ import time
 
 from compat.endpoints import Answer, Endpoints
 from core.accounts import count_accounts, scope_of
+from core.permissions import SYNC_ACCOUNTS
 from core.sync import synchronise, wish_of
-from legacy_routes.gate import LOGGED_IN, Call, caller, origin_of
+from legacy_routes.gate import Call, caller, having, origin_of
 
 CHAPTER = "20"
 endpoints = Endpoints()
 
 
-@endpoints.endpoint("sync_accounts", "GET", "POST", who=LOGGED_IN, get_changes=True, chapter=CHAPTER)
+@endpoints.endpoint("sync_accounts", "GET", "POST", who=having(SYNC_ACCOUNTS), get_changes=True, chapter=CHAPTER)
 def sync_accounts(call: Call) -> Answer:
     """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
     started = time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core import account_rules as rules
-from core.errors import InvalidInput, NotAllowed, NotFound
+from core.errors import InvalidInput, NotFound
 from core.identity import Actor
 from core.plan_choice import (
     PlanRow,
@@ -156,46 +156,6 @@ def test_first_ends_and_lengths() -> None:
     assert rules.days_extended(date(2025, 2, 15), date(2025, 5, 15)) == 89
     assert rules.days_extended(None, TODAY) is None
     assert rules.days_extended(TODAY, None) is None
-
-
-@pytest.mark.parametrize(
-    ("actor", "may"),
-    [
-        (_actor("0|1"), True),
-        (_actor("1|0"), False),
-        (_actor("0|0|1"), True),
-        (_actor(None), False),
-        (_actor(None, super_user=True), True),
-        (_actor("1|1|1|1|1|1|1", is_observer=True), False),
-        (_actor("1|1|1|1|1|1|1", is_observer=True, super_user=True), False),
-    ],
-)
-def test_who_may_add(actor: Actor, may: bool) -> None:
-    if may:
-        rules.require_add(actor)
-        return
-    with pytest.raises(NotAllowed):
-        rules.require_add(actor)
-
-
-@pytest.mark.parametrize(
-    ("actor", "owner", "may"),
-    [
-        (_actor("1"), 2, True),
-        (_actor("0|1"), 2, False),
-        (_actor("1"), 4, False),
-        (_actor("1"), None, False),
-        (_actor("0|0|1"), 4, True),
-        (_actor(None, super_user=True), None, True),
-        (_actor("1", is_observer=True), 2, False),
-    ],
-)
-def test_who_may_edit(actor: Actor, owner: int | None, may: bool) -> None:
-    if may:
-        rules.require_change(actor, owner, rules.CAN_EDIT, "edit")
-        return
-    with pytest.raises(NotAllowed):
-        rules.require_change(actor, owner, rules.CAN_EDIT, "edit")
 
 
 @pytest.mark.parametrize(
