@@ -2,15 +2,17 @@
 operation says that they do not, and finishing it makes them agree.
 """
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import date
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,13 @@ from core.models import AuditEntry, Operation, Transaction
 from core.operations import AccountBusy, Draft
 from core.panel import Panel
 from simulators.faults import Answer, Delay, Exchange, Fault, Hang, HangUp, Refuse, Respond
+from simulators.recording import RecordedRequest
 from simulators.stalker import StalkerPortal
 from simulators.wire import Response
-from tests.accounts_world import MAC, NOON, Accounts, accounts_world, new_account
+from tests.accounts_world import MAC, NOON, Accounts, accounts_world, add_subscriber, new_account
 from tests.conftest import MakeWorld
 
-SECONDS = 0.3
+SECONDS = 0.2
 HTML = Response(b"<html><body>Bad things happen</body></html>")
 ERROR = Response(b'{"status":"ERROR","results":"","error":"Out of order"}', content_type="application/json")
 
@@ -45,28 +48,77 @@ FAULTS: dict[str, Fault] = {
 }
 
 
+Fields = Callable[[str, str], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Write:
-    """One write operation as a request; ``call``: what it asks of each portal."""
+    """One write operation as a request; ``call``: what it asks of each portal, ``fields``: for user name and MAC."""
 
     who: str
     endpoint: str
     call: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Fields
 
 
 WRITES = {
-    "add": Write("reseller1", "add_account", "POST accounts", new_account(plan="78-GBP")),
-    "renew": Write("reseller1", "edit_account", "PUT accounts", {"original_username": "user001", "plan": "2"}),
+    "add": Write(
+        "reseller1",
+        "add_account",
+        "POST accounts",
+        lambda name, mac: new_account(username=name, mac=mac, plan="78-GBP"),
+    ),
+    "renew": Write(
+        "reseller1", "edit_account", "PUT accounts", lambda name, mac: {"original_username": name, "plan": "2"}
+    ),
     "edit": Write(
-        "admin", "edit_account", "PUT accounts", {"original_username": "user001", "name": "Other", "username": "other"}
+        "admin",
+        "edit_account",
+        "PUT accounts",
+        lambda name, mac: {"original_username": name, "name": "Other", "username": f"other-{name}"},
     ),
     "update": Write(
-        "admin", "update_account", "PUT accounts", {"username": "user001", "end_date": "2026-01-01", "phone": "+4477"}
+        "admin",
+        "update_account",
+        "PUT accounts",
+        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+4477"},
     ),
-    "remove": Write("reseller1", "remove_account", "DELETE accounts", {"id": "user001"}),
-    "status": Write("reseller1", "toggle_account_status", "PUT accounts", {"username": "user001", "status": "0"}),
+    "remove": Write("reseller1", "remove_account", "DELETE accounts", lambda name, mac: {"id": name}),
+    "status": Write(
+        "reseller1", "toggle_account_status", "PUT accounts", lambda name, mac: {"username": name, "status": "0"}
+    ),
 }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the matrix: a write of an account of its own, at which ``server`` fails once."""
+
+    number: int
+    write: str
+    server: int
+    fault: str
+
+    @property
+    def username(self) -> str:
+        return f"new{self.number}" if self.write == "add" else f"cell{self.number}"
+
+    @property
+    def mac(self) -> str:
+        return MAC(f"{0x20 + self.number:02X}")
+
+    @property
+    def waits(self) -> bool:
+        return self.fault.startswith("timeout")
+
+    def is_meant(self, request: RecordedRequest) -> bool:
+        asked = request.call.startswith(WRITES[self.write].call)
+        return asked and self.mac in (request.fields.get("stb_mac"), request.call.partition("/")[2])
+
+    def run(self, accounts: Accounts) -> dict[str, Any]:
+        wish = WRITES[self.write]
+        accounts.portals[self.server - 1].fail(self.is_meant, FAULTS[self.fault])
+        return accounts.post(wish.who, wish.endpoint, **wish.fields(self.username, self.mac))
 
 
 @pytest.fixture
@@ -91,18 +143,31 @@ def _portal(portal: StalkerPortal) -> State:
     return found
 
 
-def _money_fits(accounts: Accounts) -> bool:
-    """What was taken is in the ledger, and what is in the ledger was bought."""
-    spent = sum(entry["amount"] for entry in accounts.transactions if entry["for_user"] == 2)
-    user = accounts.row("user001")
-    renewed = user is not None and user["end_date"] == date(2025, 5, 16)
-    bought = (accounts.row("new10") is not None) * -10.5 + renewed * -25
-    return accounts.balance("reseller1") - 100 == spent == bought
+_NAMED = re.compile(r"(?:assigned for|Account renewal:) (\S+)")
 
 
-def _agree(accounts: Accounts) -> bool:
-    states = [_local(accounts), *map(_portal, accounts.portals)]
-    return states[0] == states[1] == states[2] and _money_fits(accounts)
+def _money_fits(accounts: Accounts, start: int) -> bool:
+    """What was taken is in the ledger, and what is in the ledger was bought, account by account."""
+    entries = [entry for entry in accounts.transactions if entry["for_user"] == 2]
+    if accounts.balance("reseller1") - start != sum(entry["amount"] for entry in entries):
+        return False
+    spent = {_NAMED.search(entry["details"])[1]: entry["amount"] for entry in entries}  # type: ignore[index]
+    bought = {
+        row["username"]: Decimal("-10.50") if row["username"].startswith("new") else Decimal(-25)
+        for row in accounts.world.rows(sa.text("SELECT username, end_date FROM _accounts"))
+        if row["username"].startswith("new") or str(row["end_date"])[:10] == "2025-05-16"
+    }
+    return spent == bought and len(entries) == len(bought)
+
+
+def _differing(accounts: Accounts) -> set[str]:
+    """The MACs of which database and portals do not say the same."""
+    local, first, second = _local(accounts), *map(_portal, accounts.portals)
+    return {mac for mac in {*local, *first, *second} if not local.get(mac) == first.get(mac) == second.get(mac)}
+
+
+def _agree(accounts: Accounts, start: int = 100) -> bool:
+    return not _differing(accounts) and _money_fits(accounts, start)
 
 
 def _finish(accounts: Accounts) -> None:
@@ -120,28 +185,46 @@ def _shown(accounts: Accounts) -> str:
     return f"{states} {accounts.balance('reseller1')} {accounts.transactions} {accounts.open_operations()}"
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("server", [1, 2])
 @pytest.mark.parametrize("write", WRITES)
-def test_nothing_is_lost(dual: Accounts, write: str, server: int, fault: str) -> None:
-    wish = WRITES[write]
+def test_nothing_is_lost(dual: Accounts, write: str) -> None:
+    """All cells of one write in one world, those that wait for a timeout at the same time."""
+    steps = [(server, fault) for server in (1, 2) for fault in FAULTS]
+    cells = [Cell(number, write, *step) for number, step in enumerate(steps)]
+    dual.world.execute("UPDATE _users SET balance = 1000, max_users = 0 WHERE id = 2")
+    for cell in cells:
+        if write != "add":
+            add_subscriber(dual, cell.username, cell.mac)
+    dual.client(WRITES[write].who)
     before = _local(dual)
-    dual.client(wish.who)
-    dual.portals[server - 1].fail(wish.call, FAULTS[fault])
-    answer = dual.post(wish.who, wish.endpoint, **wish.fields)
-    if fault == "timeout, done late":
-        time.sleep(2 * SECONDS)
-    for portal in dual.portals:
-        portal.clear_faults()
-    assert _agree(dual) or dual.open_operations(), _shown(dual)
-    if answer["error"]:
-        assert _local(dual) == before
-        assert "html" not in answer["err_msg"].lower()
+    waiting = [cell for cell in cells if cell.waits]
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        answers = dict(zip(waiting, pool.map(lambda cell: cell.run(dual), waiting), strict=True))
+    # until what comes late has come
+    time.sleep(2 * SECONDS)
+    for cell in cells:
+        if not cell.waits:
+            answers[cell] = cell.run(dual)
+            dual.portals[cell.server - 1].clear_faults()
+    after, differing = _local(dual), _differing(dual)
+    open_macs = {row["mac"] for row in dual.open_operations()}
+    assert differing <= open_macs, _shown(dual)
+    for cell, answer in answers.items():
+        if answer["error"]:
+            assert after.get(cell.mac) == before.get(cell.mac), (cell, answer)
+            assert "html" not in answer["err_msg"].lower()
     _finish(dual)
-    assert _agree(dual), _shown(dual)
+    assert _agree(dual, 1000), _shown(dual)
     assert dual.open_operations() == []
-    if answer["error"] == 0:
-        assert _local(dual) != before
+    after = _local(dual)
+    for cell, answer in answers.items():
+        if answer["error"] == 0:
+            assert after.get(cell.mac) != before.get(cell.mac), (cell, answer)
+    # the faults were met: what server 1 refused for certain happened nowhere
+    assert {cell.fault for cell, answer in answers.items() if cell.server == 1 and answer["error"]} >= {
+        "refused",
+        "ERROR",
+        "timeout",
+    }
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -149,7 +232,7 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
     wish = WRITES[write]
     dual.client(wish.who)
     dual.portals[1].fail(wish.call, Hang(effect=True))
-    dual.post(wish.who, wish.endpoint, **wish.fields)
+    dual.post(wish.who, wish.endpoint, **wish.fields("new10" if write == "add" else "user001", MAC("10")))
     dual.portals[1].stop_listening()
     dual.forward += 600
     recovery.finish_open_operations(dual.panel)
@@ -165,8 +248,9 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
 
 # a process that is killed
 
+# forks one child for each line: starting Python and importing everything each time would take most of the time
 _PROGRAM = """
-import sys, time
+import json, os, sys, time
 from core.account_add import NewAccount, add_account
 from core.account_edit import Edit, edit_account, set_status
 from core.account_remove import remove_account
@@ -176,20 +260,48 @@ from core.config import load_config
 from core.identity import actor_of, find_user
 from core.panel import Panel
 
-panel = Panel(load_config(None))
-start = time.time()
-panel.clock = Clock("Asia/Tehran", source=lambda: {noon} + time.time() - start)
-actor = actor_of(find_user(panel, "reseller1"))
-origin = Origin("127.0.0.1", "")
-if sys.argv[1] == "add":
-    add_account(panel, actor, origin, NewAccount("new10", "{mac}", "pw-secret", full_name="Ann", plan="78-GBP"))
-elif sys.argv[1] == "renew":
-    edit_account(panel, actor, origin, Edit("user001", plan="2"))
-elif sys.argv[1] == "remove":
-    remove_account(panel, actor, origin, "user001")
-else:
-    set_status(panel, actor, origin, 0, username="user001")
+def work(write, settings):
+    panel = Panel(load_config(None, settings))
+    start = time.time()
+    panel.clock = Clock("Asia/Tehran", source=lambda: {noon} + time.time() - start)
+    actor = actor_of(find_user(panel, "reseller1"))
+    origin = Origin("127.0.0.1", "")
+    if write == "add":
+        add_account(panel, actor, origin, NewAccount("new10", "{mac}", "pw-secret", full_name="Ann", plan="78-GBP"))
+    elif write == "renew":
+        edit_account(panel, actor, origin, Edit("user001", plan="2"))
+    elif write == "remove":
+        remove_account(panel, actor, origin, "user001")
+    else:
+        set_status(panel, actor, origin, 0, username="user001")
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            work(*json.loads(line))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+Processes = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM.format(noon=NOON, mac=MAC("10"))],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    ) as program:
+        yield program
 
 
 class Kill(Fault):
@@ -197,44 +309,41 @@ class Kill(Fault):
 
     def __init__(self, *, effect: bool) -> None:
         self.effect = effect
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Future[int] = Future()
 
     def act(self, exchange: Exchange, respond: Respond) -> None:
         if self.effect:
             respond()
-        assert self.process is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        os.kill(self.process.result(10), signal.SIGKILL)
         exchange.hang_up()
 
 
-def _run(accounts: Accounts, write: str, kill: Kill | None = None) -> int:
-    panel = accounts.panel
-    environment = {
-        **os.environ,
-        "SHOWBOX_DATABASE_URL": panel.config.database.url.get_secret_value(),
+def _run(accounts: Accounts, processes: Processes, write: str, kill: Kill | None = None) -> int:
+    """The exit code of a process that does ``write``."""
+    settings = {
+        "SHOWBOX_DATABASE_URL": accounts.panel.config.database.url.get_secret_value(),
         "SHOWBOX_PORTAL_PRIMARY_API_URL": accounts.portals[0].base_url,
         "SHOWBOX_PORTAL_SECONDARY_API_URL": accounts.portals[1].base_url,
         "SHOWBOX_PORTAL_DUAL_SERVER": "yes",
     }
-    program = _PROGRAM.format(noon=NOON, mac=MAC("10"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, write],
-        env=environment,
-        cwd=Path(__file__).parents[2],
-        stderr=subprocess.DEVNULL,
-    )
+    assert processes.stdin is not None
+    assert processes.stdout is not None
+    processes.stdin.write(json.dumps([write, settings]) + "\n")
+    child = int(processes.stdout.readline())
     if kill is not None:
-        kill.process = process
-    return process.wait(30)
+        kill.process.set_result(child)
+    return int(processes.stdout.readline())
 
 
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("server", [1, 2])
 @pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
-def test_a_killed_process_loses_nothing(dual: Accounts, write: str, server: int, effect: bool) -> None:
+def test_a_killed_process_loses_nothing(
+    dual: Accounts, processes: Processes, write: str, server: int, effect: bool
+) -> None:
     kill = Kill(effect=effect)
     rule = dual.portals[server - 1].fail(WRITES[write].call, kill)
-    assert _run(dual, write, kill) == -signal.SIGKILL
+    assert _run(dual, processes, write, kill) == -signal.SIGKILL
     assert rule.used == 1
     assert dual.open_operations()
     # the next start: the lease still runs, but its owner is gone
@@ -243,8 +352,8 @@ def test_a_killed_process_loses_nothing(dual: Accounts, write: str, server: int,
     assert _agree(dual), _shown(dual)
 
 
-def test_the_program_of_the_killed_process_works(dual: Accounts) -> None:
-    assert _run(dual, "add") == 0
+def test_the_program_of_the_killed_process_works(dual: Accounts, processes: Processes) -> None:
+    assert _run(dual, processes, "add") == 0
     assert _agree(dual), _shown(dual)
 
 
