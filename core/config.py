@@ -171,7 +171,7 @@ class Portal(_Section):
     primary_full_updates: bool = False
     secondary_full_updates: bool = False
     sync_wait_seconds: float = Field(60, gt=0, le=600)
-    sync_default_reseller: Annotated[int | None, BeforeValidator(_empty_is_none), Field(ge=1)] = None
+    sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
 
 
 class Security(_Section):

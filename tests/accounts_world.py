@@ -116,9 +116,11 @@ def configured(world: World, portals: list[StalkerPortal], seconds: float, **cha
     welcome = original.panel.model_copy(update={"welcome_message": WELCOME})
     panel.config = original.model_copy(update={"portal": settings, "panel": welcome})
     _forget_portals(panel)
-    yield
-    _forget_portals(panel)
-    panel.config = original
+    try:
+        yield
+    finally:
+        panel.config = original
+        _forget_portals(panel)
 
 
 def _forget_portals(panel: Panel) -> None:
