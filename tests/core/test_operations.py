@@ -33,6 +33,7 @@ from tests.accounts_world import MAC, NOON, Accounts, accounts_world, add_subscr
 from tests.conftest import MakeWorld
 
 SECONDS = 0.2
+ROUNDS = 4
 HTML = Response(b"<html><body>Bad things happen</body></html>")
 ERROR = Response(b'{"status":"ERROR","results":"","error":"Out of order"}', content_type="application/json")
 
@@ -127,12 +128,19 @@ def dual(make_world: MakeWorld) -> Iterator[Accounts]:
         yield accounts
 
 
+@pytest.fixture
+def every(make_world: MakeWorld, kind: str) -> Iterator[Accounts]:
+    """As ``dual``, on each database: for what locks and transactions decide."""
+    with accounts_world(make_world, kind, dual=True) as accounts:
+        yield accounts
+
+
 State = dict[str, tuple[Any, ...]]
 
 
 def _local(accounts: Accounts) -> State:
     rows = accounts.world.rows(sa.text("SELECT mac, username, full_name, status, end_date FROM _accounts"))
-    return {row["mac"]: (row["username"], row["full_name"], row["status"], row["end_date"] or "") for row in rows}
+    return {row["mac"]: (row["username"], row["full_name"], row["status"], str(row["end_date"] or "")) for row in rows}
 
 
 def _portal(portal: StalkerPortal) -> State:
@@ -250,7 +258,7 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
 
 # forks one child for each line: starting Python and importing everything each time would take most of the time
 _PROGRAM = """
-import json, os, sys, time
+import json, os, sys, tempfile, time
 from core.account_add import NewAccount, add_account
 from core.account_edit import Edit, edit_account, set_status
 from core.account_remove import remove_account
@@ -275,6 +283,11 @@ def work(write, settings):
     else:
         set_status(panel, actor, origin, 0, username="user001")
 
+with tempfile.TemporaryDirectory() as folder:
+    # what is imported at first use is imported here
+    panel = Panel(load_config(None, {{"SHOWBOX_DATABASE_URL": "sqlite:///" + folder + "/warm.db"}}))
+    find_user(panel, "reseller1")
+    panel.close()
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
@@ -367,93 +380,112 @@ def _reserve(panel: Panel, mac: str = MAC("01"), amount: int = 0, username: str 
     return record
 
 
-def test_an_operation_blocks_its_account_and_no_other(dual: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_blocks_its_account_and_no_other(every: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "WAIT_SECONDS", 0.2)
-    record = _reserve(dual.panel)
+    record = _reserve(every.panel)
     with pytest.raises(AccountBusy):
-        _reserve(dual.panel)
+        _reserve(every.panel)
     with pytest.raises(AccountBusy):
-        _reserve(dual.panel, mac=MAC("55"), username="USER001")
-    _reserve(dual.panel, MAC("02"), username="user002")
-    operations.close(dual.panel, record)
-    _reserve(dual.panel)
+        _reserve(every.panel, mac=MAC("55"), username="USER001")
+    _reserve(every.panel, MAC("02"), username="user002")
+    operations.close(every.panel, record)
+    _reserve(every.panel)
 
 
-def test_what_is_closed_or_taken_over_cannot_be_worked_on(dual: Accounts) -> None:
-    record = _reserve(dual.panel, amount=10)
-    dual.forward += operations.LEASE_SECONDS + 1
-    taken = operations.claim(dual.panel, record.id)
+def test_what_is_closed_or_taken_over_cannot_be_worked_on(every: Accounts) -> None:
+    record = _reserve(every.panel, amount=10)
+    every.forward += operations.LEASE_SECONDS + 1
+    taken = operations.claim(every.panel, record.id)
     assert taken is not None
     for act in (operations.close, lambda panel, stale: operations.step(panel, stale, "server 2")):
         with pytest.raises(operations.OperationTaken):
-            act(dual.panel, record)
-    assert operations.claim(dual.panel, record.id) is None
-    operations.close(dual.panel, taken)
-    assert dual.balance("reseller1") == 100
+            act(every.panel, record)
+    assert operations.claim(every.panel, record.id) is None
+    operations.close(every.panel, taken)
+    assert every.balance("reseller1") == 100
     with pytest.raises(operations.OperationTaken):
-        operations.close(dual.panel, taken)
-    assert dual.balance("reseller1") == 100
+        operations.close(every.panel, taken)
+    assert every.balance("reseller1") == 100
 
 
-def test_an_operation_at_work_is_left_alone(dual: Accounts) -> None:
-    _reserve(dual.panel)
-    assert recovery.finish_open_operations(dual.panel, even_if_not_due=True) == []
+def test_an_operation_at_work_is_left_alone(every: Accounts) -> None:
+    _reserve(every.panel)
+    assert recovery.finish_open_operations(every.panel, even_if_not_due=True) == []
 
 
-def test_several_processes_finish_at_once(dual: Accounts) -> None:
-    dual.client("reseller1")
-    dual.portals[1].fail("DELETE accounts", Answer(ERROR))
-    assert dual.post("reseller1", "remove_account", id="user001")["warning"] == 1
-    dual.forget()
-    dual.forward += 600
+def test_several_processes_finish_at_once(every: Accounts) -> None:
+    every.client("reseller1")
+    every.portals[1].fail("DELETE accounts", Answer(ERROR))
+    assert every.post("reseller1", "remove_account", id="user001")["warning"] == 1
+    every.forget()
+    every.forward += 600
     found: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: found.extend(recovery.finish_open_operations(dual.panel))) for _ in range(6)
+        threading.Thread(target=lambda: found.extend(recovery.finish_open_operations(every.panel))) for _ in range(6)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [finding.is_closed for finding in found] == [True]
-    assert len(dual.calls("DELETE", portal=1)) == 1
+    assert len(every.calls("DELETE", portal=1)) == 1
 
 
-def test_resolving_by_hand_pays_back(dual: Accounts) -> None:
-    record = _reserve(dual.panel, amount=30)
-    assert dual.balance("reseller1") == 70
+def test_resolving_by_hand_pays_back(every: Accounts) -> None:
+    record = _reserve(every.panel, amount=30)
+    assert every.balance("reseller1") == 70
     with pytest.raises(AccountBusy):
-        recovery.resolve(dual.panel, record.id)
-    operations.leave(dual.panel, record, "left")
-    recovery.resolve(dual.panel, record.id)
-    assert dual.balance("reseller1") == 100
+        recovery.resolve(every.panel, record.id)
+    operations.leave(every.panel, record, "left")
+    recovery.resolve(every.panel, record.id)
+    assert every.balance("reseller1") == 100
     with pytest.raises(NotFound):
-        recovery.resolve(dual.panel, record.id)
+        recovery.resolve(every.panel, record.id)
 
 
-def test_a_lagging_portal_gets_what_is_stored_now(dual: Accounts) -> None:
+def test_a_lagging_portal_gets_what_is_stored_now(every: Accounts) -> None:
     """What was left open never undoes a later change."""
-    dual.portals[1].fail("PUT accounts", Answer(ERROR))
-    assert dual.post("admin", "edit_account", original_username="user001", name="First")["warning"] == 1
-    assert dual.post("admin", "edit_account", original_username="user001", name="Second")["error"] == 0
-    _finish(dual)
-    assert _agree(dual), _shown(dual)
-    assert {portal.users[0].full_name for portal in dual.portals} == {"Second"}
+    every.portals[1].fail("PUT accounts", Answer(ERROR))
+    assert every.post("admin", "edit_account", original_username="user001", name="First")["warning"] == 1
+    assert every.post("admin", "edit_account", original_username="user001", name="Second")["error"] == 0
+    _finish(every)
+    assert _agree(every), _shown(every)
+    assert {portal.users[0].full_name for portal in every.portals} == {"Second"}
 
 
-def test_edit_and_delete_at_once_end_in_a_legal_state(dual: Accounts) -> None:
-    clients = [dual.client("admin"), dual.world.client("reseller1")]
-    jobs: list[Callable[[], Any]] = [
-        lambda: clients[0].post("/edit_account.php", {"original_username": "user001", "name": "Other"}),
-        lambda: clients[1].post("/remove_account.php", {"id": "user001"}),
-    ]
-    threads = [threading.Thread(target=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    _finish(dual)
-    assert _agree(dual), _shown(dual)
-    assert dual.row("user001") is None
+def test_edits_deletion_and_syncs_at_once_end_in_a_legal_state(every: Accounts) -> None:
+    """Each round all of them on one account; in every second one the account is deleted, too."""
+    every.world.execute("UPDATE _users SET balance = 1000 WHERE id = 2")
+    clients = {who: [every.world.client(who) for _ in range(3)] for who in ("admin", "reseller1")}
+    for number in range(ROUNDS):
+        name = f"cell{number}"
+        add_subscriber(every, name, MAC(f"{0x20 + number:02X}"))
+        requests: list[tuple[str, str, dict[str, str]]] = [
+            ("admin", "edit_account", {"original_username": name, "name": "Other"}),
+            ("admin", "sync_accounts", {}),
+            ("reseller1", "edit_account", {"original_username": name, "plan": "2"}),
+            ("reseller1", "toggle_account_status", {"username": name, "status": "0"}),
+            ("admin", "sync_accounts", {}),
+        ]
+        if number % 2:
+            requests.insert(2, ("reseller1", "remove_account", {"id": name}))
+        turns = {who: iter(found) for who, found in clients.items()}
+        jobs = [(next(turns[who]), endpoint, fields) for who, endpoint, fields in requests]
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            answers = list(pool.map(lambda job: job[0].post(f"/{job[1]}.php", job[2]).json(), jobs))
+        # what was not done came too late for the deletion, and nothing else
+        assert {answer.get("code") for answer in answers} <= ({None, 4} if number % 2 else {None}), answers
+    _finish(every)
+    assert _differing(every) == set(), _shown(every)
+    kept = [f"cell{number}" for number in range(0, ROUNDS, 2)]
+    rows = [row for row in _local(every).values() if row[0].startswith("cell")]
+    assert sorted(row[:3] for row in rows) == sorted((name, "Other", 0) for name in kept)
+    spent = [entry["details"] for entry in every.transactions]
+    assert every.balance("reseller1") == 1000 - 25 * len(spent)
+    assert len(spent) == len(set(spent))
+    assert {f"Account renewal: {name} - Plan: Quarter" for name in kept} <= set(spent)
+    assert every.post("admin", "sync_accounts")["orphans_detected"] == 0
+    assert len(_local(every)) == len(every.portal.users) == 3 + len(kept)
 
 
 def test_no_record_and_no_log_line_holds_a_secret(dual: Accounts, caplog: pytest.LogCaptureFixture) -> None:
