@@ -748,7 +748,7 @@ def test_an_owner_given_by_an_update_outlasts_the_portals_first_word(accounts: A
 
 
 def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: str) -> None:
-    with accounts_world(make_world, kind, dual=True, primary_full_updates=True) as accounts:
+    with accounts_world(make_world, kind, dual=True, portal_section={"primary_full_updates": True}) as accounts:
         accounts.world.execute("UPDATE _accounts SET phone_number = '+4477' WHERE id = 10")
         _edit(accounts, "admin", "user001", name="Other", password="pw-secret")
         assert list(_puts(accounts)[0].items()) == [
