@@ -107,3 +107,4 @@ ADJUST_CREDIT = Right(
 )
 ASSIGN_ACCOUNTS = Right("Only administrators can assign accounts to resellers", reseller=Scope.NONE)
 USE_THEMES = Right("Permission denied. Only super admins can access themes.", reseller=Scope.NONE)
+READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -80,9 +80,11 @@ class Accounts:
 
 
 @contextmanager
-def accounts_world(make_world: MakeWorld, kind: str, *, dual: bool = False, seconds: float = 5.0) -> Iterator[Accounts]:
-    """``seconds``: how long a portal call may take."""
-    world = make_world(kind)
+def accounts_world(
+    make_world: MakeWorld, kind: str, *, dual: bool = False, seconds: float = 5.0, **settings: str
+) -> Iterator[Accounts]:
+    """``seconds``: how long a portal call may take; ``settings``: of :func:`make_world`."""
+    world = make_world(kind, **settings)
     with ExitStack() as stack:
         names = ["one", "two"] if dual else ["one"]
         portals = [stack.enter_context(StalkerPortal(name=name, dialect=Dialect.PANEL)) for name in names]

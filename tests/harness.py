@@ -15,6 +15,7 @@ import waitress
 from flask import Flask
 from sqlalchemy import Connection, delete, insert
 
+from core import workers
 from core.config import Config, load_config
 from core.models import Base, User
 from core.panel import Panel
@@ -107,6 +108,7 @@ class World:
         self.panel = Panel(self.config)
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
+        workers.attach(self.panel)
         self.server = HttpServer(create_app(self.panel))
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)

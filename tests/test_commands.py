@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from core import jobs
+from core.config import load_config
+from core.events import CREATED, Event, announce
+from core.panel import Panel
 from tests.databases import DUMPS, create_database, load_dump, require
 
 ROOT = Path(__file__).parent.parent
@@ -288,3 +292,32 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
         log = process.stdout.read()
     for secret in ("hunter2", cookies["PHPSESSID"]):
         assert secret not in log
+
+
+def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> None:
+    url = create_database("sqlite", "worker")
+    panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
+    event = Event(CREATED, 1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
+    panel.layout  # noqa: B018 - creates the tables
+    with panel.database.write() as connection:
+        announce(panel, connection, event)
+    assert "welcome_device: waiting" in _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "wsgi", "worker"],
+        cwd=tmp_path,
+        env=environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while jobs.open_jobs(panel):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(15) == 0
+    finally:
+        worker.kill()
+        worker.communicate()
+        panel.close()
+    assert _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout == "No open jobs.\n"
