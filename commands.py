@@ -12,8 +12,8 @@ import click
 from flask import Flask
 from tqdm import tqdm
 
-from commands_sync import sync_command
-from core import copying, jobs, recovery, schema, users, workers
+from commands_sync import CONSOLE, SYSTEM, sync_command
+from core import assigning, copying, jobs, recovery, schema, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -29,6 +29,7 @@ def register(app: Flask, panel: Panel) -> None:
         _jobs(panel),
         _worker(panel),
         sync_command(panel),
+        _unassign_admins(panel),
     ):
         app.cli.add_command(command)
 
@@ -190,6 +191,16 @@ def _worker(panel: Panel) -> click.Command:
         workers.work(panel)
 
     return worker
+
+
+def _unassign_admins(panel: Panel) -> click.Command:
+    @click.command("unassign-admins", help="Assign the accounts of super admins to nobody.")
+    @_failing_clearly
+    def unassign_admins() -> None:
+        panel.layout  # noqa: B018 - a database that we may not touch is told now
+        click.echo(f"Updated {assigning.unassign_super_admins(panel, SYSTEM, CONSOLE)} accounts.")
+
+    return unassign_admins
 
 
 @contextmanager

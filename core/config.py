@@ -45,6 +45,12 @@ def _networks(value: object) -> object:
     return tuple(item for item in value.replace(",", " ").split() if item)
 
 
+def _parted_by_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=False))
@@ -96,6 +102,7 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
 
@@ -138,6 +145,17 @@ class PanelSection(_Section):
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
     welcome_message: str = ""
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
+    themes: Annotated[tuple[ThemeId, ...], BeforeValidator(_parted_by_commas), Field(min_length=1)] = (
+        "HenSoft-TV Realistic-Centered SHOWBOX",
+        "HenSoft-TV Realistic-Centered",
+        "HenSoft-TV Realistic-Dark",
+        "HenSoft-TV Realistic-Light",
+        "cappuccino",
+        "digital",
+        "emerald",
+        "graphite",
+        "ocean_blue",
+    )
 
 
 class FrontendSection(_Section):
@@ -153,7 +171,14 @@ class Portal(_Section):
     password: SecretStr = SecretStr("")
     dual_server: bool = False
     theme_key: SecretStr = SecretStr("")
+    theme_pause_seconds: float = Field(0.1, ge=0, le=60)
+    send_reseller: bool = False
     verify_tls: bool = True
+
+
+class Sms(_Section):
+    template_language: Literal["fa", "en"] = "fa"
+    support_contact: str = Field("", max_length=200)
 
 
 class Jobs(_Section):
@@ -182,6 +207,7 @@ class Config(_Section):
     frontend: FrontendSection = FrontendSection()
     portal: Portal = Portal()
     jobs: Jobs = Jobs()
+    sms: Sms = Sms()
     security: Security = Security()
 
 

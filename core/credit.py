@@ -30,7 +30,7 @@ _DEFAULT_CREATOR = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What was asked for, as texts of the request: one of ``action`` (add, deduct, set) and ``type`` (credit, debit)."""
+    """What was asked for, as texts of the request: ``action`` (add, deduct, set) or ``type`` (credit, debit)."""
 
     amount: str
     action: str = ""

@@ -51,7 +51,8 @@ def add_reseller(panel: Panel, actor: Actor, origin: Origin, wish: NewReseller) 
     balance = money.read_amount(wish.balance or "0", "balance", least=Decimal(0))
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
     with panel.database.write() as connection:
-        values["currency_id"] = rules.checked_currency(wish.currency or rules.FIRST_CURRENCY, stored_currencies(connection))
+        known = stored_currencies(connection)
+        values["currency_id"] = rules.checked_currency(wish.currency or rules.FIRST_CURRENCY, known)
         values["plans"] = checked_plans(connection, wish.plans, values["currency_id"])
         refuse_taken_username(panel, connection, wish.username)
         user_id = _insert(panel, connection, {**values, "password": hashed})
@@ -93,8 +94,6 @@ def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:
         "super_user": 0,
         "timestamp": panel.clock.stamp(),
     }
-
-
 
 
 def _insert(panel: Panel, connection: Connection, values: dict[str, Any]) -> int:

@@ -66,7 +66,8 @@ def remove_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int
 
 def _refuse_owner(connection: Connection, user_id: int) -> None:
     owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
-    coming = any(user_id in (record.payer_id, record.payload.get("reseller")) for record in operations.read_open(connection))
+    waiting = operations.read_open(connection)
+    coming = any(user_id in (record.payer_id, record.payload.get("reseller")) for record in waiting)
     if owned is not None or coming:
         raise InvalidInput(_HAS_ACCOUNTS)
 
