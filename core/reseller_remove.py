@@ -84,9 +84,8 @@ def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) 
         "archived_at": sa.literal(panel.clock.stamp(), sa.Integer),
     }
     source = select(*(ResellerPayment.__table__.c[name] for name in columns), *more.values()).where(own)
-    archived = connection.execute(insert(ArchivedPayment).from_select([*columns, *more], source)).rowcount
-    connection.execute(delete(ResellerPayment).where(own))
-    return archived
+    connection.execute(insert(ArchivedPayment).from_select([*columns, *more], source))
+    return connection.execute(delete(ResellerPayment).where(own)).rowcount
 
 
 def _audit(

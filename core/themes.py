@@ -18,7 +18,7 @@ from core.audit import Origin, write_audit
 from core.errors import DatabaseFailed, InvalidInput, PanelError
 from core.identity import Actor
 from core.jobs import Kind, Work
-from core.locks import LockHeld, named_lock
+from core.locks import Held, LockHeld, named_lock
 from core.models import Account
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout, PortalUnreachable
@@ -37,7 +37,7 @@ TIMEOUT, NO_CONNECTION, INVALID, NOT_CONFIGURED = (
 )
 # so many accounts in a row without a connection, and the rest is not tried
 _PATIENCE = 3
-_RENEW_SECONDS = 60
+_TELL_SECONDS, _RENEW_SECONDS = 1, 60
 
 
 class ThemeRunning(PanelError):
@@ -220,25 +220,35 @@ def _accounts(connection: Connection, reseller_id: int, after: int) -> list[tupl
     return [(row.id, row.username or "") for row in rows]
 
 
+class _Progress:
+    """Stores how far a run is, now and then, which also renews the claims on the job and on its lock."""
+
+    def __init__(self, work: Work, held: Held) -> None:
+        self._work = work
+        self._held = held
+        self._told_at = self._renewed_at = time.monotonic()
+
+    def __call__(self, counts: ThemeCounts) -> None:
+        now = time.monotonic()
+        if now < self._told_at + _TELL_SECONDS:
+            return
+        self._told_at = now
+        try:
+            self._work.report(counts.updated + counts.failed, counts.total, asdict(counts))
+            if now > self._renewed_at + _RENEW_SECONDS:
+                self._renewed_at = now
+                self._held.renew()
+        except DatabaseFailed as error:
+            # the accounts matter more than the count; the claims hold for some minutes
+            log.warning("the progress of a theme could not be stored: %s", type(error).__name__)
+
+
 def _run(work: Work) -> Mapping[str, Any]:
-    reseller_id = work.payload["reseller_id"]
+    reseller_id, theme = work.payload["reseller_id"], work.payload["theme"]
     counts = ThemeCounts(**(work.record.result or {}))
-    renewed = time.monotonic()
     try:
         with named_lock(work.panel, f"theme:{reseller_id}") as held:
-
-            def report(counts: ThemeCounts) -> None:
-                nonlocal renewed
-                try:
-                    work.report(counts.updated + counts.failed, counts.total, asdict(counts))
-                    if time.monotonic() > renewed + _RENEW_SECONDS:
-                        renewed = time.monotonic()
-                        held.renew()
-                except DatabaseFailed as error:
-                    # the accounts matter more than the count; the claim holds for some minutes
-                    log.warning("the progress of a theme could not be stored: %s", type(error).__name__)
-
-            return asdict(propagate(work.panel, reseller_id, work.payload["theme"], report, counts))
+            return asdict(propagate(work.panel, reseller_id, theme, _Progress(work, held), counts))
     except LockHeld:
         raise ThemeRunning from None
 

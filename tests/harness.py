@@ -186,6 +186,9 @@ PASSWORDS = {
     "reseller1": "pw1",
     "radmin": "pw2",
     "reseller2": "pw3",
+    "readmin": "pw4",
+    "watcher": "pw5",
+    "limited": "pw6",
 }
 
 
