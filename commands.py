@@ -1,4 +1,4 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers, sync.
 Core does the work.
 """
 

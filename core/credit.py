@@ -102,7 +102,7 @@ def book(
 
 def checked_description(text: str) -> str:
     """``text`` without control characters. Raises InvalidInput for markup, which pages would insert as HTML."""
-    text = _CONTROL.sub(" ", text).strip()
+    text = _CONTROL.sub("", text).strip()
     if plain(text) != text:
         raise InvalidInput("Invalid value for description: < and > are not possible")
     if len(text) > DESCRIPTION_CHARACTERS:

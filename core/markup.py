@@ -9,6 +9,7 @@ import re
 # an entity that a page decodes once and inserts again is as live as the character itself
 _LIVE = re.compile(r"[<>\x00-\x08\x0b-\x1f\x7f]|&(?:lt|gt|#0*6[02]|#x0*3[ce])(?:;|(?![0-9a-z]))", re.IGNORECASE)
 _LIVE_IN_HANDLERS = re.compile(r"[\"\\`\x00-\x1f\x7f]")
+_SUSPICIOUS = re.compile(r"[<>&'\"\\`\x00-\x1f\x7f]")
 _REFERENCE = re.compile(r"&(?:#x?[0-9a-f]+|[a-z][a-z0-9]+);?", re.IGNORECASE)
 
 
@@ -24,6 +25,8 @@ def inert(text: str, apostrophe: str = "") -> str:
 
     ``apostrophe`` takes the place of ``'``. A browser decodes the handler's entities first, so those go as well.
     """
+    if not _SUSPICIOUS.search(text):
+        return text
     before = None
     while before != text:  # taking one out may join the halves of another
         before = text

@@ -149,7 +149,7 @@ def test_golden_38_a_reseller_admin_is_named(panel: Resellers) -> None:
     assert panel.post("readmin", "adjust_credit", "json", **fields)["new_balance"] == 501
     [entry] = panel.transactions
     assert entry["creator"] == "readmin"
-    text = "Credit adjustment by readmin: add 1 (Previous: 500, New: 501) - سلام\u200cدنیا  & co"
+    text = "Credit adjustment by readmin: add 1 (Previous: 500, New: 501) - سلام\u200cدنیا & co"
     assert entry["details"] == text
     panel.world.insert(User, [user_row(7, "limited", super_user=1) | {"username": "root"}])
     assert (
