@@ -5,6 +5,7 @@ Only rings travel through it; the jobs themselves are rows (:mod:`core.jobs`). W
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -38,6 +39,7 @@ class Queue:
         self._consumer: _Consumer | None = None
         self._lock = threading.Lock()
         self._action: Action | None = None
+        self._started_in = os.getpid()
         self._is_closed = False
 
     def attach(self, on_ring: Action) -> None:
@@ -68,6 +70,10 @@ class Queue:
     def start(self) -> None:
         """Begin to work in this process, on threads that end with it."""
         with self._lock:
+            if self._started_in != os.getpid():
+                # a server that forks after loading us leaves our threads behind
+                self._consumer, self._started_in = None, os.getpid()
+                self._huey.storage.close()
             if self._consumer is None and not self._is_closed:
                 self._consumer = _Consumer(
                     self._huey,
