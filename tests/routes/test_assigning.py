@@ -1,6 +1,5 @@
 """The golden cases 46 to 53 and 60 of contract chapter 30 F: whose accounts they are."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,52 +8,38 @@ import sqlalchemy as sa
 from core.models import Account
 from simulators.faults import Hang
 from tests.accounts_world import MAC
-from tests.conftest import MakeWorld
 from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
-from tests.resellers_world import OWNERS, Resellers, refused, resellers_world
+from tests.resellers_world import OWNERS, Resellers, refused
 
 ONLY = "Only administrators can assign accounts to resellers"
 BEFORE = {f"user0000{number}": owner for number, owner in OWNERS.items()}
 
 
-@pytest.fixture
-def panel(make_world: MakeWorld, kind: str) -> Iterator[Resellers]:
-    with resellers_world(make_world, kind) as panel:
-        yield panel
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Resellers]:
-    """SQLite only, for what no database can change."""
-    with resellers_world(make_world, "sqlite", seconds=0.4) as panel:
-        yield panel
-
-
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_46_47_one_account(panel: Resellers, prefix: str, encoding: str) -> None:
+def test_golden_46_47_one_account(resellers: Resellers, prefix: str, encoding: str) -> None:
     done = {"error": 0, "message": "Reseller assigned successfully", "err_msg": ""}
-    admin = panel.client("admin")
+    admin = resellers.client("admin")
     for sent, stored in (("5", 5), ("", None), (4, 4), ("0", None)):
         fields = {"username": "USER00001", "reseller_id": sent}
         assert admin.post(f"{prefix}assign_reseller.php", fields, encoding).json() == done
-        assert panel.owners() == {**BEFORE, "user00001": stored}
-    audits = panel.audit("update", "account")
+        assert resellers.owners() == {**BEFORE, "user00001": stored}
+    audits = resellers.audit("update", "account")
     assert [(row["target_id"], row["target_name"]) for row in audits] == [("1", MAC("01"))] * 4
     assert (audits[0]["old_value"], audits[0]["new_value"]) == ('{"reseller":3}', '{"reseller":5}')
-    assert panel.portal.requests == []
-    assert panel.transactions == []
+    assert resellers.portal.requests == []
+    assert resellers.transactions == []
 
 
-def test_null_is_nobody_and_all_of_one_name_are_meant(panel: Resellers) -> None:
-    panel.world.insert(Account, [{"id": 9, "username": "user00001", "mac": MAC("09"), "reseller": 2}])
-    assert panel.post("readmin", "assign_reseller", "json", username="user00001", reseller_id=None)["error"] == 0
-    rows = panel.world.rows(sa.select(Account.reseller).where(Account.username == "user00001"))
+def test_null_is_nobody_and_all_of_one_name_are_meant(resellers: Resellers) -> None:
+    resellers.world.insert(Account, [{"id": 9, "username": "user00001", "mac": MAC("09"), "reseller": 2}])
+    assert resellers.post("readmin", "assign_reseller", "json", username="user00001", reseller_id=None)["error"] == 0
+    rows = resellers.world.rows(sa.select(Account.reseller).where(Account.username == "user00001"))
     assert [row["reseller"] for row in rows] == [None, None]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_48_49_what_is_refused(light: Resellers, encoding: str) -> None:
+def test_golden_48_49_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("reseller1", {"username": "user00002", "reseller_id": "5"}, 3, ONLY),
         ("watcher", {"username": "user00002", "reseller_id": "5"}, 3, ONLY),
@@ -69,13 +54,13 @@ def test_golden_48_49_what_is_refused(light: Resellers, encoding: str) -> None:
         ("admin", {}, 6, None),
     ]
     for who, fields, code, text in cases:
-        refused(light.post(who, "assign_reseller", encoding, **fields), code, text)
-    assert light.owners() == BEFORE
+        refused(light_resellers.post(who, "assign_reseller", encoding, **fields), code, text)
+    assert light_resellers.owners() == BEFORE
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_50_51_many_accounts(panel: Resellers, prefix: str) -> None:
-    admin = panel.client("admin")
+def test_golden_50_51_many_accounts(resellers: Resellers, prefix: str) -> None:
+    admin = resellers.client("admin")
     fields: dict[str, Any] = {"usernames": ["user00001", "user00002", "ghost"], "reseller_id": "2"}
     answer = admin.post(f"{prefix}bulk_assign_reseller.php", fields, "json").json()
     message = answer.pop("message")
@@ -84,17 +69,17 @@ def test_golden_50_51_many_accounts(panel: Resellers, prefix: str) -> None:
     fields = {"usernames": ["USER00001", "user00002", "user00001"], "reseller_id": None}
     answer = admin.post(f"{prefix}bulk_assign_reseller.php", fields, "json").json()
     assert (answer["updated_count"], answer["reseller_name"]) == (2, "Not Assigned")
-    assert panel.owners() == {**BEFORE, "user00001": None, "user00002": None}
+    assert resellers.owners() == {**BEFORE, "user00001": None, "user00002": None}
     form = {"usernames[0]": "user00001", "usernames[1]": "user00003", "reseller_id": "4"}
     assert admin.post(f"{prefix}bulk_assign_reseller.php", form).json()["updated_count"] == 2
-    first = panel.audit("bulk_update", "accounts")[0]
+    first = resellers.audit("bulk_update", "accounts")[0]
     assert (first["old_value"], first["new_value"]) == (
         '{"count":3}',
         '{"reseller_id":2,"reseller_name":"Reseller One"}',
     )
 
 
-def test_golden_52_what_is_refused(light: Resellers) -> None:
+def test_golden_52_what_is_refused(light_resellers: Resellers) -> None:
     cases: list[tuple[str, dict[str, Any], int]] = [
         ("admin", {"usernames": [], "reseller_id": "2"}, 6),
         ("admin", {"usernames": "x", "reseller_id": "2"}, 6),
@@ -111,76 +96,76 @@ def test_golden_52_what_is_refused(light: Resellers) -> None:
         ("watcher", {"usernames": ["user00002"], "reseller_id": "5"}, 3),
     ]
     for who, fields, code in cases:
-        refused(light.post(who, "bulk_assign_reseller", "json", **fields), code)
-    assert light.owners() == BEFORE
+        refused(light_resellers.post(who, "bulk_assign_reseller", "json", **fields), code)
+    assert light_resellers.owners() == BEFORE
 
 
-def test_more_names_than_fit_into_one_statement(panel: Resellers) -> None:
+def test_more_names_than_fit_into_one_statement(resellers: Resellers) -> None:
     rows = [{"id": 100 + n, "username": f"u{n}", "mac": f"m{n}", "reseller": 2 + n % 2} for n in range(1200)]
-    with panel.panel.database.write() as connection:
+    with resellers.panel.database.write() as connection:
         connection.execute(sa.insert(Account), rows)
     names = [f"u{n}" for n in range(2000)]
-    answer = panel.post("admin", "bulk_assign_reseller", "json", usernames=names, reseller_id=3)
+    answer = resellers.post("admin", "bulk_assign_reseller", "json", usernames=names, reseller_id=3)
     assert answer["updated_count"] == 600
-    owned = panel.world.rows(sa.select(sa.func.count().label("n")).where(Account.reseller == 3))
+    owned = resellers.world.rows(sa.select(sa.func.count().label("n")).where(Account.reseller == 3))
     assert owned == [{"n": 1202}]
 
 
-def _sync(panel: Resellers) -> None:
-    assert panel.post("admin", "sync_accounts")["error"] == 0
+def _sync(resellers: Resellers) -> None:
+    assert resellers.post("admin", "sync_accounts")["error"] == 0
 
 
-def test_golden_53_a_sync_does_not_undo_it(panel: Resellers) -> None:
+def test_golden_53_a_sync_does_not_undo_it(resellers: Resellers) -> None:
     # user00003 is not on the portal, so the sync takes it away
-    panel.portal.add_user("user00003", MAC("03"))
+    resellers.portal.add_user("user00003", MAC("03"))
     for number in (1, 2, 5):
-        panel.portal.change_user(f"user0000{number}", reseller=2)
+        resellers.portal.change_user(f"user0000{number}", reseller=2)
     # user00001: the portal said so before; user00002 and user00005: it never did
-    panel.post("admin", "bulk_assign_reseller", "json", usernames=["user00005"], reseller_id=None)
-    panel.post("admin", "assign_reseller", username="user00002", reseller_id=5)
-    _sync(panel)
-    assert panel.owners() == {**BEFORE, "user00001": 2, "user00002": 5, "user00005": None}
-    panel.post("admin", "assign_reseller", username="user00001", reseller_id="")
+    resellers.post("admin", "bulk_assign_reseller", "json", usernames=["user00005"], reseller_id=None)
+    resellers.post("admin", "assign_reseller", username="user00002", reseller_id=5)
+    _sync(resellers)
+    assert resellers.owners() == {**BEFORE, "user00001": 2, "user00002": 5, "user00005": None}
+    resellers.post("admin", "assign_reseller", username="user00001", reseller_id="")
     for _ in range(2):
-        _sync(panel)
-    assert panel.owners() == {**BEFORE, "user00001": None, "user00002": 5, "user00005": None}
+        _sync(resellers)
+    assert resellers.owners() == {**BEFORE, "user00001": None, "user00002": 5, "user00005": None}
     # a new word of the portal counts
-    panel.portal.change_user("user00002", reseller=3)
-    _sync(panel)
-    assert panel.owners()["user00002"] == 3
+    resellers.portal.change_user("user00002", reseller=3)
+    _sync(resellers)
+    assert resellers.owners()["user00002"] == 3
 
 
-def test_the_portal_is_told_where_it_keeps_owners(light: Resellers) -> None:
-    light.configure("portal", send_reseller=True)
-    light.post("admin", "assign_reseller", username="user00001", reseller_id=5)
-    light.post("admin", "assign_reseller", username="user00002", reseller_id="")
-    assert [(request.call, request.fields) for request in light.portal.requests] == [
+def test_the_portal_is_told_where_it_keeps_owners(light_resellers: Resellers) -> None:
+    light_resellers.configure("portal", send_reseller=True)
+    light_resellers.post("admin", "assign_reseller", username="user00001", reseller_id=5)
+    light_resellers.post("admin", "assign_reseller", username="user00002", reseller_id="")
+    assert [(request.call, request.fields) for request in light_resellers.portal.requests] == [
         (f"PUT accounts/{MAC('01')}", {"reseller": "5"}),
         (f"PUT accounts/{MAC('02')}", {"reseller": "0"}),
     ]
     # best effort
-    light.portal.fail("PUT *", Hang())
-    assert light.post("admin", "assign_reseller", username="user00001", reseller_id=2)["error"] == 0
-    light.portal.stop_listening()
-    assert light.post("admin", "assign_reseller", username="user00001", reseller_id=4)["error"] == 0
-    assert light.owners()["user00001"] == 4
+    light_resellers.portal.fail("PUT *", Hang())
+    assert light_resellers.post("admin", "assign_reseller", username="user00001", reseller_id=2)["error"] == 0
+    light_resellers.portal.stop_listening()
+    assert light_resellers.post("admin", "assign_reseller", username="user00001", reseller_id=4)["error"] == 0
+    assert light_resellers.owners()["user00001"] == 4
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_60_accounts_of_super_admins(panel: Resellers, prefix: str) -> None:
+def test_golden_60_accounts_of_super_admins(resellers: Resellers, prefix: str) -> None:
     path = f"{prefix}update_admin_resellers.php"
-    panel.world.execute(sa.update(Account).where(Account.id.in_([1, 2])).values(reseller=1))
-    before = panel.owners()
-    assert panel.world.client().get(path).json() == NOT_LOGGED_IN
+    resellers.world.execute(sa.update(Account).where(Account.id.in_([1, 2])).values(reseller=1))
+    before = resellers.owners()
+    assert resellers.world.client().get(path).json() == NOT_LOGGED_IN
     for who in ("readmin", "reseller1", "watcher"):
-        refused(panel.get(who, path), 3)
-    admin = panel.client("admin")
+        refused(resellers.get(who, path), 3)
+    admin = resellers.client("admin")
     assert admin.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert panel.owners() == before
+    assert resellers.owners() == before
     response = admin.get(path)
     assert response.text.startswith("Updated 2 accounts")
     assert response.text.count("\n") == 1
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert panel.owners() == {**BEFORE, "user00001": None, "user00002": None}
+    assert resellers.owners() == {**BEFORE, "user00001": None, "user00002": None}
     assert admin.post(path).text.startswith("Updated 0 accounts")
-    assert len(panel.audit("bulk_update", "accounts")) == 2
+    assert len(resellers.audit("bulk_update", "accounts")) == 2

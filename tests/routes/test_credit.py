@@ -1,7 +1,6 @@
 """The golden cases 33 to 45 of contract chapter 30 F: the credit of resellers, and the plans that they may sell."""
 
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -9,25 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from core.models import LedgerNote, Plan, User
-from tests.conftest import MakeWorld
 from tests.harness import ENCODINGS, PREFIXES, user_row
-from tests.resellers_world import Resellers, refused, resellers_world
+from tests.resellers_world import Resellers, refused
 
 DONE = "Credit adjusted successfully"
 BALANCE = Decimal("500.00")
-
-
-@pytest.fixture
-def panel(make_world: MakeWorld, kind: str) -> Iterator[Resellers]:
-    with resellers_world(make_world, kind) as panel:
-        yield panel
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Resellers]:
-    """SQLite only, for what no database can change."""
-    with resellers_world(make_world, "sqlite") as panel:
-        yield panel
 
 
 def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
@@ -37,30 +22,30 @@ def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_33_34_adding(panel: Resellers, prefix: str, encoding: str) -> None:
-    admin = panel.client("admin")
+def test_golden_33_34_adding(resellers: Resellers, prefix: str, encoding: str) -> None:
+    admin = resellers.client("admin")
     fields = {"reseller_id": 2, "action": "add", "amount": "100"}
     answer = admin.post(f"{prefix}adjust_credit.php", fields, encoding).json()
     assert answer == {"error": 0, "err_msg": DONE, "new_balance": 600.0}
     text = "Credit adjustment by admin: add 100 (Previous: 500, New: 600)"
-    assert _row(panel.transactions[0]) == ("admin", 2, Decimal("100.00"), "GBP", 1, text)
+    assert _row(resellers.transactions[0]) == ("admin", 2, Decimal("100.00"), "GBP", 1, text)
     fields = {"reseller_id": 2, "amount": 100.00, "type": "credit", "description": "Top-up payment"}
     assert admin.post(f"{prefix}adjust_credit.php", fields, encoding).json()["new_balance"] == 700
-    assert panel.transactions[1]["details"].endswith("(Previous: 600, New: 700) - Top-up payment")
-    notes = panel.world.rows(sa.select(LedgerNote.kind, LedgerNote.description).order_by(LedgerNote.transaction_id))
+    assert resellers.transactions[1]["details"].endswith("(Previous: 600, New: 700) - Top-up payment")
+    notes = resellers.world.rows(sa.select(LedgerNote.kind, LedgerNote.description).order_by(LedgerNote.transaction_id))
     assert notes == [
         {"kind": "adjustment", "description": None},
         {"kind": "adjustment", "description": "Top-up payment"},
     ]
-    audit = panel.audit("update", "credit")[0]
+    audit = resellers.audit("update", "credit")[0]
     assert (audit["target_id"], audit["target_name"], audit["old_value"]) == ("2", "reseller1", '{"balance":"500.00"}')
     assert audit["new_value"] == '{"balance":"600.00","action":"add","amount":"100.00"}'
-    assert panel.portal.requests == []
+    assert resellers.portal.requests == []
 
 
-def test_golden_35_36_taking_and_setting(panel: Resellers) -> None:
+def test_golden_35_36_taking_and_setting(resellers: Resellers) -> None:
     def adjust(**fields: Any) -> float:
-        answer = panel.post("admin", "adjust_credit", reseller_id=2, **fields)
+        answer = resellers.post("admin", "adjust_credit", reseller_id=2, **fields)
         assert (answer["error"], answer["err_msg"]) == (0, DONE)
         return float(answer["new_balance"])
 
@@ -73,7 +58,7 @@ def test_golden_35_36_taking_and_setting(panel: Resellers) -> None:
     assert adjust(action="set", amount="2.00") == 2
     assert adjust(action="set", amount="0") == 0
     assert adjust(action="deduct", amount="5") == 0
-    rows = [_row(entry) for entry in panel.transactions]
+    rows = [_row(entry) for entry in resellers.transactions]
     assert [(row[2], row[4]) for row in rows] == [
         (Decimal("500.00"), 0),
         (Decimal("600.10"), 1),
@@ -86,12 +71,14 @@ def test_golden_35_36_taking_and_setting(panel: Resellers) -> None:
     assert rows[1][5] == "Credit adjustment by admin: set 600.1 (Previous: 0, New: 600.1)"
 
 
-def test_rials_and_currencies_without_a_row(panel: Resellers) -> None:
-    panel.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRT"))
-    assert panel.post("admin", "adjust_credit", reseller_id=5, action="add", amount="9999999999999.99")["error"] == 0
-    refused(panel.post("admin", "adjust_credit", reseller_id=5, action="add", amount="0.01"), 6)
-    assert panel.balance("limited") == Decimal("9999999999999.99")
-    [entry] = panel.transactions
+def test_rials_and_currencies_without_a_row(resellers: Resellers) -> None:
+    resellers.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRT"))
+    assert (
+        resellers.post("admin", "adjust_credit", reseller_id=5, action="add", amount="9999999999999.99")["error"] == 0
+    )
+    refused(resellers.post("admin", "adjust_credit", reseller_id=5, action="add", amount="0.01"), 6)
+    assert resellers.balance("limited") == Decimal("9999999999999.99")
+    [entry] = resellers.transactions
     assert (entry["currency"], Decimal(str(entry["amount"]))) == ("IRR", Decimal("9999999999999.99"))
 
 
@@ -125,53 +112,53 @@ REFUSED: list[tuple[str, dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_37_38_39_what_is_refused(light: Resellers, encoding: str) -> None:
+def test_golden_37_38_39_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
     for who, fields, code in REFUSED:
-        refused(light.post(who, "adjust_credit", encoding, **{"reseller_id": "2", **fields}), code)
-    assert light.balance("reseller1") == BALANCE
-    assert light.transactions == []
-    assert light.audit("update", "credit") == []
+        refused(light_resellers.post(who, "adjust_credit", encoding, **{"reseller_id": "2", **fields}), code)
+    assert light_resellers.balance("reseller1") == BALANCE
+    assert light_resellers.transactions == []
+    assert light_resellers.audit("update", "credit") == []
 
 
 @pytest.mark.parametrize("body", ['{"reseller_id":2,"action":"add","amount":1e400}', '{"reseller_id":2', "[1]"])
-def test_numbers_that_json_cannot_hold(light: Resellers, body: str) -> None:
-    response = light.client("admin").request(
+def test_numbers_that_json_cannot_hold(light_resellers: Resellers, body: str) -> None:
+    response = light_resellers.client("admin").request(
         "POST", "/adjust_credit.php", data=body, headers={"Content-Type": "application/json"}
     )
     assert response.status_code == 200
     refused(response.json(), 6)
-    assert light.balance("reseller1") == BALANCE
+    assert light_resellers.balance("reseller1") == BALANCE
 
 
-def test_golden_38_a_reseller_admin_is_named(panel: Resellers) -> None:
+def test_golden_38_a_reseller_admin_is_named(resellers: Resellers) -> None:
     description = "سلام\u200cدنیا\x07 & co"
     fields = {"reseller_id": 2, "action": "add", "amount": 1, "description": description}
-    assert panel.post("readmin", "adjust_credit", "json", **fields)["new_balance"] == 501
-    [entry] = panel.transactions
+    assert resellers.post("readmin", "adjust_credit", "json", **fields)["new_balance"] == 501
+    [entry] = resellers.transactions
     assert entry["creator"] == "readmin"
     text = "Credit adjustment by readmin: add 1 (Previous: 500, New: 501) - سلام\u200cدنیا & co"
     assert entry["details"] == text
-    panel.world.insert(User, [user_row(7, "limited", super_user=1) | {"username": "root"}])
+    resellers.world.insert(User, [user_row(7, "limited", super_user=1) | {"username": "root"}])
     assert (
-        panel.world.client("root", "pw6")
+        resellers.world.client("root", "pw6")
         .post("/adjust_credit.php", {"reseller_id": 2, "action": "deduct", "amount": 1})
         .json()["new_balance"]
         == 500
     )
-    assert panel.transactions[1]["creator"] == "admin"
+    assert resellers.transactions[1]["creator"] == "admin"
 
 
-def test_a_taking_does_not_forgive_an_old_debt(panel: Resellers) -> None:
-    panel.world.execute(sa.update(User).where(User.id == 2).values(balance=-50))
-    assert panel.post("admin", "adjust_credit", reseller_id=2, action="deduct", amount=10)["new_balance"] == -50
-    assert panel.transactions == []
+def test_a_taking_does_not_forgive_an_old_debt(resellers: Resellers) -> None:
+    resellers.world.execute(sa.update(User).where(User.id == 2).values(balance=-50))
+    assert resellers.post("admin", "adjust_credit", reseller_id=2, action="deduct", amount=10)["new_balance"] == -50
+    assert resellers.transactions == []
 
 
-def test_golden_40_a_hundred_at_once(panel: Resellers) -> None:
+def test_golden_40_a_hundred_at_once(resellers: Resellers) -> None:
     answers: list[dict[str, Any]] = []
 
     def add_fifty() -> None:
-        client = panel.world.client("admin")
+        client = resellers.world.client("admin")
         for _ in range(50):
             answers.append(
                 client.post("/adjust_credit.php", {"reseller_id": 2, "action": "add", "amount": 1}, "json").json()
@@ -184,17 +171,17 @@ def test_golden_40_a_hundred_at_once(panel: Resellers) -> None:
         thread.join()
     assert [answer["error"] for answer in answers] == [0] * 100
     assert sorted(answer["new_balance"] for answer in answers) == [float(500 + n) for n in range(1, 101)]
-    assert panel.balance("reseller1") == Decimal("600.00")
-    assert len(panel.transactions) == 100
+    assert resellers.balance("reseller1") == Decimal("600.00")
+    assert len(resellers.transactions) == 100
 
 
-def test_a_double_click_in_a_browser_counts_once(light: Resellers) -> None:
-    client = light.world.client("admin", None, Origin=light.world.url, Sec_Fetch_Site="same-origin")
+def test_a_double_click_in_a_browser_counts_once(light_resellers: Resellers) -> None:
+    client = light_resellers.world.client("admin", None, Origin=light_resellers.world.url, Sec_Fetch_Site="same-origin")
     fields = {"reseller_id": 2, "action": "add", "amount": 100}
     first, second = (client.post("/adjust_credit.php", fields, "multipart").json() for _ in range(2))
     assert first == second == {"error": 0, "err_msg": DONE, "new_balance": 600.0}
     assert client.post("/adjust_credit.php", {**fields, "amount": 101}).json()["new_balance"] == 701
-    assert len(light.transactions) == 2
+    assert len(light_resellers.transactions) == 2
 
 
 # plans
@@ -202,36 +189,36 @@ def test_a_double_click_in_a_browser_counts_once(light: Resellers) -> None:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_41_43_assigning_plans(panel: Resellers, prefix: str, encoding: str) -> None:
-    admin = panel.client("admin")
+def test_golden_41_43_assigning_plans(resellers: Resellers, prefix: str, encoding: str) -> None:
+    admin = resellers.client("admin")
     for sent, stored in (("1-GBP,9-*", "1-GBP,9-*"), (" 2-gbp ,,1-GBP,2-GBP", "2-GBP,1-GBP"), ("", "")):
         answer = admin.post(f"{prefix}assign_plans.php", {"reseller_id": 2, "plans": sent}, encoding).json()
         assert answer == {"error": 0, "err_msg": "", "plans": stored}
-        assert panel.world.user("reseller1")["plans"] == stored
-    audit = panel.audit("update", "user")[0]
+        assert resellers.world.user("reseller1")["plans"] == stored
+    audit = resellers.audit("update", "user")[0]
     assert (audit["old_value"], audit["new_value"]) == ('{"plans":"1-GBP,2-GBP"}', '{"plans":"1-GBP,9-*"}')
 
 
-def test_plans_as_lists_with_hyphens_and_in_old_currencies(panel: Resellers) -> None:
-    panel.world.insert(
+def test_plans_as_lists_with_hyphens_and_in_old_currencies(resellers: Resellers) -> None:
+    resellers.world.insert(
         Plan,
         [
             {"id": 20, "external_id": "1-month-gbp", "name": "Hyphens", "currency_id": "GBP", "price": 1, "days": 30},
             {"id": 21, "external_id": "5", "name": "Rial", "currency_id": "IRT", "price": 1, "days": 30},
         ],
     )
-    answer = panel.post("admin", "assign_plans", "json", reseller_id="2", plans=["1-month-gbp-GBP", "1-GBP"])
+    answer = resellers.post("admin", "assign_plans", "json", reseller_id="2", plans=["1-month-gbp-GBP", "1-GBP"])
     assert answer["plans"] == "1-month-gbp-GBP,1-GBP"
     form = {"reseller_id": 2, "plans[0]": "9-*", "plans[1]": "1-GBP"}
-    assert panel.client("readmin").post("/assign_plans.php", form).json()["plans"] == "9-*,1-GBP"
-    panel.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRR"))
+    assert resellers.client("readmin").post("/assign_plans.php", form).json()["plans"] == "9-*,1-GBP"
+    resellers.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRR"))
     # shown as IRR, stored in the spelling that a PHP panel compares
-    assert panel.post("admin", "assign_plans", reseller_id=5, plans="5-IRR")["plans"] == "5-IRR"
-    assert panel.world.user("limited")["plans"] == "5-IRT"
+    assert resellers.post("admin", "assign_plans", reseller_id=5, plans="5-IRR")["plans"] == "5-IRR"
+    assert resellers.world.user("limited")["plans"] == "5-IRT"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_42_44_45_what_is_refused(light: Resellers, encoding: str) -> None:
+def test_golden_42_44_45_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
     text = "A reseller with currency GBP cannot have these plans: "
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("admin", {"plans": "3-USD,1-GBP"}, 6, f"{text}1 Year (USD)"),
@@ -247,6 +234,6 @@ def test_golden_42_44_45_what_is_refused(light: Resellers, encoding: str) -> Non
         ("reseller1", {"plans": "1-GBP"}, 3, None),
     ]
     for who, fields, code, wanted in cases:
-        refused(light.post(who, "assign_plans", encoding, **{"reseller_id": "2", **fields}), code, wanted)
-    refused(light.post("admin", "assign_plans", "json", reseller_id=2, plans={"a": {"b": 1}}), 6)
-    assert light.world.user("reseller1")["plans"] == "1-GBP,2-GBP"
+        refused(light_resellers.post(who, "assign_plans", encoding, **{"reseller_id": "2", **fields}), code, wanted)
+    refused(light_resellers.post("admin", "assign_plans", "json", reseller_id=2, plans={"a": {"b": 1}}), 6)
+    assert light_resellers.world.user("reseller1")["plans"] == "1-GBP,2-GBP"

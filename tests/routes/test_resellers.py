@@ -3,7 +3,6 @@
 import datetime
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -24,30 +23,15 @@ from core.models import (
     User,
     WebauthnCredential,
 )
-from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, legacy_hash, user_row
-from tests.resellers_world import DARK, DEFAULT_THEME, Resellers, refused, resellers_world
+from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, legacy_hash, user_row
+from tests.resellers_world import DARK, DEFAULT_THEME, Resellers, refused
 from tests.statements import statements
-
-
-@pytest.fixture
-def panel(make_world: MakeWorld, kind: str) -> Iterator[Resellers]:
-    with resellers_world(make_world, kind) as panel:
-        yield panel
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Resellers]:
-    """SQLite only, for what no database can change."""
-    with resellers_world(make_world, "sqlite") as panel:
-        yield panel
-
 
 # the list
 
 
-def test_golden_1_3_the_list(panel: Resellers) -> None:
-    answer = panel.get("admin", "/get_resellers.php")
+def test_golden_1_3_the_list(resellers: Resellers) -> None:
+    answer = resellers.get("admin", "/get_resellers.php")
     assert list(answer) == ["error", "resellers"]
     assert [item["id"] for item in answer["resellers"]] == [5, 4, 3, 2]
     assert answer["resellers"][3] == {
@@ -71,36 +55,36 @@ def test_golden_1_3_the_list(panel: Resellers) -> None:
         "timestamp": 1700000000,
     }
     assert answer["resellers"][1]["is_observer"] == 1
-    assert panel.get("watcher", "/api/get_resellers.php") == answer
-    assert panel.client("readmin").post("/get_resellers.php").json() == answer
+    assert resellers.get("watcher", "/api/get_resellers.php") == answer
+    assert resellers.client("readmin").post("/get_resellers.php").json() == answer
     assert legacy_hash("pw1") not in str(answer)
 
 
-def test_golden_2_4_who_may_not(light: Resellers) -> None:
-    answer = light.get("reseller1", "/api/get_resellers.php")
+def test_golden_2_4_who_may_not(light_resellers: Resellers) -> None:
+    answer = light_resellers.get("reseller1", "/api/get_resellers.php")
     refused(answer, 3)
     assert "resellers" not in answer
-    response = light.world.client().get("/get_resellers.php")
+    response = light_resellers.world.client().get("/get_resellers.php")
     assert (response.status_code, response.json()) == (200, NOT_LOGGED_IN)
 
 
-def test_golden_5_currencies_are_codes(panel: Resellers) -> None:
-    panel.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRT", plans="7-IRT,8-x-irt"))
-    panel.world.execute(sa.delete(Currency).where(Currency.id == "GBP"))
+def test_golden_5_currencies_are_codes(resellers: Resellers) -> None:
+    resellers.world.execute(sa.update(User).where(User.id == 5).values(currency_id="IRT", plans="7-IRT,8-x-irt"))
+    resellers.world.execute(sa.delete(Currency).where(Currency.id == "GBP"))
     try:
-        first, *_, last = panel.get("readmin", "/get_resellers.php")["resellers"]
+        first, *_, last = resellers.get("readmin", "/get_resellers.php")["resellers"]
     finally:
-        panel.world.insert(Currency, [{"id": "GBP", "name": "GBP"}])
+        resellers.world.insert(Currency, [{"id": "GBP", "name": "GBP"}])
     assert last["currency_name"] == "GBP"
     assert [first[key] for key in ("currency", "currency_id", "currency_name")] == ["IRR"] * 3
     assert first["plans"] == "7-IRR,8-x-IRR"
 
 
-def test_old_rows_cannot_become_script(light: Resellers) -> None:
+def test_old_rows_cannot_become_script(light_resellers: Resellers) -> None:
     name = 'O\'Brien <b>"x"</b> \\ ` &#39;);alert(1)//'
     values = {"username": "a'b\"<c>", "email": "x'y@example.com", "plans": "1-GBP'", "permissions": None, "theme": None}
-    light.world.execute(sa.update(User).where(User.id == 5).values(name=name, **values))
-    item = light.get("admin", "/get_resellers.php")["resellers"][0]
+    light_resellers.world.execute(sa.update(User).where(User.id == 5).values(name=name, **values))
+    item = light_resellers.get("admin", "/get_resellers.php")["resellers"][0]
     assert item["name"] == "O’Brien bx/b   );alert(1)//"
     assert item["full_name"] == 'O\'Brien b"x"/b \\ ` &#39;);alert(1)//'
     assert [item[key] for key in ("username", "email", "plans", "permissions", "theme")] == [
@@ -112,30 +96,35 @@ def test_old_rows_cannot_become_script(light: Resellers) -> None:
     ]
 
 
-def test_500_resellers_take_one_query(panel: Resellers) -> None:
-    panel.world.insert(User, [user_row(n, "limited") | {"username": f"r{n}"} for n in range(100, 600)])
-    client = panel.client("admin")
+def test_500_resellers_take_one_query(resellers: Resellers) -> None:
+    resellers.world.insert(User, [user_row(n, "limited") | {"username": f"r{n}"} for n in range(100, 600)])
+    client = resellers.client("admin")
     client.get("/get_resellers.php")
-    with statements(panel.panel) as seen:
-        started = time.perf_counter()
+    with statements(resellers.panel) as seen:
         answer = client.get("/get_resellers.php").json()
-        taken = time.perf_counter() - started
     assert len(answer["resellers"]) == 504
     assert sum("_accounts" in statement for statement in seen) == 1
     assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1, seen
-    assert taken < 0.3, "0.1 s of server time on a machine of its own"
+    assert min(_seconds_of_work(client) for _ in range(5)) < 0.1
 
 
-def test_the_loop_of_an_empty_list_ends(light: Resellers) -> None:
-    client = light.client("admin")
-    light.world.execute(sa.delete(Account))
-    light.world.execute(sa.delete(User).where(User.id > 1))
+def _seconds_of_work(client: Client) -> float:
+    """Of this process, the server and its client, whatever else the machine does."""
+    before = time.process_time()
+    client.get("/get_resellers.php")
+    return time.process_time() - before
+
+
+def test_the_loop_of_an_empty_list_ends(light_resellers: Resellers) -> None:
+    client = light_resellers.client("admin")
+    light_resellers.world.execute(sa.delete(Account))
+    light_resellers.world.execute(sa.delete(User).where(User.id > 1))
     answers = [client.get("/get_resellers.php") for _ in range(15)]
     assert [answer.json()["error"] for answer in answers] == [0] * 10 + [1] * 5
     assert answers[0].json()["resellers"] == []
     assert {answer.status_code for answer in answers[10:]} == {429}
     assert answers[-1].headers["Retry-After"] == "5"
-    light.world.insert(User, [user_row(9, "limited")])
+    light_resellers.world.insert(User, [user_row(9, "limited")])
     assert len(client.get("/get_resellers.php").json()["resellers"]) == 1
 
 
@@ -162,18 +151,18 @@ RES6 = {
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_6_8_the_documents_call(panel: Resellers, prefix: str) -> None:
-    answer = panel.client("admin").post(f"{prefix}add_reseller.php", RES6, "json").json()
+def test_golden_6_8_the_documents_call(resellers: Resellers, prefix: str) -> None:
+    answer = resellers.client("admin").post(f"{prefix}add_reseller.php", RES6, "json").json()
     assert answer == {"error": 0, "err_msg": "Reseller created successfully", "reseller_id": 6}
-    row = panel.world.user("res6")
+    row = resellers.world.user("res6")
     assert (row["name"], row["email"], row["max_users"], row["theme"]) == ("Res Six", "s@example.com", 100, "light")
     assert (row["permissions"], row["super_user"], row["is_observer"]) == ("0|0|0|0|1|0", 0, 0)
-    assert panel.balance("res6") == Decimal("500.00")
-    [entry] = panel.transactions
+    assert resellers.balance("res6") == Decimal("500.00")
+    [entry] = resellers.transactions
     assert (entry["creator"], entry["for_user"], entry["type"], entry["currency"]) == ("admin", 6, 1, "GBP")
     assert Decimal(str(entry["amount"])) == Decimal(500)
     assert entry["details"] == "Credit adjustment by admin: add 500 (Previous: 0, New: 500)"
-    templates = panel.world.rows(sa.select(SmsTemplate.name, SmsTemplate.template).where(SmsTemplate.user_id == 6))
+    templates = resellers.world.rows(sa.select(SmsTemplate.name, SmsTemplate.template).where(SmsTemplate.user_id == 6))
     assert sorted(template["name"] for template in templates) == [
         "1 Day Before Expiry",
         "3 Days Before Expiry",
@@ -185,17 +174,17 @@ def test_golden_6_8_the_documents_call(panel: Resellers, prefix: str) -> None:
         "Renewal Confirmation",
     ]
     assert all("{name}" in template["template"] and "{expiry_date}" in template["template"] for template in templates)
-    [settings] = panel.world.rows(sa.select(*SmsSettings.__table__.c).where(SmsSettings.user_id == 6))
+    [settings] = resellers.world.rows(sa.select(*SmsSettings.__table__.c).where(SmsSettings.user_id == 6))
     assert (settings["auto_send_enabled"], settings["days_before_expiry"], settings["api_token"]) == (0, 7, None)
-    [audit] = panel.audit("create", "user")
+    [audit] = resellers.audit("create", "user")
     assert (audit["target_id"], audit["target_name"]) == ("6", "res6")
     assert '"max_users":100' in audit["new_value"]
     assert "password" not in audit["new_value"]
-    assert panel.portal.requests == []
-    assert panel.world.client("res6", "pw").get("/get_user_info.php").json()["user"]["id"] == 6
-    again = panel.client("admin").post(f"{prefix}add_reseller.php", {**RES6, "username": "RES6"}, "json").json()
+    assert resellers.portal.requests == []
+    assert resellers.world.client("res6", "pw").get("/get_user_info.php").json()["user"]["id"] == 6
+    again = resellers.client("admin").post(f"{prefix}add_reseller.php", {**RES6, "username": "RES6"}, "json").json()
     refused(again, 5, "Username already exists")
-    assert len(panel.world.rows(sa.select(User.id))) == 6
+    assert len(resellers.world.rows(sa.select(User.id))) == 6
 
 
 FORM_7 = {
@@ -215,27 +204,27 @@ FORM_7 = {
 }
 
 
-def test_golden_7_11_15_the_forms_call(panel: Resellers) -> None:
-    assert panel.post("admin", "add_reseller", "multipart", **FORM_7)["error"] == 0
-    row = panel.world.user("res7")
+def test_golden_7_11_15_the_forms_call(resellers: Resellers) -> None:
+    assert resellers.post("admin", "add_reseller", "multipart", **FORM_7)["error"] == 0
+    row = resellers.world.user("res7")
     assert (row["permissions"], row["currency_id"], row["theme"]) == ("1|0|0|0|0|0|0|0", "IRR", "digital")
-    assert panel.balance("res7") == Decimal("12.35")
+    assert resellers.balance("res7") == Decimal("12.35")
     fields = {"username": "watch2", "password": "p", "name": "W", "super_user": "1"}
-    made = panel.post("readmin", "add_reseller", **fields, is_observer="1", permissions="1|1|1|1|1|1|1")
+    made = resellers.post("readmin", "add_reseller", **fields, is_observer="1", permissions="1|1|1|1|1|1|1")
     assert made["error"] == 0
-    row = panel.world.user("watch2")
+    row = resellers.world.user("watch2")
     assert (row["permissions"], row["is_observer"], row["super_user"]) == ("0|0|0|0|0|0|0", 1, 0)
     # absent: the defaults
     assert (row["currency_id"], row["theme"], row["plans"], row["email"]) == ("GBP", DEFAULT_THEME, "", "")
-    assert len(panel.transactions) == 1
+    assert len(resellers.transactions) == 1
 
 
 ADD = {"username": "x", "password": "p", "name": "X"}
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_9_10_12_13_14_what_is_refused(light: Resellers, encoding: str) -> None:
-    before = light.world.rows(sa.select(User.id))
+def test_golden_9_10_12_13_14_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+    before = light_resellers.world.rows(sa.select(User.id))
     cases: list[tuple[dict[str, Any], str | None]] = [
         ({"name": ""}, "Missing required fields"),
         ({"password": " "}, "Missing required fields"),
@@ -270,26 +259,28 @@ def test_golden_9_10_12_13_14_what_is_refused(light: Resellers, encoding: str) -
         ({"plans": "nonsense"}, None),
     ]
     for change, text in cases:
-        refused(light.post("admin", "add_reseller", encoding, **{**ADD, **change}), 6, text)
+        refused(light_resellers.post("admin", "add_reseller", encoding, **{**ADD, **change}), 6, text)
     for who in ("reseller1", "watcher", "limited"):
-        refused(light.post(who, "add_reseller", encoding, **ADD), 3)
-    assert light.world.rows(sa.select(User.id)) == before
-    assert light.transactions == []
+        refused(light_resellers.post(who, "add_reseller", encoding, **ADD), 3)
+    assert light_resellers.world.rows(sa.select(User.id)) == before
+    assert light_resellers.transactions == []
 
 
-def test_json_that_is_no_text_is_refused(light: Resellers) -> None:
+def test_json_that_is_no_text_is_refused(light_resellers: Resellers) -> None:
     for field in ("username", "name", "balance", "permissions", "is_observer", "max_users"):
-        refused(light.post("admin", "add_reseller", "json", **{**ADD, field: {"a": 1}}), 6)
-    assert light.post("admin", "add_reseller", "json", **ADD, plans=["2-GBP", "1-GBP"], currency=1)["error"] == 0
-    assert light.world.user("x")["plans"] == "2-GBP,1-GBP"
+        refused(light_resellers.post("admin", "add_reseller", "json", **{**ADD, field: {"a": 1}}), 6)
+    assert (
+        light_resellers.post("admin", "add_reseller", "json", **ADD, plans=["2-GBP", "1-GBP"], currency=1)["error"] == 0
+    )
+    assert light_resellers.world.user("x")["plans"] == "2-GBP,1-GBP"
 
 
-def test_one_of_two_at_once_gets_the_name(panel: Resellers) -> None:
-    clients = [panel.world.client("admin") for _ in range(6)]
+def test_one_of_two_at_once_gets_the_name(resellers: Resellers) -> None:
+    clients = [resellers.world.client("admin") for _ in range(6)]
     answers = _at_once([lambda c=c: c.post("/add_reseller.php", ADD).json() for c in clients])  # type: ignore[misc]
     assert sorted(answer["error"] for answer in answers) == [0, 1, 1, 1, 1, 1]
     assert {answer["code"] for answer in answers if answer["error"]} == {5}
-    assert len(panel.world.rows(sa.select(User.id).where(User.username == "x"))) == 1
+    assert len(resellers.world.rows(sa.select(User.id).where(User.username == "x"))) == 1
 
 
 def _at_once(calls: list[Any]) -> list[Any]:
@@ -306,10 +297,10 @@ def _at_once(calls: list[Any]) -> list[Any]:
     return answers
 
 
-def test_templates_in_the_operators_language_with_contact(light: Resellers) -> None:
-    light.configure("sms", template_language="en", support_contact="Call +44 20 0000")
-    assert light.post("admin", "add_reseller", **ADD)["error"] == 0
-    templates = light.world.rows(sa.select(SmsTemplate.template, SmsTemplate.description))
+def test_templates_in_the_operators_language_with_contact(light_resellers: Resellers) -> None:
+    light_resellers.configure("sms", template_language="en", support_contact="Call +44 20 0000")
+    assert light_resellers.post("admin", "add_reseller", **ADD)["error"] == 0
+    templates = light_resellers.world.rows(sa.select(SmsTemplate.template, SmsTemplate.description))
     assert len(templates) == 8
     assert all(row["template"].startswith("Dear {name}") for row in templates)
     assert all(row["template"].endswith("\nCall +44 20 0000") for row in templates)
@@ -335,55 +326,57 @@ FORM_16 = {
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_16_17_the_forms_call(panel: Resellers, prefix: str) -> None:
-    before = panel.world.user("reseller1")
-    admin = panel.client("admin")
+def test_golden_16_17_the_forms_call(resellers: Resellers, prefix: str) -> None:
+    before = resellers.world.user("reseller1")
+    admin = resellers.client("admin")
     assert admin.post(f"{prefix}update_reseller.php", FORM_16, "multipart").json() == {"error": 0, "err_msg": ""}
-    assert panel.world.user("reseller1") == before
-    assert panel.portal.requests == []
-    assert panel.audit("update", "user") == []
-    panel.client("reseller1")
+    assert resellers.world.user("reseller1") == before
+    assert resellers.portal.requests == []
+    assert resellers.audit("update", "user") == []
+    resellers.client("reseller1")
     answer = admin.post(f"{prefix}update_reseller.php", {**FORM_16, "theme": DARK}, "multipart").json()
     text = "Reseller updated successfully. Theme changed for all 3 accounts."
     assert answer == {"error": 0, "err_msg": text}
-    assert panel.themed == [{"key": "theme-key", "login": f"user0000{number}", "theme": DARK} for number in (2, 5, 6)]
-    assert [request.call for request in panel.portal.requests] == ["POST update_account.php"] * 3
-    times = [request.at for request in panel.portal.requests]
+    assert resellers.themed == [
+        {"key": "theme-key", "login": f"user0000{number}", "theme": DARK} for number in (2, 5, 6)
+    ]
+    assert [request.call for request in resellers.portal.requests] == ["POST update_account.php"] * 3
+    times = [request.at for request in resellers.portal.requests]
     assert all(later - earlier >= 0.1 for earlier, later in pairwise(times))
-    assert panel.world.user("reseller1") == {**before, "theme": DARK}
+    assert resellers.world.user("reseller1") == {**before, "theme": DARK}
 
 
-def test_golden_18_a_theme_that_failed(panel: Resellers) -> None:
-    answer = panel.post("admin", "update_reseller", "multipart", id="5", theme="cappuccino")
+def test_golden_18_a_theme_that_failed(resellers: Resellers) -> None:
+    answer = resellers.post("admin", "update_reseller", "multipart", id="5", theme="cappuccino")
     assert answer == {
         "error": 0,
         "warning": 1,
         "err_msg": "Reseller updated. Theme changed for 0/1 accounts (1 failed).",
     }
-    assert panel.world.user("limited")["theme"] == "cappuccino"
-    assert panel.post("admin", "update_reseller", id="5", theme="") == {"error": 0, "err_msg": ""}
-    assert panel.world.user("limited")["theme"] == ""
+    assert resellers.world.user("limited")["theme"] == "cappuccino"
+    assert resellers.post("admin", "update_reseller", id="5", theme="") == {"error": 0, "err_msg": ""}
+    assert resellers.world.user("limited")["theme"] == ""
     # nobody's accounts
-    everybody = panel.post("admin", "update_reseller", id="4", theme="digital")["err_msg"]
+    everybody = resellers.post("admin", "update_reseller", id="4", theme="digital")["err_msg"]
     assert everybody == "Reseller updated successfully. Theme changed for all 0 accounts."
 
 
-def test_golden_19_24_what_is_not_sent_stays(panel: Resellers) -> None:
-    panel.world.execute(sa.update(User).where(User.id == 2).values(currency_id="IRT", theme="default"))
-    before = panel.world.user("reseller1")
-    assert panel.post("admin", "update_reseller", id="2", name="New Name") == {"error": 0, "err_msg": ""}
-    assert panel.world.user("reseller1") == {**before, "name": "New Name"}
+def test_golden_19_24_what_is_not_sent_stays(resellers: Resellers) -> None:
+    resellers.world.execute(sa.update(User).where(User.id == 2).values(currency_id="IRT", theme="default"))
+    before = resellers.world.user("reseller1")
+    assert resellers.post("admin", "update_reseller", id="2", name="New Name") == {"error": 0, "err_msg": ""}
+    assert resellers.world.user("reseller1") == {**before, "name": "New Name"}
     form = {key: value for key, value in FORM_16.items() if key not in ("currency", "theme")}
-    assert panel.post("admin", "update_reseller", "multipart", **form)["error"] == 0
-    assert panel.world.user("reseller1") == {**before, "name": "Reseller One"}
+    assert resellers.post("admin", "update_reseller", "multipart", **form)["error"] == 0
+    assert resellers.world.user("reseller1") == {**before, "name": "Reseller One"}
     # writing IRR over a stored IRT keeps the stored spelling; null is absent
     nothing = {"theme": None, "email": None, "permissions": None, "is_observer": None, "max_users": None}
-    assert panel.post("admin", "update_reseller", "json", id=2, currency="irr", **nothing)["error"] == 0
-    assert panel.world.user("reseller1") == {**before, "name": "Reseller One"}
-    assert panel.post("admin", "update_reseller", id="2", email="", max_users="")["error"] == 0
-    row = panel.world.user("reseller1")
+    assert resellers.post("admin", "update_reseller", "json", id=2, currency="irr", **nothing)["error"] == 0
+    assert resellers.world.user("reseller1") == {**before, "name": "Reseller One"}
+    assert resellers.post("admin", "update_reseller", id="2", email="", max_users="")["error"] == 0
+    row = resellers.world.user("reseller1")
     assert (row["email"], row["max_users"]) == ("", 0)
-    assert panel.portal.requests == []
+    assert resellers.portal.requests == []
 
 
 DOCUMENT_20 = {
@@ -400,24 +393,24 @@ DOCUMENT_20 = {
 }
 
 
-def test_golden_20_the_documents_call(panel: Resellers) -> None:
-    old_session = panel.world.client("reseller1")
+def test_golden_20_the_documents_call(resellers: Resellers) -> None:
+    old_session = resellers.world.client("reseller1")
     assert old_session.get("/get_user_info.php").json()["error"] == 0
-    answer = panel.post("admin", "update_reseller", "json", **DOCUMENT_20)
+    answer = resellers.post("admin", "update_reseller", "json", **DOCUMENT_20)
     text = "Reseller updated successfully. Theme changed for all 3 accounts."
     assert answer == {"error": 0, "err_msg": text}
-    row = panel.world.user("reseller1")
+    row = resellers.world.user("reseller1")
     assert (row["name"], row["email"], row["max_users"]) == ("Reseller One Updated", "new@example.com", 200)
     assert (row["currency_id"], row["permissions"], row["plans"]) == ("USD", "1|1|0|0|1|1|1", "1-GBP,2-GBP")
-    assert panel.balance("reseller1") == Decimal(500)
-    wrong = panel.world.client().post("/login.php", {"username": "reseller1", "password": "pw1"}).json()
+    assert resellers.balance("reseller1") == Decimal(500)
+    wrong = resellers.world.client().post("/login.php", {"username": "reseller1", "password": "pw1"}).json()
     assert wrong["error"] == 1
-    panel.world.client("reseller1", "newpass123")
+    resellers.world.client("reseller1", "newpass123")
     assert old_session.get("/get_user_info.php").json() == NOT_LOGGED_IN
-    [audit] = panel.audit("update", "user")
+    [audit] = resellers.audit("update", "user")
     assert '"password_changed":true' in audit["new_value"]
     assert "newpass123" not in str(audit)
-    [permissions] = panel.audit("update", "permissions")
+    [permissions] = resellers.audit("update", "permissions")
     assert (permissions["old_value"], permissions["new_value"]) == (
         '{"permissions":"1|1|0|1|1|1|1"}',
         '{"permissions":"1|1|0|0|1|1|1"}',
@@ -425,8 +418,8 @@ def test_golden_20_the_documents_call(panel: Resellers) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_21_22_23_25_what_is_refused(light: Resellers, encoding: str) -> None:
-    before = light.world.rows(sa.select(*User.__table__.c).order_by(User.id))
+def test_golden_21_22_23_25_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+    before = light_resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id))
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("readmin", {"id": "3", "permissions": "1|1|0|0|0|0|0"}, 3, None),
         ("readmin", {"id": "3", "permissions": "1|1"}, 3, None),
@@ -451,36 +444,36 @@ def test_golden_21_22_23_25_what_is_refused(light: Resellers, encoding: str) -> 
         ("watcher", {"id": "2", "name": "X"}, 3, None),
     ]
     for who, fields, code, text in cases:
-        refused(light.post(who, "update_reseller", encoding, **fields), code, text)
-    assert light.world.rows(sa.select(*User.__table__.c).order_by(User.id)) == before
-    assert light.portal.requests == []
+        refused(light_resellers.post(who, "update_reseller", encoding, **fields), code, text)
+    assert light_resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id)) == before
+    assert light_resellers.portal.requests == []
 
 
-def test_an_observer_has_no_permissions(panel: Resellers) -> None:
-    assert panel.post("admin", "update_reseller", id="2", is_observer="7")["error"] == 0
-    row = panel.world.user("reseller1")
+def test_an_observer_has_no_permissions(resellers: Resellers) -> None:
+    assert resellers.post("admin", "update_reseller", id="2", is_observer="7")["error"] == 0
+    row = resellers.world.user("reseller1")
     assert (row["is_observer"], row["permissions"]) == (1, "0|0|0|0|0|0|0")
-    assert panel.post("admin", "update_reseller", id="2", permissions="1|1|1|1|1|1|1|1")["error"] == 0
-    assert panel.world.user("reseller1")["permissions"] == "0|0|0|0|0|0|0|0"
-    assert panel.post("admin", "update_reseller", id="2", is_observer="0", permissions="1|1")["error"] == 0
-    row = panel.world.user("reseller1")
+    assert resellers.post("admin", "update_reseller", id="2", permissions="1|1|1|1|1|1|1|1")["error"] == 0
+    assert resellers.world.user("reseller1")["permissions"] == "0|0|0|0|0|0|0|0"
+    assert resellers.post("admin", "update_reseller", id="2", is_observer="0", permissions="1|1")["error"] == 0
+    row = resellers.world.user("reseller1")
     assert (row["is_observer"], row["permissions"]) == (0, "1|1")
 
 
-def test_what_the_form_shows_of_an_old_row_reads_back_unchanged(light: Resellers) -> None:
+def test_what_the_form_shows_of_an_old_row_reads_back_unchanged(light_resellers: Resellers) -> None:
     old = {"name": 'O\'Brien & "Sons"', "username": "john smith", "permissions": "1|1|1|1|1", "theme": "a&b"}
-    light.world.execute(sa.update(User).where(User.id == 5).values(**old))
-    before = light.world.user("john smith")
-    shown = light.get("admin", "/get_resellers.php")["resellers"][0]
+    light_resellers.world.execute(sa.update(User).where(User.id == 5).values(**old))
+    before = light_resellers.world.user("john smith")
+    shown = light_resellers.get("admin", "/get_resellers.php")["resellers"][0]
     form = {key: shown[key] for key in ("id", "username", "name", "email", "max_users", "currency", "theme")}
     form |= {"permissions": shown["permissions"], "is_observer": 0, "use_ip_ranges": "", "password": ""}
     form["email"] = ""
-    assert light.post("admin", "update_reseller", "json", **form) == {"error": 0, "err_msg": ""}
-    assert light.world.user("john smith") == {**before, "email": None} | {"ip_ranges": before["ip_ranges"]}
+    assert light_resellers.post("admin", "update_reseller", "json", **form) == {"error": 0, "err_msg": ""}
+    assert light_resellers.world.user("john smith") == {**before, "email": None} | {"ip_ranges": before["ip_ranges"]}
 
 
-def test_a_reseller_admin_changes_himself_and_goes_on(panel: Resellers) -> None:
-    here, there = panel.world.client("readmin"), panel.world.client("readmin")
+def test_a_reseller_admin_changes_himself_and_goes_on(resellers: Resellers) -> None:
+    here, there = resellers.world.client("readmin"), resellers.world.client("readmin")
     assert there.get("/get_user_info.php").json()["error"] == 0
     answer = here.post("/update_reseller.php", {"id": "3", "username": "boss", "password": "new-pass"}).json()
     assert answer["error"] == 0
@@ -488,56 +481,56 @@ def test_a_reseller_admin_changes_himself_and_goes_on(panel: Resellers) -> None:
     assert there.get("/get_user_info.php").json() == NOT_LOGGED_IN
 
 
-def test_a_new_user_of_an_old_name_does_not_inherit_sessions(panel: Resellers) -> None:
+def test_a_new_user_of_an_old_name_does_not_inherit_sessions(resellers: Resellers) -> None:
     # as an older panel wrote sessions: without the user's id, and so long ago that it never came here
-    old = panel.world.php_session(
-        f'login|i:1;username|s:7:"limited";last_activity|i:{int(panel.panel.clock.seconds()) - 2};'
+    old = resellers.world.php_session(
+        f'login|i:1;username|s:7:"limited";last_activity|i:{int(resellers.panel.clock.seconds()) - 2};'
     )
-    newer = panel.world.client("limited")
-    assert panel.post("admin", "update_reseller", id="5", username="renamed")["error"] == 0
-    assert panel.world.client("renamed", "pw6").get("/get_user_info.php").json()["user"]["id"] == 5
-    assert panel.post("admin", "add_reseller", username="limited", password="other", name="L")["error"] == 0
+    newer = resellers.world.client("limited")
+    assert resellers.post("admin", "update_reseller", id="5", username="renamed")["error"] == 0
+    assert resellers.world.client("renamed", "pw6").get("/get_user_info.php").json()["user"]["id"] == 5
+    assert resellers.post("admin", "add_reseller", username="limited", password="other", name="L")["error"] == 0
     for session in (old, newer):
         assert session.get("/get_accounts.php").json() == NOT_LOGGED_IN
     # another existing user takes a name over
-    assert panel.post("admin", "update_reseller", id="6", username="elsewhere")["error"] == 0
-    assert panel.post("admin", "update_reseller", id="2", username="limited")["error"] == 0
-    late = panel.world.php_session(
-        f'login|i:1;username|s:7:"limited";last_activity|i:{int(panel.panel.clock.seconds()) - 2};'
+    assert resellers.post("admin", "update_reseller", id="6", username="elsewhere")["error"] == 0
+    assert resellers.post("admin", "update_reseller", id="2", username="limited")["error"] == 0
+    late = resellers.world.php_session(
+        f'login|i:1;username|s:7:"limited";last_activity|i:{int(resellers.panel.clock.seconds()) - 2};'
     )
     assert late.get("/get_accounts.php").json() == NOT_LOGGED_IN
 
 
-def test_a_demotion_during_the_session_works_at_once(panel: Resellers) -> None:
-    client = panel.world.client("readmin")
+def test_a_demotion_during_the_session_works_at_once(resellers: Resellers) -> None:
+    client = resellers.world.client("readmin")
     assert client.get("/get_resellers.php").json()["error"] == 0
-    assert panel.post("admin", "update_reseller", id="3", permissions="1|1|0|1|1|1|1")["error"] == 0
+    assert resellers.post("admin", "update_reseller", id="3", permissions="1|1|0|1|1|1|1")["error"] == 0
     assert client.get("/get_resellers.php").json()["error"] == 1
-    observer = panel.world.client("readmin")
-    assert panel.post("admin", "update_reseller", id="3", permissions="1|1|1|1")["error"] == 0
+    observer = resellers.world.client("readmin")
+    assert resellers.post("admin", "update_reseller", id="3", permissions="1|1|1|1")["error"] == 0
     assert observer.post("/adjust_credit.php", {"reseller_id": 2, "action": "add", "amount": 1}).json()["error"] == 0
-    assert panel.post("admin", "update_reseller", id="3", is_observer="1")["error"] == 0
+    assert resellers.post("admin", "update_reseller", id="3", is_observer="1")["error"] == 0
     assert observer.post("/adjust_credit.php", {"reseller_id": 2, "action": "add", "amount": 2}).json()["error"] == 1
-    assert panel.balance("reseller1") == Decimal(501)
+    assert resellers.balance("reseller1") == Decimal(501)
 
 
 # deleting
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_26_27_the_ways_to_delete(panel: Resellers, prefix: str) -> None:
-    panel.world.insert(User, [user_row(n, "limited") | {"username": f"gone{n}"} for n in (7, 8, 9)])
-    admin, done = panel.client("admin"), {"error": 0, "err_msg": "Reseller deleted successfully"}
+def test_golden_26_27_the_ways_to_delete(resellers: Resellers, prefix: str) -> None:
+    resellers.world.insert(User, [user_row(n, "limited") | {"username": f"gone{n}"} for n in (7, 8, 9)])
+    admin, done = resellers.client("admin"), {"error": 0, "err_msg": "Reseller deleted successfully"}
     assert admin.get(f"{prefix}remove_reseller.php?id=4").json() == done
     assert admin.post(f"{prefix}remove_reseller.php", {"reseller_id": 7}, "json").json() == done
     assert admin.post(f"{prefix}remove_reseller.php", {"id": 8}, "multipart").json() == done
     assert admin.request("DELETE", f"{prefix}remove_reseller.php", json={"id": 9}).json() == done
-    assert [row["id"] for row in panel.world.rows(sa.select(User.id).order_by(User.id))] == [1, 2, 3, 5]
-    assert [row["target_name"] for row in panel.audit("delete", "user")] == ["watcher", "gone7", "gone8", "gone9"]
+    assert [row["id"] for row in resellers.world.rows(sa.select(User.id).order_by(User.id))] == [1, 2, 3, 5]
+    assert [row["target_name"] for row in resellers.audit("delete", "user")] == ["watcher", "gone7", "gone8", "gone9"]
 
 
-def test_golden_28_to_31_what_is_refused(light: Resellers) -> None:
-    before = light.world.rows(sa.select(User.id).order_by(User.id))
+def test_golden_28_to_31_what_is_refused(light_resellers: Resellers) -> None:
+    before = light_resellers.world.rows(sa.select(User.id).order_by(User.id))
     cases = [
         ("admin", "?id=2", 6),
         ("admin", "?id=3", 6),
@@ -553,18 +546,18 @@ def test_golden_28_to_31_what_is_refused(light: Resellers) -> None:
         ("watcher", "?id=5", 3),
     ]
     for who, query, code in cases:
-        refused(light.get(who, f"/remove_reseller.php{query}"), code)
-    response = light.world.client().get("/remove_reseller.php?id=4")
+        refused(light_resellers.get(who, f"/remove_reseller.php{query}"), code)
+    response = light_resellers.world.client().get("/remove_reseller.php?id=4")
     assert (response.status_code, response.json()) == (200, NOT_LOGGED_IN)
-    admin = light.client("admin")
+    admin = light_resellers.client("admin")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}):
         assert admin.get("/remove_reseller.php?id=4", headers=headers).status_code == 403
-    assert light.world.rows(sa.select(User.id).order_by(User.id)) == before
+    assert light_resellers.world.rows(sa.select(User.id).order_by(User.id)) == before
 
 
-def test_golden_32_money_is_kept_and_the_rest_goes(panel: Resellers) -> None:
-    assert panel.post("admin", "adjust_credit", reseller_id=4, action="add", amount="7.50")["error"] == 0
-    session = panel.world.client("watcher")
+def test_golden_32_money_is_kept_and_the_rest_goes(resellers: Resellers) -> None:
+    assert resellers.post("admin", "adjust_credit", reseller_id=4, action="add", amount="7.50")["error"] == 0
+    session = resellers.world.client("watcher")
     payment = {
         "id": 1,
         "reseller_id": 4,
@@ -577,25 +570,25 @@ def test_golden_32_money_is_kept_and_the_rest_goes(panel: Resellers) -> None:
         "status": "cancelled",
         "cancellation_reason": "dup",
     }
-    panel.world.insert(ResellerPayment, [payment])
-    panel.world.insert(WebauthnCredential, [{"user_id": 4, "credential_id": "c", "public_key": "k"}])
-    assert panel.get("admin", "/remove_reseller.php?id=4")["error"] == 0
-    [archived] = panel.world.rows(sa.select(*ArchivedPayment.__table__.c))
+    resellers.world.insert(ResellerPayment, [payment])
+    resellers.world.insert(WebauthnCredential, [{"user_id": 4, "credential_id": "c", "public_key": "k"}])
+    assert resellers.get("admin", "/remove_reseller.php?id=4")["error"] == 0
+    [archived] = resellers.world.rows(sa.select(*ArchivedPayment.__table__.c))
     assert {key: archived[key] for key in payment if key != "amount"} == {
         key: value for key, value in payment.items() if key != "amount"
     }
     assert Decimal(str(archived["amount"])) == Decimal("100.50")
     assert (archived["reseller_name"], archived["reseller_username"]) == ("Watcher", "watcher")
-    assert [entry["for_user"] for entry in panel.transactions] == [4]
+    assert [entry["for_user"] for entry in resellers.transactions] == [4]
     for model in (ResellerPayment, WebauthnCredential):
-        assert panel.world.rows(sa.select(*model.__table__.c)) == []
-    assert panel.world.rows(sa.select(Credential.user_id).where(Credential.user_id == 4)) == []
-    [audit] = panel.audit("delete", "user")
+        assert resellers.world.rows(sa.select(*model.__table__.c)) == []
+    assert resellers.world.rows(sa.select(Credential.user_id).where(Credential.user_id == 4)) == []
+    [audit] = resellers.audit("delete", "user")
     for part in ('"balance":"7.50"', '"payments":1', '"transactions":1', '"currency_id":"GBP"'):
         assert part in audit["old_value"], audit["old_value"]
     assert session.get("/get_accounts.php").json() == NOT_LOGGED_IN
 
 
-def test_a_plan_that_is_gone_does_not_hinder_an_edit(light: Resellers) -> None:
-    light.world.execute(sa.delete(Plan))
-    assert light.post("admin", "update_reseller", id="2", name="Other")["error"] == 0
+def test_a_plan_that_is_gone_does_not_hinder_an_edit(light_resellers: Resellers) -> None:
+    light_resellers.world.execute(sa.delete(Plan))
+    assert light_resellers.post("admin", "update_reseller", id="2", name="Other")["error"] == 0
