@@ -102,6 +102,12 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _not_empty(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the name of a directory is expected")
+    return value
+
+
 ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
@@ -144,6 +150,7 @@ class PanelSection(_Section):
     name: str = Field("ShowBox Billing", min_length=1, max_length=100)
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
     welcome_message: str = ""
+    data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
     themes: Annotated[tuple[ThemeId, ...], BeforeValidator(_parted_by_commas), Field(min_length=1)] = (
         "HenSoft-TV Realistic-Centered SHOWBOX",
@@ -210,6 +217,13 @@ class Config(_Section):
     sms: Sms = Sms()
     security: Security = Security()
 
+    @model_validator(mode="after")
+    def _data_is_not_served(self) -> Self:
+        root = self.frontend.root
+        if root is not None and self.panel.data_directory.resolve().is_relative_to(root.resolve()):
+            raise ValueError("[panel] data_directory must not lie within [frontend] root")
+        return self
+
 
 def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
     """The configuration of ``path`` (None: defaults only) with the environment's overrides.
@@ -269,6 +283,8 @@ _REASONS = {
 
 def _sentence(error: Any) -> str:
     location = [str(part) for part in error["loc"]]
+    if not location:
+        return f"{error['msg'].removeprefix('Value error, ')}."
     section, key = location[0], location[1] if len(location) > 1 else None
     variable = f"{ENVIRONMENT_PREFIX}{section}_{key or ''}".upper().rstrip("_")
     if error["type"] == "extra_forbidden":

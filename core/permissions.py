@@ -107,4 +107,7 @@ ADJUST_CREDIT = Right(
 )
 ASSIGN_ACCOUNTS = Right("Only administrators can assign accounts to resellers", reseller=Scope.NONE)
 USE_THEMES = Right("Permission denied. Only super admins can access themes.", reseller=Scope.NONE)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

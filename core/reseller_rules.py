@@ -9,14 +9,14 @@ from collections.abc import Collection
 from core.account_rules import TEXT_CHARACTERS, USERNAME_CHARACTERS, checked_email, clean_text
 from core.errors import InvalidInput
 from core.identity import shown_currency
-from core.markup import inert
+from core.markup import quotable
 
 MISSING = "Missing required fields"
 FIRST_PERMISSIONS = "0|0|0|0|1|0"
 FIRST_CURRENCY = "GBP"
 IP_RANGES_CHARACTERS = 1000
 # as old test scripts send them
-_CURRENCY_NUMBERS = {"1": "GBP", "2": "USD", "3": "EUR", "4": "IRR"}
+CURRENCY_NUMBERS = {"1": "GBP", "2": "USD", "3": "EUR", "4": "IRR"}
 _KNOWN_CURRENCIES = ("GBP", "USD", "EUR", "IRR", "IRT")
 _LARGEST_COUNT = 2**31 - 1
 
@@ -40,14 +40,14 @@ def checked_name(text: str) -> str:
     """The name that the panel shows."""
     if not text:
         raise InvalidInput(MISSING)
-    if len(text) > TEXT_CHARACTERS or inert(text, "'") != text:
+    if len(text) > TEXT_CHARACTERS or quotable(text, "'") != text:
         raise InvalidInput(f'Invalid value for name: 1 to {TEXT_CHARACTERS} characters without < > " \\ `')
     return text
 
 
 def reseller_email(text: str) -> str:
     """An address, or nothing."""
-    if inert(text) != text:
+    if quotable(text, "") != text:
         raise InvalidInput("The e-mail address is not valid")
     return checked_email(text) or ""
 
@@ -86,7 +86,7 @@ def checked_ip_ranges(text: str) -> str:
 
 def checked_currency(text: str, stored: Collection[str]) -> str:
     """The code that ``text`` means, as ``stored`` (the ids of ``_currencies``) spells it."""
-    code = _CURRENCY_NUMBERS.get(text, text).upper()
+    code = CURRENCY_NUMBERS.get(text, text).upper()
     for known in (*stored, *_KNOWN_CURRENCIES):
         if known.upper() == code:
             return known
@@ -100,11 +100,11 @@ def same_currency(one: str | None, other: str | None) -> bool:
 
 def shown_name(stored: str | None, username: str) -> str:
     """The name as the pages need it: they put it between quotes of inline handlers."""
-    return inert(stored or username, "’")
+    return quotable(stored or username)
 
 
 def shown_plans(stored: str | None) -> str | None:
     """Plan keys as every answer spells them: the legacy currency IRT as IRR."""
     if not stored:
         return stored
-    return ",".join(re.sub(r"-irt$", "-IRR", key, flags=re.IGNORECASE) for key in inert(stored).split(","))
+    return ",".join(re.sub(r"-irt$", "-IRR", key, flags=re.IGNORECASE) for key in quotable(stored, "").split(","))

@@ -11,7 +11,7 @@ from core.credit import Adjustment
 from core.credit import adjust_credit as core_adjust
 from core.errors import InvalidInput, TooManyAttempts
 from core.identity import CREDENTIAL_MARK, shown_currency
-from core.markup import inert, plain
+from core.markup import plain, quotable
 from core.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
 from core.reseller_add import NewReseller
 from core.reseller_add import add_reseller as core_add
@@ -66,28 +66,28 @@ def _shown(reseller: Reseller, accounts: int) -> dict[str, Any]:
     currency = shown_currency(reseller.currency_id)
     return {
         "id": reseller.id,
-        "username": inert(reseller.username),
+        "username": quotable(reseller.username, ""),
         "full_name": plain(reseller.name or reseller.username),
         "name": shown_name(reseller.name, reseller.username),
-        "email": _inert(reseller.email),
+        "email": _bare(reseller.email),
         "max_users": reseller.max_users,
-        "currency": _inert(currency),
-        "currency_id": _inert(currency),
-        "currency_name": _inert(shown_currency(reseller.currency_name) or currency),
-        "theme": _inert(reseller.theme),
+        "currency": _bare(currency),
+        "currency_id": _bare(currency),
+        "currency_name": _bare(shown_currency(reseller.currency_name) or currency),
+        "theme": _bare(reseller.theme),
         "super_user": 0,
         "is_observer": int(reseller.is_observer),
-        "permissions": inert(reseller.permissions or ""),
+        "permissions": quotable(reseller.permissions or "", ""),
         "balance": float(reseller.balance),
         "plans": shown_plans(reseller.plans),
         "account_count": accounts,
-        "ip_ranges": inert(reseller.ip_ranges or ""),
+        "ip_ranges": quotable(reseller.ip_ranges or "", ""),
         "timestamp": reseller.timestamp or 0,
     }
 
 
-def _inert(text: str | None) -> str | None:
-    return None if text is None else inert(text)
+def _bare(text: str | None) -> str | None:
+    return None if text is None else quotable(text, "")
 
 
 class AddForm(RequestModel):

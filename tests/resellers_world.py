@@ -10,13 +10,12 @@ from core.models import Account, AuditEntry, Plan, User
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
 from tests.accounts_world import MAC, Accounts, configured
+from tests.books_world import fill_chapter_30
 from tests.conftest import MakeWorld
-from tests.harness import World, user_row
+from tests.harness import World
 
 DEFAULT_THEME = "HenSoft-TV Realistic-Centered SHOWBOX"
 DARK = "HenSoft-TV Realistic-Dark"
-# account → owner
-OWNERS = {1: 3, 2: 2, 3: 5, 4: 3, 5: 2, 6: 2}
 # user00003 is unknown to the portal, whose theme script then does not say OK
 ON_PORTAL = (1, 2, 4, 5, 6)
 
@@ -79,42 +78,11 @@ def refused(answer: dict[str, Any], code: int, text: str | None = None) -> None:
 
 
 def _fill(world: World) -> None:
-    world.insert(
-        User,
-        [
-            user_row(1, "admin", super_user=1),
-            user_row(
-                2,
-                "reseller1",
-                name="Reseller One",
-                email="r1@example.com",
-                balance=500,
-                permissions="1|1|0|1|1|1|1",
-                plans="1-GBP,2-GBP",
-                max_users=5,
-                theme=DEFAULT_THEME,
-                ip_ranges="",
-            ),
-            user_row(3, "readmin", permissions="1|1|1|1|1|1|1"),
-            user_row(4, "watcher", is_observer=1),
-            user_row(5, "limited"),
-        ],
-    )
-    plans = [
-        (1, "1", "1 Month", "GBP", "10.00", 30),
-        (2, "2", "3 Months", "GBP", "25.00", 90),
-        (3, "3", "1 Year", "USD", "100.00", 365),
-        (9, "9", "Free", "*", "0.00", 30),
-    ]
-    columns = ("id", "external_id", "name", "currency_id", "price", "days")
-    world.insert(Plan, [dict(zip(columns, plan, strict=True)) for plan in plans])
-    world.insert(
-        Account,
-        [
-            {"id": n, "username": f"user0000{n}", "mac": MAC(f"0{n}"), "reseller": owner, "status": 1}
-            for n, owner in OWNERS.items()
-        ],
-    )
+    fill_chapter_30(world)
+    world.execute(sa.update(User).where(User.id == 2).values(max_users=5, theme=DEFAULT_THEME, ip_ranges=""))
+    plans = [(2, "3 Months", "GBP", "25.00"), (3, "1 Year", "USD", "100.00"), (9, "Free", "*", "0.00")]
+    columns = ("id", "name", "currency_id", "price")
+    world.insert(Plan, [{**dict(zip(columns, plan, strict=True)), "external_id": str(plan[0])} for plan in plans])
     _next_user_is_6(world)
 
 

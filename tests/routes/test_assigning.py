@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from core.models import Account
 from simulators.faults import Hang
 from tests.accounts_world import MAC
+from tests.books_world import OWNERS
 from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
-from tests.resellers_world import OWNERS, Resellers, refused
+from tests.resellers_world import Resellers, refused
 
 ONLY = "Only administrators can assign accounts to resellers"
 BEFORE = {f"user0000{number}": owner for number, owner in OWNERS.items()}

@@ -53,6 +53,12 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("get_job_status", "POST"): LOGGED_IN,
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
     ("sync_accounts", "POST"): LOGGED_IN - {"obs"},
+    ("add_reseller_payment", "POST"): {"admin", "radm"},
+    ("cancel_reseller_payment", "POST"): {"admin", "radm"},
+    ("get_reseller_payments", "GET"): LOGGED_IN,
+    ("get_reseller_balance", "GET"): LOGGED_IN,
+    ("get_monthly_invoice", "GET"): LOGGED_IN,
+    ("get_iranian_banks", "GET"): LOGGED_IN,
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}
