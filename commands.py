@@ -1,4 +1,4 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers, sync.
 Core does the work.
 """
 
@@ -11,8 +11,8 @@ import click
 from flask import Flask
 
 from commands_progress import progress
-from commands_sync import sync_command
-from core import copying, jobs, recovery, schema, users, workers
+from commands_sync import CONSOLE, SYSTEM, sync_command
+from core import assigning, copying, jobs, recovery, schema, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -28,6 +28,7 @@ def register(app: Flask, panel: Panel) -> None:
         _jobs(panel),
         _worker(panel),
         sync_command(panel),
+        _unassign_admins(panel),
     ):
         app.cli.add_command(command)
 
@@ -189,6 +190,16 @@ def _worker(panel: Panel) -> click.Command:
         workers.work(panel)
 
     return worker
+
+
+def _unassign_admins(panel: Panel) -> click.Command:
+    @click.command("unassign-admins", help="Assign the accounts of super admins to nobody.")
+    @_failing_clearly
+    def unassign_admins() -> None:
+        panel.layout  # noqa: B018 - a database that we may not touch is told now
+        click.echo(f"Updated {assigning.unassign_super_admins(panel, SYSTEM, CONSOLE)} accounts.")
+
+    return unassign_admins
 
 
 def _failing_clearly(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -27,6 +27,7 @@ ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
 INTERNAL_TEXT = "An internal error occurred"
+BROWSERS: Final = "browsers"
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
@@ -73,7 +74,8 @@ class Endpoint:
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
     envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
-    session within a moment have one effect (:mod:`compat.once`).
+    session within a moment have one effect (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people
+    click twice, for a script that asks twice means it.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Endpoint:
     bad_body_is_empty: bool
     limited: bool
     plain_faults: bool
-    once: bool
+    once: bool | Literal["browsers"]
     chapter: str
 
     @property
@@ -117,7 +119,7 @@ class Endpoints:
         bad_body_is_empty: bool = False,
         limited: bool = True,
         plain_faults: bool = False,
-        once: bool = False,
+        once: bool | Literal["browsers"] = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -213,7 +215,7 @@ class Dispatcher:
         parameters = self._parameters(endpoint)
         call.files = parameters.files
         form = endpoint.model.read(parameters.values)
-        if endpoint.once and call.session.sid:
+        if _is_once(endpoint, call.request) and call.session.sid:
             key = key_of(call.session.sid, endpoint.name, parameters.values)
             return self.once.run(key, lambda: endpoint.handler(call, form))
         return endpoint.handler(call, form)
@@ -257,6 +259,12 @@ class Dispatcher:
         # the message of an unexpected exception may hold anything; its type and place help without telling secrets
         log.error("Unexpected %s at %s", type(error).__name__, _place(error), exc_info=current_app.debug)
         return envelope.failure(INTERNAL_TEXT, 1, 500)
+
+
+def _is_once(endpoint: Endpoint, request: Request) -> bool:
+    if endpoint.once != BROWSERS:
+        return endpoint.once
+    return "HTTP_ORIGIN" in request.environ or "HTTP_SEC_FETCH_SITE" in request.environ
 
 
 def _too_many(wait: int) -> Response:

@@ -46,6 +46,12 @@ def _networks(value: object) -> object:
     return tuple(item for item in value.replace(",", " ").split() if item)
 
 
+def _parted_by_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=False))
@@ -112,6 +118,7 @@ def _not_empty(value: object) -> object:
     return value
 
 
+ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
@@ -156,6 +163,17 @@ class PanelSection(_Section):
     welcome_message: str = ""
     data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
+    themes: Annotated[tuple[ThemeId, ...], BeforeValidator(_parted_by_commas), Field(min_length=1)] = (
+        "HenSoft-TV Realistic-Centered SHOWBOX",
+        "HenSoft-TV Realistic-Centered",
+        "HenSoft-TV Realistic-Dark",
+        "HenSoft-TV Realistic-Light",
+        "cappuccino",
+        "digital",
+        "emerald",
+        "graphite",
+        "ocean_blue",
+    )
 
 
 class FrontendSection(_Section):
@@ -171,6 +189,8 @@ class Portal(_Section):
     password: SecretStr = SecretStr("")
     dual_server: bool = False
     theme_key: SecretStr = SecretStr("")
+    theme_pause_seconds: float = Field(0.1, ge=0, le=60)
+    send_reseller: bool = False
     verify_tls: bool = True
     ca_file: Certificates = None
     connect_seconds: float = Field(5, gt=0, le=30)
@@ -183,6 +203,11 @@ class Portal(_Section):
     secondary_full_updates: bool = False
     sync_wait_seconds: float = Field(60, gt=0, le=600)
     sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
+
+
+class Sms(_Section):
+    template_language: Literal["fa", "en"] = "fa"
+    support_contact: str = Field("", max_length=200)
 
 
 class Jobs(_Section):
@@ -211,6 +236,7 @@ class Config(_Section):
     frontend: FrontendSection = FrontendSection()
     portal: Portal = Portal()
     jobs: Jobs = Jobs()
+    sms: Sms = Sms()
     security: Security = Security()
 
     @model_validator(mode="after")

@@ -23,11 +23,14 @@ def plain(text: str) -> str:
     return text
 
 
-def quotable(text: str) -> str:
-    """``text`` for pages that put it between the quotes of an inline handler, where entities do not help."""
+def quotable(text: str, apostrophe: str = "\N{RIGHT SINGLE QUOTATION MARK}") -> str:
+    """``text`` for pages that put it between the quotes of an inline handler, where entities do not help.
+
+    ``apostrophe`` takes the place of ``'``.
+    """
     while (cleaned := _QUOTES.sub("", plain(text))) != text:
         text = cleaned
-    return text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    return text.replace("'", apostrophe)
 
 
 def escaped(text: str | None) -> str | None:

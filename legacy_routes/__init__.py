@@ -23,7 +23,7 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, jobs, payments, session, sync
+from legacy_routes import accounts, assigning, jobs, payments, resellers, session, sync, themes
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -33,8 +33,11 @@ CHAPTERS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
-    jobs.endpoints,
+    resellers.endpoints,
+    assigning.endpoints,
+    themes.endpoints,
     payments.endpoints,
+    jobs.endpoints,
 )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RequestModel, Text, to_integer, trimmed
+from compat.fields import RequestModel, Text, trimmed
 from core.account_add import NewAccount
 from core.account_add import add_account as core_add
 from core.account_change import Changed
@@ -17,7 +17,7 @@ from core.account_rules import days_extended
 from core.accounts import list_accounts, scope_of
 from core.markup import plain
 from core.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
-from legacy_routes.forms import ViewForm
+from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "20"
@@ -31,18 +31,12 @@ def _plan(value: object) -> int | str | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else trimmed(value)
 
 
-def _present_text(value: object) -> str | None:
-    return None if value is None else trimmed(value)
-
-
 def _end_date(value: object) -> Any:
     """JSON null is "unlimited", unlike an absent or empty field."""
     return UNLIMITED if value is None else trimmed(value)
 
 
-Number = Annotated[int | None, BeforeValidator(to_integer)]
 PlanField = Annotated[int | str | None, BeforeValidator(_plan)]
-Present = Annotated[str | None, BeforeValidator(_present_text)]
 PLAN = AliasChoices("plan", "plan_id")
 MAC = AliasChoices("mac", "stb_mac")
 RESELLER = AliasChoices("reseller", "reseller_id")

@@ -56,6 +56,7 @@ EVENTS = (
 _CHANNEL = re.compile(r"(?!0+$)[0-9]{1,6}")
 _THEME_SCRIPT = "stalker_portal/update_account.php"
 _OK, _NOT_FOUND = 200, 404
+_BOM = b"\xef\xbb\xbf"
 _GATEWAY_FAILURES = (502, 503, 504)
 
 T = TypeVar("T")
@@ -321,7 +322,7 @@ def _deleted(answer: Answer, writing: bool) -> bool:
 def _require_theme_set(answer: Answer, _writing: bool) -> None:
     if answer.status == _NOT_FOUND:
         raise PortalThemeUnsupported
-    if answer.status != _OK or answer.body.strip() != b"OK":
+    if answer.status != _OK or answer.body.strip().removeprefix(_BOM).strip() != b"OK":
         raise PortalThemeFailed(outcome=Outcome.UNKNOWN)
 
 
