@@ -55,6 +55,11 @@ class Call(Generic[PanelT, ActorT]):
         return "GET" if self.request.method == "HEAD" else self.request.method
 
     @property
+    def is_navigation(self) -> bool:
+        """Whether it came from the address bar or a link, not from a page's script."""
+        return cross_site.is_navigation(self.request.environ)
+
+    @property
     def user_agent(self) -> str:
         return str(self.request.environ.get("HTTP_USER_AGENT") or "")
 
@@ -72,8 +77,9 @@ class Endpoint:
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
-    envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
-    session within a moment have one effect (:mod:`compat.once`).
+    envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
+    failures included. ``once``: identical requests of one session within a moment have one effect
+    (:mod:`compat.once`).
     """
 
     name: str
@@ -86,6 +92,7 @@ class Endpoint:
     bad_body_is_empty: bool
     limited: bool
     plain_faults: bool
+    as_text: bool
     once: bool
     chapter: str
 
@@ -117,6 +124,7 @@ class Endpoints:
         bad_body_is_empty: bool = False,
         limited: bool = True,
         plain_faults: bool = False,
+        as_text: bool = False,
         once: bool = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -136,6 +144,7 @@ class Endpoints:
                 bad_body_is_empty,
                 limited,
                 plain_faults,
+                as_text,
                 once,
                 chapter,
             )
@@ -239,6 +248,8 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
+        if endpoint is not None and endpoint.as_text:
+            return envelope.as_text(response)
         if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response

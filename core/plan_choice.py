@@ -20,6 +20,8 @@ NOT_FOUND = "Plan not found, or not usable for this reseller"
 
 # what a request says: a JSON number, a text, or nothing
 PlanWish = int | str | None
+# external id and currency, by which resellers' lists name a plan
+PlanKey = tuple[str, str]
 
 
 class NotEnoughCredit(PanelError):
@@ -38,6 +40,10 @@ class PlanRow:
     currency: str
     price: Decimal
     days: int
+
+    @property
+    def key(self) -> PlanKey:
+        return self.external_id, self.currency
 
     def fits(self, currency: str | None) -> bool:
         """Whether somebody with ``currency`` can pay this plan."""
@@ -128,12 +134,19 @@ def require_usable(plan: PlanRow, reseller: Actor) -> None:
     """Whether a plain reseller may use ``plan``: assigned or unlimited, and in the own currency. Raises NotFound."""
     if plan.currency == ANY_CURRENCY:
         return
-    assigned = {normal_key(key) for key in (reseller.plans or "").split(",") if key.strip()}
-    if not plan.fits(reseller.currency) or (plan.external_id, plan.currency) not in assigned:
+    keys = assigned_keys(reseller)
+    is_assigned = plan.external_id in keys or plan.key in map(normal_key, keys)
+    if not plan.fits(reseller.currency) or not is_assigned:
         raise NotFound(NOT_FOUND)
 
 
-def normal_key(key: str) -> tuple[str, str]:
+def assigned_keys(reseller: Actor) -> list[str]:
+    """What stands in a reseller's list of plans: ``<external id>-<currency>``, or an external id alone, which means
+    the plan in the reseller's own currency."""
+    return [key.strip() for key in (reseller.plans or "").split(",") if key.strip()]
+
+
+def normal_key(key: str) -> PlanKey:
     """External id and currency of ``<external id>-<currency>``; the external id may have hyphens itself."""
     external_id, _, currency = key.strip().rpartition("-")
     return external_id, currency_code(currency)
@@ -171,7 +184,7 @@ def _by_key(plans: Iterable[PlanRow], text: str) -> PlanRow | None:
     if "-" not in text:
         return None
     wanted = normal_key(text)
-    return next((plan for plan in plans if (plan.external_id, plan.currency) == wanted), None)
+    return next((plan for plan in plans if plan.key == wanted), None)
 
 
 def _by_external_id(plans: Iterable[PlanRow], text: str, currency: str | None) -> PlanRow | None:
