@@ -18,6 +18,8 @@ from core.portal import Tariff
 ANY_CURRENCY = "*"
 NOT_FOUND = "Plan not found, or not usable for this reseller"
 
+_ID_DIGITS = 18
+
 # what a request says: a JSON number, a text, or nothing
 PlanWish = int | str | None
 # external id and currency, by which resellers' lists name a plan
@@ -175,7 +177,7 @@ def refuse_currency(plan: PlanRow, owner: Actor) -> None:
 
 def _by_id(plans: Iterable[PlanRow], wish: PlanWish) -> PlanRow | None:
     text = str(wish)
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS):
         return None
     return next((plan for plan in plans if plan.id == int(text)), None)
 

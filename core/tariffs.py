@@ -37,7 +37,7 @@ def _offered(tariff: Tariff) -> OfferedTariff:
     return OfferedTariff(
         id=id,
         external_id=plain(tariff.external_id) or id,
-        name=plain(tariff.name) or f"Tariff {id}",
+        name=plain(tariff.name).strip() or f"Tariff {id}",
         days=USUAL_DAYS if tariff.days is None else tariff.days,
         description=plain(tariff.description),
     )

@@ -14,7 +14,7 @@ KEPT_SECONDS = 60.0
 
 
 class TariffList:
-    """``fetch`` asks the portal. Only good answers are kept; a failure is told to those who wait for it, and no more."""
+    """``fetch`` asks the portal. Only good answers are kept; a failure is told to those who wait for it."""
 
     def __init__(self, fetch: Callable[[], list[Tariff]], now: Callable[[], float] = monotonic) -> None:
         self._fetch = fetch
