@@ -1,10 +1,13 @@
 """The synthetic data of the contract's golden cases."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from core.models import Account, User
 from tests.conftest import MakeWorld
 from tests.harness import World, user_row
+from tests.plans_world import Plans, plans_world
 
 
 def fill_chapter_10(world: World) -> World:
@@ -47,3 +50,17 @@ def world(make_world: MakeWorld, kind: str) -> World:
 def sqlite_world(make_world: MakeWorld) -> World:
     """Chapter 10's world on SQLite, for what no database can change."""
     return fill_chapter_10(make_world("sqlite"))
+
+
+@pytest.fixture
+def plans(make_world: MakeWorld, kind: str) -> Iterator[Plans]:
+    """Chapter 40's world of plans on each database."""
+    with plans_world(make_world, kind) as plans:
+        yield plans
+
+
+@pytest.fixture
+def sqlite_plans(make_world: MakeWorld) -> Iterator[Plans]:
+    """Chapter 40's world of plans on SQLite, for what no database can change."""
+    with plans_world(make_world, "sqlite") as plans:
+        yield plans
