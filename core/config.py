@@ -117,6 +117,10 @@ def _prices(value: object) -> object:
     return prices
 
 
+def _optional_redis_url(value: SecretStr) -> SecretStr:
+    return _redis_url(value) if value.get_secret_value() else value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -187,6 +191,14 @@ class Portal(_Section):
     verify_tls: bool = True
 
 
+class Jobs(_Section):
+    redis_url: Annotated[SecretStr, AfterValidator(_optional_redis_url)] = SecretStr("")
+    queue_file: str = ""
+    in_process: bool = True
+    workers: int = Field(2, ge=1, le=64)
+    wait_seconds: int = Field(60, ge=0, le=3600)
+
+
 class Security(_Section):
     upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
@@ -205,6 +217,7 @@ class Config(_Section):
     panel: PanelSection = PanelSection()
     frontend: FrontendSection = FrontendSection()
     portal: Portal = Portal()
+    jobs: Jobs = Jobs()
     security: Security = Security()
 
 

@@ -96,3 +96,4 @@ SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", res
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
 MANAGE_PLANS = Right("Permission denied. Only administrators can manage plans.", reseller=Scope.NONE)
 READ_TARIFFS = Right("Permission denied. Only administrators can read the portal's tariffs.", reseller=Scope.NONE)
+READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

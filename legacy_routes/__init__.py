@@ -23,7 +23,7 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, plans, session, sync, tariffs
+from legacy_routes import accounts, jobs, plans, session, sync, tariffs
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 
@@ -32,6 +32,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
+    jobs.endpoints,
     plans.endpoints,
     tariffs.endpoints,
 )

@@ -34,6 +34,8 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("change_status", "POST"): {"admin", "radm"},
     ("toggle_account_status", "GET"): {"admin", "radm"},
     ("toggle_account_status", "POST"): {"admin", "radm"},
+    ("get_job_status", "GET"): LOGGED_IN,
+    ("get_job_status", "POST"): LOGGED_IN,
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
     ("sync_accounts", "POST"): LOGGED_IN - {"obs"},
     ("get_plans", "GET"): LOGGED_IN,
@@ -60,7 +62,7 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("getcont", "POST"): EVERYBODY,
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
-FIELDS = {"username": "acc1", "status": "1"}
+FIELDS = {"username": "acc1", "status": "1", "id": "1"}
 NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
 # these speak no JSON, and refuse by the status
 TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.as_text}
