@@ -6,6 +6,7 @@ Source: contract chapter 20 §1.6 and §1.8, contract README "combined plan keys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -66,17 +67,19 @@ def read_plans(connection: Connection) -> list[PlanRow]:
     rows = connection.execute(
         select(Plan.id, Plan.external_id, Plan.name, Plan.currency_id, Plan.price, Plan.days).order_by(Plan.id)
     )
-    return [
-        PlanRow(
-            id=row.id,
-            external_id=(row.external_id or "").strip(),
-            name=row.name or "",
-            currency=currency_code(row.currency_id),
-            price=money.stored(row.price),
-            days=row.days or 0,
-        )
-        for row in rows
-    ]
+    return [PlanRow(**plan_values(row)) for row in rows]
+
+
+def plan_values(row: Any) -> dict[str, Any]:
+    """The fields of a :class:`PlanRow` of a row of ``_plans``, where a panel leaves any of them NULL."""
+    return {
+        "id": row.id,
+        "external_id": (row.external_id or "").strip(),
+        "name": row.name or "",
+        "currency": currency_code(row.currency_id),
+        "price": money.stored(row.price),
+        "days": row.days or 0,
+    }
 
 
 def is_no_plan(wish: PlanWish) -> bool:

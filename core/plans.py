@@ -12,13 +12,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
-from core import money
 from core.accounts import scope_of
 from core.identity import Actor
 from core.markup import plain
 from core.models import Plan, PlanNote
 from core.panel import Panel
-from core.plan_choice import ANY_CURRENCY, PlanKey, PlanRow, assigned_keys, currency_code, normal_key
+from core.plan_choice import ANY_CURRENCY, PlanKey, PlanRow, assigned_keys, currency_code, normal_key, plan_values
 
 # what would end a text in an inline handler of the pages, also as an entity
 _HANDLER_SIGNS = re.compile(r"""['"`\\&]""")
@@ -60,12 +59,7 @@ def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
     )
     return [
         StoredPlan(
-            id=row.id,
-            external_id=(row.external_id or "").strip(),
-            name=row.name or "",
-            currency=currency_code(row.currency_id),
-            price=money.stored(row.price),
-            days=row.days or 0,
+            **plan_values(row),
             stored_currency=row.currency_id or "",
             category=row.category or None,
             created_at=row.created_at or 0,
