@@ -16,10 +16,14 @@ log = logging.getLogger(__name__)
 KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **themes.KINDS}
 
 
-def attach(panel: Panel) -> None:
-    """Teach the panel's queue what to do; from now on a ring may start workers in this process."""
+def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
+    """Teach the panel's queue what to do; from now on a ring may start workers in this process.
+
+    Without ``by_the_clock`` they do nothing that nobody asks for.
+    """
     panel.queue.attach(lambda: _work_off(panel))
-    panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+    if by_the_clock:
+        panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
 
 
 def start(panel: Panel) -> None:
