@@ -113,11 +113,8 @@ def configured(world: World, portals: list[StalkerPortal], seconds: float) -> It
     )
     welcome = original.panel.model_copy(update={"welcome_message": WELCOME})
     panel.config = original.model_copy(update={"portal": settings, "panel": welcome})
-    panel.__dict__["portals"] = hasty(
-        Portals(settings), primary_settings(settings), secondary_settings(settings), seconds
-    )
+    hasty(panel.portals, primary_settings(settings), secondary_settings(settings), seconds)
     yield
-    panel.__dict__.pop("portals").close()
     panel.config = original
 
 
