@@ -78,18 +78,8 @@ def write_row(
     )
 
 
-def read_log(
-    panel: Panel,
-    actor: Actor,
-    *,
-    page: int = 1,
-    per_page: int = PER_PAGE,
-    kind: str = "",
-    mac: str = "",
-    text: str = "",
-) -> LogPage:
-    """A page of the rows that the actor may see; ``kind`` is one of KINDS, anything else all; ``mac`` and ``text`` are
-    searched for as they stand, regardless of case."""
+def read_log(panel: Panel, actor: Actor, wanted: Wanted, page: int, per_page: int) -> LogPage:
+    """A page of the rows that the actor may see; numbers out of bounds are brought into them."""
     page, per_page = max(page, 1), min(max(per_page, 1), MAX_PER_PAGE)
     if not panel.layout.has_table(_TABLE):
         return LogPage([], 1, PER_PAGE, 0)
