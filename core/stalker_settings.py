@@ -15,13 +15,13 @@ from core.audit import Origin, write_audit
 from core.config import Portal
 from core.errors import DatabaseFailed, InvalidInput, UpstreamFailed
 from core.identity import Actor
-from core.migrations import additive
 from core.models import StalkerSetting
 from core.panel import Panel
 from core.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS, require
 from core.portal import PortalAuthentication, PortalError, PortalInvalidInput, PortalServer, ServerSettings
 from core.portal.addresses import api_address, default_api_address
 from core.portal.settings import primary_settings, secondary_settings
+from core.serial import serialise
 
 # what stands in the form for a password that is stored, and comes back for one that is to stay
 PLACEHOLDER = "********"
@@ -159,10 +159,8 @@ def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[s
     if not panel.layout.has_table(portal_settings.TABLE):
         raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
     with panel.database.write() as connection:
-        # in a transaction of its own: of two that insert it at once, none may hold anything the other waits for
-        additive.insert_if_absent(connection, StalkerSetting, setting_key=portal_settings.SAVED_MARK)
-    with panel.database.write() as connection:
-        rows = _locked_rows(connection)
+        serialise(panel, connection, "portal_settings")
+        rows = _rows(connection)
         before = portal_settings.in_force(panel.config.portal, rows)
         after = _wanted(before, wish, texts)
         _write_rows(panel, connection, actor, rows, portal_settings.as_rows(after))
@@ -180,12 +178,9 @@ def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[s
         )
 
 
-def _locked_rows(connection: Connection) -> portal_settings.Rows:
-    """The rows as of now; of two who save at once, the other waits at our mark."""
-    mark = StalkerSetting.setting_key == portal_settings.SAVED_MARK
-    connection.execute(select(StalkerSetting.id).where(mark).with_for_update())
-    rows = connection.execute(select(StalkerSetting.setting_key, StalkerSetting.setting_value).with_for_update())
-    return {row.setting_key: row.setting_value for row in rows}
+def _rows(connection: Connection) -> portal_settings.Rows:
+    found = connection.execute(select(StalkerSetting.setting_key, StalkerSetting.setting_value))
+    return {row.setting_key: row.setting_value for row in found}
 
 
 def _write_rows(
