@@ -109,6 +109,9 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)
 SEND_EVENTS = _devices("events")
 SEND_MESSAGES = _devices("messages")

@@ -56,7 +56,8 @@ BAD_TARGET = "<img src=x onerror=alert(1)>"
     ("case", "says"),
     [
         (Case("send_message", HI | {"mac": [MAC1, MAC2, MAC1.lower()]},
-              [_asked_msg("msg=Hi"), _asked_msg("msg=Hi", MAC2)], encoding="json", log=OK_LOG * 2), {"err_msg": "Message sent successfully"}),
+              [_asked_msg("msg=Hi"), _asked_msg("msg=Hi", MAC2)], encoding="json", log=OK_LOG * 2),
+         {"err_msg": "Message sent successfully"}),
         (Case("send_message", HI | {"mac": f"{MAC1}|{MAC2}"}, [_asked_msg("msg=Hi"), _asked_msg("msg=Hi", MAC2)],
               log=OK_LOG * 2), {"err_msg": "Message sent successfully"}),
         (Case("send_message", {"stb_macs": f"{MAC1}|{BAD_TARGET}", "msg": "Hi"}, [_asked_msg("msg=Hi")], log=OK_LOG),
