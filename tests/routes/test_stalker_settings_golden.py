@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from core.models import StalkerSetting, User
 from core.panel import Panel
 from core.schema import Layout
+from core.stalker_settings import forget_settings
 from simulators.faults import Answer, Fault, Huge
 from simulators.wire import Response
 from tests.conftest import MakeWorld
@@ -385,3 +386,10 @@ def test_a_forged_page_cannot_change_them(light: Boxes) -> None:
     response = client.post(SAVE, _form(light))
     assert response.status_code == 403
     assert light.settings == {}
+
+
+def test_the_demo_forgets_what_was_saved(light: Boxes) -> None:
+    """Its portal has another address at each start."""
+    _save(light, api_username="new")
+    forget_settings(light.world.panel)
+    assert _read(light)["api_username"] == "apiuser"
