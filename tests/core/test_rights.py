@@ -9,8 +9,8 @@ from core.identity import Actor, bare_actor
 from core.permissions import (
     ADD_ACCOUNTS,
     EDIT_ACCOUNTS,
-    READ_PORTAL_SETTINGS,
     READ_BOOKS,
+    READ_PORTAL_SETTINGS,
     RECORD_PAYMENTS,
     SUPER_ADMIN_ONLY,
     Field,

@@ -1,10 +1,13 @@
 """The synthetic data of the contract's golden cases."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from core.models import Account, User
 from tests.conftest import MakeWorld
 from tests.harness import World, user_row
+from tests.stb_world import Boxes, boxes_world
 
 
 def fill_chapter_10(world: World) -> World:
@@ -42,3 +45,24 @@ def world(make_world: MakeWorld, kind: str) -> World:
 def sqlite_world(make_world: MakeWorld) -> World:
     """Chapter 10's world on SQLite, for what no database can change."""
     return fill_chapter_10(make_world("sqlite"))
+
+
+@pytest.fixture
+def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """Chapter 50's world on each database, with one portal server in use."""
+    with boxes_world(make_world, kind) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def dual_boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """The same in dual-server mode."""
+    with boxes_world(make_world, kind, dual=True) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def light_boxes(make_world: MakeWorld) -> Iterator[Boxes]:
+    """The same on SQLite only, for what no database can change."""
+    with boxes_world(make_world, "sqlite") as boxes:
+        yield boxes

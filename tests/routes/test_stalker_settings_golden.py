@@ -1,7 +1,6 @@
 """The portal's settings (golden cases 35 to 42 of contract chapter 50 and their rules), on every database."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -14,9 +13,8 @@ from core.schema import Layout
 from core.stalker_settings import forget_settings
 from simulators.faults import Answer, Fault, Huge
 from simulators.wire import Response
-from tests.conftest import MakeWorld
 from tests.harness import PREFIXES
-from tests.stb_world import MAC1, PORTAL_PASSWORD, Boxes, basic, boxes_world
+from tests.stb_world import MAC1, PORTAL_PASSWORD, Boxes, basic
 
 STARS = "********"
 READ, SAVE = "/api/get_stalker_settings.php", "/api/update_stalker_settings.php"
@@ -24,25 +22,6 @@ REBOOT = {"mac": MAC1, "event": "reboot"}
 UNAUTHORIZED = Answer(
     Response(b'{"status":"ERROR","results":"","error":"401 Unauthorized request"}', 401, "application/json")
 )
-
-
-@pytest.fixture
-def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind) as boxes:
-        yield boxes
-
-
-@pytest.fixture
-def dual(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind, dual=True) as boxes:
-        yield boxes
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Boxes]:
-    """SQLite only, for what no database can change."""
-    with boxes_world(make_world, "sqlite") as boxes:
-        yield boxes
 
 
 def _form(boxes: Boxes, **changes: Any) -> dict[str, Any]:
@@ -111,10 +90,10 @@ def test_35_reading(boxes: Boxes, prefix: str) -> None:
     assert _read(boxes) == expected | {"dual_server_mode_enabled": True}
 
 
-def test_35_nothing_is_set(light: Boxes) -> None:
-    panel = light.world.panel
+def test_35_nothing_is_set(light_boxes: Boxes) -> None:
+    panel = light_boxes.world.panel
     panel.config = panel.config.model_copy(update={"portal": type(panel.config.portal)()})
-    assert set(_read(light).values()) == {"", False}
+    assert set(_read(light_boxes).values()) == {"", False}
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -168,18 +147,18 @@ def test_38_a_failed_test_stores_nothing(boxes: Boxes) -> None:
     assert _authorization(boxes) == basic("apiuser", PORTAL_PASSWORD)
 
 
-def test_39_the_test_button_stores_nothing(dual: Boxes) -> None:
-    for stored in ({}, _form(dual, dual_server_mode_enabled="1")):
+def test_39_the_test_button_stores_nothing(dual_boxes: Boxes) -> None:
+    for stored in ({}, _form(dual_boxes, dual_server_mode_enabled="1")):
         if stored:
-            assert dual.post("admin", SAVE, stored, "multipart")["error"] == 0
-        before = (dual.settings, _read(dual))
-        dual.forget()
-        answer = dual.post("admin", SAVE, _test_button(dual), "multipart")
+            assert dual_boxes.post("admin", SAVE, stored, "multipart")["error"] == 0
+        before = (dual_boxes.settings, _read(dual_boxes))
+        dual_boxes.forget()
+        answer = dual_boxes.post("admin", SAVE, _test_button(dual_boxes), "multipart")
         assert answer == {"error": 0, "message": "Connection test successful", "err_msg": ""}
-        assert dual.asked == ["one GET tariffs/"]
-        assert (dual.settings, _read(dual)) == before
+        assert dual_boxes.asked == ["one GET tariffs/"]
+        assert (dual_boxes.settings, _read(dual_boxes)) == before
         assert before[1]["dual_server_mode_enabled"] is True
-        assert before[1]["server_2_address"] == dual.portals[1].server_address
+        assert before[1]["server_2_address"] == dual_boxes.portals[1].server_address
 
 
 @pytest.mark.parametrize(
@@ -206,18 +185,18 @@ def test_39_the_test_button_stores_nothing(dual: Boxes) -> None:
         {"api_username": "x" * 300},
     ],
 )
-def test_40_bad_values_are_refused(light: Boxes, changes: dict[str, str]) -> None:
+def test_40_bad_values_are_refused(light_boxes: Boxes, changes: dict[str, str]) -> None:
     for test in ("0", "1"):
-        answer = _save(light, **changes, test_connection=test)
+        answer = _save(light_boxes, **changes, test_connection=test)
         assert (answer["error"], answer["code"]) == (1, 6)
         # the page inserts this text as HTML
         assert not any(len(value) > len("http://") and value in answer["message"] for value in changes.values())
-    assert (light.asked, light.settings) == ([], {})
+    assert (light_boxes.asked, light_boxes.settings) == ([], {})
 
 
-def test_40_says_which_server(light: Boxes) -> None:
+def test_40_says_which_server(light_boxes: Boxes) -> None:
     for key, name in (("server_address", "server 1"), ("server_2_address", "server 2"), ("api_2_base_url", "server 2")):
-        assert name in _save(light, **{key: "nonsense"})["message"]
+        assert name in _save(light_boxes, **{key: "nonsense"})["message"]
 
 
 def test_41_any_password(boxes: Boxes) -> None:
@@ -247,26 +226,26 @@ def test_addresses_follow_from_server_1(boxes: Boxes) -> None:
     assert boxes.asked == [f"one POST send_event/{MAC1} event=reboot"]
 
 
-def test_the_mode_is_kept_when_it_is_not_sent(dual: Boxes) -> None:
-    assert _save(dual, dual_server_mode_enabled=None)["error"] == 0
-    assert _read(dual)["dual_server_mode_enabled"] is True
+def test_the_mode_is_kept_when_it_is_not_sent(dual_boxes: Boxes) -> None:
+    assert _save(dual_boxes, dual_server_mode_enabled=None)["error"] == 0
+    assert _read(dual_boxes)["dual_server_mode_enabled"] is True
     for sent, expected in (("0", False), ("1", True), ("true", False), ("1", True)):
-        assert _save(dual, dual_server_mode_enabled=sent)["error"] == 0
-        assert _read(dual)["dual_server_mode_enabled"] is expected
+        assert _save(dual_boxes, dual_server_mode_enabled=sent)["error"] == 0
+        assert _read(dual_boxes)["dual_server_mode_enabled"] is expected
     for flag in (False, True):
-        dual.post("admin", SAVE, _form(dual, dual_server_mode_enabled=flag), "json")
-        assert _read(dual)["dual_server_mode_enabled"] is flag
+        dual_boxes.post("admin", SAVE, _form(dual_boxes, dual_server_mode_enabled=flag), "json")
+        assert _read(dual_boxes)["dual_server_mode_enabled"] is flag
 
 
-def test_both_servers_are_tested_in_dual_mode(dual: Boxes) -> None:
-    answer = _save(dual, dual_server_mode_enabled="1", test_connection="1")
+def test_both_servers_are_tested_in_dual_mode(dual_boxes: Boxes) -> None:
+    answer = _save(dual_boxes, dual_server_mode_enabled="1", test_connection="1")
     assert answer["message"] == "Settings saved successfully, connection test successful"
-    assert dual.asked == ["one GET tariffs/", "two GET tariffs/"]
-    dual.portals[0].settings.user = None
-    dual.portals[1].stop_listening()
-    answer = _save(dual, dual_server_mode_enabled="1", test_connection="1", api_username="new")
+    assert dual_boxes.asked == ["one GET tariffs/", "two GET tariffs/"]
+    dual_boxes.portals[0].settings.user = None
+    dual_boxes.portals[1].stop_listening()
+    answer = _save(dual_boxes, dual_server_mode_enabled="1", test_connection="1", api_username="new")
     assert (answer["code"], answer["message"]) == (8, "Connection test failed on server 2: Connection refused")
-    assert dual.settings["api_username"] == "apiuser"
+    assert dual_boxes.settings["api_username"] == "apiuser"
 
 
 @pytest.mark.parametrize(
@@ -281,18 +260,18 @@ def test_both_servers_are_tested_in_dual_mode(dual: Boxes) -> None:
         Huge(5 * 1024 * 1024),
     ],
 )
-def test_what_is_no_portal_fails_the_test(light: Boxes, fault: Fault) -> None:
-    light.portals[0].fail("*", fault)
-    answer = _save(light, test_connection="1")
+def test_what_is_no_portal_fails_the_test(light_boxes: Boxes, fault: Fault) -> None:
+    light_boxes.portals[0].fail("*", fault)
+    answer = _save(light_boxes, test_connection="1")
     assert (answer["error"], answer["code"]) == (1, 8)
     assert answer["message"].startswith("Connection test failed on server 1: The portal")
     assert "127.0.0.1" not in answer["message"]
-    assert light.settings == {}
+    assert light_boxes.settings == {}
 
 
-def test_any_status_passes_the_test(light: Boxes) -> None:
-    light.portals[0].fail("*", Answer(Response(b'{"status":"ERROR","error":"x"}', 200, "application/json")))
-    assert _save(light, test_connection="1")["error"] == 0
+def test_any_status_passes_the_test(light_boxes: Boxes) -> None:
+    light_boxes.portals[0].fail("*", Answer(Response(b'{"status":"ERROR","error":"x"}', 200, "application/json")))
+    assert _save(light_boxes, test_connection="1")["error"] == 0
 
 
 def test_audit_without_the_password(boxes: Boxes, caplog: pytest.LogCaptureFixture) -> None:
@@ -326,12 +305,12 @@ def test_other_processes_see_it_at_once(boxes: Boxes) -> None:
         other.close()
 
 
-def test_a_call_under_way_ends_with_the_old_settings(light: Boxes) -> None:
-    server = light.world.panel.portals.primary
-    _save(light, api_username="new")
-    assert light.world.panel.portals.primary is not server
+def test_a_call_under_way_ends_with_the_old_settings(light_boxes: Boxes) -> None:
+    server = light_boxes.world.panel.portals.primary
+    _save(light_boxes, api_username="new")
+    assert light_boxes.world.panel.portals.primary is not server
     server.send_event(MAC1, "reboot")
-    assert light.portals[0].requests[-1].headers["authorization"] == basic("apiuser", PORTAL_PASSWORD)
+    assert light_boxes.portals[0].requests[-1].headers["authorization"] == basic("apiuser", PORTAL_PASSWORD)
 
 
 def test_several_who_save_at_once(boxes: Boxes) -> None:
@@ -357,39 +336,39 @@ def test_several_who_save_at_once(boxes: Boxes) -> None:
     assert len(stored) == 8
 
 
-def test_a_panel_without_the_table(light: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = light.world.panel
+def test_a_panel_without_the_table(light_boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = light_boxes.world.panel
     columns = {name: found for name, found in panel.layout.columns.items() if name != "_stalker_settings"}
     monkeypatch.setattr(panel, "_layout", Layout(columns, "own"))
-    assert _read(light)["api_username"] == "apiuser"
-    answer = _save(light)
+    assert _read(light_boxes)["api_username"] == "apiuser"
+    answer = _save(light_boxes)
     assert answer["code"] == 7
     assert "upgrade" in answer["message"]
 
 
-def test_what_was_seen_last_must_do_while_the_database_is_away(light: Boxes) -> None:
-    light.portals[0].settings.user = None
-    _save(light, api_username="new")
-    panel = light.world.panel
+def test_what_was_seen_last_must_do_while_the_database_is_away(light_boxes: Boxes) -> None:
+    light_boxes.portals[0].settings.user = None
+    _save(light_boxes, api_username="new")
+    panel = light_boxes.world.panel
     panel.portals.primary.send_event(MAC1, "reboot")
-    light.world.execute("ALTER TABLE _stalker_settings RENAME TO _stalker_elsewhere")
+    light_boxes.world.execute("ALTER TABLE _stalker_settings RENAME TO _stalker_elsewhere")
     try:
         panel.portals.primary.send_event(MAC1, "reboot")
-        assert light.portals[0].requests[-1].headers["authorization"] == basic("new", PORTAL_PASSWORD)
+        assert light_boxes.portals[0].requests[-1].headers["authorization"] == basic("new", PORTAL_PASSWORD)
     finally:
-        light.world.execute("ALTER TABLE _stalker_elsewhere RENAME TO _stalker_settings")
+        light_boxes.world.execute("ALTER TABLE _stalker_elsewhere RENAME TO _stalker_settings")
 
 
-def test_a_forged_page_cannot_change_them(light: Boxes) -> None:
-    client = light.client("admin")
+def test_a_forged_page_cannot_change_them(light_boxes: Boxes) -> None:
+    client = light_boxes.client("admin")
     client.headers["Sec-Fetch-Site"] = "cross-site"
-    response = client.post(SAVE, _form(light))
+    response = client.post(SAVE, _form(light_boxes))
     assert response.status_code == 403
-    assert light.settings == {}
+    assert light_boxes.settings == {}
 
 
-def test_the_demo_forgets_what_was_saved(light: Boxes) -> None:
+def test_the_demo_forgets_what_was_saved(light_boxes: Boxes) -> None:
     """Its portal has another address at each start."""
-    _save(light, api_username="new")
-    forget_settings(light.world.panel)
-    assert _read(light)["api_username"] == "apiuser"
+    _save(light_boxes, api_username="new")
+    forget_settings(light_boxes.world.panel)
+    assert _read(light_boxes)["api_username"] == "apiuser"

@@ -2,12 +2,10 @@
 
 import datetime
 import itertools
-from collections.abc import Iterator
 
 import orjson
 import pytest
 
-from tests.conftest import MakeWorld
 from tests.harness import NOT_LOGGED_IN, PREFIXES
 from tests.stb_cases import (
     BAD,
@@ -33,7 +31,7 @@ from tests.stb_cases import (
     message_call,
     run,
 )
-from tests.stb_world import MAC1, MAC2, MAC3, PORTAL_PASSWORD, Boxes, basic, boxes_world
+from tests.stb_world import MAC1, MAC2, MAC3, PORTAL_PASSWORD, Boxes, basic
 
 CASES = {
     "1": Case(EVENT, REBOOT, [event_call("event=reboot")], SENT_1, encoding="json", log=OK_LOG),
@@ -193,25 +191,6 @@ CASES = {
 }
 
 
-@pytest.fixture
-def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind) as boxes:
-        yield boxes
-
-
-@pytest.fixture
-def dual(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind, dual=True) as boxes:
-        yield boxes
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Boxes]:
-    """SQLite only, for what no database can change."""
-    with boxes_world(make_world, "sqlite") as boxes:
-        yield boxes
-
-
 def test_golden_cases_of_one_request(boxes: Boxes) -> None:
     for (name, case), prefix in zip(CASES.items(), itertools.cycle(PREFIXES)):
         try:
@@ -220,18 +199,18 @@ def test_golden_cases_of_one_request(boxes: Boxes) -> None:
             raise AssertionError(f"golden case {name}") from error
 
 
-def test_1_by_basic_auth(light: Boxes) -> None:
-    run(light, CASES["1"])
-    [request] = light.portals[0].requests
+def test_1_by_basic_auth(light_boxes: Boxes) -> None:
+    run(light_boxes, CASES["1"])
+    [request] = light_boxes.portals[0].requests
     assert request.headers["authorization"] == basic("apiuser", PORTAL_PASSWORD)
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize("encoding", ["json", "form", "multipart", "query"])
-def test_every_encoding(light: Boxes, encoding: str) -> None:
+def test_every_encoding(light_boxes: Boxes, encoding: str) -> None:
     for case in ("1", "3", "15", "22", "28"):
         wish = CASES[case]
-        run(light, Case(wish.endpoint, wish.fields, wish.asked, wish.says, encoding=encoding, log=wish.log))
+        run(light_boxes, Case(wish.endpoint, wish.fields, wish.asked, wish.says, encoding=encoding, log=wish.log))
 
 
 def test_15_leaves_log_and_audit_rows(boxes: Boxes) -> None:
@@ -290,13 +269,13 @@ def test_17_a_portal_that_refuses_the_connection(boxes: Boxes) -> None:
     assert [row["error_message"] for row in boxes.log] == ["Connection refused"] * 2
 
 
-def test_19_server_2_down(dual: Boxes) -> None:
-    dual.portals[1].stop_listening()
-    answer = dual.post("admin", "/send_stb_event.php", REBOOT)
+def test_19_server_2_down(dual_boxes: Boxes) -> None:
+    dual_boxes.portals[1].stop_listening()
+    answer = dual_boxes.post("admin", "/send_stb_event.php", REBOOT)
     sentence = f"Server 2 failed: event for {MAC1}: Connection refused"
     assert answer == SENT_1 | {"server2_warning": True, "server2_error": sentence}
-    assert [row["status"] for row in dual.log] == ["success"]
-    sent, late = dual.audit
+    assert [row["status"] for row in dual_boxes.log] == ["success"]
+    sent, late = dual_boxes.audit
     assert sent["action"] == "send"
     assert (late["action"], late["target_type"], late["target_name"]) == ("server2_failure", "stalker_portal", MAC1)
     assert orjson.loads(late["new_value"]) == {
@@ -307,33 +286,33 @@ def test_19_server_2_down(dual: Boxes) -> None:
     assert late["details"] == sentence
 
 
-def test_dual_mode_asks_server_1_then_server_2_in_the_same_form(dual: Boxes) -> None:
-    assert dual.post("admin", "/send_stb_event.php", PLAY) == SENT_1
-    assert dual.asked == [event_call(DOLLAR), event_call(DOLLAR, server="two")]
-    dual.forget()
-    dual.portals[0].fail("send_event", NOTHING_DONE)
-    assert dual.post("admin", "/send_stb_event.php", PLAY) == SENT_1
-    assert dual.asked == [event_call(DOLLAR), event_call(STOCK), event_call(STOCK, server="two")]
-    dual.forget()
-    dual.post("admin", "/send_message.php", BULK)
+def test_dual_mode_asks_server_1_then_server_2_in_the_same_form(dual_boxes: Boxes) -> None:
+    assert dual_boxes.post("admin", "/send_stb_event.php", PLAY) == SENT_1
+    assert dual_boxes.asked == [event_call(DOLLAR), event_call(DOLLAR, server="two")]
+    dual_boxes.forget()
+    dual_boxes.portals[0].fail("send_event", NOTHING_DONE)
+    assert dual_boxes.post("admin", "/send_stb_event.php", PLAY) == SENT_1
+    assert dual_boxes.asked == [event_call(DOLLAR), event_call(STOCK), event_call(STOCK, server="two")]
+    dual_boxes.forget()
+    dual_boxes.post("admin", "/send_message.php", BULK)
     each = [message_call("msg=Hi", mac, server) for mac in (MAC1, MAC2) for server in ("one", "two")]
-    assert dual.asked == each
+    assert dual_boxes.asked == each
 
 
-def test_20_server_1_refuses(dual: Boxes) -> None:
-    dual.portals[0].fail("*", EMPTY_LIST)
-    answer = dual.post("admin", "/send_stb_event.php", REBOOT)
+def test_20_server_1_refuses(dual_boxes: Boxes) -> None:
+    dual_boxes.portals[0].fail("*", EMPTY_LIST)
+    answer = dual_boxes.post("admin", "/send_stb_event.php", REBOOT)
     assert (answer["error"], answer["code"]) == (1, 8)
-    assert dual.asked == [event_call("event=reboot")]
+    assert dual_boxes.asked == [event_call("event=reboot")]
 
 
-def test_21_dual_mode_with_equal_addresses(dual: Boxes) -> None:
-    panel = dual.world.panel
-    address = dual.portals[0].base_url.removesuffix("/").replace("http", "HTTP")
+def test_21_dual_mode_with_equal_addresses(dual_boxes: Boxes) -> None:
+    panel = dual_boxes.world.panel
+    address = dual_boxes.portals[0].base_url.removesuffix("/").replace("http", "HTTP")
     portal = panel.config.portal.model_copy(update={"secondary_api_url": address})
     panel.config = panel.config.model_copy(update={"portal": portal})
-    assert dual.post("admin", "/send_stb_event.php", REBOOT) == SENT_1
-    assert dual.asked == [event_call("event=reboot")]
+    assert dual_boxes.post("admin", "/send_stb_event.php", REBOOT) == SENT_1
+    assert dual_boxes.asked == [event_call("event=reboot")]
 
 
 def test_23_and_24_audit_rows(boxes: Boxes) -> None:
@@ -353,6 +332,6 @@ def test_23_and_24_audit_rows(boxes: Boxes) -> None:
 
 
 @pytest.mark.parametrize("name", ["get_stb_logs", "get_stalker_settings"])
-def test_30_reading_without_a_session(light: Boxes, name: str) -> None:
+def test_30_reading_without_a_session(light_boxes: Boxes, name: str) -> None:
     for prefix in PREFIXES:
-        assert light.get(None, f"{prefix}{name}.php") == NOT_LOGGED_IN
+        assert light_boxes.get(None, f"{prefix}{name}.php") == NOT_LOGGED_IN

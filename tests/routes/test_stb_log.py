@@ -1,7 +1,6 @@
 """The log of set-top boxes (golden cases 31 to 34 of contract chapter 50 and its rules), on every database."""
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,18 +9,11 @@ import sqlalchemy as sa
 from core.models import StbActionLog, User
 from core.schema import Layout
 from core.stb_log import relative
-from tests.conftest import MakeWorld
 from tests.harness import PREFIXES
-from tests.stb_world import MAC1, MAC2, Boxes, boxes_world, permit
+from tests.stb_world import MAC1, MAC2, Boxes, permit
 
 PATH = "/api/get_stb_logs.php"
 THEN = datetime.datetime.fromisoformat("2026-01-31 09:55:00")
-
-
-@pytest.fixture
-def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind) as boxes:
-        yield boxes
 
 
 def _row(user_id: int, text: str = "Hi", **values: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Events and messages for set-top boxes: the rules of contract chapter 50 beside its golden cases, and bad portals."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from core.models import Account
 from simulators.faults import Answer, Fault, Hang, HangUp, Huge
 from simulators.wire import Response
-from tests.conftest import MakeWorld
 from tests.stb_cases import (
     BAD,
     BULK,
@@ -32,21 +30,7 @@ from tests.stb_cases import (
     portal_says,
     run,
 )
-from tests.stb_world import MAC1, MAC2, Boxes, boxes_world, permit
-
-
-@pytest.fixture
-def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
-    with boxes_world(make_world, kind) as boxes:
-        yield boxes
-
-
-@pytest.fixture
-def light(make_world: MakeWorld) -> Iterator[Boxes]:
-    """SQLite only, for what no database can change."""
-    with boxes_world(make_world, "sqlite") as boxes:
-        yield boxes
-
+from tests.stb_world import MAC1, MAC2, Boxes, permit
 
 _asked, _asked_msg = event_call, message_call
 BAD_TARGET = "<img src=x onerror=alert(1)>"
@@ -120,8 +104,8 @@ BAD_TARGET = "<img src=x onerror=alert(1)>"
         (Case(EVENT, {"mac": MAC2, "event": "format_disk"}, who="reseller1", rights="0|0|0|0|1"), {"code": 3}),
     ],
 )  # fmt: skip
-def test_rules_beside_the_golden_cases(light: Boxes, case: Case, says: dict[str, Any]) -> None:
-    answer = run(light, case)
+def test_rules_beside_the_golden_cases(light_boxes: Boxes, case: Case, says: dict[str, Any]) -> None:
+    answer = run(light_boxes, case)
     assert {key: answer.get(key) for key in says} == says
 
 
@@ -138,45 +122,45 @@ def test_rules_beside_the_golden_cases(light: Boxes, case: Case, says: dict[str,
         (HangUp(), "Connection refused"),
     ],
 )
-def test_a_portal_that_answers_nonsense(light: Boxes, fault: Fault, words: str) -> None:
-    light.portals[0].fail("*", fault)
-    answer = light.post("admin", "/send_stb_event.php", REBOOT)
+def test_a_portal_that_answers_nonsense(light_boxes: Boxes, fault: Fault, words: str) -> None:
+    light_boxes.portals[0].fail("*", fault)
+    answer = light_boxes.post("admin", "/send_stb_event.php", REBOOT)
     assert (answer["error"], answer["code"]) == (1, 8)
     assert answer["err_msg"].startswith(f"Failed to send event: {words}")
     assert "message" not in answer["err_msg"]
-    assert [row["status"] for row in light.log] == ["failed"]
+    assert [row["status"] for row in light_boxes.log] == ["failed"]
 
 
-def test_success_needs_no_results(light: Boxes) -> None:
+def test_success_needs_no_results(light_boxes: Boxes) -> None:
     for results in ("", ',"results":null', ',"results":[]', ',"results":""'):
-        light.portals[0].fail("*", portal_says(f'{{"status":"OK"{results}}}'))
-        assert light.post("admin", "/send_stb_event.php", REBOOT) == SENT_1
+        light_boxes.portals[0].fail("*", portal_says(f'{{"status":"OK"{results}}}'))
+        assert light_boxes.post("admin", "/send_stb_event.php", REBOOT) == SENT_1
 
 
-def test_no_portal_is_configured(light: Boxes) -> None:
-    panel = light.world.panel
+def test_no_portal_is_configured(light_boxes: Boxes) -> None:
+    panel = light_boxes.world.panel
     panel.config = panel.config.model_copy(update={"portal": type(panel.config.portal)()})
-    answer = light.post("admin", "/send_stb_message.php", HI)
+    answer = light_boxes.post("admin", "/send_stb_message.php", HI)
     assert (answer["code"], answer["err_msg"]) == (8, "Failed to send message: The portal is not configured")
-    assert [row["error_message"] for row in light.log] == ["The portal is not configured"]
+    assert [row["error_message"] for row in light_boxes.log] == ["The portal is not configured"]
 
 
-def test_an_identical_request_of_one_session_within_a_moment_is_sent_once(light: Boxes) -> None:
-    client = light.client("admin")
+def test_an_identical_request_of_one_session_within_a_moment_is_sent_once(light_boxes: Boxes) -> None:
+    client = light_boxes.client("admin")
     answers = [client.post("/send_stb_message.php", HI).json() for _ in range(2)]
     assert answers == [MESSAGE_SENT_1] * 2
-    assert light.asked == [message_call("msg=Hi")]
+    assert light_boxes.asked == [message_call("msg=Hi")]
 
 
-def test_a_portal_that_never_answers_is_given_up(light: Boxes) -> None:
-    light.hurry(0.15)
-    light.portals[0].fail("*", Hang(), times=None)
+def test_a_portal_that_never_answers_is_given_up(light_boxes: Boxes) -> None:
+    light_boxes.hurry(0.15)
+    light_boxes.portals[0].fail("*", Hang(), times=None)
     macs = [f"00:1A:79:02:00:{number:02X}" for number in range(40)]
-    answer = light.post("admin", "/send_event.php", {"stb_macs": "|".join(macs), "event": "1"})
+    answer = light_boxes.post("admin", "/send_event.php", {"stb_macs": "|".join(macs), "event": "1"})
     assert (answer["code"], answer["err_msg"]) == (8, "The event could not be sent to any STB")
-    assert len(light.asked) == 3
-    assert [row["error_message"] for row in light.log] == ["Connection timed out"] * 40
-    light.portals[0].clear_faults()
+    assert len(light_boxes.asked) == 3
+    assert [row["error_message"] for row in light_boxes.log] == ["Connection timed out"] * 40
+    light_boxes.portals[0].clear_faults()
 
 
 def test_two_accounts_with_one_device(boxes: Boxes) -> None:
