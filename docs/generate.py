@@ -72,7 +72,7 @@ def _reach(need: Need | None) -> str:
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
     named = [f"{field.name.lower()} ({field.value})" for field in (right.field, right.or_field) if field is not None]
-    return " | ".join([*cells, "no", " or ".join(named)])
+    return " | ".join([*cells, "with the cron key" if need.or_key else "no", " or ".join(named)])
 
 
 def _with_field(role: Role, right: Right) -> Actor:

@@ -23,7 +23,20 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, jobs, payments, session, stalker_settings, stb, sync
+from legacy_routes import (
+    accounts,
+    assigning,
+    jobs,
+    payments,
+    plans,
+    resellers,
+    session,
+    stalker_settings,
+    stb,
+    sync,
+    tariffs,
+    themes,
+)
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -33,8 +46,13 @@ CHAPTERS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
-    jobs.endpoints,
+    resellers.endpoints,
+    assigning.endpoints,
+    themes.endpoints,
     payments.endpoints,
+    jobs.endpoints,
+    plans.endpoints,
+    tariffs.endpoints,
     stb.endpoints,
     stalker_settings.endpoints,
 )

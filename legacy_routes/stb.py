@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RequestModel, Text, to_integer, trimmed
+from compat.fields import RequestModel, Text, trimmed
 from core.markup import escaped
 from core.permissions import (
     READ_STB_LOG,
@@ -20,13 +20,12 @@ from core.stb import send_message as core_send_message
 from core.stb_log import PER_PAGE, LogPage, Wanted, read_log
 from core.stb_many import Report, send_to_many
 from core.stb_rules import EVENT_CODES, checked_event, checked_message, checked_targets, decoded_twice
-from legacy_routes.forms import PageNumber
+from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, caller, having, origin_of
 
 CHAPTER = "50"
 endpoints = Endpoints()
 
-Number = Annotated[int | None, BeforeValidator(to_integer)]
 CHANNEL = AliasChoices("channel_id", "channel_number", "channel")
 
 

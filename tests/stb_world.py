@@ -5,7 +5,6 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +12,6 @@ from pydantic import SecretStr
 
 from core.clock import Clock
 from core.models import Account, AuditEntry, StalkerSetting, StbActionLog, User
-from core.portal import PortalServer
-from core.portal.settings import primary_settings
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal, in_order
 from tests.conftest import MakeWorld
@@ -78,11 +75,10 @@ class Boxes:
         self.world.execute(sa.delete(AuditEntry))
 
     def hurry(self, seconds: float) -> None:
-        """Calls to server 1 may take ``seconds``, until the settings change."""
-        portals = self.world.panel.portals
-        settings = primary_settings(portals.settings)
-        assert settings is not None
-        portals._primary = PortalServer(replace(settings, call_seconds=seconds))
+        """Portal calls may take ``seconds``, until the end of the test."""
+        panel = self.world.panel
+        portal = panel.config.portal.model_copy(update={"call_seconds": seconds})
+        panel.config = panel.config.model_copy(update={"portal": portal})
 
 
 @contextmanager
