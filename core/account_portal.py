@@ -55,7 +55,8 @@ class Lag:
 
 def servers(panel: Panel) -> Sequence[PortalServer]:
     """Server 1, and server 2 in dual mode. Raises PortalNotConfigured."""
-    primary, secondary = panel.portals.primary, panel.portals.secondary
+    portals = panel.portals
+    primary, secondary = portals.primary, portals.secondary
     return (primary,) if secondary is None else (primary, secondary)
 
 

@@ -23,7 +23,20 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, assigning, jobs, payments, plans, resellers, session, sync, tariffs, themes
+from legacy_routes import (
+    accounts,
+    assigning,
+    jobs,
+    payments,
+    plans,
+    resellers,
+    session,
+    stalker_settings,
+    stb,
+    sync,
+    tariffs,
+    themes,
+)
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -40,6 +53,8 @@ CHAPTERS: tuple[Endpoints, ...] = (
     jobs.endpoints,
     plans.endpoints,
     tariffs.endpoints,
+    stb.endpoints,
+    stalker_settings.endpoints,
 )
 
 

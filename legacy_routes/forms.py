@@ -22,3 +22,14 @@ class ViewForm(RequestModel):
     view_all: Annotated[bool, BeforeValidator(lambda value: to_text(value) in ("true", "1"))] = Field(
         False, validation_alias="viewAllAccounts"
     )
+
+
+def _page_number(value: object) -> int:
+    """As PHP reads a number of a page: what is none counts as 0, which is then brought into bounds."""
+    try:
+        return to_integer(value) or 0
+    except ValueError:
+        return 0
+
+
+PageNumber = Annotated[int, BeforeValidator(_page_number)]

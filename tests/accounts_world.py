@@ -134,18 +134,10 @@ def configured(world: World, portals: list[StalkerPortal], seconds: float, **cha
     )
     welcome = original.panel.model_copy(update={"welcome_message": WELCOME})
     panel.config = original.model_copy(update={"portal": settings, "panel": welcome})
-    _forget_portals(panel)
     try:
         yield
     finally:
         panel.config = original
-        _forget_portals(panel)
-
-
-def _forget_portals(panel: Panel) -> None:
-    """The next call builds them of the configuration that then is."""
-    if (portals := panel.__dict__.pop("portals", None)) is not None:
-        portals.close()
 
 
 def _fill(world: World) -> None:

@@ -16,6 +16,7 @@ class Portals:
     """
 
     def __init__(self, settings: config.Portal) -> None:
+        self.settings = settings
         primary, secondary = primary_settings(settings), secondary_settings(settings)
         self._primary = PortalServer(primary) if primary else None
         self._secondary = PortalServer(secondary) if secondary else None

@@ -171,24 +171,26 @@ class PortalServer:
             fields["ttl"] = str(ttl)
         self._do(self._call("send message", "POST", f"stb_msg/{segment(required_mac(mac))}", fields))
 
-    def send_event(self, mac: str, event: str, channel: str | int | None = None) -> None:
+    def send_event(self, mac: str, event: str, channel: str | int | None = None, *, stock_form: bool = False) -> bool:
         """Queue one of EVENTS for the device; ``channel`` is the channel number of the two CHANNEL_EVENTS.
 
         A channel event goes out in the documented ``$`` form; a portal that answers that it did nothing gets the
-        stock form (chapter 50).
+        stock form (chapter 50), with ``stock_form`` at once. Returns whether the stock form was needed.
         """
         path = f"send_event/{segment(required_mac(mac))}"
         if event not in EVENTS:
             raise PortalInvalidInput("The event is not known")
         if event not in CHANNEL_EVENTS:
             self._do(self._call("send event", "POST", path, {"event": event}))
-            return
+            return False
         number = str(channel).strip()
         if not _CHANNEL.fullmatch(number):
             raise PortalInvalidInput("The channel is not a channel number")
         documented = self._call("send event", "POST", path, f"event={event}$channel_number={number}")
-        if not self._ask(documented, _accepted):
-            self._do(self._call("send event, stock form", "POST", path, {"event": event, "channel": number}))
+        if not stock_form and self._ask(documented, _accepted):
+            return False
+        self._do(self._call("send event, stock form", "POST", path, {"event": event, "channel": number}))
+        return True
 
     def set_theme(self, login: str, theme: str) -> None:
         """Set the account's portal theme by the script beside the portal.

@@ -13,6 +13,7 @@ from tests.databases import DUMPS, create_database, load_dump, require
 from tests.harness import World, user_row
 from tests.plans_world import Plans, plans_world
 from tests.resellers_world import Resellers, resellers_world
+from tests.stb_world import Boxes, boxes_world
 
 
 def fill_chapter_10(world: World) -> World:
@@ -53,6 +54,27 @@ def sqlite_world(make_world: MakeWorld) -> World:
 
 
 @pytest.fixture
+def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """Chapter 50's world on each database, with one portal server in use."""
+    with boxes_world(make_world, kind) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def dual_boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """The same in dual-server mode."""
+    with boxes_world(make_world, kind, dual=True) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def light_boxes(make_world: MakeWorld) -> Iterator[Boxes]:
+    """The same on SQLite only, for what no database can change."""
+    with boxes_world(make_world, "sqlite") as boxes:
+        yield boxes
+
+
+@pytest.fixture
 def resellers(make_world: MakeWorld, kind: str) -> Iterator[Resellers]:
     """Chapter 30's world on each database, with its portal."""
     with resellers_world(make_world, kind) as resellers:
@@ -87,6 +109,7 @@ def portal(live: World) -> Iterator[StalkerPortal]:
         yield portal
 
 
+@pytest.fixture
 def plans(make_world: MakeWorld, kind: str) -> Iterator[Plans]:
     """Chapter 40's world of plans on each database."""
     with plans_world(make_world, kind) as plans:

@@ -81,6 +81,13 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("remove_currency", "POST"): {"admin"},
     ("getcont", "GET"): EVERYBODY,
     ("getcont", "POST"): EVERYBODY,
+    ("send_stb_event", "POST"): LOGGED_IN - {"obs"},
+    ("send_stb_message", "POST"): LOGGED_IN - {"obs"},
+    ("send_message", "POST"): LOGGED_IN - {"obs"},
+    ("send_event", "POST"): LOGGED_IN - {"obs"},
+    ("get_stb_logs", "GET"): LOGGED_IN,
+    ("get_stalker_settings", "GET"): {"admin"},
+    ("update_stalker_settings", "POST"): {"admin"},
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}
