@@ -1,5 +1,5 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers, sync.
-Core does the work.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers.
+Sync and what crontabs start have modules of their own. Core does the work.
 """
 
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 import click
 from flask import Flask
 
+from commands_job import cron_command, job_command
 from commands_progress import progress
 from commands_sync import CONSOLE, SYSTEM, sync_command
 from core import assigning, copying, jobs, recovery, schema, users, workers
@@ -29,6 +30,8 @@ def register(app: Flask, panel: Panel) -> None:
         _worker(panel),
         sync_command(panel),
         _unassign_admins(panel),
+        job_command(panel),
+        cron_command(panel),
     ):
         app.cli.add_command(command)
 

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Connection, insert
 
 from core.errors import DatabaseFailed
-from core.identity import Actor
+from core.identity import Actor, bare_actor
 from core.models import AuditEntry, LoginHistory
 from core.panel import Panel
 
@@ -45,6 +45,11 @@ class About(TypedDict, total=False):
     old: Mapping[str, object] | None
     new: Mapping[str, object] | None
     details: str | None
+
+
+# what the scheduled jobs do, and as whom where no user asked for it
+CRON = Origin("", "cron")
+SYSTEM_CRON = bare_actor(0, "system_cron")
 
 
 def write_audit(

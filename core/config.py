@@ -251,6 +251,8 @@ class Jobs(_Section):
     in_process: bool = True
     workers: int = Field(2, ge=1, le=64)
     wait_seconds: int = Field(60, ge=0, le=3600)
+    message_pause_ms: int = Field(300, ge=0, le=60_000)
+    scheduler: bool = False
 
 
 class Security(_Section):

@@ -51,13 +51,13 @@ class Right:
 
 def scope_of(actor: Actor, right: Right) -> Scope:
     """How far ``right`` reaches for ``actor``; an observer who is a super admin too reads as one and writes nothing."""
-    writes = right.observer is Scope.NONE and not right.reads
-    if actor.is_observer and (writes or not actor.super_user):
-        return right.observer
-    if actor.super_user:
-        return right.super_admin
     fields = [field for field in (right.field, right.or_field) if field is not None]
     has_field = not fields or any(actor.has_permission(field) for field in fields)
+    writes = right.observer is Scope.NONE and not right.reads
+    if actor.is_observer and (writes or not actor.super_user):
+        return right.observer if has_field else Scope.NONE
+    if actor.super_user:
+        return right.super_admin
     if actor.is_reseller_admin:
         return right.reseller_admin if has_field or not right.admins_need_field else Scope.NONE
     return right.reseller if has_field else Scope.NONE
@@ -122,6 +122,16 @@ ADJUST_CREDIT = Right(
 )
 ASSIGN_ACCOUNTS = Right("Only administrators can assign accounts to resellers", reseller=Scope.NONE)
 USE_THEMES = Right("Permission denied. Only super admins can access themes.", reseller=Scope.NONE)
+
+
+def _reminders(refusal: str, observer: Scope = Scope.NONE) -> Right:
+    """Chapter 60 S2, REM: reseller admins need the field too."""
+    return Right(refusal, observer=observer, field=Field.CONTROL_STB, admins_need_field=True)
+
+
+SEND_REMINDERS = _reminders("Permission denied. You need STB control permission to send reminders.")
+CHANGE_REMINDERS = _reminders("Permission denied. You need STB control permission.")
+READ_REMINDERS = _reminders("Permission denied. You need STB control permission.", observer=Scope.OWN)
 RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
 # payments, balances, invoices
 READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)

@@ -6,14 +6,14 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core import events, jobs, recovery, themes
+from core import events, jobs, recovery, reminder_sweeps, schedule, themes
 from core.errors import PanelError
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
 # every kind of job, by the name that its rows bear
-KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **themes.KINDS}
+KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **themes.KINDS, **reminder_sweeps.KINDS, **schedule.KINDS}
 
 
 def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
@@ -24,6 +24,7 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     panel.queue.attach(lambda: _work_off(panel))
     if by_the_clock:
         panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+        schedule.attach(panel)
 
 
 def start(panel: Panel) -> None:

@@ -29,6 +29,7 @@ from legacy_routes import (
     jobs,
     payments,
     plans,
+    reminders,
     resellers,
     session,
     stalker_settings,
@@ -37,6 +38,7 @@ from legacy_routes import (
     tariffs,
     themes,
 )
+from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -49,6 +51,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     resellers.endpoints,
     assigning.endpoints,
     themes.endpoints,
+    reminders.endpoints,
     payments.endpoints,
     jobs.endpoints,
     plans.endpoints,
@@ -84,6 +87,7 @@ def create_app(panel: Panel) -> Flask:
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
+    install_cron(app, dispatcher)
     install_receipts(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app

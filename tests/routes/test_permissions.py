@@ -49,6 +49,12 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("update_reseller_accounts_theme", "POST"): {"admin", "radm"},
     ("update_admin_resellers", "GET"): {"admin"},
     ("update_admin_resellers", "POST"): {"admin"},
+    # radm has the field, resa has it too
+    ("send_expiry_reminders", "POST"): {"admin", "radm", "resa"},
+    ("update_reminder_settings", "POST"): {"admin", "radm", "resa"},
+    ("get_reminder_settings", "GET"): LOGGED_IN,
+    ("get_reminder_settings", "POST"): LOGGED_IN,
+    ("get_reminder_history", "GET"): {"admin", "radm", "resa"},
     ("get_job_status", "GET"): LOGGED_IN,
     ("get_job_status", "POST"): LOGGED_IN,
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
