@@ -18,6 +18,7 @@ from core.passwords import Passwords
 from core.portal.portals import Portals
 from core.queue import Queue
 from core.schema import Layout
+from core.sms_provider import SmsProvider
 from core.throttle import LoginThrottle
 
 LAYOUT_SECONDS = 30
@@ -81,6 +82,11 @@ class Panel:
         return Portals(self.config.portal)
 
     @cached_property
+    def sms(self) -> SmsProvider:
+        """The client of the SMS providers that the configuration allows."""
+        return SmsProvider(self.config.sms)
+
+    @cached_property
     def queue(self) -> Queue:
         """The bell for workers."""
         return Queue(self.config)
@@ -99,4 +105,6 @@ class Panel:
             thread.join(_CLOSING_SECONDS)
         if "portals" in self.__dict__:
             self.portals.close()
+        if "sms" in self.__dict__:
+            self.sms.close()
         self.database.dispose()
