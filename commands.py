@@ -13,7 +13,7 @@ from flask import Flask
 from tqdm import tqdm
 
 from commands_sync import sync_command
-from core import copying, jobs, recovery, schema, users, workers
+from core import copying, jobs, recovery, schema, sms_templates, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -52,6 +52,10 @@ def _db(panel: Panel) -> click.Group:
     @_failing_clearly
     def upgrade() -> None:
         done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
+        given = sms_templates.give_missing_stages(panel)
+        if given:
+            done.append(f"add {given} message templates")
+            click.echo(f"- {done[-1]}")
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db

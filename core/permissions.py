@@ -94,4 +94,6 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+MESSAGING = Right("Permission denied. You do not have permission to send messages.", field=Field.MESSAGING)
+READ_SMS = Right(NotAllowed.default_text, observer=Scope.OWN)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

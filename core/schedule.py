@@ -1,8 +1,9 @@
 """The list of all scheduled jobs."""
 
+from core import sms_sweeps
 from core.scheduled import ScheduledJob
 
-JOBS: tuple[ScheduledJob, ...] = ()
+JOBS: tuple[ScheduledJob, ...] = (*sms_sweeps.JOBS,)
 
 
 def find(name: str) -> ScheduledJob | None:

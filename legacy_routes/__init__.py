@@ -23,12 +23,12 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, jobs, session, sync
+from legacy_routes import accounts, jobs, session, sms, sync
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints, jobs.endpoints)
+CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints, jobs.endpoints, sms.endpoints)
 
 
 def all_endpoints() -> list[Endpoint]:
