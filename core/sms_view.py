@@ -1,4 +1,4 @@
-"""What the SMS page is shown at once: settings, templates, counts. Source: contract chapter 60, ``get_sms_settings``."""
+"""What the SMS page is shown: settings, templates, counts. Source: contract chapter 60, ``get_sms_settings``."""
 
 from dataclasses import dataclass
 from typing import Any

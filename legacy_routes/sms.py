@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
@@ -75,6 +75,8 @@ def _day(value: object) -> date | None:
 
 Number = Annotated[int | None, BeforeValidator(to_integer)]
 OptionalFlag = Annotated[bool | None, BeforeValidator(_optional_flag)]
+Ids = Annotated[list[int] | None, BeforeValidator(_ids)]
+OptionalDay = Annotated[date | None, BeforeValidator(_day)]
 OptionalId = Annotated[int | None, BeforeValidator(_id_or_none)]
 
 
@@ -118,7 +120,7 @@ class SendForm(RequestModel):
     send_type: Text = MANUAL
     message: Text = ""
     recipient_number: Text = ""
-    account_ids: Annotated[list[int] | None, BeforeValidator(_ids)] = None
+    account_ids: Ids = None
 
 
 @endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm, once=True, chapter=CHAPTER)
@@ -151,7 +153,7 @@ class LogForm(RequestModel):
     limit: Number = 50
     status: Text = ""
     type: Text = ""
-    date: Annotated[date | None, BeforeValidator(_day)] = None
+    date: OptionalDay = None
 
 
 @endpoints.endpoint("get_sms_logs", "GET", who=LOGGED_IN, model=LogForm, chapter=CHAPTER)

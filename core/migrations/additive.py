@@ -113,7 +113,7 @@ def insert_if_absent(connection: Connection, table: type[Base], **values: object
         statement = sqlite.insert(table).values(**values).on_conflict_do_nothing()
     else:
         statement = sa.insert(table).prefix_with("IGNORE").values(**values)
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
 def _operations(connection: Connection) -> Operations:
