@@ -1,9 +1,9 @@
 """The list of all scheduled jobs."""
 
-from core import sms_sweeps
 from core.scheduled import ScheduledJob
+from core.sms_sweeps import SMS_EXPIRY, SMS_STAGES
 
-JOBS: tuple[ScheduledJob, ...] = (*sms_sweeps.JOBS,)
+JOBS: tuple[ScheduledJob, ...] = (SMS_EXPIRY, SMS_STAGES)
 
 
 def find(name: str) -> ScheduledJob | None:

@@ -123,8 +123,8 @@ def _sweep(run: Run, title: str, plan: Callable[[Connection, _Subscriber, date],
             else:
                 _send(run, user, user.sender, due, text, totals)
     run.stamped(f"Total sent: {totals.sent}")
-    run.stamped(f"Total failed: {totals.failed}")
     run.stamped(f"Total skipped: {totals.skipped}")
+    run.stamped(f"Total failed: {totals.failed}")
     return totals.failed
 
 
@@ -280,21 +280,19 @@ def _messages(panel: Panel, due: _Due, text: str, accounts: Sequence[Recipient])
     return messages, len(accounts) - len(messages)
 
 
-JOBS = (
-    ScheduledJob(
-        "sms-expiry",
-        "cron_send_expiry_sms.php",
-        LOCK,
-        "0 9 * * *",
-        "SMS to customers whose account ends in each user's number of days",
-        send_one_stage,
-    ),
-    ScheduledJob(
-        "sms-stages",
-        "cron_multistage_expiry_reminders.php",
-        LOCK,
-        "0 9 * * *",
-        "SMS to customers 7, 3 and 1 days before their account ends, and after it",
-        send_stages,
-    ),
+SMS_EXPIRY = ScheduledJob(
+    "sms-expiry",
+    "cron_send_expiry_sms.php",
+    LOCK,
+    "0 9 * * *",
+    "SMS to customers whose account ends in each user's number of days",
+    send_one_stage,
+)
+SMS_STAGES = ScheduledJob(
+    "sms-stages",
+    "cron_multistage_expiry_reminders.php",
+    LOCK,
+    "0 9 * * *",
+    "SMS to customers 7, 3 and 1 days before their account ends, and after it",
+    send_stages,
 )
