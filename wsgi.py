@@ -152,7 +152,8 @@ def _config(options: argparse.Namespace) -> Config:
     if options.demo:
         database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
         session = config.session.model_copy(update={"store": "sql"})
-        config = config.model_copy(update={"database": database, "session": session})
+        panel = config.panel.model_copy(update={"data_directory": DEMO_DATABASE.parent})
+        config = config.model_copy(update={"database": database, "session": session, "panel": panel})
     return config
 
 

@@ -118,6 +118,13 @@ def fields_of(row: AccountRow, names: Iterable[str]) -> dict[str, Field]:
     return fields
 
 
+def all_fields_of(row: AccountRow) -> dict[str, Field]:
+    """Every field that the PHP panel sends with an edit, empty ones left out (chapter 20 §1.9)."""
+    names = ("login", "full_name", "email", "phone", "status", "end_date", "comment")
+    told = {name: value for name, value in fields_of(row, names).items() if value is not None and value != ""}
+    return {**told, "stb_mac": row.mac}
+
+
 def put(server: PortalServer, mac: str, fields: dict[str, Field]) -> None:
     """Change ``fields`` of the account, the status alone by the call that may be repeated. Raises PortalError."""
     if list(fields) == ["status"]:

@@ -48,7 +48,8 @@ class AccountRow:
         return self.full_name or self.username
 
 
-_COLUMNS = (
+# of the legacy table, in its order
+ACCOUNT_COLUMNS = (
     Account.id,
     Account.username,
     Account.mac,
@@ -61,6 +62,9 @@ _COLUMNS = (
     Account.tariff_plan,
     Account.end_date,
     Account.status,
+)
+_COLUMNS = (
+    *ACCOUNT_COLUMNS,
     AccountNote.account_number,
     AccountNote.comment,
     AccountNote.changed_at,

@@ -94,6 +94,24 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+READ_RESELLERS = Right(
+    "Permission denied. Only administrators and reseller admins can see the resellers.",
+    reseller=Scope.NONE,
+    observer=Scope.ALL,
+)
+MANAGE_RESELLERS = Right(
+    "Permission denied. Only administrators and reseller admins can manage resellers.", reseller=Scope.NONE
+)
+ADJUST_CREDIT = Right(
+    "Permission denied. Only administrators and reseller admins can adjust credit.", reseller=Scope.NONE
+)
+ASSIGN_ACCOUNTS = Right("Only administrators can assign accounts to resellers", reseller=Scope.NONE)
+USE_THEMES = Right("Permission denied. Only super admins can access themes.", reseller=Scope.NONE)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+MANAGE_PLANS = Right("Permission denied. Only administrators can manage plans.", reseller=Scope.NONE)
+READ_TARIFFS = Right("Permission denied. Only administrators can read the portal's tariffs.", reseller=Scope.NONE)
 MESSAGING = Right("Permission denied. You do not have permission to send messages.", field=Field.MESSAGING)
 READ_SMS = Right(NotAllowed.default_text, observer=Scope.OWN)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -6,14 +6,14 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core import events, jobs, recovery, sms_notices, sms_outbox, sms_send
+from core import events, jobs, recovery, sms_notices, sms_outbox, sms_send, themes
 from core.errors import PanelError
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
 # every kind of job, by the name that its rows bear
-KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **sms_notices.KINDS, **sms_send.KINDS}
+KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **themes.KINDS, **sms_notices.KINDS, **sms_send.KINDS}
 
 
 def attach(panel: Panel) -> None:

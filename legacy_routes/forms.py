@@ -4,7 +4,16 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from compat.fields import RequestModel, to_text
+from compat.fields import RequestModel, to_integer, to_text, trimmed
+
+
+def _present_text(value: object) -> str | None:
+    return None if value is None else trimmed(value)
+
+
+Number = Annotated[int | None, BeforeValidator(to_integer)]
+# in a model that keeps empty fields: None is absent, "" was sent
+Present = Annotated[str | None, BeforeValidator(_present_text)]
 
 
 class ViewForm(RequestModel):

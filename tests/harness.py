@@ -24,7 +24,7 @@ from core.throttle import LoginThrottle
 from legacy_routes import create_app
 
 # what a reset empties, those that refer to others first, and one question which of them have rows
-_KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies"}
+_KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies", "_iranian_banks"}
 _EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT]
 _FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
 ENCODINGS = ("json", "form", "multipart", "query")
@@ -123,7 +123,7 @@ class World:
         return client if username is None else client.login(username, password or PASSWORDS[username])
 
     def reset(self) -> None:
-        """Forget all rows, sessions and counted failures; the currencies stay, as on a fresh installation."""
+        """Forget all rows, sessions and counted failures; currencies and banks stay, as on a fresh installation."""
         with self.panel.database.write() as connection:
             filled = connection.execute(_FILLED).one()
             for table, has_rows in zip(_EMPTIED, filled, strict=True):
@@ -193,6 +193,11 @@ PASSWORDS = {
     "reseller1": "pw1",
     "radmin": "pw2",
     "reseller2": "pw3",
+    "readmin": "pw4",
+    "watcher": "pw5",
+    "limited": "pw6",
+    "res": "res-pass",
+    "resirr": "resirr-pass",
 }
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ from core.config import load_config
 from core.events import CREATED, Event, announce
 from core.panel import Panel
 from tests.databases import DUMPS, create_database, load_dump, require
+from tests.forked import Forked, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,16 +30,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
-        cwd=cwd,
-        env=environment(**variables),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run("flask", *arguments, cwd=cwd, environment=environment(**variables), stdin=stdin)
+
+
+def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What ``python wsgi.py`` says that ends by itself."""
+    return run("wsgi.py", *arguments, cwd=cwd, environment=environment(**variables))
 
 
 def _free_port() -> int:
@@ -49,30 +45,20 @@ def _free_port() -> int:
 
 
 @contextmanager
-def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
     """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
     port = _free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "wsgi.py"), "--port", str(port), *arguments],
-        cwd=cwd,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
+    process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
     try:
         for line in process.stdout:
             if "is served at" in line:
                 break
         else:
-            pytest.fail("the server did not start")
+            pytest.fail(f"the server did not start: {process.stderr}")
         yield f"http://127.0.0.1:{port}", process
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
-        process.wait(20)
-        process.stdout.close()
+        process.end()
+        process.close()
 
 
 def _login(url: str, username: str = "admin", password: str = "admin123") -> requests.Response:
@@ -94,6 +80,15 @@ def test_a_first_user_is_added_and_the_password_set(tmp_path: Path) -> None:
     assert "at least 6 characters" in short.stderr
     assert _flask(tmp_path, "user", "password", "nobody", "--password", "secret-3").returncode == 1
     assert _flask(tmp_path, "user", "password", "boss", "--password", "secret-3").returncode == 0
+    with sqlite3.connect(tmp_path / "var/showbox.db") as database:
+        templates = dict(database.execute("SELECT name, template FROM _sms_templates WHERE user_id = 1"))
+        [(reminder,)] = database.execute("SELECT expiry_template FROM _sms_settings WHERE user_id = 1")
+        database.execute("INSERT INTO _accounts (username, mac, reseller) VALUES ('a', 'm', 1), ('b', 'n', 7)")
+    assert sorted(templates) == ["Expiry Reminder", "New Account Welcome", "Payment Reminder", "Renewal Confirmation"]
+    assert reminder == templates["Expiry Reminder"]
+    assert "{days}" in reminder
+    unassigned = _flask(tmp_path, "unassign-admins")
+    assert (unassigned.returncode, unassigned.stdout) == (0, "Updated 1 accounts.\n"), unassigned.stderr
     with served(tmp_path) as (url, _):
         assert _login(url, "boss", "secret-1").json()["error"] == 1
         assert _login(url, "boss", "secret-3").json()["user"]["super_user"] == 1
@@ -180,8 +175,7 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         assert (
             requests.post(f"{url}/update_password.php", json=changed, cookies=cookies, timeout=20).json()["error"] == 0
         )
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.end() == 0
     with served(tmp_path, "--demo") as (url, _):
         assert _login(url).json()["error"] == 1
         assert _login(url, password="changed-1").json()["error"] == 0
@@ -217,15 +211,7 @@ def test_the_configuration_file_is_found_and_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "wsgi.py")],
-        cwd=tmp_path,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = _serve(tmp_path, **variables)
     assert result.returncode == 1
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
@@ -234,15 +220,7 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     with served(tmp_path, "--demo") as (url, _):
-        result = subprocess.run(
-            [sys.executable, str(ROOT / "wsgi.py"), "--demo", "--port", url.rpartition(":")[2]],
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])
     assert result.returncode == 1
     assert "Nothing can be served at" in result.stderr
     assert "Traceback" not in result.stderr
@@ -254,15 +232,7 @@ def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: P
         connection.execute("CREATE TABLE orders (id INTEGER)")
     connection.close()
     before = path.read_bytes()
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "wsgi.py")],
-        cwd=tmp_path,
-        env=environment(SHOWBOX_DATABASE_URL=f"sqlite:///{path}"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = _serve(tmp_path, SHOWBOX_DATABASE_URL=f"sqlite:///{path}")
     assert result.returncode == 1
     assert "another application" in result.stderr
     assert path.read_bytes() == before
@@ -287,9 +257,8 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
         _login(url, password="hunter2-wrong")
         requests.get(f"{url}/get_user_info.php?password=hunter2", cookies=cookies, timeout=20)
         time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout is not None
-        log = process.stdout.read()
+        process.end()
+        log = process.stdout.read() + process.stderr
     for secret in ("hunter2", cookies["PHPSESSID"]):
         assert secret not in log
 
@@ -302,22 +271,15 @@ def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> No
     with panel.database.write() as connection:
         announce(panel, connection, event)
     assert "welcome_device: waiting" in _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi", "worker"],
-        cwd=tmp_path,
-        env=environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no"),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    variables = environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no")
+    worker = Forked("flask", ["worker"], cwd=tmp_path, environment=variables)
     try:
         deadline = time.monotonic() + 30
         while jobs.open_jobs(panel):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(15) == 0
+        assert worker.end() == 0
     finally:
-        worker.kill()
-        worker.communicate()
+        worker.close()
         panel.close()
     assert _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout == "No open jobs.\n"

@@ -56,6 +56,7 @@ EVENTS = (
 _CHANNEL = re.compile(r"(?!0+$)[0-9]{1,6}")
 _THEME_SCRIPT = "stalker_portal/update_account.php"
 _OK, _NOT_FOUND = 200, 404
+_BOM = b"\xef\xbb\xbf"
 _GATEWAY_FAILURES = (502, 503, 504)
 
 T = TypeVar("T")
@@ -80,6 +81,11 @@ class PortalServer:
     def name(self) -> str:
         """``server 1`` or ``server 2``."""
         return self._settings.name
+
+    @property
+    def full_updates(self) -> bool:
+        """Whether an edit is to send every field of the account, not only what changed."""
+        return self._settings.full_updates
 
     def close(self) -> None:
         """Close idle connections; calls under way finish on their own."""
@@ -316,7 +322,7 @@ def _deleted(answer: Answer, writing: bool) -> bool:
 def _require_theme_set(answer: Answer, _writing: bool) -> None:
     if answer.status == _NOT_FOUND:
         raise PortalThemeUnsupported
-    if answer.status != _OK or answer.body.strip() != b"OK":
+    if answer.status != _OK or answer.body.strip().removeprefix(_BOM).strip() != b"OK":
         raise PortalThemeFailed(outcome=Outcome.UNKNOWN)
 
 

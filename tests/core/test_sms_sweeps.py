@@ -231,7 +231,7 @@ def test_a_provider_that_is_down_ends_a_users_run_early(sqlite_sms: Sms) -> None
 
 def test_two_jobs_at_once_share_one_lock(sms: Sms) -> None:
     sms.configure(1)
-    sms.add_templates(1, *STAGES)
+    sms.add_templates(1, *STAGES, "Expiry Reminder")
     with named_lock(sms.panel, LOCK):
         for name in ("sms-stages", "sms-expiry"):
             code, lines = sms.job(name)
