@@ -13,7 +13,7 @@ from flask import Flask
 from commands_job import cron_command, job_command
 from commands_progress import progress
 from commands_sync import CONSOLE, SYSTEM, sync_command
-from core import assigning, copying, jobs, recovery, schema, users, workers
+from core import assigning, copying, jobs, recovery, schema, sms_templates, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -55,6 +55,10 @@ def _db(panel: Panel) -> click.Group:
     @_failing_clearly
     def upgrade() -> None:
         done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
+        given = sms_templates.give_missing_stages(panel)
+        if given:
+            done.append(f"add {given} message templates")
+            click.echo(f"- {done[-1]}")
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db

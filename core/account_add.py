@@ -335,6 +335,7 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
                 actor.name or actor.username,
                 payload["plan_name"],
                 _day(payload["end_date"]),
+                payload["phone"],
             )
             announce(panel, connection, event)
     except DatabaseFailed:

@@ -79,7 +79,7 @@ class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
     ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
-    not have is as good as one that is off.
+    not have is as good as one that is off. ``phone_given``: the request named a phone number.
     """
 
     before: AccountRow
@@ -91,6 +91,7 @@ class Planned:
     always_send: tuple[str, ...] = ()
     unknown_tariff: bool = False
     what: str = "update"
+    phone_given: bool = False
 
 
 def take_up(panel: Panel, record: Record) -> None:
@@ -165,6 +166,7 @@ def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
             "changed": changed,
             "entry": planned.entry and planned.entry.stored(),
             "plan_name": planned.plan.shown_name() if planned.plan else None,
+            "phone": planned.after.phone_number if planned.phone_given else None,
             **stored_origin(actor, origin),
         },
         payer_id=planned.payer.id if planned.payer else None,
@@ -252,6 +254,8 @@ def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
         by["name"],
         payload["plan_name"],
         after.end_date,
+        # operations of older versions did not store it
+        payload.get("phone"),
     )
 
 

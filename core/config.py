@@ -46,7 +46,7 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.sentences))
 
 
-def _networks(value: object) -> object:
+def _parted(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(item for item in value.replace(",", " ").split() if item)
@@ -141,6 +141,10 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+# host or host:port
+_HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
+
+
 def _not_empty(value: object) -> object:
     if isinstance(value, str) and not value.strip():
         raise ValueError("the name of a directory is expected")
@@ -161,7 +165,7 @@ class Server(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     threads: int = Field(8, ge=1, le=256)
-    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_networks)] = ()
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parted)] = ()
     body_limit_mib: float = Field(8, gt=0, le=1024)
     file_limit_mib: float = Field(2, gt=0, le=1024)
     fields_limit: int = Field(1000, ge=10, le=100_000)
@@ -243,6 +247,15 @@ class Portal(_Section):
 class Sms(_Section):
     template_language: Literal["fa", "en"] = "fa"
     support_contact: str = Field("", max_length=200)
+    provider_hosts: Annotated[tuple[Annotated[str, Field(pattern=_HOST)], ...], BeforeValidator(_parted)] = (
+        "edge.ippanel.com",
+    )
+    allow_private: bool = False
+    country_code: str = Field("", pattern=r"^(\+?[1-9][0-9]{0,3})?$")
+    sending_type: Literal["webservice", "peer_to_peer"] = "webservice"
+    recipients_per_call: int = Field(100, ge=1, le=10_000)
+    calls_per_second: int = Field(10, ge=1, le=10_000)
+    expired_days: int = Field(1, ge=1, le=7)
 
 
 class Jobs(_Section):

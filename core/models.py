@@ -863,6 +863,35 @@ class LedgerNote(Base):
     description: Mapped[str | None] = mapped_column(Text)
 
 
+class SmsClaim(Base):
+    """A text message that is being sent, or went out, or may have: nobody sends it again under that name.
+
+    ``owner`` is sending it just now, since ``claimed_at`` (Unix seconds), and its row of ``_sms_logs`` is pending.
+    The names are explained in :mod:`core.sms_outbox`.
+    """
+
+    __tablename__ = "_sbx_sms_claims"
+    __table_args__ = _table(Index("sbx_sms_claims_owner", "owner"), Index("sbx_sms_claims_claimed_at", "claimed_at"))
+
+    name: Mapped[str] = mapped_column(String(150), primary_key=True)
+    log_id: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(String(64))
+    claimed_at: Mapped[int]
+
+
+class SmsStagesGiven(Base):
+    """Users who once got the templates of the reminder stages: one that they deleted stays deleted.
+
+    ``given_at``: Unix seconds.
+    """
+
+    __tablename__ = "_sbx_sms_stages_given"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    given_at: Mapped[int]
+
+
 class ArchivedPayment(Base):
     """A payment of a reseller who is gone, with the reseller's name; ``archived_at``: Unix seconds."""
 

@@ -19,6 +19,7 @@ from core.passwords import Passwords
 from core.portal.portals import Portals
 from core.queue import Queue
 from core.schema import Layout
+from core.sms_provider import SmsProvider
 from core.throttle import LoginThrottle
 
 LAYOUT_SECONDS = 30
@@ -112,6 +113,11 @@ class Panel:
             self._portals.close()
 
     @cached_property
+    def sms(self) -> SmsProvider:
+        """The client of the SMS providers that the configuration allows."""
+        return SmsProvider(self.config.sms)
+
+    @cached_property
     def queue(self) -> Queue:
         """The bell for workers."""
         return Queue(self.config)
@@ -129,4 +135,6 @@ class Panel:
         for thread in list(self._threads):
             thread.join(_CLOSING_SECONDS)
         self._close_portals()
+        if "sms" in self.__dict__:
+            self.sms.close()
         self.database.dispose()

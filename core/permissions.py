@@ -137,6 +137,8 @@ RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or ca
 READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
 MANAGE_PLANS = Right("Permission denied. Only administrators can manage plans.", reseller=Scope.NONE)
 READ_TARIFFS = Right("Permission denied. Only administrators can read the portal's tariffs.", reseller=Scope.NONE)
+MESSAGING = Right("Permission denied. You do not have permission to send messages.", field=Field.MESSAGING)
+READ_SMS = Right(NotAllowed.default_text, observer=Scope.OWN)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)
 SEND_EVENTS = _devices("events")
 SEND_MESSAGES = _devices("messages")

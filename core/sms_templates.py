@@ -10,7 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.models import SmsSettings, SmsTemplate
+from core.migrations.additive import insert_if_absent
+from core.models import SmsSettings, SmsStagesGiven, SmsTemplate, User
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,49 @@ def initialise_super_admin(panel: Panel, connection: Connection, user_id: int) -
     _initialise(panel, connection, user_id, first, expiry_template=_text(panel, first[0]))
 
 
+def note_stages_given(panel: Panel, connection: Connection, user_id: int) -> None:
+    """From now on the user's templates of the reminder stages are the user's own business."""
+    insert_if_absent(connection, SmsStagesGiven, user_id=user_id, given_at=panel.clock.stamp())
+
+
+def give_missing_stages(panel: Panel) -> int:
+    """The templates of the reminder stages for every user who never got them, and lacks the one or other; once.
+
+    Returns how many templates were added. For the upgrade of a panel's database.
+    """
+    if not panel.layout.has_table("_sms_templates"):
+        return 0
+    with panel.database.write() as connection:
+        users = connection.scalars(select(User.id).where(User.id.not_in(select(SmsStagesGiven.user_id)))).all()
+        present = {
+            (row.user_id, row.name)
+            for row in connection.execute(
+                select(SmsTemplate.user_id, SmsTemplate.name).where(SmsTemplate.name.in_(STAGES))
+            )
+        }
+        templates = [item for item in _LANGUAGES[panel.config.sms.template_language] if item.name in STAGES]
+        rows = [
+            _row(panel, user_id, item) for user_id in users for item in templates if (user_id, item.name) not in present
+        ]
+        if rows:
+            connection.execute(insert(SmsTemplate), rows)
+        for user_id in users:
+            note_stages_given(panel, connection, user_id)
+    return len(rows)
+
+
+def _row(panel: Panel, user_id: int, template: Template) -> dict[str, object]:
+    now = panel.clock.now()
+    return {
+        "user_id": user_id,
+        "name": template.name,
+        "template": _text(panel, template),
+        "description": template.description,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
 def _initialise(
     panel: Panel,
     connection: Connection,
@@ -120,22 +164,14 @@ def _initialise(
     }
     if layout.has_column("_sms_settings", "enable_multistage_reminders"):
         settings["enable_multistage_reminders"] = 1
-    rows = [
-        {
-            "user_id": user_id,
-            "name": template.name,
-            "template": _text(panel, template),
-            "description": template.description,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for template in templates
-    ]
+    rows = [_row(panel, user_id, template) for template in templates]
     try:
         with connection.begin_nested():
             if connection.execute(select(SmsSettings.id).where(SmsSettings.user_id == user_id)).first() is None:
                 connection.execute(insert(SmsSettings).values(**settings))
                 connection.execute(insert(SmsTemplate), rows)
+                if len(rows) > len(STAGES):
+                    note_stages_given(panel, connection, user_id)
     except SQLAlchemyError as error:
         # nobody is refused a user because of the texts of messages
         log.warning("user %d got no message templates: %s", user_id, type(error).__name__)

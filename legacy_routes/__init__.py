@@ -32,6 +32,7 @@ from legacy_routes import (
     reminders,
     resellers,
     session,
+    sms,
     stalker_settings,
     stb,
     sync,
@@ -58,6 +59,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     tariffs.endpoints,
     stb.endpoints,
     stalker_settings.endpoints,
+    sms.endpoints,
 )
 
 

@@ -57,6 +57,13 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("get_reminder_history", "GET"): {"admin", "radm", "resa"},
     ("get_job_status", "GET"): LOGGED_IN,
     ("get_job_status", "POST"): LOGGED_IN,
+    ("get_sms_settings", "GET"): LOGGED_IN,
+    ("get_sms_logs", "GET"): LOGGED_IN,
+    # of the resellers nobody has the field
+    ("update_sms_settings", "POST"): {"admin", "radm"},
+    ("send_sms", "POST"): {"admin", "radm"},
+    ("save_sms_template", "POST"): {"admin", "radm"},
+    ("delete_sms_template", "POST"): {"admin", "radm"},
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
     ("sync_accounts", "POST"): LOGGED_IN - {"obs"},
     ("add_reseller_payment", "POST"): {"admin", "radm"},
