@@ -56,6 +56,11 @@ class Call(Generic[PanelT, ActorT]):
         return "GET" if self.request.method == "HEAD" else self.request.method
 
     @property
+    def is_navigation(self) -> bool:
+        """Whether it came from the address bar or a link, not from a page's script."""
+        return cross_site.is_navigation(self.request.environ)
+
+    @property
     def user_agent(self) -> str:
         return str(self.request.environ.get("HTTP_USER_AGENT") or "")
 
@@ -73,9 +78,10 @@ class Endpoint:
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
-    envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
-    session within a moment have one effect (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people
-    click twice, for a script that asks twice means it.
+    envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
+    failures included. ``once``: identical requests of one session within a moment have one effect
+    (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people click twice, for a script that asks
+    twice means it.
     """
 
     name: str
@@ -88,6 +94,7 @@ class Endpoint:
     bad_body_is_empty: bool
     limited: bool
     plain_faults: bool
+    as_text: bool
     once: bool | Literal["browsers"]
     chapter: str
 
@@ -119,6 +126,7 @@ class Endpoints:
         bad_body_is_empty: bool = False,
         limited: bool = True,
         plain_faults: bool = False,
+        as_text: bool = False,
         once: bool | Literal["browsers"] = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -138,6 +146,7 @@ class Endpoints:
                 bad_body_is_empty,
                 limited,
                 plain_faults,
+                as_text,
                 once,
                 chapter,
             )
@@ -241,6 +250,8 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
+        if endpoint is not None and endpoint.as_text:
+            return envelope.as_text(response)
         if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response

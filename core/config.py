@@ -9,6 +9,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -24,9 +25,14 @@ from pydantic import (
     model_validator,
 )
 
+from core import money
 from core.database import normal_url
+from core.errors import InvalidInput
 
 ENVIRONMENT_PREFIX = "SHOWBOX_"
+KEY_CHARACTERS = 16
+# those that a new plan may have (contract chapter 40 §1.6)
+PLAN_CURRENCIES = ("GBP", "USD", "EUR", "IRR")
 # read by the program itself or by its test suite, not keys of a section
 _OTHER_VARIABLES = ("SHOWBOX_CONFIG",)
 _OTHER_PREFIXES = ("SHOWBOX_TEST_",)
@@ -104,6 +110,29 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _long_key(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < KEY_CHARACTERS:
+        raise ValueError(f"a key has at least {KEY_CHARACTERS} characters")
+    return value
+
+
+def _prices(value: object) -> object:
+    """``GBP 10, USD 12``: a currency that a plan may have, and an amount, parted by commas."""
+    if not isinstance(value, str):
+        return value
+    prices: dict[str, Decimal] = {}
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        code, _, text = item.upper().partition(" ")
+        try:
+            amount = money.read_amount(text.strip(), code, least=Decimal(0))
+        except InvalidInput:
+            raise ValueError(f"'{item}' is not a currency and an amount such as GBP 10") from None
+        if code not in PLAN_CURRENCIES or code in prices:
+            raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
+        prices[code] = amount
+    return prices
+
+
 def _optional_redis_url(value: SecretStr) -> SecretStr:
     return _redis_url(value) if value.get_secret_value() else value
 
@@ -174,6 +203,12 @@ class PanelSection(_Section):
         "graphite",
         "ocean_blue",
     )
+    tariff_prices: Annotated[dict[str, Decimal], BeforeValidator(_prices)] = {
+        "GBP": Decimal(10),
+        "USD": Decimal(12),
+        "EUR": Decimal(11),
+        "IRR": Decimal(500_000),
+    }
 
 
 class FrontendSection(_Section):
@@ -224,6 +259,7 @@ class Security(_Section):
     requests_per_minute: int = Field(0, ge=0, le=1_000_000)
     hsts: bool = True
     min_password_length: int = Field(6, ge=1, le=128)
+    cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
 
 
 class Config(_Section):

@@ -717,6 +717,16 @@ class DeletedPlan(Base):
     deleted_at: Mapped[int]
 
 
+class PlanNote(Base):
+    """When a plan was made here, which the panel's table does not say. Unix seconds."""
+
+    __tablename__ = "_sbx_plan_notes"
+    __table_args__ = _table()
+
+    plan_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[int]
+
+
 class AccountNote(Base):
     """What we keep of an account beside the panel's row.
 

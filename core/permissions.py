@@ -110,4 +110,6 @@ USE_THEMES = Right("Permission denied. Only super admins can access themes.", re
 RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
 # payments, balances, invoices
 READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+MANAGE_PLANS = Right("Permission denied. Only administrators can manage plans.", reseller=Scope.NONE)
+READ_TARIFFS = Right("Permission denied. Only administrators can read the portal's tariffs.", reseller=Scope.NONE)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -72,7 +72,7 @@ def _reach(need: Need | None) -> str:
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
     named = "" if right.field is None else f"{right.field.name.lower()} ({right.field.value})"
-    return " | ".join([*cells, "no", named])
+    return " | ".join([*cells, "with the cron key" if need.or_key else "no", named])
 
 
 def _with_field(role: Role, right: Right) -> Actor:

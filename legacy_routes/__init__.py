@@ -23,7 +23,7 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, assigning, jobs, payments, resellers, session, sync, themes
+from legacy_routes import accounts, assigning, jobs, payments, plans, resellers, session, sync, tariffs, themes
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -38,6 +38,8 @@ CHAPTERS: tuple[Endpoints, ...] = (
     themes.endpoints,
     payments.endpoints,
     jobs.endpoints,
+    plans.endpoints,
+    tariffs.endpoints,
 )
 
 

@@ -196,6 +196,8 @@ PASSWORDS = {
     "readmin": "pw4",
     "watcher": "pw5",
     "limited": "pw6",
+    "res": "res-pass",
+    "resirr": "resirr-pass",
 }
 
 

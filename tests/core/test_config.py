@@ -71,6 +71,10 @@ def test_proxies_are_addresses_or_networks_parted_by_blanks_or_commas() -> None:
         ("PORTAL_SYNC_DEFAULT_RESELLER", "admin", "a whole number is expected"),
         ("PORTAL_PRIMARY_API_URL", "ftp://x", "an address must begin with http:// or https://"),
         ("SERVER_PROT", "1", "There is no key 'prot' in section [server]"),
+        ("SECURITY_CRON_KEY", "hunter2", "a key has at least 16 characters"),
+        ("PANEL_TARIFF_PRICES", "GBP ten", "'GBP ten' is not a currency and an amount such as GBP 10"),
+        ("PANEL_TARIFF_PRICES", "GBP 10, AED 5", "'AED 5': one amount for each of GBP, USD, EUR, IRR at most"),
+        ("PANEL_TARIFF_PRICES", "GBP 10, gbp 5", "'gbp 5': one amount for each of"),
         ("NOSUCH_KEY", "1", "There is no section [nosuch]"),
     ],
 )

@@ -11,6 +11,7 @@ from tests.accounts_world import configured
 from tests.conftest import MakeWorld
 from tests.databases import DUMPS, create_database, load_dump, require
 from tests.harness import World, user_row
+from tests.plans_world import Plans, plans_world
 from tests.resellers_world import Resellers, resellers_world
 
 
@@ -84,3 +85,16 @@ def portal(live: World) -> Iterator[StalkerPortal]:
     """An empty portal, at work with ``live``."""
     with StalkerPortal(dialect=Dialect.PANEL) as portal, configured(live, [portal], 5.0):
         yield portal
+
+
+def plans(make_world: MakeWorld, kind: str) -> Iterator[Plans]:
+    """Chapter 40's world of plans on each database."""
+    with plans_world(make_world, kind) as plans:
+        yield plans
+
+
+@pytest.fixture
+def sqlite_plans(make_world: MakeWorld) -> Iterator[Plans]:
+    """Chapter 40's world of plans on SQLite, for what no database can change."""
+    with plans_world(make_world, "sqlite") as plans:
+        yield plans
