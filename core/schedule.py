@@ -18,10 +18,11 @@ from core.panel import Panel
 from core.reminder_history import CLEANUP
 from core.reminder_sweeps import REMINDERS
 from core.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
+from core.sms_sweeps import SMS_EXPIRY, SMS_STAGES
 
 log = logging.getLogger(__name__)
 
-JOBS: tuple[ScheduledJob, ...] = (REMINDERS, DISABLE_EXPIRED, CLEANUP)
+JOBS: tuple[ScheduledJob, ...] = (REMINDERS, DISABLE_EXPIRED, SMS_EXPIRY, SMS_STAGES, CLEANUP)
 KIND = "scheduled"
 
 
