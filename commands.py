@@ -1,5 +1,5 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync.
-Core does the work.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync,
+ledger. Core does the work.
 """
 
 import sys
@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from tqdm import tqdm
 
+from commands_ledger import ledger_command
 from commands_sync import sync_command
 from core import copying, recovery, schema, users
 from core.database import Database
@@ -21,7 +22,8 @@ from core.panel import Panel
 
 def register(app: Flask, panel: Panel) -> None:
     """Give ``app`` the commands, working on ``panel``."""
-    for command in (_db(panel), _user(panel), _copy_from(panel), _operations(panel), sync_command(panel)):
+    own = (_db(panel), _user(panel), _copy_from(panel), _operations(panel))
+    for command in (*own, sync_command(panel), ledger_command(panel)):
         app.cli.add_command(command)
 
 

@@ -17,7 +17,7 @@ from core.sync_merge import Changes, LocalAccount, counts
 SHOWN_NAMES = 10
 # as whom the audit log shows what the command line did
 SYSTEM = bare_actor(0, "system", super_user=True)
-_CONSOLE = Origin("", "command line")
+CONSOLE = Origin("", "command line")
 
 
 def sync_command(panel: Panel) -> click.Command:
@@ -28,7 +28,7 @@ def sync_command(panel: Panel) -> click.Command:
         try:
             with _progress() as report:
                 wish = replace(wish_of(panel, SYSTEM), wait=None, force=force, dry_run=dry_run, report=report)
-                changes = synchronise(panel, SYSTEM, _CONSOLE, wish)
+                changes = synchronise(panel, SYSTEM, CONSOLE, wish)
         except PanelError as error:
             raise click.ClickException(error.text) from None
         _tell(changes, dry_run)

@@ -27,6 +27,8 @@ ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
 INTERNAL_TEXT = "An internal error occurred"
+# the document's code for what the caller may not do
+NOT_ALLOWED = 3
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
@@ -73,7 +75,8 @@ class Endpoint:
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
     envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
-    session within a moment have one effect (:mod:`compat.once`).
+    session within a moment have one effect (:mod:`compat.once`). ``browser_keeps``: for how many seconds a browser may
+    show the answer again without asking, also a refusal for lack of permission; 0 is never.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Endpoint:
     limited: bool
     plain_faults: bool
     once: bool
+    browser_keeps: int
     chapter: str
 
     @property
@@ -118,6 +122,7 @@ class Endpoints:
         limited: bool = True,
         plain_faults: bool = False,
         once: bool = False,
+        browser_keeps: int = 0,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -137,6 +142,7 @@ class Endpoints:
                 limited,
                 plain_faults,
                 once,
+                browser_keeps,
                 chapter,
             )
             return handler
@@ -196,12 +202,12 @@ class Dispatcher:
             return _not_allowed(endpoint)
         checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
-            return envelope.failure(CROSS_SITE_TEXT, 3, 403)
+            return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
         if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
             return _too_many(wait)
         answer = self._answer(endpoint)
         if isinstance(answer, dict):
-            return envelope.success(answer, request)
+            return envelope.kept_by_browser(envelope.success(answer, request), endpoint.browser_keeps)
         return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
     def _answer(self, endpoint: Endpoint) -> Answer:
@@ -239,6 +245,8 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
+        if endpoint is not None and isinstance(error, self.failures) and getattr(error, "code", 0) == NOT_ALLOWED:
+            return envelope.kept_by_browser(response, endpoint.browser_keeps)
         if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response

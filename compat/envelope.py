@@ -76,6 +76,16 @@ def failure_of(error: Failure) -> Response:
     return response
 
 
+def kept_by_browser(response: Response, seconds: int) -> Response:
+    """``response``, which the browser that asked may show again for so long, as long as its cookies stay; 0: never."""
+    if seconds:
+        for name in ("Expires", "Pragma"):
+            response.headers.pop(name, None)
+        response.headers["Cache-Control"] = f"private, max-age={seconds}"
+        response.vary.add("Cookie")
+    return response
+
+
 def json_response(body: bytes, status: int = 200) -> Response:
     return Response(body, status, headers=_HEADERS)
 

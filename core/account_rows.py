@@ -74,7 +74,7 @@ def find_by_username(panel: Panel, connection: Connection, username: str) -> Acc
 
 def find_by_mac(connection: Connection, mac: str) -> AccountRow | None:
     """The account of that MAC, in any of the spellings that a panel stored."""
-    return _find(connection, Account.mac.in_(_spellings(mac)))
+    return _find(connection, Account.mac.in_(mac_spellings(mac)))
 
 
 def find_by_id(connection: Connection, account_id: int) -> AccountRow | None:
@@ -170,7 +170,8 @@ def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountR
     )
 
 
-def _spellings(mac: str) -> list[str]:
+def mac_spellings(mac: str) -> list[str]:
+    """All forms in which a panel may have stored ``mac`` (given with colons, in capitals)."""
     bare = mac.replace(":", "")
     spellings = (mac, mac.replace(":", "-"), bare)
     return [text for spelling in spellings for text in (spelling, spelling.lower())]

@@ -34,8 +34,9 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """``refusal``: what those read who lack it. ``field``: what a reseller needs in the permission string, and with
-    ``admins_need_field`` a reseller admin too."""
+    """``refusal``: what those read who lack it, observers ``observer_refusal`` where it differs. ``field``: what a
+    reseller needs in the permission string, and with ``admins_need_field`` a reseller admin too. ``reads``: nothing is
+    changed, so that a super admin who is an observer too has it even if observers have not."""
 
     refusal: str
     super_admin: Scope = Scope.ALL
@@ -44,11 +45,14 @@ class Right:
     observer: Scope = Scope.NONE
     field: Field | None = None
     admins_need_field: bool = False
+    observer_refusal: str | None = None
+    reads: bool = False
 
 
 def scope_of(actor: Actor, right: Right) -> Scope:
     """How far ``right`` reaches for ``actor``; an observer who is a super admin too reads as one and writes nothing."""
-    if actor.is_observer and (right.observer is Scope.NONE or not actor.super_user):
+    writes = right.observer is Scope.NONE and not right.reads
+    if actor.is_observer and (writes or not actor.super_user):
         return right.observer
     if actor.super_user:
         return right.super_admin
@@ -72,7 +76,7 @@ def may_touch(actor: Actor, right: Right, owner: int | None) -> bool:
 def require(actor: Actor, right: Right) -> None:
     """Raises NotAllowed."""
     if not may(actor, right):
-        raise NotAllowed(right.refusal)
+        raise NotAllowed((actor.is_observer and right.observer_refusal) or right.refusal)
 
 
 def require_over(actor: Actor, right: Right, owner: int | None) -> None:
@@ -94,3 +98,12 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+CORRECT_TRANSACTIONS = Right(
+    "Permission denied. Only admins and reseller admins can correct transactions.",
+    reseller=Scope.NONE,
+    observer_refusal="Permission denied. Your account is read-only.",
+)
+# whose dates the calendars of the frontends mark
+READ_LEDGER_DATES = Right(NotAllowed.default_text, observer=Scope.ALL)
+READ_MESSAGE_DATES = Right(NotAllowed.default_text, observer=Scope.OWN)
+READ_AUDIT_DATES = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)

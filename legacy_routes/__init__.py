@@ -23,12 +23,12 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, session, sync
+from legacy_routes import accounts, session, sync, transactions
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints)
+CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints, transactions.endpoints)
 
 
 def all_endpoints() -> list[Endpoint]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RequestModel, Text, to_integer, trimmed
+from compat.fields import RequestModel, Text, trimmed
 from core.account_add import NewAccount
 from core.account_add import add_account as core_add
 from core.account_change import Changed
@@ -16,7 +16,7 @@ from core.account_rules import days_extended
 from core.accounts import list_accounts, scope_of
 from core.markup import plain
 from core.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
-from legacy_routes.forms import ViewForm
+from legacy_routes.forms import Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "20"
@@ -39,7 +39,6 @@ def _end_date(value: object) -> Any:
     return UNLIMITED if value is None else trimmed(value)
 
 
-Number = Annotated[int | None, BeforeValidator(to_integer)]
 PlanField = Annotated[int | str | None, BeforeValidator(_plan)]
 Present = Annotated[str | None, BeforeValidator(_present_text)]
 PLAN = AliasChoices("plan", "plan_id")

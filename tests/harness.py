@@ -184,6 +184,8 @@ PASSWORDS = {
     "reseller1": "pw1",
     "radmin": "pw2",
     "reseller2": "pw3",
+    "res": "pw4",
+    "resirr": "pw5",
 }
 
 

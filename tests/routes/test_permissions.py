@@ -36,6 +36,13 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("toggle_account_status", "POST"): {"admin", "radm"},
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
     ("sync_accounts", "POST"): LOGGED_IN - {"obs"},
+    ("get_transactions", "GET"): LOGGED_IN,
+    ("get_transactions", "POST"): LOGGED_IN,
+    ("new_transaction", "GET"): {"admin"},
+    ("new_transaction", "POST"): {"admin"},
+    ("edit_transaction", "POST"): {"admin", "radm"},
+    ("get_dates_with_data", "GET"): LOGGED_IN,
+    ("get_dates_with_data", "POST"): LOGGED_IN,
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
 FIELDS = {"username": "acc1", "status": "1"}
