@@ -10,9 +10,11 @@ NEW_ACCOUNT, RENEWAL = "New account", "Account renewal"
 
 _HEX = "[0-9A-Fa-f]{2}"
 _MAC = re.compile(rf"(?<![0-9A-Fa-f:]){_HEX}(?::{_HEX}){{5}}(?![0-9A-Fa-f:])")
-_RENEWAL = re.compile(r"account renewal:\s*(?P<user>.*?)\s+- plan:\s*(?P<plan>.*)", re.IGNORECASE | re.DOTALL)
-_DISCOUNT = re.compile(r"\s*\(discount:[^()]*\)\s*$", re.IGNORECASE)
-_ASSIGNED_FOR = re.compile(r'plan "(?P<plan>.*?)" assigned for\s+(?P<rest>.*)', re.IGNORECASE | re.DOTALL)
+# short marks that are looked for one after the other: one pattern for a whole text, which may have 64 KiB, could look
+# back from every place
+_RENEWAL, _OF_PLAN = re.compile("account renewal:", re.IGNORECASE), re.compile(r"\s- plan:", re.IGNORECASE)
+_DISCOUNT = re.compile(r"\(discount:[^()]*\)$", re.IGNORECASE)
+_PLAN, _ASSIGNED_FOR = re.compile('plan "', re.IGNORECASE), re.compile(r'" assigned for\s', re.IGNORECASE)
 _ASSIGNED_TO = re.compile(rf"plan (?P<plan>\S+) assigned to\s+(?P<mac>{_MAC.pattern})", re.IGNORECASE)
 
 
@@ -48,22 +50,31 @@ def sentence(label: str, plan: str, full_name: str | None) -> str:
     return f"{label}, Plan: {plan}" + (f", {full_name}" if full_name else "")
 
 
+def _between(first: re.Pattern[str], second: re.Pattern[str], text: str) -> tuple[str, str] | None:
+    """What stands between the two marks, and what stands behind the second."""
+    begin = first.search(text)
+    end = second.search(text, begin.end()) if begin else None
+    return (text[begin.end() : end.start()].strip(), text[end.end() :].strip()) if begin and end else None
+
+
 def _renewal(details: str) -> Told | None:
-    match = _RENEWAL.search(details)
-    if match is None:
+    parts = _between(_RENEWAL, _OF_PLAN, details)
+    if parts is None:
         return None
-    return Told(RENEWAL, _DISCOUNT.sub("", match["plan"]).strip(), match["user"].strip())
+    username, plan = parts
+    return Told(RENEWAL, _DISCOUNT.sub("", plan).strip(), username)
 
 
 def _assigned_for(details: str) -> Told | None:
-    match = _ASSIGNED_FOR.search(details)
-    if match is None:
+    found = _between(_PLAN, _ASSIGNED_FOR, details)
+    if found is None:
         return None
-    parts = [part.strip() for part in match["rest"].split(",")]
+    plan, rest = found
+    parts = [part.strip() for part in rest.split(",")]
     at = next((number for number, part in enumerate(parts) if first_mac(part)), 0)
     # the part before the MAC is the name, unless it is the user name
     name = parts[at - 1] if at > 1 else ""
-    return Told(NEW_ACCOUNT, match["plan"].strip(), parts[0], first_mac(details), name)
+    return Told(NEW_ACCOUNT, plan, parts[0], first_mac(details), name)
 
 
 def _assigned_to(details: str) -> Told | None:
