@@ -220,7 +220,9 @@ class Dispatcher:
         call.files = parameters.files
         form = endpoint.model.read(parameters.values)
         if endpoint.once and call.session.sid:
-            key = key_of(call.session.sid, endpoint.name, parameters.values)
+            # an id may pass from one user to the next
+            whose = f"{call.session.sid} {call.session.get('username')}"
+            key = key_of(whose, endpoint.name, parameters.values)
             return self.once.run(key, lambda: endpoint.handler(call, form))
         return endpoint.handler(call, form)
 

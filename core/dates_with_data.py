@@ -21,6 +21,8 @@ from core.permissions import READ_AUDIT_DATES, READ_LEDGER_DATES, READ_MESSAGE_D
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # zones change at full quarters of an hour only, so all moments of one are of one day
 _QUARTER_HOUR = 900
+# what the column holds
+_LARGEST_STAMP = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ def _moments(panel: Panel, source: _Source, owned: list[Any], first: date, last:
 def _stamps(panel: Panel, source: _Source, owned: list[Any], first: date, last: date) -> set[date]:
     """The database cannot tell the zone's days: it tells the quarters of an hour, and these are few."""
     column, zone = source.column, panel.clock.zone
-    start = int(datetime.combine(first, time.min, zone).timestamp())
-    end = int(datetime.combine(last, time.max, zone).timestamp())
+    start = max(int(datetime.combine(first, time.min, zone).timestamp()), -_LARGEST_STAMP)
+    end = min(int(datetime.combine(last, time.max, zone).timestamp()), _LARGEST_STAMP)
     quarter = column - column % _QUARTER_HOUR
     with panel.database.read() as connection:
         quarters = connection.scalars(select(quarter).distinct().where(*owned, column >= start, column <= end)).all()

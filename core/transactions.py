@@ -93,19 +93,23 @@ class LedgerPage:
 def list_transactions(panel: Panel, scope: int | None, *, limit: int, offset: int) -> LedgerPage:
     """The ledger of user ``scope``, of everybody for None, newest row first; at most three statements."""
     owned = [] if scope is None else [Transaction.for_user == scope]
-    # the page's ids first: what is skipped is then neither joined nor read
-    ids = select(Transaction.id).where(*owned).order_by(Transaction.id.desc()).limit(limit).offset(offset).subquery()
+    total = select(func.count()).select_from(Transaction).where(*owned)
+    # the ids first: what is skipped is then neither joined nor read, however the server plans
+    page = select(Transaction.id, total.scalar_subquery().label("total")).where(*owned)
     with panel.database.read() as connection:
-        total = connection.scalar(select(func.count()).select_from(Transaction).where(*owned)) or 0
+        found = connection.execute(page.order_by(Transaction.id.desc()).limit(limit).offset(offset)).all()
+        if not found:
+            return LedgerPage([], connection.scalar(total) or 0)
         rows = connection.execute(
             select(*_columns(panel))
-            .select_from(with_notes().join(ids, ids.c.id == Transaction.id))
+            .select_from(with_notes())
             .outerjoin(User, User.id == Transaction.for_user)
+            .where(Transaction.id.in_([row.id for row in found]))
             .order_by(Transaction.id.desc())
         ).all()
         told = {row.id: read_details(row.details or "") for row in rows if row.kind is None}
         accounts = _Accounts(panel, connection, told.values())
-    return LedgerPage([_read(panel, row, told.get(row.id), accounts) for row in rows], total)
+    return LedgerPage([_read(panel, row, told.get(row.id), accounts) for row in rows], found[0].total)
 
 
 def _columns(panel: Panel) -> list[Any]:
