@@ -164,4 +164,3 @@ def test_a_page_load_of_300_calls_holds_nobody_up(world: World) -> None:
     # 2 seconds for 300 on two cores of their own (see the bench); these share theirs with the clients and other tests
     assert elapsed < 10, elapsed
     assert max(others) < 5
-    print(len(paths), round(elapsed, 2), "others", len(others), round(max(others), 2))
