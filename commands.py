@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from commands_ledger import ledger_command
 from commands_sync import sync_command
-from core import copying, recovery, schema, users
+from core import copying, jobs, recovery, schema, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -22,8 +22,16 @@ from core.panel import Panel
 
 def register(app: Flask, panel: Panel) -> None:
     """Give ``app`` the commands, working on ``panel``."""
-    own = (_db(panel), _user(panel), _copy_from(panel), _operations(panel))
-    for command in (*own, sync_command(panel), ledger_command(panel)):
+    for command in (
+        _db(panel),
+        _user(panel),
+        _copy_from(panel),
+        _operations(panel),
+        _jobs(panel),
+        _worker(panel),
+        sync_command(panel),
+        ledger_command(panel),
+    ):
         app.cli.add_command(command)
 
 
@@ -156,6 +164,34 @@ def _operations(panel: Panel) -> click.Group:
         click.echo(f"Operation {number} closed.")
 
     return operations_
+
+
+def _jobs(panel: Panel) -> click.Command:
+    @click.command("jobs", help="List the work that waits, runs or has failed.")
+    @_failing_clearly
+    def jobs_() -> None:
+        found = jobs.open_jobs(panel)
+        for record in found:
+            since = panel.clock.local(record.created_at).isoformat(sep=" ")
+            progress = "" if record.total is None else f", {record.done} of {record.total}"
+            click.echo(f"{record.id}  {since}  {record.kind}: {record.state}{progress}")
+            if record.error:
+                click.echo(f"    {record.error}")
+        if not found:
+            click.echo("No open jobs.")
+
+    return jobs_
+
+
+def _worker(panel: Panel) -> click.Command:
+    @click.command("worker", help="Run jobs in a process of its own, until SIGTERM or Ctrl-C.")
+    @_failing_clearly
+    def worker() -> None:
+        panel.layout  # noqa: B018 - a database that we may not touch is told now
+        click.echo("Working; end with Ctrl-C.")
+        workers.work(panel)
+
+    return worker
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
+from core import workers
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.demo import USERS, fill_demo
 from core.errors import PanelError
 from core.models import Account, Plan
 from core.panel import Panel
-from core.recovery import start_finishing
 from legacy_routes import create_app
 from simulators.stalker import StalkerPortal
 
@@ -39,6 +39,7 @@ def build(config: Config) -> tuple[Flask, Panel]:
     panel = Panel(config)
     app = create_app(panel)
     commands.register(app, panel)
+    workers.attach(panel)
     return app, panel
 
 
@@ -53,7 +54,7 @@ def __getattr__(name: str) -> Any:
         raise SystemExit(str(error)) from None
     # a command of ``flask --app wsgi`` decides itself what is done to open operations
     if "FLASK_RUN_FROM_CLI" not in os.environ:
-        start_finishing(panel)
+        workers.start(panel)
     globals()["app"] = app
     return app
 
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _fill_portal(portal, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
-        start_finishing(panel)
+        workers.start(panel)
         try:
             serve(app, config, _greeting(config, demo=options.demo))
         except OSError as error:
@@ -151,7 +152,8 @@ def _config(options: argparse.Namespace) -> Config:
     if options.demo:
         database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
         session = config.session.model_copy(update={"store": "sql"})
-        config = config.model_copy(update={"database": database, "session": session})
+        panel = config.panel.model_copy(update={"data_directory": DEMO_DATABASE.parent})
+        config = config.model_copy(update={"database": database, "session": session, "panel": panel})
     return config
 
 
@@ -172,6 +174,7 @@ def _log_to_stderr() -> None:
     # waitress warns whenever all threads are busy for a moment
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("huey").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from core import account_rules as rules
-from core import ledger, operations
+from core import jobs, ledger, operations
 from core.account_portal import Lag, known_tariffs, may_still_follow, refusal_of, servers, set_theme
 from core.account_rows import insert_account, refuse_taken
 from core.audit import Origin, write_audit
@@ -109,23 +109,8 @@ def add_account(panel: Panel, actor: Actor, origin: Origin, wish: NewAccount) ->
     account_id = _confirm(panel, actor, origin, record)
     payload = record.payload
     theme = set_theme(panel, record.username, payload["theme"])
-    end_date = _day(payload["end_date"])
-    announce(
-        panel,
-        Event(
-            CREATED,
-            account_id,
-            record.username,
-            record.mac,
-            payload["full_name"],
-            payload["reseller"],
-            actor.id,
-            actor.name or actor.username,
-            payload["plan_name"],
-            end_date,
-        ),
-    )
-    return Added(account_id, len(every_server) > 1, end_date, Lag(theme=theme))
+    jobs.ring(panel)
+    return Added(account_id, len(every_server) > 1, _day(payload["end_date"]), Lag(theme=theme))
 
 
 def _fields(draft: Draft) -> dict[str, Any]:
@@ -337,6 +322,19 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
                 taken = record.amount or Decimal(0)
                 ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
             _audit(panel, connection, actor, origin, record, account_id)
+            event = Event(
+                CREATED,
+                account_id,
+                record.username,
+                record.mac,
+                payload["full_name"],
+                payload["reseller"],
+                actor.id,
+                actor.name or actor.username,
+                payload["plan_name"],
+                _day(payload["end_date"]),
+            )
+            announce(panel, connection, event)
     except DatabaseFailed:
         _undo(panel, record, servers(panel))
         raise

@@ -20,7 +20,7 @@ AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
 def stored_origin(actor: Actor, origin: Origin) -> dict[str, Any]:
     """Who began an operation and from where, for its record."""
     return {
-        "by": {"id": actor.id, "username": actor.username},
+        "by": {"id": actor.id, "username": actor.username, "name": actor.name or actor.username},
         "origin": {"address": origin.address, "user_agent": origin.stored_agent or ""},
     }
 

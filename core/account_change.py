@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core import ledger, operations
+from core import jobs, ledger, operations
 from core.account_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.account_portal import (
     Lag,
@@ -29,6 +29,7 @@ from core.account_portal import (
 )
 from core.account_rows import AccountRow, change_account, find_by_id
 from core.audit import Origin
+from core.events import RENEWED, STATUS_CHANGED, Event, announce
 from core.identity import Actor, read_user
 from core.operations import Draft, Record
 from core.panel import Panel
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 KIND = "change"
 _FAILED = "The portal update failed"
+# what a change is announced as, if at all
+_EVENTS = {"renewal": RENEWED, "status": STATUS_CHANGED}
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -127,6 +130,7 @@ def change_if_any(
     if planned.what != "status" and after.reseller is not None:
         owner = _owner_theme(panel, after.reseller)
         theme = set_theme(panel, after.username, owner)
+    jobs.ring(panel)
     return replace(changed, lag=Lag(server2, theme))
 
 
@@ -208,7 +212,26 @@ def _commit(
         if entry is not None:
             ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
         _audit(panel, connection, record, before, after)
+        kind = _EVENTS.get(payload["what"])
+        if kind is not None:
+            announce(panel, connection, _event(kind, after, payload))
     return moved
+
+
+def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
+    by = payload["by"]
+    return Event(
+        kind,
+        after.id,
+        after.username,
+        after.mac,
+        after.full_name,
+        after.reseller,
+        by["id"],
+        by["name"],
+        payload["plan_name"],
+        after.end_date,
+    )
 
 
 def _tell_second(

@@ -16,7 +16,6 @@ from core.account_portal import Lag, known_tariffs
 from core.account_rows import AccountRow, find_by_mac, refuse_taken, require_by_username
 from core.audit import Origin
 from core.errors import InvalidInput, NotAllowed, NotFound
-from core.events import RENEWED, STATUS_CHANGED, Event, announce
 from core.identity import Actor, read_user
 from core.panel import Panel
 from core.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, require, require_over
@@ -88,8 +87,6 @@ def edit_account(panel: Panel, actor: Actor, origin: Origin, wish: Edit) -> Chan
         password=wish.password or None,
     )
     assert changed is not None  # noqa: S101 - this plan always decides
-    if changed.renewed:
-        _announce(panel, actor, RENEWED, changed)
     return changed
 
 
@@ -123,7 +120,6 @@ def set_status(
     done = change_if_any(panel, actor, origin, plan, password=None)
     if done is None:
         return Changed(found, replace(found, status=status), renewed=False, lag=Lag())
-    _announce(panel, actor, STATUS_CHANGED, done)
     return done
 
 
@@ -275,22 +271,3 @@ def _with_renewal(panel: Panel, connection: Connection, actor: Actor, planned: P
         ),
     )
     return replace(planned, payer=payer, net=plan.price, entry=entry if plan.price else None)
-
-
-def _announce(panel: Panel, actor: Actor, kind: str, changed: Changed) -> None:
-    row = changed.after
-    announce(
-        panel,
-        Event(
-            kind,
-            row.id,
-            row.username,
-            row.mac,
-            row.full_name,
-            row.reseller,
-            actor.id,
-            actor.name or actor.username,
-            changed.plan_name,
-            row.end_date,
-        ),
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from core import operations
+from core import jobs, operations
 from core.account_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.account_portal import Lag, may_still_follow, refusal_of, servers
 from core.account_rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
@@ -54,19 +54,7 @@ def remove_account(panel: Panel, actor: Actor, origin: Origin, username: str) ->
     _delete_first(panel, record, every_server[0])
     record = _commit(panel, record, every_server)
     lag = Lag(server2=_delete_second(panel, record, every_server[1:]))
-    if record.account_id is not None:
-        old = record.payload["old"]
-        event = Event(
-            REMOVED,
-            record.account_id,
-            record.username,
-            record.mac,
-            old["name"],
-            old["reseller_id"],
-            actor.id,
-            actor.name or actor.username,
-        )
-        announce(panel, event)
+    jobs.ring(panel)
     return lag
 
 
@@ -169,7 +157,16 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
             old={**payload["old"], "note": "transactions are kept"},
             details=f"Account {record.username} deleted{AMBIGUOUS if payload['is_ambiguous'] else ''}",
         )
+        if record.account_id is not None:
+            announce(panel, connection, _removed(record, record.account_id))
     return moved
+
+
+def _removed(record: Record, account_id: int) -> Event:
+    old, by = record.payload["old"], record.payload["by"]
+    return Event(
+        REMOVED, account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
+    )
 
 
 def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer]) -> str | None:

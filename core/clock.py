@@ -33,6 +33,16 @@ class Clock:
     def today(self) -> date:
         return self.now().date()
 
+    def first_stamp(self, day: date) -> int:
+        """The Unix stamp with which ``day`` begins in the zone."""
+        # a midnight that the zone skips is the moment of the skip, as the offset before it is taken
+        return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp())
+
     def local(self, stamp: int) -> datetime:
         """The naive local time of a Unix stamp."""
         return datetime.fromtimestamp(stamp, self.zone).replace(tzinfo=None)
+
+
+def shown(moment: datetime | None) -> str | None:
+    """``2026-11-22 10:30:00``, as panels answer; what a legacy database gives instead of a moment stays."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if isinstance(moment, datetime) else moment

@@ -88,8 +88,18 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _optional_redis_url(value: SecretStr) -> SecretStr:
+    return _redis_url(value) if value.get_secret_value() else value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
+
+
+def _not_empty(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the name of a directory is expected")
+    return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -133,6 +143,7 @@ class PanelSection(_Section):
     name: str = Field("ShowBox Billing", min_length=1, max_length=100)
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
     welcome_message: str = ""
+    data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
 
 
@@ -152,6 +163,14 @@ class Portal(_Section):
     verify_tls: bool = True
 
 
+class Jobs(_Section):
+    redis_url: Annotated[SecretStr, AfterValidator(_optional_redis_url)] = SecretStr("")
+    queue_file: str = ""
+    in_process: bool = True
+    workers: int = Field(2, ge=1, le=64)
+    wait_seconds: int = Field(60, ge=0, le=3600)
+
+
 class Security(_Section):
     upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
@@ -169,7 +188,15 @@ class Config(_Section):
     panel: PanelSection = PanelSection()
     frontend: FrontendSection = FrontendSection()
     portal: Portal = Portal()
+    jobs: Jobs = Jobs()
     security: Security = Security()
+
+    @model_validator(mode="after")
+    def _data_is_not_served(self) -> Self:
+        root = self.frontend.root
+        if root is not None and self.panel.data_directory.resolve().is_relative_to(root.resolve()):
+            raise ValueError("[panel] data_directory must not lie within [frontend] root")
+        return self
 
 
 def load_config(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
@@ -230,6 +257,8 @@ _REASONS = {
 
 def _sentence(error: Any) -> str:
     location = [str(part) for part in error["loc"]]
+    if not location:
+        return f"{error['msg'].removeprefix('Value error, ')}."
     section, key = location[0], location[1] if len(location) > 1 else None
     variable = f"{ENVIRONMENT_PREFIX}{section}_{key or ''}".upper().rstrip("_")
     if error["type"] == "extra_forbidden":

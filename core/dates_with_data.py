@@ -21,8 +21,8 @@ from core.permissions import READ_AUDIT_DATES, READ_LEDGER_DATES, READ_MESSAGE_D
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # zones change at full quarters of an hour only, so all moments of one are of one day
 _QUARTER_HOUR = 900
-# what the column holds
-_LARGEST_STAMP = 2**31 - 1
+# what the column holds, whole days of any zone
+_FIRST_DAY, _LAST_DAY = date(1901, 12, 15), date(2038, 1, 17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,15 @@ def _moments(panel: Panel, source: _Source, owned: list[Any], first: date, last:
 
 def _stamps(panel: Panel, source: _Source, owned: list[Any], first: date, last: date) -> set[date]:
     """The database cannot tell the zone's days: it tells the quarters of an hour, and these are few."""
-    column, zone = source.column, panel.clock.zone
-    start = max(int(datetime.combine(first, time.min, zone).timestamp()), -_LARGEST_STAMP)
-    end = min(int(datetime.combine(last, time.max, zone).timestamp()), _LARGEST_STAMP)
+    column, clock = source.column, panel.clock
+    if first > _LAST_DAY or last < _FIRST_DAY:
+        return set()
+    start = clock.first_stamp(max(first, _FIRST_DAY))
+    end = clock.first_stamp(min(last, _LAST_DAY) + timedelta(days=1))
     quarter = column - column % _QUARTER_HOUR
     with panel.database.read() as connection:
-        quarters = connection.scalars(select(quarter).distinct().where(*owned, column >= start, column <= end)).all()
-    return {panel.clock.local(int(stamp)).date() for stamp in quarters}
+        quarters = connection.scalars(select(quarter).distinct().where(*owned, column >= start, column < end)).all()
+    return {clock.local(int(stamp)).date() for stamp in quarters}
 
 
 def _distinct(panel: Panel, day: sa.ColumnElement[Any], conditions: list[Any]) -> set[date]:

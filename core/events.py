@@ -1,15 +1,20 @@
-"""What happened to accounts, told inside this process after the commit, and who listens.
+"""What happened to accounts, announced in the transaction that made it so, and who hears of it.
 
-Handlers run on the panel's background threads: they never delay or fail the request. What is queued when the process
-ends is lost; durable jobs are not built yet. Source: contract chapter 20 §1.10.
+Each listener is a job of its own (:mod:`core.jobs`): it never delays or fails the request, runs after the commit, and
+is not lost when the process ends. Source: contract chapter 20 §1.10.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any, Self
 
+from sqlalchemy import Connection
+
+from core import jobs
 from core.account_portal import servers
+from core.jobs import Work
 from core.panel import Panel
 from core.portal import PortalError
 
@@ -33,26 +38,23 @@ class Event:
     plan_name: str | None = None
     end_date: date | None = None
 
+    def stored(self) -> dict[str, Any]:
+        """As plain data, for an operation's record or a job."""
+        return {**asdict(self), "end_date": self.end_date and self.end_date.isoformat()}
 
-Handler = Callable[[Panel, Event], None]
-
-
-def announce(panel: Panel, event: Event) -> None:
-    """Hand ``event`` to its handlers and return at once. Call it after the commit."""
-    for handler in HANDLERS.get(event.kind, ()):
-        try:
-            panel.background.submit(_handle, handler, panel, event)
-        except RuntimeError:
-            # the panel is closing
-            log.warning("event %s: %s was not run", event.kind, handler.__name__)
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        end = stored["end_date"]
+        return cls(**{**stored, "end_date": date.fromisoformat(end) if end else None})
 
 
-def _handle(handler: Handler, panel: Panel, event: Event) -> None:
-    try:
-        handler(panel, event)
-    except Exception as error:
-        # nobody waits for the outcome; a broken handler must not end the thread silently
-        log.error("event %s: %s failed: %s", event.kind, handler.__name__, type(error).__name__)
+Listener = Callable[[Panel, Event], None]
+
+
+def announce(panel: Panel, connection: Connection, event: Event) -> None:
+    """One job for each listener, in the caller's transaction. Call :func:`core.jobs.ring` after the commit."""
+    for name in LISTENERS.get(event.kind, ()):
+        jobs.add(panel, connection, name, event.stored(), actor_id=event.actor_id)
 
 
 def welcome_device(panel: Panel, event: Event) -> None:
@@ -67,4 +69,13 @@ def welcome_device(panel: Panel, event: Event) -> None:
             log.warning("welcome message by %s: %s", server.name, type(error).__name__)
 
 
-HANDLERS: dict[str, tuple[Handler, ...]] = {CREATED: (welcome_device,)}
+def _kind(listener: Listener) -> jobs.Kind:
+    def handle(work: Work) -> None:
+        listener(work.panel, Event.read(work.payload))
+
+    return jobs.Kind(handle)
+
+
+KINDS: dict[str, jobs.Kind] = {"welcome_device": _kind(welcome_device)}
+# event → the jobs that hear of it
+LISTENERS: dict[str, tuple[str, ...]] = {CREATED: ("welcome_device",)}

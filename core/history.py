@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from core.clock import shown
 from core.errors import NotAllowed
 from core.identity import Actor
 from core.models import LoginHistory, User
@@ -91,8 +91,4 @@ def _rows(connection: Connection, user_id: int | None, page: int, per_page: int)
         .limit(per_page)
         .offset((page - 1) * per_page)
     )
-    return total, [{**row, "login_time": _text(row["login_time"])} for row in found.mappings()]
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.strftime("%Y-%m-%d %H:%M:%S") if isinstance(moment, datetime) else moment
+    return total, [{**row, "login_time": shown(row["login_time"])} for row in found.mappings()]

@@ -236,7 +236,7 @@ def _user_by_id(*optional_parts: bool) -> AnySelect:
         select(*_user_columns(*optional_parts))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
-        .where(User.id == bindparam("user_id"))
+        .where(User.id == bindparam("user_id", type_=sa.BigInteger))
     )
 
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select
 
-from core import money, operations
+from core import ledger, money, operations
 from core.account_rules import is_unpaid
 from core.audit import Origin, write_audit
 from core.identity import Actor, bare_actor, shown_currency
-from core.ledger_rows import cents, moved, sold, with_notes
 from core.models import LedgerNote, LedgerOpening, Operation, Transaction, User
 from core.panel import Panel
+from core.sales import IS_SALE, LEDGER, cents, from_cents
 
 # of the largest amounts, so many in one sum still fit a whole number of 64 bits
 BATCH = 5000
@@ -141,7 +141,7 @@ def _find(connection: Connection, report: Report) -> Findings:
 
 def _proof(user: Any, sums: _Sums, held: Decimal, opening: Opening | None) -> Proof:
     pays = opening.pays if opening else _pays(user)
-    explained = Decimal(sums.moved - (sums.sold if pays else 0)) / 100
+    explained = from_cents(sums.moved - (sums.sold if pays else 0))
     balance = money.stored(user.balance)
     return Proof(
         user_id=user.id,
@@ -183,9 +183,20 @@ def _sums(connection: Connection, total: int, report: Report) -> dict[int | None
         report(done, total)
 
 
+_AMOUNT = func.coalesce(Transaction.amount, 0)
+# what an adjustment, a manual row, or any row that we wrote did to the balance; 0 for sales of a panel
+_MOVED: ColumnElement[Any] = case(
+    (LedgerNote.effect.is_not(None), LedgerNote.effect),
+    (IS_SALE, 0),
+    (Transaction.type == ledger.CREDIT, _AMOUNT),
+    (Transaction.type == ledger.DEBIT, -_AMOUNT),
+    else_=0,
+)
+# what a panel's sale took from the balance if its owner pays; old panels wrote it positive
+_SOLD: ColumnElement[Any] = case((LedgerNote.effect.is_not(None), 0), (IS_SALE, func.abs(_AMOUNT)), else_=0)
 _ROWS = (
-    select(Transaction.id, Transaction.for_user, cents(moved()).label("moved"), cents(sold()).label("sold"))
-    .select_from(with_notes())
+    select(Transaction.id, Transaction.for_user, cents(_MOVED).label("moved"), cents(_SOLD).label("sold"))
+    .select_from(LEDGER)
     .where(Transaction.id > bindparam("last"))
     .order_by(Transaction.id)
     .limit(BATCH)
@@ -239,7 +250,10 @@ def _changed(connection: Connection) -> list[int]:
     found = (
         select(Transaction.id)
         .join(LedgerNote, LedgerNote.transaction_id == Transaction.id)
-        .where(cents(LedgerNote.amount) != cents(func.coalesce(Transaction.amount, 0)))
+        .where(
+            cents(func.coalesce(LedgerNote.amount, Transaction.amount, 0))
+            != cents(func.coalesce(Transaction.amount, 0))
+        )
     )
     return list(connection.scalars(found.order_by(Transaction.id).limit(NAMED_ROWS)))
 

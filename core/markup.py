@@ -1,6 +1,7 @@
 """Keeping stored text from becoming script in the panel's pages, which insert it as HTML. Source: contract 05 §6.
 
-``plain`` is for names and the like, which are also edited and exported; ``escaped`` for display-only logs.
+``plain`` is for names and the like, which are also edited and exported; ``escaped`` for display-only logs;
+``quotable`` for names that pages put into handlers.
 """
 
 import html
@@ -8,6 +9,8 @@ import re
 
 # an entity that a page decodes once and inserts again is as live as the character itself
 _LIVE = re.compile(r"[<>\x00-\x08\x0b-\x1f\x7f]|&(?:lt|gt|#0*6[02]|#x0*3[ce])(?:;|(?![0-9a-z]))", re.IGNORECASE)
+# quotation marks of an inline handler, and the entities that the page's parser makes such marks of
+_QUOTES = re.compile(r'["\\`\t\n]|&+(?=#|quot|apos|grave|diacriticalgrave|bsol|tab;|newline;)', re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -15,6 +18,13 @@ def plain(text: str) -> str:
     while _LIVE.search(text):  # taking one out may join the halves of another
         text = _LIVE.sub("", text)
     return text
+
+
+def quotable(text: str) -> str:
+    """``text`` for pages that put it between the quotes of an inline handler, where entities do not help."""
+    while (cleaned := _QUOTES.sub("", plain(text))) != text:
+        text = cleaned
+    return text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
 
 
 def escaped(text: str | None) -> str | None:

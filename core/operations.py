@@ -11,24 +11,18 @@ The rule (contract README): *reserve* in one transaction (check, debit, store th
 ``done``, ``undone``  closed
 """
 
-import hashlib
 import logging
-import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
-from core import ledger
+from core import ledger, ownership
 from core.errors import DatabaseBusy, DatabaseFailed, PanelError
 from core.migrations.additive import insert_if_absent
 from core.models import Account, Operation, State
@@ -180,7 +174,7 @@ def _insert(
         "amount": amount,
         "step": step,
         "error": None,
-        "owner": f"{_process_name()}:{secrets.token_hex(4)}",
+        "owner": ownership.new_owner(),
         "lease_until": now + LEASE_SECONDS,
         "created_at": now,
         "updated_at": now,
@@ -269,7 +263,7 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         others = (other for other in opened if other.id != record_id and other.mac == record.mac)
         if any(not is_idle(panel, other) for other in others):
             return None
-        owner = f"{_process_name()}:{secrets.token_hex(4)}"
+        owner = ownership.new_owner()
         claimed = replace(record, owner=owner, lease_until=panel.clock.stamp() + LEASE_SECONDS)
         _change(panel, connection, record, owner=owner, lease_until=claimed.lease_until)
     return claimed
@@ -277,7 +271,7 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
 
 def is_idle(panel: Panel, record: Record) -> bool:
     """Whether nobody works on the operation: it was left, its lease ran out, or its process is gone."""
-    return record.owner is None or record.lease_until <= panel.clock.stamp() or _is_gone(record.owner)
+    return record.owner is None or record.lease_until <= panel.clock.stamp() or ownership.is_gone(record.owner)
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
@@ -289,37 +283,3 @@ def _change(panel: Panel, connection: Connection, record: Record, **values: Any)
     )
     if changed.rowcount != 1:
         raise OperationTaken
-
-
-def _process_name() -> str:
-    """This process, as others on the same machine can recognise its end: machine, process id, start time."""
-    pid = os.getpid()
-    return f"{_machine()}:{pid}:{_start_of(pid) or 0}"
-
-
-@cache
-def _machine() -> str:
-    """Host and process namespace: only there does a process id mean something."""
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return hashlib.sha256(f"{socket.gethostname()}/{namespace}".encode()).hexdigest()[:12]
-
-
-def _start_of(pid: int) -> str | None:
-    """The start time of a process (clock ticks since boot); None if there is none, or the system does not tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # the name may hold blanks and brackets itself; the start time is field 22 of all
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _is_gone(owner: str) -> bool:
-    machine, _, rest = owner.partition(":")
-    pid, start, *_ = [*rest.split(":"), ""]
-    if machine != _machine() or start == "0" or not pid.isdigit():
-        return False
-    return _start_of(int(pid)) != start

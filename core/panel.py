@@ -4,9 +4,10 @@ One :class:`Panel` per process; every core function that does more than arithmet
 """
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cached_property
 from time import monotonic
+from weakref import WeakSet
 
 from core import schema
 from core.clock import Clock
@@ -15,11 +16,12 @@ from core.database import Database
 from core.kept import KeptAnswers
 from core.passwords import Passwords
 from core.portal.portals import Portals
+from core.queue import Queue
 from core.schema import Layout
 from core.throttle import LoginThrottle
 
 LAYOUT_SECONDS = 30
-_BACKGROUND_THREADS = 2
+_CLOSING_SECONDS = 5.0
 
 
 class Panel:
@@ -33,6 +35,7 @@ class Panel:
         self.kept = KeptAnswers()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
+        self._threads: WeakSet[threading.Thread] = WeakSet()
         self._layout: Layout | None = None
         self._layout_read_at = 0.0
         self._layout_lock = threading.Lock()
@@ -78,13 +81,22 @@ class Panel:
         return Portals(self.config.portal)
 
     @cached_property
-    def background(self) -> ThreadPoolExecutor:
-        """Threads for what follows a request and must not delay it; what is queued when the panel closes is dropped."""
-        return ThreadPoolExecutor(_BACKGROUND_THREADS, thread_name_prefix="background")
+    def queue(self) -> Queue:
+        """The bell for workers."""
+        return Queue(self.config)
+
+    def start_thread(self, target: Callable[[], object], name: str) -> threading.Thread:
+        """A thread that ends with the process, and is waited for a moment when the panel closes."""
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return thread
 
     def close(self) -> None:
-        if "background" in self.__dict__:
-            self.background.shutdown(cancel_futures=True)
+        if "queue" in self.__dict__:
+            self.queue.close()
+        for thread in list(self._threads):
+            thread.join(_CLOSING_SECONDS)
         if "portals" in self.__dict__:
             self.portals.close()
         self.database.dispose()

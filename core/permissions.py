@@ -107,3 +107,7 @@ CORRECT_TRANSACTIONS = Right(
 READ_LEDGER_DATES = Right(NotAllowed.default_text, observer=Scope.ALL)
 READ_MESSAGE_DATES = Right(NotAllowed.default_text, observer=Scope.OWN)
 READ_AUDIT_DATES = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -4,17 +4,14 @@ Safe to run in several processes at once: each operation is claimed before anyth
 """
 
 import logging
-import threading
 from dataclasses import dataclass
 
-from core import account_add, account_change, account_remove, operations
+from core import account_add, account_change, account_remove, jobs, operations
 from core.errors import NotFound, PanelError
 from core.operations import Record
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
-
-INTERVAL_SECONDS = 30.0
 
 _TAKE_UP = {
     account_add.KIND: account_add.take_up,
@@ -64,28 +61,11 @@ def resolve(panel: Panel, record_id: int) -> None:
     operations.close(panel, record)
 
 
-def start_finishing(panel: Panel) -> threading.Thread:
-    """Look for open operations now and every half minute, on a thread that ends with the process."""
-    thread = threading.Thread(target=_finish_forever, args=(panel,), name="open-operations", daemon=True)
-    thread.start()
-    return thread
-
-
-def _finish_forever(panel: Panel) -> None:
-    pause = threading.Event()
-    while True:
-        try:
-            finish_open_operations(panel)
-        except PanelError as error:
-            # the database is away: the next round may find it back
-            log.warning("open operations could not be looked at: %s", type(error).__name__)
-        pause.wait(INTERVAL_SECONDS)
-
-
 def _take_up(panel: Panel, record: Record) -> Finding:
     try:
         _TAKE_UP[record.kind](panel, record)
     except PanelError as error:
         log.warning("operation %d (%s) stays open: %s", record.id, record.kind, type(error).__name__)
+    jobs.ring(panel)
     left = next((other for other in open_operations(panel) if other.id == record.id), None)
     return Finding(record.id, record.kind, record.username, left is None, left.error if left else None)

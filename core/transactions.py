@@ -15,14 +15,14 @@ from sqlalchemy import Connection, case, func, or_, select
 from core import ledger, money
 from core.account_rows import mac_spellings
 from core.database import same_text_as_any
-from core.ledger_rows import is_sale, with_notes
 from core.ledger_text import NEW_ACCOUNT, RENEWAL, Told, first_mac, read_details, sentence
 from core.models import Account, LedgerNote, Transaction, User
 from core.panel import Panel
 from core.plan_choice import currency_code
 from core.portal import normal_mac
+from core.sales import ACTIVE, IS_SALE, LEDGER, VOIDED
 
-ACTIVE, CORRECTED, VOIDED = "active", "corrected", "voided"
+CORRECTED = "corrected"
 STATUSES = (ACTIVE, CORRECTED, VOIDED)
 # what every frontend shows for a code that is not known
 _NO_CURRENCY = "IRR"
@@ -44,7 +44,7 @@ class Corrected:
     note: str | None
     by: int | None
     by_username: str | None
-    at: datetime | str | None
+    at: datetime | None
     status: str
 
     def net(self, original: Decimal) -> Decimal:
@@ -102,7 +102,7 @@ def list_transactions(panel: Panel, scope: int | None, *, limit: int, offset: in
             return LedgerPage([], connection.scalar(total) or 0)
         rows = connection.execute(
             select(*_columns(panel))
-            .select_from(with_notes())
+            .select_from(LEDGER)
             .outerjoin(User, User.id == Transaction.for_user)
             .where(Transaction.id.in_([row.id for row in found]))
             .order_by(Transaction.id.desc())
@@ -123,7 +123,7 @@ def _columns(panel: Panel) -> list[Any]:
         Transaction.details,
         Transaction.timestamp,
         *correction_columns(panel),
-        case((is_sale(), 1), else_=0).label("is_sale"),
+        case((IS_SALE, 1), else_=0).label("is_sale"),
         LedgerNote.kind,
         LedgerNote.mac,
         LedgerNote.full_name,

@@ -23,12 +23,20 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, session, sync, transactions
+from legacy_routes import accounts, jobs, payments, session, sync, transactions
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
+from legacy_routes.receipts import install_receipts
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (session.endpoints, accounts.endpoints, sync.endpoints, transactions.endpoints)
+CHAPTERS: tuple[Endpoints, ...] = (
+    session.endpoints,
+    accounts.endpoints,
+    sync.endpoints,
+    jobs.endpoints,
+    payments.endpoints,
+    transactions.endpoints,
+)
 
 
 def all_endpoints() -> list[Endpoint]:
@@ -57,6 +65,7 @@ def create_app(panel: Panel) -> Flask:
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
+    install_receipts(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

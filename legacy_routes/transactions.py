@@ -7,13 +7,15 @@ from pydantic import AliasChoices, Field
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text
 from core.accounts import scope_of
+from core.clock import shown
 from core.dates_with_data import dates_with_data
 from core.errors import InvalidInput
 from core.markup import plain
 from core.permissions import CORRECT_TRANSACTIONS, may
+from core.sales import VOIDED
 from core.transaction_add import add_transaction
 from core.transaction_edit import correct_transaction
-from core.transactions import VOIDED, LedgerRow, list_transactions
+from core.transactions import LedgerRow, list_transactions
 from legacy_routes.forms import Id, Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
 
@@ -90,7 +92,7 @@ def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
         "details": details,
         "description": details,
         "timestamp": row.timestamp,
-        "date": _date_time(row.date),
+        "date": shown(row.date),
         "reseller_name": _plain(row.owner_name),
         "reseller_username": _plain(row.owner_username),
         "mac_address": plain(row.mac),
@@ -99,7 +101,7 @@ def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
         "correction_note": _plain(correction.note),
         "corrected_by": correction.by,
         "corrected_by_username": _plain(correction.by_username),
-        "corrected_at": _date_time(correction.at),
+        "corrected_at": shown(correction.at),
         "status": correction.status,
         "net_amount": float(correction.net(row.amount)),
         "has_correction": correction.exists,
@@ -108,10 +110,6 @@ def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
 
 def _plain(text: str | None) -> str | None:
     return None if text is None else plain(text)
-
-
-def _date_time(moment: object) -> str | None:
-    return None if moment is None else str(moment)[:19]
 
 
 class NewForm(RequestModel):
@@ -178,7 +176,7 @@ def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
             "status": correction.status,
             "correction_note": correction.note,
             "corrected_by": correction.by_username,
-            "corrected_at": _date_time(correction.at),
+            "corrected_at": shown(correction.at),
         },
     }
 

@@ -80,9 +80,11 @@ class Accounts:
 
 
 @contextmanager
-def accounts_world(make_world: MakeWorld, kind: str, *, dual: bool = False, seconds: float = 5.0) -> Iterator[Accounts]:
-    """``seconds``: how long a portal call may take."""
-    world = make_world(kind)
+def accounts_world(
+    make_world: MakeWorld, kind: str, *, dual: bool = False, seconds: float = 5.0, **settings: str
+) -> Iterator[Accounts]:
+    """``seconds``: how long a portal call may take; ``settings``: of :func:`make_world`."""
+    world = make_world(kind, **settings)
     with ExitStack() as stack:
         names = ["one", "two"] if dual else ["one"]
         portals = [stack.enter_context(StalkerPortal(name=name, dialect=Dialect.PANEL)) for name in names]
@@ -132,25 +134,22 @@ def hasty(
 
 
 def _fill(world: World) -> None:
-    world.insert(
-        User,
-        [
-            user_row(1, "admin", super_user=1, permissions="1|1|1|1|1|1|1"),
-            user_row(
-                2,
-                "reseller1",
-                name="Reseller One",
-                balance=100,
-                permissions="1|1|0|1|1|1|0",
-                plans="78-GBP,1-month-gbp-GBP,12-GBP",
-                max_users=3,
-                theme="emerald",
-            ),
-            user_row(3, "radmin", permissions="0|0|1|0|0|0|0"),
-            user_row(4, "reseller2", currency_id="IRR", balance=5),
-            user_row(5, "obs", is_observer=1, permissions="1|1|0|1|1|1|1"),
-        ],
-    )
+    users = [
+        user_row(1, "admin", super_user=1, permissions="1|1|1|1|1|1|1"),
+        user_row(
+            2,
+            "reseller1",
+            name="Reseller One",
+            balance=100,
+            permissions="1|1|0|1|1|1|0",
+            plans="78-GBP,1-month-gbp-GBP,12-GBP",
+            max_users=3,
+            theme="emerald",
+        ),
+        user_row(3, "radmin", permissions="0|0|1|0|0|0|0"),
+        user_row(4, "reseller2", currency_id="IRR", balance=5),
+        user_row(5, "obs", is_observer=1, permissions="1|1|0|1|1|1|1"),
+    ]
     plans = [
         (1, "78", "GBP", "10.50", 30, "Premium Monthly"),
         (2, "12", "GBP", "25.00", 90, "Quarter"),
@@ -159,17 +158,13 @@ def _fill(world: World) -> None:
         (12, "34", "IRR", "900.00", 30, "Rial"),
     ]
     columns = ("id", "external_id", "currency_id", "price", "days", "name")
-    world.insert(Plan, [dict(zip(columns, plan, strict=True)) for plan in plans])
-    world.insert(
-        Account,
-        [
-            _account(
-                10, 1, reseller=2, full_name="John Doe", end_date=datetime.date(2025, 2, 15), email="j@example.com"
-            ),
-            _account(11, 2, reseller=4, full_name="Jane Roe", end_date=datetime.date(2025, 1, 1)),
-            _account(12, 3, reseller=None, full_name="", end_date=None),
-        ],
-    )
+    accounts = [
+        _account(10, 1, reseller=2, full_name="John Doe", end_date=datetime.date(2025, 2, 15), email="j@example.com"),
+        _account(11, 2, reseller=4, full_name="Jane Roe", end_date=datetime.date(2025, 1, 1)),
+        _account(12, 3, reseller=None, full_name="", end_date=None),
+    ]
+    priced = [dict(zip(columns, plan, strict=True)) for plan in plans]
+    world.insert_all([(User, users), (Plan, priced), (Account, accounts)])
     _next_account_is_13(world)
 
 

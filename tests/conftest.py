@@ -24,9 +24,11 @@ def _worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorld]:
             defaults = {
                 "SHOWBOX_SESSION_STORE": "php-files",
                 "SHOWBOX_SESSION_PHP_SAVE_PATH": str(sessions),
+                "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path_factory.mktemp(f"{name}-data")),
                 # tests fail logins on purpose; the throttle has tests of its own
                 "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000",
                 "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
+                "SHOWBOX_JOBS_QUEUE_FILE": str(sessions.parent / f"{sessions.name}.jobs"),
             }
             worlds[key] = World(create_database(kind, name), defaults | settings)
         worlds[key].reset()

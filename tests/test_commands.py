@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -15,7 +14,12 @@ from pathlib import Path
 import pytest
 import requests
 
+from core import jobs
+from core.config import load_config
+from core.events import CREATED, Event, announce
+from core.panel import Panel
 from tests.databases import DUMPS, create_database, load_dump, require
+from tests.forked import Forked, run
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,16 +30,12 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
-        cwd=cwd,
-        env=environment(**variables),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run("flask", *arguments, cwd=cwd, environment=environment(**variables), stdin=stdin)
+
+
+def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What ``python wsgi.py`` says that ends by itself."""
+    return run("wsgi.py", *arguments, cwd=cwd, environment=environment(**variables))
 
 
 def _free_port() -> int:
@@ -45,30 +45,20 @@ def _free_port() -> int:
 
 
 @contextmanager
-def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
     """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
     port = _free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "wsgi.py"), "--port", str(port), *arguments],
-        cwd=cwd,
-        env=environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
+    process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
     try:
         for line in process.stdout:
             if "is served at" in line:
                 break
         else:
-            pytest.fail("the server did not start")
+            pytest.fail(f"the server did not start: {process.stderr}")
         yield f"http://127.0.0.1:{port}", process
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.stdout.read()
-        process.wait(20)
-        process.stdout.close()
+        process.end()
+        process.close()
 
 
 def _login(url: str, username: str = "admin", password: str = "admin123") -> requests.Response:
@@ -176,8 +166,7 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         assert (
             requests.post(f"{url}/update_password.php", json=changed, cookies=cookies, timeout=20).json()["error"] == 0
         )
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.end() == 0
     with served(tmp_path, "--demo") as (url, _):
         assert _login(url).json()["error"] == 1
         assert _login(url, password="changed-1").json()["error"] == 0
@@ -213,15 +202,7 @@ def test_the_configuration_file_is_found_and_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "wsgi.py")],
-        cwd=tmp_path,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = _serve(tmp_path, **variables)
     assert result.returncode == 1
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
@@ -230,15 +211,7 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     with served(tmp_path, "--demo") as (url, _):
-        result = subprocess.run(
-            [sys.executable, str(ROOT / "wsgi.py"), "--demo", "--port", url.rpartition(":")[2]],
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])
     assert result.returncode == 1
     assert "Nothing can be served at" in result.stderr
     assert "Traceback" not in result.stderr
@@ -250,15 +223,7 @@ def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: P
         connection.execute("CREATE TABLE orders (id INTEGER)")
     connection.close()
     before = path.read_bytes()
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "wsgi.py")],
-        cwd=tmp_path,
-        env=environment(SHOWBOX_DATABASE_URL=f"sqlite:///{path}"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = _serve(tmp_path, SHOWBOX_DATABASE_URL=f"sqlite:///{path}")
     assert result.returncode == 1
     assert "another application" in result.stderr
     assert path.read_bytes() == before
@@ -283,8 +248,29 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
         _login(url, password="hunter2-wrong")
         requests.get(f"{url}/get_user_info.php?password=hunter2", cookies=cookies, timeout=20)
         time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        assert process.stdout is not None
-        log = process.stdout.read()
+        process.end()
+        log = process.stdout.read() + process.stderr
     for secret in ("hunter2", cookies["PHPSESSID"]):
         assert secret not in log
+
+
+def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> None:
+    url = create_database("sqlite", "worker")
+    panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
+    event = Event(CREATED, 1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
+    panel.layout  # noqa: B018 - creates the tables
+    with panel.database.write() as connection:
+        announce(panel, connection, event)
+    assert "welcome_device: waiting" in _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout
+    variables = environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no")
+    worker = Forked("flask", ["worker"], cwd=tmp_path, environment=variables)
+    try:
+        deadline = time.monotonic() + 30
+        while jobs.open_jobs(panel):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert worker.end() == 0
+    finally:
+        worker.close()
+        panel.close()
+    assert _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout == "No open jobs.\n"

@@ -61,6 +61,7 @@ def test_proxies_are_addresses_or_networks_parted_by_blanks_or_commas() -> None:
             "unknown kind of database 'oracle'; use sqlite, mysql or postgresql",
         ),
         ("DATABASE_URL", "hunter2", "the database url cannot be read; expected e.g. sqlite:///var/panel.db"),
+        ("PANEL_DATA_DIRECTORY", "", "[panel] data_directory (SHOWBOX_PANEL_DATA_DIRECTORY): the name of a directory"),
         ("FRONTEND_ROOT", "/no/such/place", "this directory does not exist"),
         ("PORTAL_PRIMARY_API_URL", "ftp://x", "an address must begin with http:// or https://"),
         ("SERVER_PROT", "1", "There is no key 'prot' in section [server]"),
@@ -84,6 +85,16 @@ def test_php_s_session_directory_must_be_there() -> None:
 @pytest.mark.parametrize(("said", "meant"), [("on", "yes"), ("True", "yes"), ("0", "no"), ("auto", "auto")])
 def test_the_switch_with_three_positions_takes_every_spelling(said: str, meant: str) -> None:
     assert load_config(None, {"SHOWBOX_SECURITY_UPGRADE_PASSWORDS": said}).security.upgrade_passwords == meant
+
+
+def test_receipts_never_lie_where_files_are_served(tmp_path: Path) -> None:
+    settings = {
+        "SHOWBOX_FRONTEND_ROOT": str(tmp_path),
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "x" / ".." / "var"),
+    }
+    with pytest.raises(ConfigError, match=r"^\[panel\] data_directory must not lie within \[frontend\] root\.$"):
+        load_config(None, settings)
+    assert load_config(None, {**settings, "SHOWBOX_PANEL_DATA_DIRECTORY": f"{tmp_path}-var"})
 
 
 def test_all_mistakes_are_told_at_once() -> None:

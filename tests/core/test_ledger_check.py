@@ -20,12 +20,16 @@ from core.database import Database
 from core.errors import InvalidInput
 from core.identity import bare_actor
 from core.ledger_check import BATCH, check_ledger
-from core.models import LedgerNote, LedgerOpening, Operation, ResellerPayment, Transaction, User
+from core.models import LedgerNote, LedgerOpening, Operation, Transaction, User
 from core.operations import AccountBusy, Draft
 from core.panel import Panel
+from core.payments import NewPayment, cancel_payment, record_payment
 from core.plan_choice import NotEnoughCredit
 from core.transaction_add import add_transaction
 from core.transaction_edit import correct_transaction
+from simulators.faults import Answer
+from simulators.wire import Response
+from tests.accounts_world import accounts_world, new_account
 from tests.conftest import MakeWorld
 from tests.harness import World
 from tests.ledger_world import audits, count, fill_chapter_40
@@ -118,11 +122,11 @@ def correction(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal
 
 def payment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     """The other book, which never touches this one."""
-    row = {"amount": amount, "bank_name": "B", "recorded_by": 1, "recorded_by_username": "admin"}
-    with panel.database.write() as connection:
-        status = "cancelled" if number % 2 else "active"
-        day = panel.clock.today()
-        connection.execute(sa.insert(ResellerPayment).values(**row, reseller_id=user, payment_date=day, status=status))
+    currency = "IRR" if user == RESIRR else "GBP"
+    wish = NewPayment(user, str(amount), currency, "2025-11-20", "Bank", "", "", b"")
+    paid = record_payment(panel, ADMIN, CONSOLE, wish)
+    if number % 2:
+        cancel_payment(panel, ADMIN, CONSOLE, paid.id, "a mistake")
     return Decimal(0)
 
 
@@ -169,7 +173,7 @@ def _balances(world: World) -> dict[int, Decimal]:
     return {row["id"]: Decimal(str(row["balance"])).quantize(Decimal("0.01")) for row in rows}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=4, max_size=12))
 def test_any_sequence_keeps_the_books_proved(world: World, script: list[tuple[Act, int, Decimal]]) -> None:
     world.execute(sa.delete(Operation))
@@ -367,6 +371,29 @@ def test_a_copy_from_a_panel_s_database_drops_what_was_noted_of_other_rows(sqlit
     finally:
         source.dispose()
         target.dispose()
+
+
+def test_purchases_over_the_wire_are_explained_at_once(make_world: MakeWorld, kind: str) -> None:
+    """Sales and renewals of those who pay and of those who do not, refused ones too: no opening, no drift."""
+    with accounts_world(make_world, kind) as accounts:
+        panel = accounts.panel
+        check_ledger(panel)
+        accounts.portal.fail("POST accounts", Answer(Response(b"<html>")))
+        outcomes = [
+            accounts.post("reseller1", "add_account", **new_account(0x20, plan="78-GBP")),
+            accounts.post("reseller1", "add_account", **new_account(0x21, plan="78-GBP")),
+            accounts.post("admin", "add_account", **new_account(0x22, plan="78-GBP", reseller=2, discount=3)),
+            accounts.post("admin", "add_account", **new_account(0x23, plan="78-GBP")),
+            accounts.post("radmin", "add_account", **new_account(0x24, plan="78-GBP")),
+            accounts.post("reseller1", "edit_account", original_username="user001", plan="2"),
+            accounts.post("admin", "edit_account", original_username="user001", plan="2"),
+            accounts.post("reseller2", "edit_account", original_username="user002", plan="12"),
+        ]
+        assert [answer["error"] for answer in outcomes] == [1, 0, 0, 0, 0, 0, 0, 1], outcomes
+        assert accounts.balance("reseller1") == Decimal("100.00") - Decimal("10.50") - Decimal("7.50") - 25
+        assert len(accounts.transactions) == 5
+        findings = check_ledger(panel)
+        assert (findings.is_clean, findings.unexplained) == (True, []), findings.drifts
 
 
 def test_effects_that_rows_say_themselves() -> None:

@@ -9,6 +9,8 @@ from core.identity import Actor, bare_actor
 from core.permissions import (
     ADD_ACCOUNTS,
     EDIT_ACCOUNTS,
+    READ_BOOKS,
+    RECORD_PAYMENTS,
     SUPER_ADMIN_ONLY,
     Field,
     Right,
@@ -19,7 +21,6 @@ from core.permissions import (
     scope_of,
 )
 
-READ_BOOKS = Right("no", observer=Scope.ALL)
 CONTROL = Right("no", reseller_admin=Scope.OWN, field=Field.CONTROL_STB, admins_need_field=True)
 
 
@@ -43,6 +44,9 @@ def _actor(permissions: str | None, *, super_user: bool = False, is_observer: bo
         (_actor("0|0|1|0|1"), CONTROL, Scope.OWN),
         (_actor("0|0|0|0|1"), CONTROL, Scope.OWN),
         (_actor(None), READ_BOOKS, Scope.OWN),
+        (_actor("1|1|0|1|1|1|1|1"), RECORD_PAYMENTS, Scope.NONE),
+        (_actor("0|0|1"), RECORD_PAYMENTS, Scope.ALL),
+        (_actor("0|0|1", is_observer=True), RECORD_PAYMENTS, Scope.NONE),
         (_actor(None, is_observer=True), READ_BOOKS, Scope.ALL),
         (_actor(None, is_observer=True, super_user=True), READ_BOOKS, Scope.ALL),
     ],

@@ -34,6 +34,8 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("change_status", "POST"): {"admin", "radm"},
     ("toggle_account_status", "GET"): {"admin", "radm"},
     ("toggle_account_status", "POST"): {"admin", "radm"},
+    ("get_job_status", "GET"): LOGGED_IN,
+    ("get_job_status", "POST"): LOGGED_IN,
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},
     ("sync_accounts", "POST"): LOGGED_IN - {"obs"},
     ("get_transactions", "GET"): LOGGED_IN,
@@ -43,9 +45,15 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("edit_transaction", "POST"): {"admin", "radm"},
     ("get_dates_with_data", "GET"): LOGGED_IN,
     ("get_dates_with_data", "POST"): LOGGED_IN,
+    ("add_reseller_payment", "POST"): {"admin", "radm"},
+    ("cancel_reseller_payment", "POST"): {"admin", "radm"},
+    ("get_reseller_payments", "GET"): LOGGED_IN,
+    ("get_reseller_balance", "GET"): LOGGED_IN,
+    ("get_monthly_invoice", "GET"): LOGGED_IN,
+    ("get_iranian_banks", "GET"): LOGGED_IN,
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
-FIELDS = {"username": "acc1", "status": "1"}
+FIELDS = {"username": "acc1", "status": "1", "id": "1"}
 NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
 
 

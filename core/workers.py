@@ -1,0 +1,60 @@
+"""Who does the work that jobs and the clock ask for: what workers run when they are rung, and each minute.
+
+In the server's own process by default; ``flask --app wsgi worker`` is a process of its own.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from core import events, jobs, recovery
+from core.errors import PanelError
+from core.panel import Panel
+
+log = logging.getLogger(__name__)
+
+# every kind of job, by the name that its rows bear
+KINDS: Mapping[str, jobs.Kind] = {**events.KINDS}
+
+
+def attach(panel: Panel) -> None:
+    """Teach the panel's queue what to do; from now on a ring may start workers in this process."""
+    panel.queue.attach(lambda: _work_off(panel))
+    panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+
+
+def start(panel: Panel) -> None:
+    """Take up now what an earlier process left behind, in this process if workers belong here."""
+    panel.queue.ring()
+    if panel.config.jobs.in_process:
+        panel.start_thread(lambda: _finish(panel), "open-operations")
+
+
+def work(panel: Panel) -> None:
+    """Work until told to end."""
+    panel.queue.ring()
+    panel.start_thread(lambda: _finish(panel), "open-operations")
+    panel.queue.work()
+
+
+def _each_minute(panel: Panel) -> None:
+    _work_off(panel)
+    _finish(panel)
+    try:
+        jobs.forget_old(panel)
+    except PanelError as error:
+        log.warning("old jobs could not be deleted: %s", type(error).__name__)
+
+
+def _work_off(panel: Panel) -> None:
+    try:
+        jobs.work_off(panel, KINDS)
+    except PanelError as error:
+        # the database is away: the next minute may find it back
+        log.warning("jobs could not be looked at: %s", type(error).__name__)
+
+
+def _finish(panel: Panel) -> None:
+    try:
+        recovery.finish_open_operations(panel)
+    except PanelError as error:
+        log.warning("open operations could not be looked at: %s", type(error).__name__)

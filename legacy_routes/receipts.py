@@ -1,0 +1,44 @@
+"""Receipts of payments at the path that their rows name (contract chapter 30 D), for those who may see the payment."""
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from compat import envelope
+from compat.endpoints import ROUTED_METHODS, Dispatcher
+from core import receipts
+from core.payments import receipt_owner
+from core.permissions import READ_BOOKS, may_touch
+from legacy_routes.gate import Call, Gate, caller, having
+
+_METHODS = ("GET", "HEAD")
+_HEADERS = {
+    **envelope.NO_CACHE,
+    "X-Content-Type-Options": "nosniff",
+    # nothing of an uploaded file may run as a page of ours
+    "Content-Disposition": "attachment",
+}
+
+
+def install_receipts(app: Flask, dispatcher: Dispatcher) -> None:
+    """Before the static host, which serves nothing below this path."""
+
+    def receipt(name: str) -> Response:
+        call: Call = dispatcher.call()
+        if call.request.method not in _METHODS:
+            return _not_found()
+        Gate().admit(call, having(READ_BOOKS))
+        owner = receipt_owner(call.panel, receipts.PREFIX + name)
+        # somebody else's receipt is as unknown as one that never was
+        if owner is None or not may_touch(caller(call), READ_BOOKS, owner):
+            return _not_found()
+        found = receipts.read(call.panel, name)
+        if found is None:
+            return _not_found()
+        return Response(found.content, content_type=found.content_type, headers=_HEADERS)
+
+    rule = f"/{receipts.PREFIX}<name>"
+    app.add_url_rule(rule, "receipt", receipt, methods=ROUTED_METHODS, provide_automatic_options=False)
+
+
+def _not_found() -> Response:
+    return envelope.failure("Not found", 4, 404)

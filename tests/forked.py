@@ -1,0 +1,95 @@
+"""Our program in processes of its own, forked from one that has imported everything already: a second less each."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from flask import cli
+
+import wsgi
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
+
+
+class Forked:
+    """``flask --app wsgi …`` or ``python wsgi.py …`` under way; what it prints can be read while it runs."""
+
+    def __init__(
+        self, program: str, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdin: str = ""
+    ) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        self._path = Path(self._directory.name)
+        (self._path / "in").write_text(stdin)
+        os.mkfifo(self._path / "out")
+        self.process = _CONTEXT.Process(
+            target=_child, args=(program, list(arguments), str(cwd), json.dumps(dict(environment)), str(self._path))
+        )
+        self.process.start()
+        assert self.process.pid is not None
+        self.pid: int = self.process.pid
+        # opens when the child has opened its end
+        self.stdout: IO[str] = (self._path / "out").open(encoding="utf-8")
+
+    @property
+    def stderr(self) -> str:
+        return (self._path / "err").read_text()
+
+    def end(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self.process.is_alive():
+            os.kill(self.pid, signal.SIGTERM)
+        return self.wait(20)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired("the forked process", seconds)
+        return self.process.exitcode
+
+    def close(self) -> None:
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+        self.stdout.close()
+        self._directory.cleanup()
+
+
+def run(
+    program: str,
+    *arguments: str,
+    cwd: Path,
+    environment: Mapping[str, str],
+    stdin: str = "",
+    seconds: float = 60,
+) -> "subprocess.CompletedProcess[str]":
+    """As :func:`subprocess.run` would give it."""
+    forked = Forked(program, arguments, cwd=cwd, environment=environment, stdin=stdin)
+    try:
+        out = forked.stdout.read()
+        return subprocess.CompletedProcess([program, *arguments], forked.wait(seconds), out, forked.stderr)
+    finally:
+        forked.close()
+
+
+def _child(program: str, arguments: list[str], cwd: str, environment: str, directory: str) -> None:
+    os.environ.clear()
+    os.environ.update(json.loads(environment))
+    os.chdir(cwd)
+    for number, name in enumerate(("in", "out", "err")):
+        flags = os.O_RDONLY if name == "in" else os.O_WRONLY | os.O_CREAT
+        os.dup2(os.open(f"{directory}/{name}", flags, 0o600), number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - ends with the process
+    if program == "wsgi.py":
+        wsgi.main(arguments)
+    else:
+        sys.argv = ["flask", "--app", "wsgi", *arguments]
+        cli.main()
