@@ -1,12 +1,10 @@
 """The command ``flask --app wsgi ledger check``: the books proved, and what they cannot explain told."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
-from tqdm import tqdm
 
+from commands_progress import progress
 from commands_sync import CONSOLE, SYSTEM
 from core.errors import PanelError
 from core.ledger_check import NAMED_ROWS, Findings, Proof, accept_drifts, check_ledger
@@ -21,8 +19,8 @@ def ledger_command(panel: Panel) -> click.Group:
     @click.option("--accept", is_flag=True, help="Take balances that have drifted for right from now on.")
     def check(accept: bool) -> None:
         try:
-            with _progress() as report:
-                findings = check_ledger(panel, report)
+            with progress("rows") as report:
+                findings = check_ledger(panel, lambda done, total: report("ledger", done, total))
             _tell(findings)
             if accept and findings.drifts:
                 accept_drifts(panel, SYSTEM, CONSOLE, findings)
@@ -58,17 +56,3 @@ def _drift(proof: Proof) -> str:
         f"{proof.username}: the balance is {proof.balance} {proof.currency}, {proof.drift} more than proved "
         f"(opening {proof.opening.amount}, ledger {proof.explained}, held by open operations {proof.held})"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    bar = tqdm(unit=" rows", disable=None, dynamic_ncols=True)
-
-    def report(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    try:
-        yield report
-    finally:
-        bar.close()

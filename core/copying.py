@@ -27,6 +27,7 @@ from core.models import (
     LedgerNote,
     LedgerOpening,
     Plan,
+    PlanNote,
     State,
     Transaction,
     User,
@@ -40,7 +41,7 @@ _MARK = "copied_from"
 # rows of ours about the ledger's rows and balances: worse than none when they belong to others
 _LEDGER = (LedgerNote.__tablename__, LedgerOpening.__tablename__, Correction.__tablename__)
 # rows of ours that belong to the panel's; present only when the source is a database of ours
-_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__, *_LEDGER)
+_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__, PlanNote.__tablename__, *_LEDGER)
 _COPIED = (*PANEL_TABLES, *(Base.metadata.tables[name] for name in _COMPANIONS))
 # where a date is required but the source holds MySQL's 0000-00-00
 _NO_DATE = date(1970, 1, 1)

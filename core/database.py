@@ -263,8 +263,8 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     return matches
 
 
-def same_text_as_any(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
-    """:func:`same_text` as any of ``values``."""
+def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
+    """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
         return sa.func.lower(column).in_([value.lower() for value in values])
     matches: sa.ColumnElement[bool] = column.in_(values)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
-from core.errors import InvalidInput, NeedsUpgrade
+from core.errors import DatabaseFailed, InvalidInput
 from core.identity import Actor
 from core.models import AuditEntry, ExpiryReminder, ResellerPayment, SmsLog, Transaction
 from core.panel import Panel
@@ -49,7 +49,7 @@ def dates_with_data(
 ) -> Days:
     """Days with rows of ``kind`` that the actor may see; the range defaults to the current month.
 
-    ``reseller_id`` narrows what an admin sees, and nobody else's view. Raises InvalidInput, NotAllowed, NeedsUpgrade.
+    ``reseller_id`` narrows what an admin sees, and nobody else's view. Raises InvalidInput, NotAllowed, DatabaseFailed.
     """
     first, last = _range(panel.clock.today(), start, end)
     source = _SOURCES.get(kind)
@@ -57,7 +57,7 @@ def dates_with_data(
         raise InvalidInput("Unknown type; expected one of " + ", ".join(_SOURCES))
     require(actor, source.right)
     if not panel.layout.has_table(source.column.class_.__tablename__):
-        raise NeedsUpgrade
+        raise DatabaseFailed("This database has no table for these dates yet; run the database upgrade first")
     narrowed = reseller_id if actor.super_user or not actor.is_observer else None
     owner = actor.id if scope_of(actor, source.right) is Scope.OWN else narrowed
     owned = [] if owner is None or source.owner is None else [source.owner == owner]

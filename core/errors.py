@@ -70,12 +70,6 @@ class DatabaseFailed(PanelError):
     default_text = "Database error, please try again later"
 
 
-class NeedsUpgrade(DatabaseFailed):
-    """A panel's database lacks a table or column of a newer panel, which our upgrade would add."""
-
-    default_text = "This needs a part of the database that an older panel lacks; an administrator must upgrade it first"
-
-
 class DatabaseUnavailable(DatabaseFailed):
     """The database cannot be reached or is not one that we may touch (chapter 00: status 503)."""
 

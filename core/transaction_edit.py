@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 from core import money
 from core.account_rules import clean_text
 from core.audit import Origin, write_audit
-from core.errors import InvalidInput, NeedsUpgrade, NotFound
+from core.errors import DatabaseFailed, InvalidInput, NotFound
 from core.identity import Actor
 from core.models import Correction, Transaction
 from core.panel import Panel
@@ -24,7 +24,7 @@ from core.transaction_add import TEXT_CHARACTERS
 from core.transactions import CORRECTED, STATUSES, Corrected, correction_columns, read_correction
 
 _TARGET_CHARACTERS = 255
-_TOO_LARGE = "The correction is too large for this database; an administrator must upgrade it first"
+_TOO_LARGE = "The correction is too large for this database; run the database upgrade first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def correct_transaction(
 ) -> CorrectedRow:
     """Set the correction of a ledger row, in place of an earlier one; status ``active`` without amount undoes it.
 
-    Raises NotAllowed, InvalidInput, NotFound, NeedsUpgrade.
+    Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed.
     """
     require(actor, CORRECT_TRANSACTIONS)
     if not number:
@@ -60,7 +60,7 @@ def correct_transaction(
     now = panel.clock.now()
     wanted = Corrected(_amount(amount), note, actor.id, actor.username, now, status)
     if not panel.layout.has_column("_transactions", "correction_amount"):
-        raise NeedsUpgrade
+        raise DatabaseFailed("This database has no columns for corrections yet; run the database upgrade first")
     with panel.database.write() as connection:
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, case, func, or_, select
 
 from core import ledger, money
 from core.account_rows import mac_spellings
-from core.database import same_text_as_any
+from core.database import same_text_in
 from core.ledger_text import NEW_ACCOUNT, RENEWAL, Told, first_mac, read_details, sentence
 from core.models import Account, LedgerNote, Transaction, User
 from core.panel import Panel
@@ -206,7 +206,7 @@ class _Accounts:
     def _fetch(self, panel: Panel, connection: Connection, names: Sequence[str], macs: Sequence[str]) -> None:
         wanted = []
         if names:
-            wanted.append(same_text_as_any(Account.username, names, panel.database.dialect))
+            wanted.append(same_text_in(Account.username, names, panel.database.dialect))
         if macs:
             wanted.append(Account.mac.in_([text for mac in macs for text in mac_spellings(mac)]))
         rows = connection.execute(

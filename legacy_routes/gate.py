@@ -3,6 +3,7 @@
 Source: contract chapter 10 §2.4 and §2.5. What a session and a user are is decided in core.identity.
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -19,9 +20,14 @@ Call = endpoints.Call[Panel, Actor]
 
 @dataclass(frozen=True)
 class Need:
-    """What a caller must have, at least over what is his own: over what, the core function checks."""
+    """What a caller must have, at least over what is his own: over what, the core function checks.
+
+    ``or_key``: who knows the configured cron key needs no session. Only with the key may such an endpoint be opened
+    as a page (contract README, "state-changing GETs"): a link in a mail knows it no more than another site does.
+    """
 
     right: Right
+    or_key: bool = False
 
 
 LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
@@ -36,6 +42,11 @@ def having(right: Right) -> Need:
 def super_admin(refusal: str = NotAllowed.default_text) -> Need:
     """A super admin who is no observer: an observer never writes, whatever else the row says."""
     return Need(replace(SUPER_ADMIN_ONLY, refusal=refusal))
+
+
+def super_admin_or_key(refusal: str) -> Need:
+    """As :func:`super_admin`, and whoever knows the cron key, for whom ``call.actor`` stays None."""
+    return replace(super_admin(refusal), or_key=True)
 
 
 Who = Need | Mapping[str, Need | None]
@@ -59,8 +70,20 @@ class Gate:
         need = who if isinstance(who, Need) else who.get(call.method)
         if need is None:
             return
+        if need.or_key:
+            if knows_cron_key(call):
+                return
+            if call.is_navigation:
+                raise NotAllowed(need.right.refusal)
         call.actor = current_identity(call).actor
         require(call.actor, need.right)
+
+
+def knows_cron_key(call: Call) -> bool:
+    """Whether the call brings the configured key of crontabs, as ``cron_key`` in its query or as ``X-Cron-Key``."""
+    key = call.panel.config.security.cron_key.get_secret_value()
+    said = call.request.args.get("cron_key") or call.request.headers.get("X-Cron-Key") or ""
+    return bool(key) and hmac.compare_digest(said.encode(), key.encode())
 
 
 def current_identity(call: Call) -> Identity:

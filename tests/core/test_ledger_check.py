@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 import commands
-from core import copying, ledger, operations
+from core import copying, ledger, money, operations
 from core.audit import Origin
+from core.credit import Adjustment, adjust_credit
 from core.database import Database
 from core.errors import InvalidInput
 from core.identity import bare_actor
@@ -102,13 +103,9 @@ def sale_to_an_admin(panel: Panel, user: int, amount: Decimal, number: int) -> D
 
 
 def adjustment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
-    """As the panel's dialog does it: the row says what really changed."""
-    with panel.database.write() as connection:
-        moved = ledger.move(connection, user, lambda old: amount)
-        change = moved.new - moved.old
-        type_ = ledger.CREDIT if change > 0 else ledger.DEBIT
-        ledger.record(connection, _entry(user, abs(change), type_, ledger.ADJUSTMENT), panel.clock.stamp())
-    return change
+    with panel.database.read() as connection:
+        before = money.stored(connection.scalar(sa.select(User.balance).where(User.id == user)))
+    return adjust_credit(panel, ADMIN, CONSOLE, user, Adjustment(str(amount), action="set")) - before
 
 
 def correction(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:

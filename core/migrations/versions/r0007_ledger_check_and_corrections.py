@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from core.migrations import additive
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
