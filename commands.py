@@ -1,5 +1,5 @@
 """The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers.
-Sync and what crontabs start have modules of their own. Core does the work.
+Sync, ledger and what crontabs start have modules of their own. Core does the work.
 """
 
 import sys
@@ -11,6 +11,7 @@ import click
 from flask import Flask
 
 from commands_job import cron_command, job_command
+from commands_ledger import ledger_command
 from commands_progress import progress
 from commands_sync import CONSOLE, SYSTEM, sync_command
 from core import assigning, copying, jobs, recovery, schema, sms_templates, users, workers
@@ -29,6 +30,7 @@ def register(app: Flask, panel: Panel) -> None:
         _jobs(panel),
         _worker(panel),
         sync_command(panel),
+        ledger_command(panel),
         _unassign_admins(panel),
         job_command(panel),
         cron_command(panel),

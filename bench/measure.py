@@ -20,6 +20,7 @@ from core.models import Account
 
 HELLO = "hello"
 LOGIN = "login"
+DATES = "get_dates_with_data"
 UNCACHED = "get_accounts, uncached"
 SUCCESS = '"error":0'
 FIGURES = ("rate", "p50", "p99", "rss")
@@ -40,6 +41,7 @@ STEPS = (
     Step("heartbeat GET", "GET", "/api/session_heartbeat.php"),
     Step("heartbeat POST", "POST", "/api/session_heartbeat.php"),
     Step("get_user_info", "GET", "/api/get_user_info.php"),
+    Step(DATES, "GET", "/api/get_dates_with_data.php?type=transactions&start_date=2026-01-01&end_date=2026-12-31"),
     Step("get_accounts", "GET", "/api/get_accounts.php?viewAllAccounts=true"),
 )
 _LIST = STEPS[-1]

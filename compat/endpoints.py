@@ -27,6 +27,8 @@ ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
 INTERNAL_TEXT = "An internal error occurred"
+# the document's code for what the caller may not do
+NOT_ALLOWED = 3
 BROWSERS: Final = "browsers"
 
 PanelT = TypeVar("PanelT")
@@ -81,7 +83,8 @@ class Endpoint:
     envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
     failures included. ``once``: identical requests of one session within a moment have one effect
     (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people click twice, for a script that asks
-    twice means it.
+    twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without asking, also a
+    refusal for lack of permission; 0 is never.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Endpoint:
     plain_faults: bool
     as_text: bool
     once: bool | Literal["browsers"]
+    browser_keeps: int
     chapter: str
 
     @property
@@ -128,6 +132,7 @@ class Endpoints:
         plain_faults: bool = False,
         as_text: bool = False,
         once: bool | Literal["browsers"] = False,
+        browser_keeps: int = 0,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -148,6 +153,7 @@ class Endpoints:
                 plain_faults,
                 as_text,
                 once,
+                browser_keeps,
                 chapter,
             )
             return handler
@@ -207,12 +213,12 @@ class Dispatcher:
             return _not_allowed(endpoint)
         checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
-            return envelope.failure(CROSS_SITE_TEXT, 3, 403)
+            return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
         if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
             return _too_many(wait)
         answer = self._answer(endpoint)
         if isinstance(answer, dict):
-            return envelope.success(answer, request)
+            return envelope.kept_by_browser(envelope.success(answer, request), endpoint.browser_keeps)
         return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
     def _answer(self, endpoint: Endpoint) -> Answer:
@@ -225,7 +231,9 @@ class Dispatcher:
         call.files = parameters.files
         form = endpoint.model.read(parameters.values)
         if _is_once(endpoint, call.request) and call.session.sid:
-            key = key_of(call.session.sid, endpoint.name, parameters.values)
+            # an id may pass from one user to the next
+            whose = f"{call.session.sid} {call.session.get('username')}"
+            key = key_of(whose, endpoint.name, parameters.values)
             return self.once.run(key, lambda: endpoint.handler(call, form))
         return endpoint.handler(call, form)
 
@@ -250,6 +258,8 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
+        if endpoint is not None and isinstance(error, self.failures) and getattr(error, "code", 0) == NOT_ALLOWED:
+            return envelope.kept_by_browser(response, endpoint.browser_keeps)
         if endpoint is not None and endpoint.as_text:
             return envelope.as_text(response)
         if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:

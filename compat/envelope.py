@@ -79,6 +79,16 @@ def failure_of(error: Failure) -> Response:
     return response
 
 
+def kept_by_browser(response: Response, seconds: int) -> Response:
+    """``response``, which the browser that asked may show again for so long, as long as its cookies stay; 0: never."""
+    if seconds:
+        for name in ("Expires", "Pragma"):
+            response.headers.pop(name, None)
+        response.headers["Cache-Control"] = f"private, max-age={seconds}"
+        response.vary.add("Cookie")
+    return response
+
+
 def text_response(text: str, status: int = 200) -> Response:
     """The text of an endpoint that speaks no JSON, under the content type that PHP gives to such texts."""
     headers = {**NO_CACHE, "X-Content-Type-Options": "nosniff"}

@@ -73,7 +73,7 @@ class Once(Generic[T]):
             del self._entries[key]
 
 
-def key_of(session_id: str, endpoint: str, values: Mapping[str, Any]) -> bytes:
+def key_of(whose: str, endpoint: str, values: Mapping[str, Any]) -> bytes:
     """A digest, for the values may hold a password."""
-    content = orjson.dumps([session_id, endpoint, values], option=orjson.OPT_SORT_KEYS, default=str)
+    content = orjson.dumps([whose, endpoint, values], option=orjson.OPT_SORT_KEYS, default=str)
     return hashlib.sha256(content).digest()

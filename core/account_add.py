@@ -322,7 +322,8 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
             )
             entry = ledger.Entry.read(payload["entry"])
             if entry is not None:
-                ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id)
+                taken = record.amount or Decimal(0)
+                ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
             _audit(panel, connection, actor, origin, record, account_id)
             event = Event(
                 CREATED,

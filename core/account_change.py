@@ -233,7 +233,7 @@ def _commit(
         change_account(panel, connection, before.id, columns, note)
         entry = ledger.Entry.read(payload["entry"])
         if entry is not None:
-            ledger.record(connection, entry, panel.clock.stamp())
+            ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
         _audit(panel, connection, record, before, after)
         kind = _EVENTS.get(payload["what"])
         if kind is not None:

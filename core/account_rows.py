@@ -78,12 +78,12 @@ def find_by_username(panel: Panel, connection: Connection, username: str) -> Acc
 
 def find_by_mac(connection: Connection, mac: str) -> AccountRow | None:
     """The account of that MAC, in any of the spellings that a panel stored."""
-    return _find(connection, Account.mac.in_(_spellings(mac)))
+    return _find(connection, Account.mac.in_(mac_spellings(mac)))
 
 
 def owners_by_mac(connection: Connection, macs: Iterable[str]) -> dict[str, int | None]:
     """The resellers of the accounts of those MACs (None: not assigned), of the oldest account of each; in one query."""
-    spellings = [spelling for mac in macs for spelling in _spellings(mac)]
+    spellings = [spelling for mac in macs for spelling in mac_spellings(mac)]
     rows = connection.execute(
         select(Account.mac, Account.reseller).where(Account.mac.in_(spellings)).order_by(Account.id.desc())
     )
@@ -183,7 +183,8 @@ def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountR
     )
 
 
-def _spellings(mac: str) -> list[str]:
+def mac_spellings(mac: str) -> list[str]:
+    """All forms in which a panel may have stored ``mac`` (given with colons, in capitals)."""
     bare = mac.replace(":", "")
     spellings = (mac, mac.replace(":", "-"), bare)
     return [text for spelling in spellings for text in (spelling, spelling.lower())]

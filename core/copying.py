@@ -17,15 +17,31 @@ from core import schema
 from core.database import Database
 from core.errors import AlreadyExists, InvalidInput
 from core.migrations import additive
-from core.models import PANEL_TABLES, Account, Base, Credential, DeletedPlan, Plan, PlanNote, State, Transaction, User
+from core.models import (
+    PANEL_TABLES,
+    Account,
+    Base,
+    Correction,
+    Credential,
+    DeletedPlan,
+    LedgerNote,
+    LedgerOpening,
+    Plan,
+    PlanNote,
+    State,
+    Transaction,
+    User,
+)
 
 BATCH = 1000
 
 Progress = Callable[[str, int, int], None]
 
 _MARK = "copied_from"
+# rows of ours about the ledger's rows and balances: worse than none when they belong to others
+_LEDGER = (LedgerNote.__tablename__, LedgerOpening.__tablename__, Correction.__tablename__)
 # rows of ours that belong to the panel's; present only when the source is a database of ours
-_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__, PlanNote.__tablename__)
+_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__, PlanNote.__tablename__, *_LEDGER)
 _COPIED = (*PANEL_TABLES, *(Base.metadata.tables[name] for name in _COMPANIONS))
 # where a date is required but the source holds MySQL's 0000-00-00
 _NO_DATE = date(1970, 1, 1)
@@ -109,7 +125,8 @@ def _replace_all(origin: Connection, target: Connection, progress: Progress) -> 
     existing = additive.columns_by_table(origin)
     tables = [table for table in _COPIED if table.name in existing]
     # deleted and written anew, because an update in place could meet a unique key that another row still holds
-    for table in reversed(tables):
+    stale = [Base.metadata.tables[name] for name in _LEDGER if name not in existing]
+    for table in (*stale, *reversed(tables)):
         target.execute(sa.delete(table))
     copied = {}
     for table in tables:

@@ -21,6 +21,7 @@ from core.plan_choice import NotEnoughCredit
 DEBIT, CREDIT = 0, 1
 # kinds of rows, in our notes; panels tell them by the text of ``details``
 SALE, RENEWAL, ADJUSTMENT, MANUAL = "sale", "renewal", "adjustment", "manual"
+SALES = (SALE, RENEWAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class Entry:
     type: int
     details: str
     note: Note
+
+    @property
+    def effect(self) -> Decimal:
+        """What the row says that it did to the balance (chapter 40 §2.4)."""
+        amount = Decimal(self.amount)
+        if self.note.kind in SALES:
+            return -abs(amount)
+        return amount if self.type == CREDIT else -amount
 
     def stored(self) -> dict[str, Any]:
         """As plain data for an operation's record."""
@@ -108,8 +117,19 @@ def move(connection: Connection, user_id: int, change: Callable[[Decimal], Decim
     return Moved(old, new)
 
 
-def record(connection: Connection, entry: Entry, stamp: int, *, account_id: int | None = None) -> int:
-    """Write the ledger row and our note on it, and return the row's id; ``stamp`` in Unix seconds."""
+def record(
+    connection: Connection,
+    entry: Entry,
+    stamp: int,
+    *,
+    account_id: int | None = None,
+    effect: Decimal | None = None,
+) -> int:
+    """Write the ledger row and our note on it, and return the row's id; ``stamp`` in Unix seconds.
+
+    ``effect``: by how much the balance was really moved, where that is not what the row says (:attr:`Entry.effect`):
+    sales to admins move nothing, a debit may find less than its amount.
+    """
     inserted = connection.execute(
         insert(Transaction).values(
             creator=entry.creator,
@@ -124,6 +144,8 @@ def record(connection: Connection, entry: Entry, stamp: int, *, account_id: int 
     key = inserted.inserted_primary_key
     assert key is not None  # noqa: S101 - one row was inserted
     values = asdict(entry.note)
+    values["amount"] = Decimal(entry.amount)
+    values["effect"] = entry.effect if effect is None else effect
     if account_id is not None:
         values["account_id"] = account_id
     connection.execute(insert(LedgerNote).values(transaction_id=key[0], **values))

@@ -606,6 +606,8 @@ class Transaction(Base):
     __tablename__ = "_transactions"
     __table_args__ = _counted(
         Index("sbx_transactions_for_user_timestamp", "for_user", "timestamp"),
+        Index("sbx_transactions_for_user_id", "for_user", "id"),
+        Index("sbx_transactions_timestamp", "timestamp"),
         Index(None, "status"),
         Index(None, "corrected_at"),
     )
@@ -845,7 +847,8 @@ class Lock(Base):
 class LedgerNote(Base):
     """What we know of a ledger row beside the panel's columns, so that no reader has to guess from its text.
 
-    ``kind``: ``sale``, ``renewal``, ``adjustment`` or ``manual``; the rest as it was when the row was written.
+    ``kind``: ``sale``, ``renewal``, ``adjustment`` or ``manual``; ``amount``: the row's own, which never changes;
+    ``effect``: by how much the row's writing changed the balance. The rest is as it was when the row was written.
     """
 
     __tablename__ = "_sbx_ledger_notes"
@@ -861,6 +864,41 @@ class LedgerNote(Base):
     plan_name: Mapped[str | None] = mapped_column(String(255))
     discount: Mapped[int | None]
     description: Mapped[str | None] = mapped_column(Text)
+    amount: Mapped[Decimal | None] = mapped_column(Money)
+    effect: Mapped[Decimal | None] = mapped_column(Money)
+
+
+class LedgerOpening(Base):
+    """The part of a user's balance that the ledger does not explain, as a check of the ledger found it; never changed.
+
+    The latest row of a user counts. ``pays``: 0 if the panel sold to the user without taking credit; ``remembered_at``:
+    Unix seconds. Explained in :mod:`core.ledger_check`.
+    """
+
+    __tablename__ = "_sbx_ledger_openings"
+    __table_args__ = _counted(Index("sbx_ledger_openings_user_id", "user_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int]
+    amount: Mapped[Decimal] = mapped_column(Money)
+    pays: Mapped[int] = mapped_column(Small)
+    remembered_at: Mapped[int]
+
+
+class Correction(Base):
+    """Every correction of a ledger row that was made here, in order; the row itself shows the latest only."""
+
+    __tablename__ = "_sbx_corrections"
+    __table_args__ = _counted(Index("sbx_corrections_transaction_id", "transaction_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[int]
+    correction_amount: Mapped[Decimal | None] = mapped_column(Money)
+    correction_note: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    corrected_by: Mapped[int]
+    corrected_by_username: Mapped[str] = mapped_column(String(100))
+    corrected_at: Mapped[datetime] = mapped_column(DateTime)
 
 
 class SmsClaim(Base):

@@ -208,9 +208,10 @@ def move(panel: Panel, connection: Connection, record: Record, state: str, **val
 def refund(panel: Panel, record: Record, state: str) -> Record:
     """Cancel: pay back what was taken and go to ``state``, in one transaction. Raises OperationTaken."""
     with panel.database.write() as connection:
-        moved = move(panel, connection, record, state, amount=None)
+        # the balance before the record, as a purchase takes them: else the two could wait for each other
         if record.amount is not None and record.payer_id is not None:
             ledger.give_back(connection, record.payer_id, record.amount)
+        moved = move(panel, connection, record, state, amount=None)
     return replace(moved, amount=None)
 
 

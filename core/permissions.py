@@ -34,9 +34,10 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """``refusal``: what those read who lack it. ``field``: what a reseller needs in the permission string, and with
-    ``admins_need_field`` a reseller admin too; ``or_field`` serves as well. ``reads``: nothing is changed, so that a
-    super admin who is an observer too has it even if observers have not."""
+    """``refusal``: what those read who lack it, observers ``observer_refusal`` where it differs. ``field``: what a
+    reseller needs in the permission string, and with ``admins_need_field`` a reseller admin too; ``or_field`` serves as
+    well. ``reads``: nothing is changed, so that a super admin who is an observer too has it even if observers have
+    not."""
 
     refusal: str
     super_admin: Scope = Scope.ALL
@@ -45,6 +46,7 @@ class Right:
     observer: Scope = Scope.NONE
     field: Field | None = None
     admins_need_field: bool = False
+    observer_refusal: str | None = None
     or_field: Field | None = None
     reads: bool = False
 
@@ -77,7 +79,7 @@ def may_touch(actor: Actor, right: Right, owner: int | None) -> bool:
 def require(actor: Actor, right: Right) -> None:
     """Raises NotAllowed."""
     if not may(actor, right):
-        raise NotAllowed(right.refusal)
+        raise NotAllowed((actor.is_observer and right.observer_refusal) or right.refusal)
 
 
 def require_over(actor: Actor, right: Right, owner: int | None) -> None:
@@ -109,6 +111,15 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+CORRECT_TRANSACTIONS = Right(
+    "Permission denied. Only admins and reseller admins can correct transactions.",
+    reseller=Scope.NONE,
+    observer_refusal="Permission denied. Your account is read-only.",
+)
+# whose dates the calendars of the frontends mark
+READ_LEDGER_DATES = Right(NotAllowed.default_text, observer=Scope.ALL)
+READ_MESSAGE_DATES = Right(NotAllowed.default_text, observer=Scope.OWN)
+READ_AUDIT_DATES = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
 READ_RESELLERS = Right(
     "Permission denied. Only administrators and reseller admins can see the resellers.",
     reseller=Scope.NONE,

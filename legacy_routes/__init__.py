@@ -38,6 +38,7 @@ from legacy_routes import (
     sync,
     tariffs,
     themes,
+    transactions,
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
@@ -60,6 +61,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     stb.endpoints,
     stalker_settings.endpoints,
     sms.endpoints,
+    transactions.endpoints,
 )
 
 

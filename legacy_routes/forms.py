@@ -6,12 +6,23 @@ from pydantic import BeforeValidator, Field
 
 from compat.fields import RequestModel, to_integer, to_text, trimmed
 
+# what the databases' id columns hold
+_LARGEST_ID = 2**31 - 1
+
+
+def _id(value: object) -> int | None:
+    number = to_integer(value)
+    if number is not None and abs(number) > _LARGEST_ID:
+        raise ValueError("there is no such number")
+    return number
+
 
 def _present_text(value: object) -> str | None:
     return None if value is None else trimmed(value)
 
 
 Number = Annotated[int | None, BeforeValidator(to_integer)]
+Id = Annotated[int | None, BeforeValidator(_id)]
 # in a model that keeps empty fields: None is absent, "" was sent
 Present = Annotated[str | None, BeforeValidator(_present_text)]
 

@@ -1,12 +1,10 @@
 """What resellers paid, owe and are billed (contract chapter 30 D): payments, balances, invoices, banks."""
 
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import Any
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RequestModel, Text, to_integer
+from compat.fields import RequestModel, Text
 from core import reseller_balance, shamsi
 from core.banks import list_banks
 from core.identity import shown_currency
@@ -17,12 +15,12 @@ from core.panel import Panel
 from core.payment_list import Filter, list_payments
 from core.payments import DEFAULT_CURRENCY, NewPayment, Payment, cancel_payment, may_edit, record_payment, sees_all
 from core.permissions import READ_BOOKS, RECORD_PAYMENTS
+from legacy_routes.forms import Number
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "30"
 endpoints = Endpoints()
 
-Number = Annotated[int | None, BeforeValidator(to_integer)]
 _SYMBOLS = {"GBP": "£", "USD": "$", "EUR": "€", "IRR": "IRR ", "IRT": "IRT "}
 _WITHOUT_DECIMALS = ("IRR", "IRT")
 

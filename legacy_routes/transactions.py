@@ -1,0 +1,217 @@
+"""The ledger (contract chapter 40 §3.9 to §3.12): reading it, rows by hand, corrections, days with data."""
+
+from typing import Any
+
+from pydantic import AliasChoices, Field
+
+from compat.endpoints import Answer, Endpoints
+from compat.fields import RequestModel, Text
+from core.accounts import scope_of
+from core.clock import shown
+from core.dates_with_data import dates_with_data
+from core.errors import InvalidInput
+from core.markup import plain
+from core.permissions import CORRECT_TRANSACTIONS, may
+from core.sales import VOIDED
+from core.transaction_add import add_transaction
+from core.transaction_edit import correct_transaction
+from core.transactions import LedgerRow, list_transactions
+from legacy_routes.forms import Id, Number, ViewForm
+from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
+
+CHAPTER = "40"
+endpoints = Endpoints()
+
+MAX_ROWS = 1000
+PANEL_FORM, DOCUMENT_FORM = "panel", "doc"
+# for how long a browser may show the marks of its calendar again without asking
+DATES_SECONDS = 60
+
+
+class ListForm(ViewForm):
+    limit: Number = 100
+    offset: Number = 0
+    format: Text = ""
+
+
+@endpoints.endpoint("get_transactions", "GET", "POST", who=LOGGED_IN, model=ListForm, chapter=CHAPTER)
+def get_transactions(call: Call, form: ListForm) -> Answer:
+    """The ledger, newest row first: all for super admins and observers, else one's own."""
+    actor = caller(call)
+    limit, offset = _bounds(form)
+    is_panel = _is_panel_form(call, form)
+    scope = scope_of(actor, view_all=form.view_all)
+    page = list_transactions(call.panel, scope, limit=limit, offset=offset)
+    return {
+        "err_msg": "",
+        "message": "",
+        "total": page.total,
+        "can_edit_transactions": may(actor, CORRECT_TRANSACTIONS),
+        "transactions": [_shown(row, is_panel) for row in page.rows],
+    }
+
+
+def _bounds(form: ListForm) -> tuple[int, int]:
+    limit, offset = form.limit or 0, form.offset or 0
+    if not 1 <= limit <= MAX_ROWS:
+        raise InvalidInput(f"Invalid value for limit: expected 1 to {MAX_ROWS}")
+    if offset < 0:
+        raise InvalidInput("Invalid value for offset: expected 0 or more")
+    return limit, offset
+
+
+def _is_panel_form(call: Call, form: ListForm) -> bool:
+    """Frontends need ``type`` as a number and signed amounts, the document's clients words and absolute ones."""
+    if form.format:
+        if form.format not in (PANEL_FORM, DOCUMENT_FORM):
+            raise InvalidInput(f"Invalid value for format: expected {PANEL_FORM} or {DOCUMENT_FORM}")
+        return form.format == PANEL_FORM
+    environ = call.request.environ
+    return (
+        call.request.path.startswith("/api/")
+        or "viewAllAccounts" in call.request.args
+        or "HTTP_SEC_FETCH_MODE" in environ
+        or call.clients.is_same_origin(environ.get("HTTP_REFERER", ""), environ)
+        or call.user_agent.startswith("Mozilla/")
+    )
+
+
+def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
+    type_name = "credit" if row.is_credit else "debit"
+    details, correction = plain(row.details), row.correction
+    return {
+        "id": row.id,
+        "creator": _plain(row.creator),
+        "for_user": row.for_user,
+        "user_id": row.for_user,
+        "amount": float(row.amount if is_panel else abs(row.amount)),
+        "currency": plain(row.currency),
+        "type": row.type if is_panel else type_name,
+        "type_name": type_name,
+        "signed_amount": float(row.signed),
+        "details": details,
+        "description": details,
+        "timestamp": row.timestamp,
+        "date": shown(row.date),
+        "reseller_name": _plain(row.owner_name),
+        "reseller_username": _plain(row.owner_username),
+        "mac_address": plain(row.mac),
+        "formatted_description": plain(row.description),
+        "correction_amount": None if correction.amount is None else float(correction.amount),
+        "correction_note": _plain(correction.note),
+        "corrected_by": correction.by,
+        "corrected_by_username": _plain(correction.by_username),
+        "corrected_at": shown(correction.at),
+        "status": correction.status,
+        "net_amount": float(correction.net(row.amount)),
+        "has_correction": correction.exists,
+    }
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else plain(text)
+
+
+class NewForm(RequestModel):
+    user_id: Id = Field(None, validation_alias=AliasChoices("user_id", "id"))
+    amount: Text = ""
+    type: Text = ""
+    details: Text = Field("", validation_alias=AliasChoices("description", "details"))
+
+
+@endpoints.endpoint(
+    "new_transaction",
+    "GET",
+    "POST",
+    who=super_admin("Permission denied. Only a super admin can create transactions."),
+    model=NewForm,
+    get_changes=True,
+    chapter=CHAPTER,
+)
+def new_transaction(call: Call, form: NewForm) -> Answer:
+    """Credit or debit a user's balance, with a ledger row."""
+    added = add_transaction(
+        call.panel,
+        caller(call),
+        origin_of(call),
+        user_id=form.user_id,
+        amount=form.amount,
+        direction=form.type,
+        details=form.details,
+    )
+    text = "Transaction created successfully"
+    return {"err_msg": text, "message": text, "transaction_id": added.id, "new_balance": float(added.balance)}
+
+
+class CorrectionForm(RequestModel):
+    transaction_id: Id = None
+    correction_amount: Text = ""
+    correction_note: Text = ""
+    status: Text = ""
+
+
+@endpoints.endpoint(
+    "edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm, once=True, chapter=CHAPTER
+)
+def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
+    """Correct or void a ledger row; the original stays as it is, and so does the balance."""
+    row = correct_transaction(
+        call.panel,
+        caller(call),
+        origin_of(call),
+        number=form.transaction_id,
+        amount=form.correction_amount,
+        note=form.correction_note,
+        status=form.status,
+    )
+    correction = row.correction
+    return {
+        "err_msg": "",
+        "message": "Transaction voided" if correction.status == VOIDED else "Transaction corrected",
+        "transaction": {
+            "id": row.id,
+            "original_amount": float(row.original),
+            "correction_amount": None if correction.amount is None else float(correction.amount),
+            "net_amount": float(row.net),
+            "status": correction.status,
+            "correction_note": correction.note,
+            "corrected_by": correction.by_username,
+            "corrected_at": shown(correction.at),
+        },
+    }
+
+
+class DatesForm(RequestModel):
+    type: Text = ""
+    start_date: Text = ""
+    end_date: Text = ""
+    reseller_id: Id = None
+
+
+@endpoints.endpoint(
+    "get_dates_with_data",
+    "GET",
+    "POST",
+    who=LOGGED_IN,
+    model=DatesForm,
+    limited=False,
+    once=True,
+    browser_keeps=DATES_SECONDS,
+    chapter=CHAPTER,
+)
+def get_dates_with_data(call: Call, form: DatesForm) -> Answer:
+    """The days of a range that have data of one type, for the calendars of the frontend."""
+    days = dates_with_data(
+        call.panel,
+        caller(call),
+        kind=form.type,
+        start=form.start_date,
+        end=form.end_date,
+        reseller_id=form.reseller_id,
+    )
+    return {
+        "err_msg": "",
+        "dates": [day.isoformat() for day in days.found],
+        "count": len(days.found),
+        "range": {"start": days.start.isoformat(), "end": days.end.isoformat()},
+    }
