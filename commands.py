@@ -1,5 +1,5 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, sync.
-Core does the work.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, jobs.
+Sync and what crontabs start have modules of their own. Core does the work.
 """
 
 import sys
@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from tqdm import tqdm
 
+from commands_job import cron_command, job_command
 from commands_sync import sync_command
 from core import copying, jobs, recovery, schema, users, workers
 from core.database import Database
@@ -29,6 +30,8 @@ def register(app: Flask, panel: Panel) -> None:
         _jobs(panel),
         _worker(panel),
         sync_command(panel),
+        job_command(panel),
+        cron_command(panel),
     ):
         app.cli.add_command(command)
 

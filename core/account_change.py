@@ -28,7 +28,7 @@ from core.account_portal import (
     set_theme,
 )
 from core.account_rows import AccountRow, change_account, find_by_id
-from core.audit import Origin
+from core.audit import CRON, SYSTEM_CRON, Origin, write_audit
 from core.events import RENEWED, STATUS_CHANGED, Event, announce
 from core.identity import Actor, read_user
 from core.operations import Draft, Record
@@ -39,9 +39,10 @@ from core.portal import Outcome, PortalAccountNotFound, PortalError, PortalServe
 log = logging.getLogger(__name__)
 
 KIND = "change"
+STATUS, AUTO_DISABLE = "status", "auto_disable"
 _FAILED = "The portal update failed"
 # what a change is announced as, if at all
-_EVENTS = {"renewal": RENEWED, "status": STATUS_CHANGED}
+_EVENTS = {"renewal": RENEWED, STATUS: STATUS_CHANGED}
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -55,7 +56,8 @@ _PORTAL_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept."""
+    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept.
+    ``is_missing``: server 1 has no such account, and the change was made without it (see :data:`AUTO_DISABLE`)."""
 
     before: AccountRow
     after: AccountRow
@@ -63,6 +65,7 @@ class Changed:
     lag: Lag
     unknown_tariff: bool = False
     plan_name: str | None = None
+    is_missing: bool = False
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -73,7 +76,8 @@ class Changed:
 class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
-    ``what``: renewal, update or status.
+    ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
+    not have is as good as one that is off.
     """
 
     before: AccountRow
@@ -123,15 +127,15 @@ def change_if_any(
     if not names and not password:
         _commit(panel, record, before, after, every_server=[])
         return changed
-    _tell_first(panel, record, every_server[0], before, after, password)
+    is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
     server2 = _tell_second(panel, record, every_server[1:], after, password)
     theme = None
-    if planned.what != "status" and after.reseller is not None:
+    if planned.what not in (STATUS, AUTO_DISABLE) and after.reseller is not None:
         owner = _owner_theme(panel, after.reseller)
         theme = set_theme(panel, after.username, owner)
     jobs.ring(panel)
-    return replace(changed, lag=Lag(server2, theme))
+    return replace(changed, lag=Lag(server2, theme), is_missing=not is_there)
 
 
 def _owner_theme(panel: Panel, user_id: int) -> str | None:
@@ -170,21 +174,27 @@ def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
 
 def _tell_first(
     panel: Panel, record: Record, server: PortalServer, before: AccountRow, after: AccountRow, password: str | None
-) -> None:
-    """Server 1's yes, or the change is cancelled. Raises UpstreamFailed and its like."""
+) -> bool:
+    """Server 1's yes, or the change is cancelled; False when it has no such account, which is no hindrance.
+
+    Raises UpstreamFailed and its like.
+    """
     fields = fields_of(after, record.payload["portal"]) | ({"password": password} if password else {})
     try:
         put(server, before.mac, fields)
     except PortalError as error:
+        if isinstance(error, PortalAccountNotFound) and record.payload["what"] == AUTO_DISABLE:
+            return False
         if error.outcome is Outcome.NOT_DONE:
             _cancel(panel, record)
             raise refusal_of(error, _FAILED) from error
         seen = look(server, after, record.payload["changed"] or record.payload["portal"])
         if seen is Seen.APPLIED and not password:
             log.warning("portal %s: the change is there although the call failed", server.name)
-            return
+            return True
         _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
         raise refusal_of(error, _FAILED) from error
+    return True
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
@@ -309,8 +319,11 @@ def _plain(value: Any) -> Any:
 
 
 def _audit(panel: Panel, connection: Connection, record: Record, before: AccountRow, after: AccountRow) -> None:
+    if record.payload["what"] == AUTO_DISABLE:
+        _audit_auto_disable(panel, connection, before)
+        return
     ambiguous = AMBIGUOUS if before.is_ambiguous else ""
-    if record.payload["what"] == "status":
+    if record.payload["what"] == STATUS:
         word = "active" if after.status else "disabled"
         audit(
             panel,
@@ -333,6 +346,22 @@ def _audit(panel: Panel, connection: Connection, record: Record, before: Account
         old=_audited(before),
         new={**_audited(after), "plan": record.payload["plan_name"]},
         details=f"Account {before.username} {verb}{ambiguous}",
+    )
+
+
+def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
+    write_audit(
+        panel,
+        connection,
+        SYSTEM_CRON,
+        CRON,
+        AUTO_DISABLE,
+        "account",
+        target_id=row.mac,
+        target_name=row.full_name,
+        old={"status": 1},
+        new={"status": 0},
+        details=f"Account {row.username} ({row.mac}) disabled: it ended on {row.end_date}",
     )
 
 

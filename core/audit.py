@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, insert
 
 from core.errors import DatabaseFailed
-from core.identity import Actor
+from core.identity import Actor, bare_actor
 from core.models import AuditEntry, LoginHistory
 from core.panel import Panel
 
@@ -34,6 +34,11 @@ class Origin:
     @property
     def stored_address(self) -> str | None:
         return self.address[:45] or None
+
+
+# what the scheduled jobs do, and as whom where no user asked for it
+CRON = Origin("", "cron")
+SYSTEM_CRON = bare_actor(0, "system_cron")
 
 
 def write_audit(

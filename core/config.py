@@ -26,6 +26,7 @@ from pydantic import (
 from core.database import normal_url
 
 ENVIRONMENT_PREFIX = "SHOWBOX_"
+KEY_CHARACTERS = 16
 # read by the program itself or by its test suite, not keys of a section
 _OTHER_VARIABLES = ("SHOWBOX_CONFIG",)
 _OTHER_PREFIXES = ("SHOWBOX_TEST_",)
@@ -90,6 +91,12 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 def _optional_redis_url(value: SecretStr) -> SecretStr:
     return _redis_url(value) if value.get_secret_value() else value
+
+
+def _long_key(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < KEY_CHARACTERS:
+        raise ValueError(f"a key has at least {KEY_CHARACTERS} characters")
+    return value
 
 
 def _empty_is_none(value: object) -> object:
@@ -169,6 +176,8 @@ class Jobs(_Section):
     in_process: bool = True
     workers: int = Field(2, ge=1, le=64)
     wait_seconds: int = Field(60, ge=0, le=3600)
+    message_pause_ms: int = Field(300, ge=0, le=60_000)
+    scheduler: bool = False
 
 
 class Security(_Section):
@@ -177,6 +186,7 @@ class Security(_Section):
     requests_per_minute: int = Field(0, ge=0, le=1_000_000)
     hsts: bool = True
     min_password_length: int = Field(6, ge=1, le=128)
+    cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
 
 
 class Config(_Section):

@@ -56,7 +56,9 @@ class Actor:
 
     @property
     def role(self) -> str:
-        """The user type as the audit log writes it."""
+        """The user type as the audit log writes it; ``system`` for what no user did."""
+        if self.id == 0 and not self.super_user:
+            return "system"
         if self.super_user:
             return "super_admin"
         if self.is_observer:

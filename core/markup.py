@@ -1,7 +1,7 @@
 """Keeping stored text from becoming script in the panel's pages, which insert it as HTML. Source: contract 05 §6.
 
-``plain`` is for names and the like, which are also edited and exported; ``escaped`` for display-only logs;
-``quotable`` for names that pages put into handlers.
+``plain`` is for names and the like, which are also edited and exported; ``escaped`` and ``html_out`` are for what is
+only displayed; ``quotable`` for names that pages put into handlers.
 """
 
 import html
@@ -30,3 +30,8 @@ def quotable(text: str) -> str:
 def escaped(text: str | None) -> str | None:
     """``text`` with ``& < > " '`` as entities."""
     return None if text is None else html.escape(text, quote=True)
+
+
+def html_out(text: str | None) -> str | None:
+    """``text`` with ``< > "`` as entities but ``&`` as it is, for the fields that chapters 60 S8 and 70 name."""
+    return None if text is None else text.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

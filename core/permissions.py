@@ -49,7 +49,7 @@ class Right:
 def scope_of(actor: Actor, right: Right) -> Scope:
     """How far ``right`` reaches for ``actor``; an observer who is a super admin too reads as one and writes nothing."""
     if actor.is_observer and (right.observer is Scope.NONE or not actor.super_user):
-        return right.observer
+        return right.observer if right.field is None or actor.has_permission(right.field) else Scope.NONE
     if actor.super_user:
         return right.super_admin
     has_field = right.field is None or actor.has_permission(right.field)
@@ -97,4 +97,14 @@ SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, res
 RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
 # payments, balances, invoices
 READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+
+
+def _reminders(refusal: str, observer: Scope = Scope.NONE) -> Right:
+    """Chapter 60 S2, REM: reseller admins need the field too."""
+    return Right(refusal, observer=observer, field=Field.CONTROL_STB, admins_need_field=True)
+
+
+SEND_REMINDERS = _reminders("Permission denied. You need STB control permission to send reminders.")
+CHANGE_REMINDERS = _reminders("Permission denied. You need STB control permission.")
+READ_REMINDERS = _reminders("Permission denied. You need STB control permission.", observer=Scope.OWN)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)

@@ -6,20 +6,21 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core import events, jobs, recovery
+from core import events, jobs, recovery, reminder_sweeps, schedule
 from core.errors import PanelError
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
 # every kind of job, by the name that its rows bear
-KINDS: Mapping[str, jobs.Kind] = {**events.KINDS}
+KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **reminder_sweeps.KINDS, **schedule.KINDS}
 
 
 def attach(panel: Panel) -> None:
     """Teach the panel's queue what to do; from now on a ring may start workers in this process."""
     panel.queue.attach(lambda: _work_off(panel))
     panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+    schedule.attach(panel)
 
 
 def start(panel: Panel) -> None:

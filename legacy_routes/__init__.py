@@ -23,7 +23,8 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, jobs, payments, session, sync
+from legacy_routes import accounts, jobs, payments, reminders, session, sync
+from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
@@ -35,6 +36,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     sync.endpoints,
     jobs.endpoints,
     payments.endpoints,
+    reminders.endpoints,
 )
 
 
@@ -65,6 +67,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
     install_receipts(app, dispatcher)
+    install_cron(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

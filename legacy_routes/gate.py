@@ -3,6 +3,7 @@
 Source: contract chapter 10 §2.4 and §2.5. What a session and a user are is decided in core.identity.
 """
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,13 @@ class Gate:
             return
         call.actor = current_identity(call).actor
         require(call.actor, need.right)
+
+
+def knows_cron_key(call: Call) -> bool:
+    """Whether the call brings the configured key of crontabs, as ``cron_key`` in its query or as ``X-Cron-Key``."""
+    key = call.panel.config.security.cron_key.get_secret_value()
+    said = call.request.args.get("cron_key") or call.request.headers.get("X-Cron-Key") or ""
+    return bool(key) and hmac.compare_digest(said.encode(), key.encode())
 
 
 def current_identity(call: Call) -> Identity:

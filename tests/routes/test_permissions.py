@@ -34,6 +34,12 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("change_status", "POST"): {"admin", "radm"},
     ("toggle_account_status", "GET"): {"admin", "radm"},
     ("toggle_account_status", "POST"): {"admin", "radm"},
+    # radm has the field, resa has it too
+    ("send_expiry_reminders", "POST"): {"admin", "radm", "resa"},
+    ("update_reminder_settings", "POST"): {"admin", "radm", "resa"},
+    ("get_reminder_settings", "GET"): LOGGED_IN,
+    ("get_reminder_settings", "POST"): LOGGED_IN,
+    ("get_reminder_history", "GET"): {"admin", "radm", "resa"},
     ("get_job_status", "GET"): LOGGED_IN,
     ("get_job_status", "POST"): LOGGED_IN,
     ("sync_accounts", "GET"): LOGGED_IN - {"obs"},

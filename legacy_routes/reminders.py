@@ -1,0 +1,143 @@
+"""Expiry reminders on set-top boxes (contract chapter 60): sending, settings, history."""
+
+import re
+from datetime import date
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from compat.endpoints import Answer, Endpoints
+from compat.fields import RequestModel, to_flag, to_integer, to_text
+from core.errors import InvalidInput
+from core.markup import html_out
+from core.permissions import CHANGE_REMINDERS, READ_REMINDERS, SEND_REMINDERS
+from core.reminder_history import is_sent, read_history
+from core.reminder_settings import Change, Settings, change_settings, read_settings
+from core.reminder_sweeps import sweep_now
+from core.reminders import FAILED, SENT, Result, Tally
+from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+
+CHAPTER = "60"
+endpoints = Endpoints()
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
+
+
+@endpoints.endpoint("send_expiry_reminders", "POST", who=having(SEND_REMINDERS), chapter=CHAPTER)
+def send_expiry_reminders(call: Call) -> Answer:
+    """Remind the caller's customers whose accounts end in the configured number of days."""
+    sweep = sweep_now(call.panel, caller(call), origin_of(call))
+    answer = {"err_msg": "", **_told(sweep.tally)}
+    if sweep.job_id is not None:
+        text = "The reminders are still being sent, and go on in the background"
+        answer |= {"message": text, "running": True, "job_id": sweep.job_id}
+    return answer
+
+
+def _told(tally: Tally) -> dict[str, Any]:
+    target = tally.target.isoformat()
+    return {
+        **tally.counts,
+        "total": tally.total,
+        "days_before": tally.days,
+        "target_date": target,
+        "results": [_result(result, target) for result in tally.results],
+    }
+
+
+def _result(result: Result, target: str) -> dict[str, Any]:
+    due = result.due
+    told: dict[str, Any] = {
+        "account": html_out(due.username),
+        "full_name": html_out(due.full_name),
+        "mac": html_out(due.mac),
+        "expiry_date": target,
+        "status": result.status,
+    }
+    if result.status == SENT:
+        return told | {"message": result.text}
+    if result.status == FAILED:
+        return told | {"error": html_out(result.text)}
+    sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
+    return told | {"reason": html_out(result.text), "sent_at": sent_at}
+
+
+def _days(value: object) -> int | None:
+    """A whole number, also as ``7.0`` or ``" 7 "``; None is absent, but empty and ``NaN`` are mistakes."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        found = _WHOLE.fullmatch(value)
+        value = int(found[1]) if found else None
+    if isinstance(value, bool) or (number := to_integer(value)) is None:
+        raise InvalidInput("Days before expiry must be a whole number between 1 and 90")
+    return number
+
+
+def _present(value: object) -> str | None:
+    return None if value is None else to_text(value)
+
+
+def _present_flag(value: object) -> bool | None:
+    return None if value is None else to_flag(value)
+
+
+class SettingsForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    days_before_expiry: Annotated[int | None, BeforeValidator(_days)] = None
+    message_template: Annotated[str | None, BeforeValidator(_present)] = None
+    auto_send_enabled: Annotated[bool | None, BeforeValidator(_present_flag)] = None
+
+
+@endpoints.endpoint(
+    "update_reminder_settings", "POST", who=having(CHANGE_REMINDERS), model=SettingsForm, chapter=CHAPTER
+)
+def update_reminder_settings(call: Call, form: SettingsForm) -> Answer:
+    """Change the caller's settings; what is not sent stays."""
+    change = Change(form.days_before_expiry, form.message_template, form.auto_send_enabled)
+    settings = change_settings(call.panel, caller(call), origin_of(call), change)
+    return {"message": "Reminder settings updated successfully", "settings": _settings(settings)}
+
+
+@endpoints.endpoint("get_reminder_settings", "GET", "POST", who=LOGGED_IN, chapter=CHAPTER)
+def get_reminder_settings(call: Call) -> Answer:
+    """The caller's settings, or the defaults."""
+    settings = read_settings(call.panel, caller(call).id)
+    swept = settings.last_sweep_at
+    return {"settings": {**_settings(settings), "last_sweep_at": swept.isoformat(sep=" ") if swept else None}}
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    return {
+        "days_before_expiry": settings.days,
+        "message_template": settings.template,
+        "auto_send_enabled": int(settings.auto_send),
+    }
+
+
+class HistoryForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    date: Annotated[str | None, BeforeValidator(_present)] = None
+
+
+@endpoints.endpoint("get_reminder_history", "GET", who=having(READ_REMINDERS), model=HistoryForm, chapter=CHAPTER)
+def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
+    """What was sent on a day: by everybody for admins, else by the caller."""
+    day = call.panel.clock.today() if form.date is None else _day(form.date)
+    rows = read_history(call.panel, caller(call), day)
+    sent = sum(map(is_sent, rows))
+    shown = [{**row, **{name: html_out(row[name]) for name in _INSERTED_AS_HTML}} for row in rows]
+    return {"date": day.isoformat(), "total": len(rows), "sent": sent, "failed": len(rows) - sent, "reminders": shown}
+
+
+_INSERTED_AS_HTML = ("username", "full_name", "mac", "end_date")
+
+
+def _day(text: str) -> date:
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise InvalidInput("Invalid date format. Use YYYY-MM-DD")
