@@ -47,12 +47,12 @@ class Actor:
 
     def has_permission(self, index: int) -> bool:
         """Whether field ``index`` (from 0) of the permission string is ``1``; a missing field is off."""
-        return _field(self.permissions, index)
+        return has_field(self.permissions, index)
 
     @property
     def is_reseller_admin(self) -> bool:
         """Field 2 of the permission string, whatever else the user is."""
-        return _field(self.permissions, RESELLER_ADMIN_FIELD)
+        return has_field(self.permissions, RESELLER_ADMIN_FIELD)
 
     @property
     def role(self) -> str:
@@ -286,7 +286,8 @@ def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tu
     )
 
 
-def _field(permissions: str | None, index: int) -> bool:
+def has_field(permissions: str | None, index: int) -> bool:
+    """Whether field ``index`` (from 0) of a permission string is ``1``."""
     fields = (permissions or "").split("|")
     return len(fields) > index and fields[index].strip() == "1"
 
@@ -298,7 +299,7 @@ def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:
     granted = session.get("permissions")
     return (
         isinstance(granted, str)
-        and _field(granted, RESELLER_ADMIN_FIELD)
+        and has_field(granted, RESELLER_ADMIN_FIELD)
         and not actor.is_reseller_admin
         and not actor.super_user
     )

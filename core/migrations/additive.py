@@ -101,14 +101,19 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
     return [Change(f"widen {table}.{column} to {wanted}", widen)]
 
 
-def insert_if_absent(connection: Connection, table: type[Base], **values: object) -> None:
-    """Insert a row unless its key is taken, also when another process does the same at this moment."""
+def insert_if_absent(connection: Connection, table: type[Base], **values: object) -> bool:
+    """Insert a row unless its key is taken, also when another process does the same at this moment.
+
+    Returns whether it was inserted.
+    """
+    statement: sa.Insert
     if connection.dialect.name == "postgresql":
-        connection.execute(postgresql.insert(table).values(**values).on_conflict_do_nothing())
+        statement = postgresql.insert(table).values(**values).on_conflict_do_nothing()
     elif connection.dialect.name == "sqlite":
-        connection.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing())
+        statement = sqlite.insert(table).values(**values).on_conflict_do_nothing()
     else:
-        connection.execute(sa.insert(table).prefix_with("IGNORE").values(**values))
+        statement = sa.insert(table).prefix_with("IGNORE").values(**values)
+    return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
 def _operations(connection: Connection) -> Operations:

@@ -5,13 +5,18 @@ requests and urllib3 bound single reads only: a server that sends one byte now a
 
 import io
 import socket
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
+from ipaddress import IPv6Address, ip_address
 from threading import Thread
 from time import monotonic
 from typing import Any, ClassVar
 
+import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError, SSLError
@@ -70,11 +75,17 @@ class _TimedConnection(HTTPConnection):
         deadline = monotonic() + timeout
         failure: OSError = OSError("no address")
         for family, kind, protocol, _, address in _addresses(self._dns_host.strip("[]"), self.port, timeout):
+            if not self._may_connect(address[0]):
+                failure = PrivateAddress("not a public address")
+                continue
             try:
                 return self._open(family, kind, protocol, address, deadline)
             except OSError as error:
                 failure = error
         raise failure
+
+    def _may_connect(self, address: str) -> bool:
+        return True
 
     def _open(self, family: int, kind: int, protocol: int, address: Any, deadline: float) -> socket.socket:
         sock = socket.socket(family, kind, protocol)
@@ -101,12 +112,38 @@ class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     pass
 
 
+class PrivateAddress(OSError):
+    """The host's address is none of the public internet."""
+
+
+class _PublicConnection(_TimedConnection):
+    """Looks at the very address that it connects to: a name may mean another one at each look-up."""
+
+    def _may_connect(self, address: str) -> bool:
+        found = ip_address(address.partition("%")[0])
+        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return found.is_global
+
+
+class _PublicTlsConnection(_PublicConnection, HTTPSConnection):
+    pass
+
+
 class _TimedPool(HTTPConnectionPool):
     ConnectionCls = _TimedConnection
 
 
 class _TimedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
+
+
+class _PublicPool(HTTPConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicTlsConnection
 
 
 class TimedAdapter(HTTPAdapter):
@@ -117,3 +154,36 @@ class TimedAdapter(HTTPAdapter):
     def __init__(self, connections: int) -> None:
         super().__init__(pool_connections=4, pool_maxsize=connections, max_retries=0)
         self.poolmanager.pool_classes_by_scheme = self._POOLS
+
+
+class PublicAdapter(TimedAdapter):
+    """A :class:`TimedAdapter` that connects to public addresses only."""
+
+    _POOLS: ClassVar[dict[str, type[HTTPConnectionPool]]] = {"http": _PublicPool, "https": _PublicTlsPool}
+
+
+class _QuietSession(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: even when told not to follow, requests reads the whole body of a redirect and parses its target."""
+        return None
+
+
+def quiet_session(headers: Mapping[str, str], adapter: TimedAdapter) -> requests.Session:
+    """A session with these headers and nothing else: no environment, no cookies, no redirects; for any thread."""
+    session = _QuietSession()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update(headers)
+    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """``error`` and what it wraps, in the three ways in which requests, urllib3 and our connections do so."""
+    yield error
+    wrapped = [*error.args, getattr(error, "reason", None), error.__cause__]
+    for inner in wrapped:
+        if isinstance(inner, BaseException):
+            yield from causes(inner)

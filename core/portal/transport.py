@@ -5,10 +5,8 @@ What requests are made, and what the portal's answers mean, is not known here. S
 
 import logging
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from threading import BoundedSemaphore
 from time import monotonic
@@ -17,7 +15,6 @@ from typing import Any
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
-from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError
 
 from core.portal.errors import (
@@ -31,7 +28,7 @@ from core.portal.errors import (
 )
 from core.portal.health import Health
 from core.portal.settings import ServerSettings
-from core.portal.timed_http import TimedAdapter
+from core.portal.timed_http import TimedAdapter, causes, quiet_session
 
 log = logging.getLogger(__name__)
 
@@ -154,22 +151,9 @@ def _may_repeat(call: Call, error: PortalUnreachable) -> bool:
     return call.repeatable and (not call.writing or error.outcome is not Outcome.NOT_DONE)
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None: even when told not to follow, requests reads the whole body of a redirect and parses its target."""
-        return None
-
-
 def _session(settings: ServerSettings) -> requests.Session:
-    session = _Session()
-    session.trust_env = False
-    session.headers.clear()
-    session.headers.update(_HEADERS)
-    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    session = quiet_session(_HEADERS, TimedAdapter(settings.concurrency))
     session.verify = settings.verify
-    adapter = TimedAdapter(settings.concurrency)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
     if isinstance(settings.verify, str) and not Path(settings.verify).is_file():
         raise PortalInvalidInput("The file with the portal's certificate authority cannot be read")
     if settings.verify is False and settings.api_url.lower().startswith("https:"):
@@ -200,10 +184,10 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
 
 
 def _failure(error: Exception, writing: bool) -> PortalError:
-    causes = list(_causes(error))
+    found = list(causes(error))
 
     def has(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
+        return any(isinstance(cause, kinds) for cause in found)
 
     not_sent = has(NewConnectionError)
     outcome = Outcome.UNKNOWN if writing and not not_sent else Outcome.NOT_DONE
@@ -222,12 +206,3 @@ def _failure(error: Exception, writing: bool) -> PortalError:
     if has(HTTPException, HTTPError, requests.exceptions.ContentDecodingError):
         return PortalInvalidAnswer(outcome=outcome)
     return PortalUnreachable("The portal cannot be reached", outcome=outcome)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and what it wraps, in the three ways in which requests, urllib3 and our connections do so."""
-    yield error
-    wrapped = [*error.args, getattr(error, "reason", None), error.__cause__]
-    for inner in wrapped:
-        if isinstance(inner, BaseException):
-            yield from _causes(inner)
