@@ -1,20 +1,19 @@
-"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open operations, jobs.
+"""The commands of ``flask --app wsgi``: database, users, copying of a legacy database, open work, workers.
 Sync and what crontabs start have modules of their own. Core does the work.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import click
 from flask import Flask
-from tqdm import tqdm
 
 from commands_job import cron_command, job_command
-from commands_sync import sync_command
-from core import copying, jobs, recovery, schema, users, workers
+from commands_progress import progress
+from commands_sync import CONSOLE, SYSTEM, sync_command
+from core import assigning, copying, jobs, recovery, schema, sms_templates, users, workers
 from core.database import Database
 from core.errors import PanelError
 from core.panel import Panel
@@ -30,6 +29,7 @@ def register(app: Flask, panel: Panel) -> None:
         _jobs(panel),
         _worker(panel),
         sync_command(panel),
+        _unassign_admins(panel),
         job_command(panel),
         cron_command(panel),
     ):
@@ -55,6 +55,10 @@ def _db(panel: Panel) -> click.Group:
     @_failing_clearly
     def upgrade() -> None:
         done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
+        given = sms_templates.give_missing_stages(panel)
+        if given:
+            done.append(f"add {given} message templates")
+            click.echo(f"- {done[-1]}")
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db
@@ -115,7 +119,7 @@ def _copy_from(panel: Panel) -> click.Command:
             source = Database(database_url, must_exist=True)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        with _progress() as report:
+        with progress("rows") as report:
             copied = copying.copy_from(source, panel.database, report, replace=replace)
         for table, count in copied.items():
             click.echo(f"{table}: {count}")
@@ -195,24 +199,14 @@ def _worker(panel: Panel) -> click.Command:
     return worker
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar over all rows of one table after the other: report(table, done, total)."""
-    bar = tqdm(unit=" rows", disable=None, dynamic_ncols=True)
-    current = ""
+def _unassign_admins(panel: Panel) -> click.Command:
+    @click.command("unassign-admins", help="Assign the accounts of super admins to nobody.")
+    @_failing_clearly
+    def unassign_admins() -> None:
+        panel.layout  # noqa: B018 - a database that we may not touch is told now
+        click.echo(f"Updated {assigning.unassign_super_admins(panel, SYSTEM, CONSOLE)} accounts.")
 
-    def report(table: str, done: int, total: int) -> None:
-        nonlocal current
-        if table != current:
-            current = table
-            bar.reset(total=total)
-            bar.set_description(table)
-        bar.update(done - bar.n)
-
-    try:
-        yield report
-    finally:
-        bar.close()
+    return unassign_admins
 
 
 def _failing_clearly(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,12 +1,10 @@
 """The command ``flask --app wsgi sync``: the accounts brought in line with the portal's. Core does the work."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import click
-from tqdm import tqdm
 
+from commands_progress import progress
 from core.audit import Origin
 from core.errors import PanelError
 from core.identity import bare_actor
@@ -17,7 +15,7 @@ from core.sync_merge import Changes, LocalAccount, counts
 SHOWN_NAMES = 10
 # as whom the audit log shows what the command line did
 SYSTEM = bare_actor(0, "system", super_user=True)
-_CONSOLE = Origin("", "command line")
+CONSOLE = Origin("", "command line")
 
 
 def sync_command(panel: Panel) -> click.Command:
@@ -26,9 +24,9 @@ def sync_command(panel: Panel) -> click.Command:
     @click.option("--force", is_flag=True, help="Believe a list that is empty or lacks most accounts.")
     def sync(dry_run: bool, force: bool) -> None:
         try:
-            with _progress() as report:
+            with progress("accounts") as report:
                 wish = replace(wish_of(panel, SYSTEM), wait=None, force=force, dry_run=dry_run, report=report)
-                changes = synchronise(panel, SYSTEM, _CONSOLE, wish)
+                changes = synchronise(panel, SYSTEM, CONSOLE, wish)
         except PanelError as error:
             raise click.ClickException(error.text) from None
         _tell(changes, dry_run)
@@ -49,22 +47,3 @@ def _names(accounts: list[LocalAccount]) -> str:
     shown = ", ".join(account.username for account in accounts[:SHOWN_NAMES])
     more = len(accounts) - SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    bar = tqdm(unit=" accounts", disable=None, dynamic_ncols=True)
-    current = ""
-
-    def report(step: str, done: int, total: int) -> None:
-        nonlocal current
-        if step != current:
-            current = step
-            bar.reset(total=total or None)
-            bar.set_description(step)
-        bar.update(done - bar.n)
-
-    try:
-        yield report
-    finally:
-        bar.close()

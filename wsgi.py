@@ -25,6 +25,7 @@ from core.demo import USERS, fill_demo
 from core.errors import PanelError
 from core.models import Account, Plan
 from core.panel import Panel
+from core.stalker_settings import forget_settings
 from legacy_routes import create_app
 from simulators.stalker import StalkerPortal
 
@@ -99,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
             if options.demo:
+                # of an earlier start, whose portal had another address
+                forget_settings(panel)
                 fill_demo(panel)
                 _fill_portal(portal, panel)
         except (ConfigError, PanelError, ValueError) as error:

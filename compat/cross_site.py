@@ -13,11 +13,15 @@ def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) ->
 
     ``navigable``: the endpoint may be opened in the address bar or by a link (logout), also from elsewhere.
     """
-    is_navigation = environ.get("HTTP_SEC_FETCH_MODE") == "navigate"
-    if is_navigation and environ["REQUEST_METHOD"] in SAFE_METHODS:
+    if is_navigation(environ) and environ["REQUEST_METHOD"] in SAFE_METHODS:
         return not navigable
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
     origin = environ.get("HTTP_ORIGIN")
     return origin is not None and not clients.is_same_origin(str(origin), environ)
+
+
+def is_navigation(environ: Environ) -> bool:
+    """Whether a browser says that this is a page to be shown: from the address bar, a link, or another site's form."""
+    return environ.get("HTTP_SEC_FETCH_MODE") == "navigate"

@@ -7,7 +7,7 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -27,6 +27,7 @@ ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
 INTERNAL_TEXT = "An internal error occurred"
+BROWSERS: Final = "browsers"
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
@@ -55,6 +56,11 @@ class Call(Generic[PanelT, ActorT]):
         return "GET" if self.request.method == "HEAD" else self.request.method
 
     @property
+    def is_navigation(self) -> bool:
+        """Whether it came from the address bar or a link, not from a page's script."""
+        return cross_site.is_navigation(self.request.environ)
+
+    @property
     def user_agent(self) -> str:
         return str(self.request.environ.get("HTTP_USER_AGENT") or "")
 
@@ -72,8 +78,10 @@ class Endpoint:
     ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
     ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
-    envelope, for a client that takes any ``error`` 1 for the end of its session. ``once``: identical requests of one
-    session within a moment have one effect (:mod:`compat.once`).
+    envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
+    failures included. ``once``: identical requests of one session within a moment have one effect
+    (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people click twice, for a script that asks
+    twice means it.
     """
 
     name: str
@@ -86,7 +94,8 @@ class Endpoint:
     bad_body_is_empty: bool
     limited: bool
     plain_faults: bool
-    once: bool
+    as_text: bool
+    once: bool | Literal["browsers"]
     chapter: str
 
     @property
@@ -117,7 +126,8 @@ class Endpoints:
         bad_body_is_empty: bool = False,
         limited: bool = True,
         plain_faults: bool = False,
-        once: bool = False,
+        as_text: bool = False,
+        once: bool | Literal["browsers"] = False,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -136,6 +146,7 @@ class Endpoints:
                 bad_body_is_empty,
                 limited,
                 plain_faults,
+                as_text,
                 once,
                 chapter,
             )
@@ -213,7 +224,7 @@ class Dispatcher:
         parameters = self._parameters(endpoint)
         call.files = parameters.files
         form = endpoint.model.read(parameters.values)
-        if endpoint.once and call.session.sid:
+        if _is_once(endpoint, call.request) and call.session.sid:
             key = key_of(call.session.sid, endpoint.name, parameters.values)
             return self.once.run(key, lambda: endpoint.handler(call, form))
         return endpoint.handler(call, form)
@@ -239,6 +250,8 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
+        if endpoint is not None and endpoint.as_text:
+            return envelope.as_text(response)
         if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response
@@ -257,6 +270,12 @@ class Dispatcher:
         # the message of an unexpected exception may hold anything; its type and place help without telling secrets
         log.error("Unexpected %s at %s", type(error).__name__, _place(error), exc_info=current_app.debug)
         return envelope.failure(INTERNAL_TEXT, 1, 500)
+
+
+def _is_once(endpoint: Endpoint, request: Request) -> bool:
+    if endpoint.once != BROWSERS:
+        return endpoint.once
+    return "HTTP_ORIGIN" in request.environ or "HTTP_SEC_FETCH_SITE" in request.environ
 
 
 def _too_many(wait: int) -> Response:

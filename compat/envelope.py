@@ -4,6 +4,7 @@ Knows status, headers and spelling; what an answer says is the endpoint's busine
 """
 
 import gzip
+import html
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ NO_CACHE = {
 _HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), ("X-Content-Type-Options", "nosniff")]
 # below this size the header and the work cost more than the bytes saved
 GZIP_FROM = 4096
+# the document's codes for "not logged in" and "not allowed"
+_REFUSALS = (2, 3)
 
 
 class Failure(Protocol):
@@ -74,6 +77,19 @@ def failure_of(error: Failure) -> Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def text_response(text: str, status: int = 200) -> Response:
+    """The text of an endpoint that speaks no JSON, under the content type that PHP gives to such texts."""
+    headers = {**NO_CACHE, "X-Content-Type-Options": "nosniff"}
+    return Response(text, status, content_type="text/html; charset=UTF-8", headers=headers)
+
+
+def as_text(failed: Response) -> Response:
+    """A failure's envelope as one line of text; a refusal has status 403, for a text has no other way to say so."""
+    content = orjson.loads(failed.get_data())
+    is_refusal = failed.status_code == 200 and content["code"] in _REFUSALS
+    return text_response(html.escape(content["message"]) + "\n", 403 if is_refusal else failed.status_code)
 
 
 def json_response(body: bytes, status: int = 200) -> Response:

@@ -316,6 +316,9 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
                 },
                 account_number=payload["account_number"],
                 comment=payload["comment"] or None,
+                # what it tells of the owner from now on is our own word, until it tells another
+                portal_reseller_seen=payload["reseller"],
+                portal_reseller_known=1,
             )
             entry = ledger.Entry.read(payload["entry"])
             if entry is not None:
@@ -332,6 +335,7 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
                 actor.name or actor.username,
                 payload["plan_name"],
                 _day(payload["end_date"]),
+                payload["phone"],
             )
             announce(panel, connection, event)
     except DatabaseFailed:

@@ -19,6 +19,7 @@ from core.account_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.account_portal import (
     Lag,
     Seen,
+    all_fields_of,
     fields_of,
     look,
     may_still_follow,
@@ -35,6 +36,7 @@ from core.operations import Draft, Record
 from core.panel import Panel
 from core.plan_choice import PlanRow
 from core.portal import Outcome, PortalAccountNotFound, PortalError, PortalServer
+from core.portal.accounts import Field
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
     ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
-    not have is as good as one that is off.
+    not have is as good as one that is off. ``phone_given``: the request named a phone number.
     """
 
     before: AccountRow
@@ -89,6 +91,7 @@ class Planned:
     always_send: tuple[str, ...] = ()
     unknown_tariff: bool = False
     what: str = "update"
+    phone_given: bool = False
 
 
 def take_up(panel: Panel, record: Record) -> None:
@@ -106,20 +109,21 @@ def change_if_any(
     panel: Panel, actor: Actor, origin: Origin, plan: Callable[[Connection], Planned | None], password: str | None
 ) -> Changed | None:
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
-    decided: list[Planned] = []
+    decided: list[tuple[Planned, str | None]] = []
 
     def draft(connection: Connection) -> Draft | None:
         planned = plan(connection)
         if planned is None:
             return None
-        decided[:] = [planned]
+        # after the commit nothing may fail any more that is not the portals' fault
+        decided[:] = [(planned, _theme(panel, connection, planned))]
         return _draft(actor, origin, planned)
 
     every_server = servers(panel)
     record = operations.begin(panel, actor.id, draft, step=every_server[0].name)
     if record is None:
         return None
-    planned = decided[0]
+    planned, theme = decided[0]
     before, after, names = planned.before, planned.after, record.payload["portal"]
     changed = Changed(
         before, after, planned.plan is not None, Lag(), planned.unknown_tariff, record.payload["plan_name"]
@@ -130,17 +134,16 @@ def change_if_any(
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
     server2 = _tell_second(panel, record, every_server[1:], after, password)
-    theme = None
-    if planned.what not in (STATUS, AUTO_DISABLE) and after.reseller is not None:
-        owner = _owner_theme(panel, after.reseller)
-        theme = set_theme(panel, after.username, owner)
+    theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
-    return replace(changed, lag=Lag(server2, theme), is_missing=not is_there)
+    return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
 
 
-def _owner_theme(panel: Panel, user_id: int) -> str | None:
-    with panel.database.read() as connection:
-        owner = read_user(panel, connection, user_id)
+def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
+    """The theme that goes out with the change: that of the account's owner."""
+    if planned.what in (STATUS, AUTO_DISABLE) or planned.after.reseller is None:
+        return None
+    owner = read_user(panel, connection, planned.after.reseller)
     return owner.theme if owner else None
 
 
@@ -163,6 +166,7 @@ def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
             "changed": changed,
             "entry": planned.entry and planned.entry.stored(),
             "plan_name": planned.plan.shown_name() if planned.plan else None,
+            "phone": planned.after.phone_number if planned.phone_given else None,
             **stored_origin(actor, origin),
         },
         payer_id=planned.payer.id if planned.payer else None,
@@ -179,9 +183,8 @@ def _tell_first(
 
     Raises UpstreamFailed and its like.
     """
-    fields = fields_of(after, record.payload["portal"]) | ({"password": password} if password else {})
     try:
-        put(server, before.mac, fields)
+        put(server, before.mac, _told(server, record, after, password))
     except PortalError as error:
         if isinstance(error, PortalAccountNotFound) and record.payload["what"] == AUTO_DISABLE:
             return False
@@ -195,6 +198,13 @@ def _tell_first(
         _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
         raise refusal_of(error, _FAILED) from error
     return True
+
+
+def _told(server: PortalServer, record: Record, row: AccountRow, password: str | None) -> dict[str, Field]:
+    """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
+    everything = server.full_updates and record.payload["what"] not in (STATUS, AUTO_DISABLE)
+    fields = all_fields_of(row) if everything else {}
+    return fields | fields_of(row, record.payload["portal"]) | ({"password": password} if password else {})
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
@@ -215,6 +225,9 @@ def _commit(
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
     columns = {name: getattr(after, name) for name in payload["columns"]}
     note = {"comment": columns.pop("comment")} if "comment" in columns else {}
+    if "reseller" in columns:
+        # assigned here: what the portal said before, or never said, does not undo it
+        note["portal_reseller_known"] = 1
     with panel.database.write() as connection:
         moved = operations.move(panel, connection, record, state)
         change_account(panel, connection, before.id, columns, note)
@@ -241,6 +254,8 @@ def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
         by["name"],
         payload["plan_name"],
         after.end_date,
+        # operations of older versions did not store it
+        payload.get("phone"),
     )
 
 
@@ -250,13 +265,13 @@ def _tell_second(
     """Server 2 follows; if it does not, the operation stays open and the failure's text is returned."""
     for server in others:
         try:
-            fields = fields_of(after, record.payload["portal"]) | ({"password": password} if password else {})
-            put(server, after.mac, fields)
+            put(server, after.mac, _told(server, record, after, password))
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
             return error.text
     if others:
-        operations.close(panel, record)
+        with operations.best_effort(record):
+            operations.close(panel, record)
     return None
 
 
@@ -292,16 +307,16 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
     try:
         if row is not None:
             for server in behind:
-                _put_if_there(server, row, record.payload["portal"])
+                _put_if_there(server, row, _told(server, record, row, None))
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
     operations.close(panel, record)
 
 
-def _put_if_there(server: PortalServer, row: AccountRow, names: Sequence[str]) -> None:
+def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
     try:
-        put(server, row.mac, fields_of(row, names))
+        put(server, row.mac, fields)
     except PortalAccountNotFound:
         log.warning("portal %s: an account to be brought up to date is not there", server.name)
 

@@ -154,7 +154,7 @@ def _plan_edit(
         refuse_taken(panel, connection, username=after.username)
     after = _with_owner(panel, connection, actor, after, wish)
     always = ("end_date",) if before.end_date is not None and not wish.partial else ()
-    planned = Planned(before, after, always_send=always)
+    planned = Planned(before, after, always_send=always, phone_given=bool(wish.phone))
     if not is_no_plan(wish.plan):
         return _with_renewal(panel, connection, actor, planned, wish)
     if wish.partial:

@@ -55,7 +55,8 @@ class Lag:
 
 def servers(panel: Panel) -> Sequence[PortalServer]:
     """Server 1, and server 2 in dual mode. Raises PortalNotConfigured."""
-    primary, secondary = panel.portals.primary, panel.portals.secondary
+    portals = panel.portals
+    primary, secondary = portals.primary, portals.secondary
     return (primary,) if secondary is None else (primary, secondary)
 
 
@@ -116,6 +117,13 @@ def fields_of(row: AccountRow, names: Iterable[str]) -> dict[str, Field]:
     if fields.get("tariff_plan") == "":
         del fields["tariff_plan"]
     return fields
+
+
+def all_fields_of(row: AccountRow) -> dict[str, Field]:
+    """Every field that the PHP panel sends with an edit, empty ones left out (chapter 20 §1.9)."""
+    names = ("login", "full_name", "email", "phone", "status", "end_date", "comment")
+    told = {name: value for name, value in fields_of(row, names).items() if value is not None and value != ""}
+    return {**told, "stb_mac": row.mac}
 
 
 def put(server: PortalServer, mac: str, fields: dict[str, Field]) -> None:

@@ -179,7 +179,8 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
         note_lag(panel, record, f"{error.server}: {error.text}")
         return error.text
     if record.state == operations.CONFIRMING:
-        operations.close(panel, record)
+        with operations.best_effort(record):
+            operations.close(panel, record)
     return None
 
 

@@ -3,7 +3,7 @@
 Who may do so is decided in :mod:`core.account_rules`; what the portals are told, in the operations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -48,7 +48,8 @@ class AccountRow:
         return self.full_name or self.username
 
 
-_COLUMNS = (
+# of the legacy table, in its order
+ACCOUNT_COLUMNS = (
     Account.id,
     Account.username,
     Account.mac,
@@ -61,6 +62,9 @@ _COLUMNS = (
     Account.tariff_plan,
     Account.end_date,
     Account.status,
+)
+_COLUMNS = (
+    *ACCOUNT_COLUMNS,
     AccountNote.account_number,
     AccountNote.comment,
     AccountNote.changed_at,
@@ -75,6 +79,15 @@ def find_by_username(panel: Panel, connection: Connection, username: str) -> Acc
 def find_by_mac(connection: Connection, mac: str) -> AccountRow | None:
     """The account of that MAC, in any of the spellings that a panel stored."""
     return _find(connection, Account.mac.in_(_spellings(mac)))
+
+
+def owners_by_mac(connection: Connection, macs: Iterable[str]) -> dict[str, int | None]:
+    """The resellers of the accounts of those MACs (None: not assigned), of the oldest account of each; in one query."""
+    spellings = [spelling for mac in macs for spelling in _spellings(mac)]
+    rows = connection.execute(
+        select(Account.mac, Account.reseller).where(Account.mac.in_(spellings)).order_by(Account.id.desc())
+    )
+    return {normal_mac(row.mac) or row.mac: row.reseller or None for row in rows}
 
 
 def find_by_id(connection: Connection, account_id: int) -> AccountRow | None:

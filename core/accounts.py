@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import select
 
 from core import freshness
+from core.account_rows import ACCOUNT_COLUMNS
 from core.clock import Clock
 from core.database import AnySelect
 from core.identity import Actor, shown_currency
@@ -59,18 +60,7 @@ _COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
 # bare columns, since functions over thousands of rows cost the database more than they cost in _account
 _ALL: AnySelect = (
     select(
-        Account.id,
-        Account.username,
-        Account.mac,
-        Account.email,
-        Account.phone_number,
-        Account.reseller,
-        Account.plan,
-        Account.timestamp,
-        Account.full_name,
-        Account.tariff_plan,
-        Account.end_date,
-        Account.status,
+        *ACCOUNT_COLUMNS,
         Plan.name.label("plan_name"),
         DeletedPlan.name.label("deleted_plan_name"),
         User.name.label("reseller_name"),

@@ -4,8 +4,9 @@ Never a password or a hash in any row. Reading them is the business of the endpo
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
 
 import orjson
 from sqlalchemy import Connection, insert
@@ -36,6 +37,16 @@ class Origin:
         return self.address[:45] or None
 
 
+class About(TypedDict, total=False):
+    """What a row is about and what changed; ``old`` and ``new`` become JSON."""
+
+    target_id: object
+    target_name: str | None
+    old: Mapping[str, object] | None
+    new: Mapping[str, object] | None
+    details: str | None
+
+
 # what the scheduled jobs do, and as whom where no user asked for it
 CRON = Origin("", "cron")
 SYSTEM_CRON = bare_actor(0, "system_cron")
@@ -48,33 +59,38 @@ def write_audit(
     origin: Origin,
     action: str,
     target_type: str,
-    *,
-    target_id: object = None,
-    target_name: str | None = None,
-    old: Mapping[str, object] | None = None,
-    new: Mapping[str, object] | None = None,
-    details: str | None = None,
+    **about: Unpack[About],
 ) -> None:
     """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
-    if not panel.layout.has_table("_audit_log"):
-        return
-    connection.execute(
-        insert(AuditEntry).values(
-            timestamp=panel.clock.now(),
-            user_id=actor.id,
-            username=actor.username,
-            user_type=actor.role,
-            action=action,
-            target_type=target_type,
-            target_id=None if target_id is None else str(target_id),
-            target_name=target_name,
-            old_value=_json(old),
-            new_value=_json(new),
-            ip_address=origin.stored_address,
-            user_agent=origin.stored_agent,
-            details=details,
-        )
-    )
+    write_audit_rows(panel, connection, [audit_row(panel, actor, origin, action, target_type, **about)])
+
+
+def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Many rows of :func:`audit_row` in one statement, otherwise as :func:`write_audit`."""
+    if rows and panel.layout.has_table("_audit_log"):
+        connection.execute(insert(AuditEntry), rows)
+
+
+def audit_row(
+    panel: Panel, actor: Actor, origin: Origin, action: str, target_type: str, **about: Unpack[About]
+) -> dict[str, Any]:
+    """The columns of one row, of now."""
+    target_id = about.get("target_id")
+    return {
+        "timestamp": panel.clock.now(),
+        "user_id": actor.id,
+        "username": actor.username,
+        "user_type": actor.role,
+        "action": action,
+        "target_type": target_type,
+        "target_id": None if target_id is None else str(target_id),
+        "target_name": about.get("target_name"),
+        "old_value": _json(about.get("old")),
+        "new_value": _json(about.get("new")),
+        "ip_address": origin.stored_address,
+        "user_agent": origin.stored_agent,
+        "details": about.get("details"),
+    }
 
 
 def record_login(

@@ -8,7 +8,9 @@ import configparser
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -24,10 +26,14 @@ from pydantic import (
     model_validator,
 )
 
+from core import money
 from core.database import normal_url
+from core.errors import InvalidInput
 
 ENVIRONMENT_PREFIX = "SHOWBOX_"
 KEY_CHARACTERS = 16
+# those that a new plan may have (contract chapter 40 §1.6)
+PLAN_CURRENCIES = ("GBP", "USD", "EUR", "IRR")
 # read by the program itself or by its test suite, not keys of a section
 _OTHER_VARIABLES = ("SHOWBOX_CONFIG",)
 _OTHER_PREFIXES = ("SHOWBOX_TEST_",)
@@ -41,10 +47,16 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.sentences))
 
 
-def _networks(value: object) -> object:
+def _parted(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(item for item in value.replace(",", " ").split() if item)
+
+
+def _parted_by_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
 
 
 def _network(value: str) -> str:
@@ -78,6 +90,15 @@ def _directory(value: Path | None) -> Path | None:
     return value
 
 
+def _certificates(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError:
+            raise ValueError("this is no readable file with certificates (PEM)") from None
+    return value
+
+
 def _yes_or_no(value: object) -> object:
     """The other spellings of yes and no that every switch takes."""
     words = {"true": "yes", "1": "yes", "on": "yes", "false": "no", "0": "no", "off": "no"}
@@ -88,10 +109,6 @@ def _redis_url(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("a Redis address such as redis://127.0.0.1:6379/0 is expected")
     return value
-
-
-def _optional_redis_url(value: SecretStr) -> SecretStr:
-    return _redis_url(value) if value.get_secret_value() else value
 
 
 def _long_key(value: SecretStr) -> SecretStr:
@@ -114,8 +131,33 @@ def _vapid_subject(value: str) -> str:
     return value
 
 
+def _prices(value: object) -> object:
+    """``GBP 10, USD 12``: a currency that a plan may have, and an amount, parted by commas."""
+    if not isinstance(value, str):
+        return value
+    prices: dict[str, Decimal] = {}
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        code, _, text = item.upper().partition(" ")
+        try:
+            amount = money.read_amount(text.strip(), code, least=Decimal(0))
+        except InvalidInput:
+            raise ValueError(f"'{item}' is not a currency and an amount such as GBP 10") from None
+        if code not in PLAN_CURRENCIES or code in prices:
+            raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
+        prices[code] = amount
+    return prices
+
+
+def _optional_redis_url(value: SecretStr) -> SecretStr:
+    return _redis_url(value) if value.get_secret_value() else value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
+
+
+# host or host:port
+_HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 
 
 def _not_empty(value: object) -> object:
@@ -124,7 +166,9 @@ def _not_empty(value: object) -> object:
     return value
 
 
+ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]
 
 
@@ -136,7 +180,7 @@ class Server(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     threads: int = Field(8, ge=1, le=256)
-    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_networks)] = ()
+    trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parted)] = ()
     body_limit_mib: float = Field(8, gt=0, le=1024)
     file_limit_mib: float = Field(2, gt=0, le=1024)
     fields_limit: int = Field(1000, ge=10, le=100_000)
@@ -167,6 +211,23 @@ class PanelSection(_Section):
     welcome_message: str = ""
     data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
+    themes: Annotated[tuple[ThemeId, ...], BeforeValidator(_parted_by_commas), Field(min_length=1)] = (
+        "HenSoft-TV Realistic-Centered SHOWBOX",
+        "HenSoft-TV Realistic-Centered",
+        "HenSoft-TV Realistic-Dark",
+        "HenSoft-TV Realistic-Light",
+        "cappuccino",
+        "digital",
+        "emerald",
+        "graphite",
+        "ocean_blue",
+    )
+    tariff_prices: Annotated[dict[str, Decimal], BeforeValidator(_prices)] = {
+        "GBP": Decimal(10),
+        "USD": Decimal(12),
+        "EUR": Decimal(11),
+        "IRR": Decimal(500_000),
+    }
 
 
 class FrontendSection(_Section):
@@ -182,7 +243,34 @@ class Portal(_Section):
     password: SecretStr = SecretStr("")
     dual_server: bool = False
     theme_key: SecretStr = SecretStr("")
+    theme_pause_seconds: float = Field(0.1, ge=0, le=60)
+    send_reseller: bool = False
     verify_tls: bool = True
+    ca_file: Certificates = None
+    connect_seconds: float = Field(5, gt=0, le=30)
+    # a creation asks up to five times in a row while its operation is leased (core.operations.LEASE_SECONDS)
+    call_seconds: float = Field(10, gt=0, le=30)
+    recheck_seconds: float = Field(2, ge=0, le=10)
+    list_seconds: float = Field(180, gt=0, le=3600)
+    secondary_pause_seconds: float = Field(60, ge=0, le=3600)
+    primary_full_updates: bool = False
+    secondary_full_updates: bool = False
+    sync_wait_seconds: float = Field(60, gt=0, le=600)
+    sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
+
+
+class Sms(_Section):
+    template_language: Literal["fa", "en"] = "fa"
+    support_contact: str = Field("", max_length=200)
+    provider_hosts: Annotated[tuple[Annotated[str, Field(pattern=_HOST)], ...], BeforeValidator(_parted)] = (
+        "edge.ippanel.com",
+    )
+    allow_private: bool = False
+    country_code: str = Field("", pattern=r"^(\+?[1-9][0-9]{0,3})?$")
+    sending_type: Literal["webservice", "peer_to_peer"] = "webservice"
+    recipients_per_call: int = Field(100, ge=1, le=10_000)
+    calls_per_second: int = Field(10, ge=1, le=10_000)
+    expired_days: int = Field(1, ge=1, le=7)
 
 
 class Push(_Section):
@@ -231,6 +319,7 @@ class Config(_Section):
     push: Push = Push()
     mail: Mail = Mail()
     jobs: Jobs = Jobs()
+    sms: Sms = Sms()
     security: Security = Security()
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from core import schema
 from core.database import Database
 from core.errors import AlreadyExists, InvalidInput
 from core.migrations import additive
-from core.models import PANEL_TABLES, Account, Base, Credential, DeletedPlan, Plan, State, Transaction, User
+from core.models import PANEL_TABLES, Account, Base, Credential, DeletedPlan, Plan, PlanNote, State, Transaction, User
 
 BATCH = 1000
 
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 _MARK = "copied_from"
 # rows of ours that belong to the panel's; present only when the source is a database of ours
-_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__)
+_COMPANIONS = (Credential.__tablename__, DeletedPlan.__tablename__, PlanNote.__tablename__)
 _COPIED = (*PANEL_TABLES, *(Base.metadata.tables[name] for name in _COMPANIONS))
 # where a date is required but the source holds MySQL's 0000-00-00
 _NO_DATE = date(1970, 1, 1)

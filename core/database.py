@@ -5,7 +5,7 @@ Tables live in :mod:`core.models`, their creation and recognition in :mod:`core.
 
 import threading
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
@@ -260,6 +260,14 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     if dialect == "postgresql":
         return sa.func.lower(column) == sa.func.lower(value)
     matches: sa.ColumnElement[bool] = column == value
+    return matches
+
+
+def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
+    """:func:`same_text` with any of ``values``."""
+    if dialect == "postgresql":
+        return sa.func.lower(column).in_([value.lower() for value in values])
+    matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 
 

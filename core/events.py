@@ -25,7 +25,8 @@ CREATED, RENEWED, REMOVED, STATUS_CHANGED = "created", "renewed", "removed", "st
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is one of the four above; ``owner_id`` the account's reseller, ``actor_id`` who did it."""
+    """``kind`` is one of the four above; ``owner_id`` the account's reseller, ``actor_id`` who did it; ``phone`` what
+    the request gave, None for nothing."""
 
     kind: str
     account_id: int
@@ -37,6 +38,7 @@ class Event:
     actor_name: str
     plan_name: str | None = None
     end_date: date | None = None
+    phone: str | None = None
 
     def stored(self) -> dict[str, Any]:
         """As plain data, for an operation's record or a job."""
@@ -54,7 +56,8 @@ Listener = Callable[[Panel, Event], None]
 def announce(panel: Panel, connection: Connection, event: Event) -> None:
     """One job for each listener, in the caller's transaction. Call :func:`core.jobs.ring` after the commit."""
     for name in LISTENERS.get(event.kind, ()):
-        jobs.add(panel, connection, name, event.stored(), actor_id=event.actor_id)
+        if event.phone or name not in _BY_PHONE:
+            jobs.add(panel, connection, name, event.stored(), actor_id=event.actor_id)
 
 
 def welcome_device(panel: Panel, event: Event) -> None:
@@ -78,4 +81,6 @@ def _kind(listener: Listener) -> jobs.Kind:
 
 KINDS: dict[str, jobs.Kind] = {"welcome_device": _kind(welcome_device)}
 # event → the jobs that hear of it
-LISTENERS: dict[str, tuple[str, ...]] = {CREATED: ("welcome_device",)}
+LISTENERS: dict[str, tuple[str, ...]] = {CREATED: ("welcome_device", "welcome_sms"), RENEWED: ("renewal_sms",)}
+# these hear only of accounts that a phone number was given for
+_BY_PHONE = frozenset({"welcome_sms", "renewal_sms"})

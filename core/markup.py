@@ -15,16 +15,22 @@ _QUOTES = re.compile(r'["\\`\t\n]|&+(?=#|quot|apos|grave|diacriticalgrave|bsol|t
 
 def plain(text: str) -> str:
     """``text`` without ``<``, ``>``, control characters, and the entities that stand for the two."""
+    # a look that is quick also at a long text, and finds most to be plain
+    if text.isprintable() and not ("<" in text or ">" in text or "&" in text):
+        return text
     while _LIVE.search(text):  # taking one out may join the halves of another
         text = _LIVE.sub("", text)
     return text
 
 
-def quotable(text: str) -> str:
-    """``text`` for pages that put it between the quotes of an inline handler, where entities do not help."""
+def quotable(text: str, apostrophe: str = "\N{RIGHT SINGLE QUOTATION MARK}") -> str:
+    """``text`` for pages that put it between the quotes of an inline handler, where entities do not help.
+
+    ``apostrophe`` takes the place of ``'``.
+    """
     while (cleaned := _QUOTES.sub("", plain(text))) != text:
         text = cleaned
-    return text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    return text.replace("'", apostrophe)
 
 
 def escaped(text: str | None) -> str | None:

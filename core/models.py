@@ -722,6 +722,16 @@ class DeletedPlan(Base):
     deleted_at: Mapped[int]
 
 
+class PlanNote(Base):
+    """When a plan was made here, which the panel's table does not say. Unix seconds."""
+
+    __tablename__ = "_sbx_plan_notes"
+    __table_args__ = _table()
+
+    plan_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[int]
+
+
 class AccountNote(Base):
     """What we keep of an account beside the panel's row.
 
@@ -856,6 +866,63 @@ class LedgerNote(Base):
     plan_name: Mapped[str | None] = mapped_column(String(255))
     discount: Mapped[int | None]
     description: Mapped[str | None] = mapped_column(Text)
+
+
+class SmsClaim(Base):
+    """A text message that is being sent, or went out, or may have: nobody sends it again under that name.
+
+    ``owner`` is sending it just now, since ``claimed_at`` (Unix seconds), and its row of ``_sms_logs`` is pending.
+    The names are explained in :mod:`core.sms_outbox`.
+    """
+
+    __tablename__ = "_sbx_sms_claims"
+    __table_args__ = _table(Index("sbx_sms_claims_owner", "owner"), Index("sbx_sms_claims_claimed_at", "claimed_at"))
+
+    name: Mapped[str] = mapped_column(String(150), primary_key=True)
+    log_id: Mapped[int]
+    owner: Mapped[str | None] = mapped_column(String(64))
+    claimed_at: Mapped[int]
+
+
+class SmsStagesGiven(Base):
+    """Users who once got the templates of the reminder stages: one that they deleted stays deleted.
+
+    ``given_at``: Unix seconds.
+    """
+
+    __tablename__ = "_sbx_sms_stages_given"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    given_at: Mapped[int]
+
+
+class ArchivedPayment(Base):
+    """A payment of a reseller who is gone, with the reseller's name; ``archived_at``: Unix seconds."""
+
+    __tablename__ = "_sbx_archived_payments"
+    __table_args__ = _table(Index("sbx_archived_payments_reseller_id", "reseller_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reseller_id: Mapped[int]
+    reseller_name: Mapped[str | None] = mapped_column(String(255))
+    reseller_username: Mapped[str] = mapped_column(Username)
+    amount: Mapped[Decimal] = mapped_column(Money)
+    currency: Mapped[str] = mapped_column(String(10))
+    payment_date: Mapped[date]
+    bank_name: Mapped[str] = mapped_column(String(100))
+    reference_number: Mapped[str | None] = mapped_column(String(100))
+    receipt_path: Mapped[str | None] = mapped_column(String(255))
+    description: Mapped[str | None] = mapped_column(Text)
+    recorded_by: Mapped[int]
+    recorded_by_username: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime | None] = mapped_column(DateTime)
+    updated_at: Mapped[datetime | None] = mapped_column(DateTime)
+    status: Mapped[str | None] = mapped_column(String(32))
+    cancelled_by: Mapped[int | None]
+    cancelled_at: Mapped[datetime | None] = mapped_column(DateTime)
+    cancellation_reason: Mapped[str | None] = mapped_column(Text)
+    archived_at: Mapped[int]
 
 
 class Version(Base):

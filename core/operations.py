@@ -24,9 +24,9 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from core import ledger, ownership
 from core.errors import DatabaseBusy, DatabaseFailed, PanelError
-from core.migrations.additive import insert_if_absent
 from core.models import Account, Operation, State
 from core.panel import Panel
+from core.serial import serialise
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +98,8 @@ class Record:
 
 
 def lock_accounts(panel: Panel, connection: Connection) -> None:
-    """Until the transaction ends, no other one that calls this runs: for checks of what must be unique.
-
-    The first statement of its transaction, so that what is read after it is not older than the lock.
-    """
-    if panel.database.dialect != "sqlite" and panel.database.first(_COUNTER_ROW) is None:
-        # in a transaction of its own: two that miss the row under a lock would wait for each other
-        with panel.database.write() as other:
-            insert_if_absent(other, State, name=_COUNTER, value="0")
-    if connection.execute(_COUNTER_ROW.with_for_update()).first() is None:
-        insert_if_absent(connection, State, name=_COUNTER, value="0")
+    """Of the transactions that call this (as their first statement), one runs at a time."""
+    serialise(panel, connection, _COUNTER)
 
 
 def next_account_number(connection: Connection) -> int:

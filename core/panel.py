@@ -9,15 +9,17 @@ from functools import cached_property
 from time import monotonic
 from weakref import WeakSet
 
-from core import schema
+from core import portal_settings, schema
 from core.clock import Clock
-from core.config import Config
+from core.config import Config, Portal
 from core.database import Database
+from core.errors import DatabaseFailed
 from core.kept import KeptAnswers
 from core.passwords import Passwords
 from core.portal.portals import Portals
 from core.queue import Queue
 from core.schema import Layout
+from core.sms_provider import SmsProvider
 from core.throttle import LoginThrottle
 
 LAYOUT_SECONDS = 30
@@ -39,6 +41,9 @@ class Panel:
         self._layout: Layout | None = None
         self._layout_read_at = 0.0
         self._layout_lock = threading.Lock()
+        self._portals: Portals | None = None
+        self._portals_lock = threading.Lock()
+        self._portal_rows: portal_settings.Rows | None = None
 
     @property
     def counter_storage(self) -> str:
@@ -75,10 +80,42 @@ class Panel:
         with self.database.write() as connection:
             return schema.secret(connection, "credential_fingerprint")
 
-    @cached_property
+    @property
+    def portal_settings(self) -> Portal:
+        """What is set of the portal servers, looked at anew each time: another process may have saved it just now.
+
+        While the database is away, what was seen last must do: an operation under way still has to be undone.
+        """
+        try:
+            has_rows = self.layout.has_table(portal_settings.TABLE)
+            self._portal_rows = portal_settings.read_rows(self.database) if has_rows else {}
+        except DatabaseFailed:
+            if self._portal_rows is None:
+                raise
+        return portal_settings.in_force(self.config.portal, self._portal_rows)
+
+    @property
     def portals(self) -> Portals:
-        """The portal servers of the configuration. Raises PortalInvalidInput when an address is malformed."""
-        return Portals(self.config.portal)
+        """The portal servers of the settings in force, with new connections when these have changed.
+
+        Ask once for what belongs together. Raises PortalInvalidInput when an address is malformed.
+        """
+        settings = self.portal_settings
+        with self._portals_lock:
+            if self._portals is None or self._portals.settings != settings:
+                new = Portals(settings)
+                self._close_portals()
+                self._portals = new
+            return self._portals
+
+    def _close_portals(self) -> None:
+        if self._portals is not None:
+            self._portals.close()
+
+    @cached_property
+    def sms(self) -> SmsProvider:
+        """The client of the SMS providers that the configuration allows."""
+        return SmsProvider(self.config.sms)
 
     @cached_property
     def queue(self) -> Queue:
@@ -97,6 +134,7 @@ class Panel:
             self.queue.close()
         for thread in list(self._threads):
             thread.join(_CLOSING_SECONDS)
-        if "portals" in self.__dict__:
-            self.portals.close()
+        self._close_portals()
+        if "sms" in self.__dict__:
+            self.sms.close()
         self.database.dispose()

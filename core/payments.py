@@ -22,13 +22,12 @@ from core.models import ResellerPayment, User
 from core.panel import Panel
 from core.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
 from core.plan_choice import currency_code
+from core.reseller_rules import CURRENCY_NUMBERS
 
 ACTIVE, CANCELLED = "active", "cancelled"
 TABLE = ResellerPayment.__tablename__
 # of a reseller without a currency
 DEFAULT_CURRENCY = "IRR"
-# the panel's numbers for them
-_NUMBERED_CURRENCIES = {"1": "GBP", "2": "USD", "3": "EUR", "4": "IRR"}
 _WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _WORD_CHARACTERS, _TEXT_CHARACTERS = 100, 5000
 # of the books, by the Gregorian calendar; a Shamsi date by mistake reads as one of long ago
@@ -201,7 +200,7 @@ def _amount(text: str) -> Decimal:
 def _currency(said: str, reseller: Actor) -> str:
     """The reseller's currency. Raises InvalidInput when another one was said: payments add up without conversion."""
     own = currency_code(reseller.currency) or DEFAULT_CURRENCY
-    if said and currency_code(_NUMBERED_CURRENCIES.get(said, said)) != own:
+    if said and currency_code(CURRENCY_NUMBERS.get(said, said)) != own:
         raise InvalidInput(f"The payment must be in the reseller's currency ({own})")
     return own
 

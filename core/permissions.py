@@ -35,7 +35,8 @@ class Scope(Enum):
 @dataclass(frozen=True, slots=True)
 class Right:
     """``refusal``: what those read who lack it. ``field``: what a reseller needs in the permission string, and with
-    ``admins_need_field`` a reseller admin too."""
+    ``admins_need_field`` a reseller admin too; ``or_field`` serves as well. ``reads``: nothing is changed, so that a
+    super admin who is an observer too has it even if observers have not."""
 
     refusal: str
     super_admin: Scope = Scope.ALL
@@ -44,15 +45,19 @@ class Right:
     observer: Scope = Scope.NONE
     field: Field | None = None
     admins_need_field: bool = False
+    or_field: Field | None = None
+    reads: bool = False
 
 
 def scope_of(actor: Actor, right: Right) -> Scope:
     """How far ``right`` reaches for ``actor``; an observer who is a super admin too reads as one and writes nothing."""
-    if actor.is_observer and (right.observer is Scope.NONE or not actor.super_user):
-        return right.observer if right.field is None or actor.has_permission(right.field) else Scope.NONE
+    fields = [field for field in (right.field, right.or_field) if field is not None]
+    has_field = not fields or any(actor.has_permission(field) for field in fields)
+    writes = right.observer is Scope.NONE and not right.reads
+    if actor.is_observer and (writes or not actor.super_user):
+        return right.observer if has_field else Scope.NONE
     if actor.super_user:
         return right.super_admin
-    has_field = right.field is None or actor.has_permission(right.field)
     if actor.is_reseller_admin:
         return right.reseller_admin if has_field or not right.admins_need_field else Scope.NONE
     return right.reseller if has_field else Scope.NONE
@@ -86,6 +91,16 @@ def _accounts(field: Field, verb: str) -> Right:
     return Right(f"Permission denied. You do not have permission to {verb} accounts.", field=field)
 
 
+def _devices(what: str, or_field: Field | None = None) -> Right:
+    return Right(
+        f"Permission denied. Only administrators can send STB {what}.",
+        reseller_admin=Scope.OWN,
+        field=Field.CONTROL_STB,
+        admins_need_field=True,
+        or_field=or_field,
+    )
+
+
 ADD_ACCOUNTS = _accounts(Field.ADD, "add")
 EDIT_ACCOUNTS = _accounts(Field.EDIT, "edit")
 DELETE_ACCOUNTS = _accounts(Field.DELETE, "delete")
@@ -94,9 +109,19 @@ TOGGLE_ACCOUNTS = Right(
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
 SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
-RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
-# payments, balances, invoices
-READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+READ_RESELLERS = Right(
+    "Permission denied. Only administrators and reseller admins can see the resellers.",
+    reseller=Scope.NONE,
+    observer=Scope.ALL,
+)
+MANAGE_RESELLERS = Right(
+    "Permission denied. Only administrators and reseller admins can manage resellers.", reseller=Scope.NONE
+)
+ADJUST_CREDIT = Right(
+    "Permission denied. Only administrators and reseller admins can adjust credit.", reseller=Scope.NONE
+)
+ASSIGN_ACCOUNTS = Right("Only administrators can assign accounts to resellers", reseller=Scope.NONE)
+USE_THEMES = Right("Permission denied. Only super admins can access themes.", reseller=Scope.NONE)
 
 
 def _reminders(refusal: str, observer: Scope = Scope.NONE) -> Right:
@@ -107,4 +132,28 @@ def _reminders(refusal: str, observer: Scope = Scope.NONE) -> Right:
 SEND_REMINDERS = _reminders("Permission denied. You need STB control permission to send reminders.")
 CHANGE_REMINDERS = _reminders("Permission denied. You need STB control permission.")
 READ_REMINDERS = _reminders("Permission denied. You need STB control permission.", observer=Scope.OWN)
+RECORD_PAYMENTS = Right("Permission denied. Only administrators can record or cancel payments.", reseller=Scope.NONE)
+# payments, balances, invoices
+READ_BOOKS = Right(NotAllowed.default_text, observer=Scope.ALL)
+MANAGE_PLANS = Right("Permission denied. Only administrators can manage plans.", reseller=Scope.NONE)
+READ_TARIFFS = Right("Permission denied. Only administrators can read the portal's tariffs.", reseller=Scope.NONE)
+MESSAGING = Right("Permission denied. You do not have permission to send messages.", field=Field.MESSAGING)
+READ_SMS = Right(NotAllowed.default_text, observer=Scope.OWN)
 READ_JOBS = Right(NotAllowed.default_text, observer=Scope.OWN)
+SEND_EVENTS = _devices("events")
+SEND_MESSAGES = _devices("messages")
+# the older endpoints, which the panel opened to those who may add accounts, and to reseller admins
+SEND_EVENTS_AS_BEFORE = _devices("events", or_field=Field.RESELLER_ADMIN)
+SEND_MESSAGES_AS_BEFORE = _devices("messages", or_field=Field.ADD)
+READ_STB_LOG = Right(NotAllowed.default_text, observer=Scope.OWN)
+READ_PORTAL_SETTINGS = Right(
+    "Permission denied. Only super admins can see the portal settings.",
+    reseller_admin=Scope.NONE,
+    reseller=Scope.NONE,
+    reads=True,
+)
+CHANGE_PORTAL_SETTINGS = Right(
+    "Permission denied. Only super admins can change the portal settings.",
+    reseller_admin=Scope.NONE,
+    reseller=Scope.NONE,
+)

@@ -6,6 +6,7 @@ Source: contract chapter 20 §1.6 and §1.8, contract README "combined plan keys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -18,8 +19,12 @@ from core.portal import Tariff
 ANY_CURRENCY = "*"
 NOT_FOUND = "Plan not found, or not usable for this reseller"
 
+_ID_DIGITS = 18
+
 # what a request says: a JSON number, a text, or nothing
 PlanWish = int | str | None
+# external id and currency, by which resellers' lists name a plan
+PlanKey = tuple[str, str]
 
 
 class NotEnoughCredit(PanelError):
@@ -38,6 +43,10 @@ class PlanRow:
     currency: str
     price: Decimal
     days: int
+
+    @property
+    def key(self) -> PlanKey:
+        return self.external_id, self.currency
 
     def fits(self, currency: str | None) -> bool:
         """Whether somebody with ``currency`` can pay this plan."""
@@ -58,17 +67,19 @@ def read_plans(connection: Connection) -> list[PlanRow]:
     rows = connection.execute(
         select(Plan.id, Plan.external_id, Plan.name, Plan.currency_id, Plan.price, Plan.days).order_by(Plan.id)
     )
-    return [
-        PlanRow(
-            id=row.id,
-            external_id=(row.external_id or "").strip(),
-            name=row.name or "",
-            currency=currency_code(row.currency_id),
-            price=money.stored(row.price),
-            days=row.days or 0,
-        )
-        for row in rows
-    ]
+    return [PlanRow(**plan_values(row)) for row in rows]
+
+
+def plan_values(row: Any) -> dict[str, Any]:
+    """The fields of a :class:`PlanRow` of a row of ``_plans``, where a panel leaves any of them NULL."""
+    return {
+        "id": row.id,
+        "external_id": (row.external_id or "").strip(),
+        "name": row.name or "",
+        "currency": currency_code(row.currency_id),
+        "price": money.stored(row.price),
+        "days": row.days or 0,
+    }
 
 
 def is_no_plan(wish: PlanWish) -> bool:
@@ -128,12 +139,19 @@ def require_usable(plan: PlanRow, reseller: Actor) -> None:
     """Whether a plain reseller may use ``plan``: assigned or unlimited, and in the own currency. Raises NotFound."""
     if plan.currency == ANY_CURRENCY:
         return
-    assigned = {normal_key(key) for key in (reseller.plans or "").split(",") if key.strip()}
-    if not plan.fits(reseller.currency) or (plan.external_id, plan.currency) not in assigned:
+    keys = assigned_keys(reseller)
+    is_assigned = plan.external_id in keys or plan.key in map(normal_key, keys)
+    if not plan.fits(reseller.currency) or not is_assigned:
         raise NotFound(NOT_FOUND)
 
 
-def normal_key(key: str) -> tuple[str, str]:
+def assigned_keys(reseller: Actor) -> list[str]:
+    """What stands in a reseller's list of plans: ``<external id>-<currency>``, or an external id alone, which means
+    the plan in the reseller's own currency."""
+    return [key.strip() for key in (reseller.plans or "").split(",") if key.strip()]
+
+
+def normal_key(key: str) -> PlanKey:
     """External id and currency of ``<external id>-<currency>``; the external id may have hyphens itself."""
     external_id, _, currency = key.strip().rpartition("-")
     return external_id, currency_code(currency)
@@ -162,7 +180,7 @@ def refuse_currency(plan: PlanRow, owner: Actor) -> None:
 
 def _by_id(plans: Iterable[PlanRow], wish: PlanWish) -> PlanRow | None:
     text = str(wish)
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS):
         return None
     return next((plan for plan in plans if plan.id == int(text)), None)
 
@@ -171,7 +189,7 @@ def _by_key(plans: Iterable[PlanRow], text: str) -> PlanRow | None:
     if "-" not in text:
         return None
     wanted = normal_key(text)
-    return next((plan for plan in plans if (plan.external_id, plan.currency) == wanted), None)
+    return next((plan for plan in plans if plan.key == wanted), None)
 
 
 def _by_external_id(plans: Iterable[PlanRow], text: str, currency: str | None) -> PlanRow | None:

@@ -20,10 +20,19 @@ from core.push_expired import PUSH_EXPIRED
 from core.reminder_history import CLEANUP
 from core.reminder_sweeps import REMINDERS
 from core.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
+from core.sms_sweeps import SMS_EXPIRY, SMS_STAGES
 
 log = logging.getLogger(__name__)
 
-JOBS: tuple[ScheduledJob, ...] = (REMINDERS, PUSH_EXPIRED, DISABLE_EXPIRED, MAIL_EXPIRY, CLEANUP)
+JOBS: tuple[ScheduledJob, ...] = (
+    REMINDERS,
+    PUSH_EXPIRED,
+    DISABLE_EXPIRED,
+    SMS_EXPIRY,
+    SMS_STAGES,
+    MAIL_EXPIRY,
+    CLEANUP,
+)
 KIND = "scheduled"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from core.audit import Origin
 from core.errors import DatabaseBusy, PanelError
-from core.identity import Actor
+from core.identity import Actor, read_user
 from core.panel import Panel
 from core.permissions import SYNC_ACCOUNTS, require
 from core.portal import PortalAccountList
@@ -21,10 +21,6 @@ from core.sync_store import read_state, write_changes
 
 log = logging.getLogger(__name__)
 
-# a request waits no longer for the portal, whose list may take three minutes
-WAIT_SECONDS = 60.0
-# the document says user 1, but no panel ever assigned anybody
-DEFAULT_OWNER: int | None = None
 ATTEMPTS = 3
 _FEW = 20
 
@@ -40,7 +36,7 @@ class Wish:
     """
 
     scope: int | None
-    wait: float | None = WAIT_SECONDS
+    wait: float | None = None
     force: bool = False
     dry_run: bool = False
     report: Report = lambda step, done, total: None
@@ -50,7 +46,20 @@ class Wish:
 def wish_of(panel: Panel, actor: Actor) -> Wish:
     """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
     require(actor, SYNC_ACCOUNTS)
-    return Wish(None if actor.super_user else actor.id, WAIT_SECONDS, default_owner=DEFAULT_OWNER)
+    scope = None if actor.super_user else actor.id
+    return Wish(scope, panel.config.portal.sync_wait_seconds, default_owner=_default_owner(panel))
+
+
+def _default_owner(panel: Panel) -> int | None:
+    """The configured owner of new accounts, if there is such a user."""
+    owner = panel.config.portal.sync_default_reseller
+    if owner is None:
+        return None
+    with panel.database.read() as connection:
+        if read_user(panel, connection, owner) is not None:
+            return owner
+    log.warning("[portal] sync_default_reseller: there is no user %d; new accounts stay unassigned", owner)
+    return None
 
 
 def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Changes:

@@ -120,7 +120,7 @@ class Changes:
 
 def cleaned(listed: PortalAccountList) -> PortalAccountList:
     """The list without markup, cut to our columns, each login and each MAC once (the first one)."""
-    everything = "\n".join(chain.from_iterable(map(_texts, listed.accounts)))
+    everything = " ".join(chain.from_iterable(map(_texts, listed.accounts)))
     # one look at all texts together: hardly any list has markup
     if plain(everything) is not everything:
         for account in listed.accounts:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from core.account_rows import VANISHED
-from core.audit import Origin
+from core.audit import Origin, audit_row, write_audit_rows
 from core.identity import Actor
-from core.models import Account, AccountNote, ArchivedAccount, AuditEntry, Base, Operation, User
+from core.models import Account, AccountNote, ArchivedAccount, Base, Operation, User
 from core.operations import OPEN, UNDONE, lock_accounts
 from core.panel import Panel
 from core.sync_merge import ACCOUNT_FIELDS, Busy, Changes, LocalAccount, LocalState
@@ -155,26 +154,22 @@ def _remove(
     ]
     _upsert(connection, ArchivedAccount, rows, [name for name in rows[0] if name != "id"])
     connection.execute(delete(Account).where(Account.id.in_([account.id for account in accounts])))
-    if panel.layout.has_table("_audit_log"):
-        connection.execute(insert(AuditEntry), [_audit_row(panel, account, actor, origin) for account in accounts])
+    write_audit_rows(panel, connection, [_audit_row(panel, account, actor, origin) for account in accounts])
 
 
 def _audit_row(panel: Panel, account: LocalAccount, actor: Actor, origin: Origin) -> dict[str, Any]:
-    return {
-        "timestamp": panel.clock.now(),
-        "user_id": actor.id,
-        "username": actor.username,
-        "user_type": actor.role,
-        "action": "delete",
-        "target_type": "account",
-        "target_id": str(account.id),
-        "target_name": account.mac,
-        "old_value": orjson.dumps({name: getattr(account, name) for name in ACCOUNT_FIELDS}).decode(),
-        "new_value": orjson.dumps({"note": "Transactions are kept"}).decode(),
-        "ip_address": origin.stored_address,
-        "user_agent": origin.stored_agent,
-        "details": f"Sync found that account {account.username} ({account.mac}) is no longer on the portal",
-    }
+    return audit_row(
+        panel,
+        actor,
+        origin,
+        "delete",
+        "account",
+        target_id=account.id,
+        target_name=account.mac,
+        old=_account_row(account),
+        new={"note": "Transactions are kept"},
+        details=f"Sync found that account {account.username} ({account.mac}) is no longer on the portal",
+    )
 
 
 def _restore(connection: Connection, accounts: Sequence[LocalAccount]) -> None:

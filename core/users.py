@@ -14,6 +14,7 @@ from core.markup import plain
 from core.models import User
 from core.panel import Panel
 from core.passwords import BLANKS, fingerprint
+from core.sms_templates import initialise_reseller, initialise_super_admin
 
 ALL_PERMISSIONS = "1|1|1|1|1|1|1|1"
 RESELLER_PERMISSIONS = "1|1|0|1|1|1|1|0"
@@ -63,7 +64,9 @@ def add_user(
             )
         )
         assert result.inserted_primary_key is not None  # noqa: S101 - the key is the database's
-        return int(result.inserted_primary_key[0])
+        user_id = int(result.inserted_primary_key[0])
+        (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
+        return user_id
 
 
 def set_password(panel: Panel, username: str, password: str) -> None:

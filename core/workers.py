@@ -6,21 +6,32 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core import events, jobs, recovery, reminder_sweeps, schedule
+from core import events, jobs, recovery, reminder_sweeps, schedule, sms_notices, sms_outbox, sms_send, themes
 from core.errors import PanelError
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
 # every kind of job, by the name that its rows bear
-KINDS: Mapping[str, jobs.Kind] = {**events.KINDS, **reminder_sweeps.KINDS, **schedule.KINDS}
+KINDS: Mapping[str, jobs.Kind] = {
+    **events.KINDS,
+    **themes.KINDS,
+    **reminder_sweeps.KINDS,
+    **schedule.KINDS,
+    **sms_notices.KINDS,
+    **sms_send.KINDS,
+}
 
 
-def attach(panel: Panel) -> None:
-    """Teach the panel's queue what to do; from now on a ring may start workers in this process."""
+def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
+    """Teach the panel's queue what to do; from now on a ring may start workers in this process.
+
+    Without ``by_the_clock`` they do nothing that nobody asks for.
+    """
     panel.queue.attach(lambda: _work_off(panel))
-    panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
-    schedule.attach(panel)
+    if by_the_clock:
+        panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+        schedule.attach(panel)
 
 
 def start(panel: Panel) -> None:
@@ -42,8 +53,9 @@ def _each_minute(panel: Panel) -> None:
     _finish(panel)
     try:
         jobs.forget_old(panel)
+        sms_outbox.settle_interrupted(panel)
     except PanelError as error:
-        log.warning("old jobs could not be deleted: %s", type(error).__name__)
+        log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
 
 
 def _work_off(panel: Panel) -> None:

@@ -71,8 +71,8 @@ def _reach(need: Need | None) -> str:
         return " | ".join(["yes"] * len(_ROLES) + ["no", ""])
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
-    named = "" if right.field is None else f"{right.field.name.lower()} ({right.field.value})"
-    return " | ".join([*cells, "no", named])
+    named = [f"{field.name.lower()} ({field.value})" for field in (right.field, right.or_field) if field is not None]
+    return " | ".join([*cells, "with the cron key" if need.or_key else "no", " or ".join(named)])
 
 
 def _with_field(role: Role, right: Right) -> Actor:

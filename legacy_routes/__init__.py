@@ -23,7 +23,22 @@ from core.identity import find_session
 from core.models import StoredSession
 from core.panel import Panel
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes import accounts, jobs, payments, reminders, session, sync
+from legacy_routes import (
+    accounts,
+    assigning,
+    jobs,
+    payments,
+    plans,
+    reminders,
+    resellers,
+    session,
+    sms,
+    stalker_settings,
+    stb,
+    sync,
+    tariffs,
+    themes,
+)
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
@@ -34,9 +49,17 @@ CHAPTERS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
-    jobs.endpoints,
-    payments.endpoints,
+    resellers.endpoints,
+    assigning.endpoints,
+    themes.endpoints,
     reminders.endpoints,
+    payments.endpoints,
+    jobs.endpoints,
+    plans.endpoints,
+    tariffs.endpoints,
+    stb.endpoints,
+    stalker_settings.endpoints,
+    sms.endpoints,
 )
 
 
@@ -66,8 +89,8 @@ def create_app(panel: Panel) -> Flask:
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
-    install_receipts(app, dispatcher)
     install_cron(app, dispatcher)
+    install_receipts(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

@@ -1,11 +1,12 @@
 """Subscriber accounts (contract chapter 20): the list, adding, changing, deleting and switching them on and off."""
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RequestModel, Text, to_integer, trimmed
+from compat.fields import RequestModel, Text, trimmed
 from core.account_add import NewAccount
 from core.account_add import add_account as core_add
 from core.account_change import Changed
@@ -16,7 +17,7 @@ from core.account_rules import days_extended
 from core.accounts import list_accounts, scope_of
 from core.markup import plain
 from core.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
-from legacy_routes.forms import ViewForm
+from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "20"
@@ -30,18 +31,12 @@ def _plan(value: object) -> int | str | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else trimmed(value)
 
 
-def _present_text(value: object) -> str | None:
-    return None if value is None else trimmed(value)
-
-
 def _end_date(value: object) -> Any:
     """JSON null is "unlimited", unlike an absent or empty field."""
     return UNLIMITED if value is None else trimmed(value)
 
 
-Number = Annotated[int | None, BeforeValidator(to_integer)]
 PlanField = Annotated[int | str | None, BeforeValidator(_plan)]
-Present = Annotated[str | None, BeforeValidator(_present_text)]
 PLAN = AliasChoices("plan", "plan_id")
 MAC = AliasChoices("mac", "stb_mac")
 RESELLER = AliasChoices("reseller", "reseller_id")
@@ -70,6 +65,13 @@ class AddForm(RequestModel):
     comment: Text = ""
     discount: Number = None
     reseller: Number = Field(None, validation_alias=RESELLER)
+    needs_plan: bool = False
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """The form that has no account without a plan is known by its two name fields, also when they are empty."""
+        needs_plan = any(values.get(name) is not None for name in ("first_name", "last_name"))
+        return super().read({**values, "needs_plan": needs_plan})
 
 
 @endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm, once=True, chapter=CHAPTER)
@@ -89,7 +91,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         comment=form.comment,
         discount=form.discount or 0,
         reseller=form.reseller,
-        needs_plan=bool(form.first_name or form.last_name),
+        needs_plan=form.needs_plan,
     )
     added = core_add(call.panel, caller(call), origin_of(call), wish)
     text = "Account created successfully" + (" on both servers" if added.is_dual else "")

@@ -20,9 +20,14 @@ Call = endpoints.Call[Panel, Actor]
 
 @dataclass(frozen=True)
 class Need:
-    """What a caller must have, at least over what is his own: over what, the core function checks."""
+    """What a caller must have, at least over what is his own: over what, the core function checks.
+
+    ``or_key``: who knows the configured cron key needs no session. Only with the key may such an endpoint be opened
+    as a page (contract README, "state-changing GETs"): a link in a mail knows it no more than another site does.
+    """
 
     right: Right
+    or_key: bool = False
 
 
 LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
@@ -37,6 +42,11 @@ def having(right: Right) -> Need:
 def super_admin(refusal: str = NotAllowed.default_text) -> Need:
     """A super admin who is no observer: an observer never writes, whatever else the row says."""
     return Need(replace(SUPER_ADMIN_ONLY, refusal=refusal))
+
+
+def super_admin_or_key(refusal: str) -> Need:
+    """As :func:`super_admin`, and whoever knows the cron key, for whom ``call.actor`` stays None."""
+    return replace(super_admin(refusal), or_key=True)
 
 
 Who = Need | Mapping[str, Need | None]
@@ -60,6 +70,11 @@ class Gate:
         need = who if isinstance(who, Need) else who.get(call.method)
         if need is None:
             return
+        if need.or_key:
+            if knows_cron_key(call):
+                return
+            if call.is_navigation:
+                raise NotAllowed(need.right.refusal)
         call.actor = current_identity(call).actor
         require(call.actor, need.right)
 

@@ -16,7 +16,7 @@ from core.history import HistoryPage, read_login_history
 from core.identity import CREDENTIAL_MARK, session_facts
 from core.markup import escaped, plain
 from core.settings import AUTO_LOGOUT_MAX
-from legacy_routes.forms import ViewForm
+from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
     LOGGED_IN,
@@ -146,20 +146,9 @@ def _change_password(call: Call, form: PasswordForm) -> None:
     call.session[CREDENTIAL_MARK] = credential
 
 
-def _page_number(value: object) -> int:
-    """As PHP reads a number of a page: what is none counts as 0, which is then brought into bounds."""
-    try:
-        return to_integer(value) or 0
-    except ValueError:
-        return 0
-
-
-_PageNumber = Annotated[int, BeforeValidator(_page_number)]
-
-
 class HistoryForm(RequestModel):
-    page: _PageNumber = 1
-    per_page: _PageNumber = 20
+    page: PageNumber = 1
+    per_page: PageNumber = 20
     user_id: Text = ""
 
 

@@ -113,7 +113,7 @@ class World:
         self.panel = Panel(self.config)
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
-        workers.attach(self.panel)
+        workers.attach(self.panel, by_the_clock=False)
         self.server = HttpServer(create_app(self.panel))
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)
@@ -196,6 +196,8 @@ PASSWORDS = {
     "readmin": "pw4",
     "watcher": "pw5",
     "limited": "pw6",
+    "res": "res-pass",
+    "resirr": "resirr-pass",
 }
 
 

@@ -80,6 +80,15 @@ def test_a_first_user_is_added_and_the_password_set(tmp_path: Path) -> None:
     assert "at least 6 characters" in short.stderr
     assert _flask(tmp_path, "user", "password", "nobody", "--password", "secret-3").returncode == 1
     assert _flask(tmp_path, "user", "password", "boss", "--password", "secret-3").returncode == 0
+    with sqlite3.connect(tmp_path / "var/showbox.db") as database:
+        templates = dict(database.execute("SELECT name, template FROM _sms_templates WHERE user_id = 1"))
+        [(reminder,)] = database.execute("SELECT expiry_template FROM _sms_settings WHERE user_id = 1")
+        database.execute("INSERT INTO _accounts (username, mac, reseller) VALUES ('a', 'm', 1), ('b', 'n', 7)")
+    assert sorted(templates) == ["Expiry Reminder", "New Account Welcome", "Payment Reminder", "Renewal Confirmation"]
+    assert reminder == templates["Expiry Reminder"]
+    assert "{days}" in reminder
+    unassigned = _flask(tmp_path, "unassign-admins")
+    assert (unassigned.returncode, unassigned.stdout) == (0, "Updated 1 accounts.\n"), unassigned.stderr
     with served(tmp_path) as (url, _):
         assert _login(url, "boss", "secret-1").json()["error"] == 1
         assert _login(url, "boss", "secret-3").json()["user"]["super_user"] == 1

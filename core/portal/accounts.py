@@ -163,20 +163,21 @@ def account_of(record: Any) -> PortalAccount | None:
         ends, has_end_date = end_date(told("end_date")), "end_date" in record
     except ValueError:
         ends, has_end_date = None, False
+    # by position, since lists are long: in the order of the fields above
     return PortalAccount(
-        login=text_of(told("login")),
-        mac=normal_mac(mac) or mac.upper(),
-        full_name=text_of(told("full_name")) or text_of(told("name")),
-        account_number=text_of(told("account_number")),
-        tariff_plan=text_of(told("tariff_plan")) or text_of(told("tariff")),
-        status=is_on(told("status")),
-        phone=text_of(told("phone")),
-        has_phone="phone" in record,
-        email=text_of(told("email")),
-        has_email="email" in record,
-        end_date=ends,
-        has_end_date=has_end_date,
-        reseller=whole_number(told("reseller")),
+        text_of(told("login")),
+        normal_mac(mac) or mac.upper(),
+        text_of(told("full_name")) or text_of(told("name")),
+        text_of(told("account_number")),
+        text_of(told("tariff_plan")) or text_of(told("tariff")),
+        is_on(told("status")),
+        text_of(told("phone")),
+        "phone" in record,
+        text_of(told("email")),
+        "email" in record,
+        ends,
+        has_end_date,
+        whole_number(told("reseller")),
     )
 
 

@@ -6,6 +6,7 @@ from core import config
 from core.portal.errors import PortalNotConfigured
 from core.portal.server import PortalServer
 from core.portal.settings import primary_settings, secondary_settings
+from core.portal.tariff_list import TariffList
 
 
 class Portals:
@@ -15,9 +16,11 @@ class Portals:
     """
 
     def __init__(self, settings: config.Portal) -> None:
+        self.settings = settings
         primary, secondary = primary_settings(settings), secondary_settings(settings)
         self._primary = PortalServer(primary) if primary else None
         self._secondary = PortalServer(secondary) if secondary else None
+        self.tariffs = TariffList(lambda: self.primary.tariffs())
 
     @property
     def primary(self) -> PortalServer:

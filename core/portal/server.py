@@ -56,6 +56,7 @@ EVENTS = (
 _CHANNEL = re.compile(r"(?!0+$)[0-9]{1,6}")
 _THEME_SCRIPT = "stalker_portal/update_account.php"
 _OK, _NOT_FOUND = 200, 404
+_BOM = b"\xef\xbb\xbf"
 _GATEWAY_FAILURES = (502, 503, 504)
 
 T = TypeVar("T")
@@ -80,6 +81,11 @@ class PortalServer:
     def name(self) -> str:
         """``server 1`` or ``server 2``."""
         return self._settings.name
+
+    @property
+    def full_updates(self) -> bool:
+        """Whether an edit is to send every field of the account, not only what changed."""
+        return self._settings.full_updates
 
     def close(self) -> None:
         """Close idle connections; calls under way finish on their own."""
@@ -165,24 +171,26 @@ class PortalServer:
             fields["ttl"] = str(ttl)
         self._do(self._call("send message", "POST", f"stb_msg/{segment(required_mac(mac))}", fields))
 
-    def send_event(self, mac: str, event: str, channel: str | int | None = None) -> None:
+    def send_event(self, mac: str, event: str, channel: str | int | None = None, *, stock_form: bool = False) -> bool:
         """Queue one of EVENTS for the device; ``channel`` is the channel number of the two CHANNEL_EVENTS.
 
         A channel event goes out in the documented ``$`` form; a portal that answers that it did nothing gets the
-        stock form (chapter 50).
+        stock form (chapter 50), with ``stock_form`` at once. Returns whether the stock form was needed.
         """
         path = f"send_event/{segment(required_mac(mac))}"
         if event not in EVENTS:
             raise PortalInvalidInput("The event is not known")
         if event not in CHANNEL_EVENTS:
             self._do(self._call("send event", "POST", path, {"event": event}))
-            return
+            return False
         number = str(channel).strip()
         if not _CHANNEL.fullmatch(number):
             raise PortalInvalidInput("The channel is not a channel number")
         documented = self._call("send event", "POST", path, f"event={event}$channel_number={number}")
-        if not self._ask(documented, _accepted):
-            self._do(self._call("send event, stock form", "POST", path, {"event": event, "channel": number}))
+        if not stock_form and self._ask(documented, _accepted):
+            return False
+        self._do(self._call("send event, stock form", "POST", path, {"event": event, "channel": number}))
+        return True
 
     def set_theme(self, login: str, theme: str) -> None:
         """Set the account's portal theme by the script beside the portal.
@@ -316,7 +324,7 @@ def _deleted(answer: Answer, writing: bool) -> bool:
 def _require_theme_set(answer: Answer, _writing: bool) -> None:
     if answer.status == _NOT_FOUND:
         raise PortalThemeUnsupported
-    if answer.status != _OK or answer.body.strip() != b"OK":
+    if answer.status != _OK or answer.body.strip().removeprefix(_BOM).strip() != b"OK":
         raise PortalThemeFailed(outcome=Outcome.UNKNOWN)
 
 

@@ -1,6 +1,6 @@
 """The settings of one portal server, and how they arise from the configuration; nothing is read from a database."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
@@ -16,7 +16,8 @@ class ServerSettings:
 
     ``address`` (empty: taken from ``api_url``) is only used for the theme script. ``verify`` is False for a portal
     whose certificate cannot be verified, or the path of a file with its certificate authority. ``skip_seconds``
-    above 0: after two connect failures or timeouts in a row, calls fail at once for that long.
+    above 0: after two connect failures or timeouts in a row, calls fail at once for that long. ``full_updates``: an
+    edit is to send every field, not only what changed.
     """
 
     name: str
@@ -34,24 +35,29 @@ class ServerSettings:
     list_bytes: int = 256 * MIB
     concurrency: int = 8
     skip_seconds: float = 0.0
+    full_updates: bool = False
 
 
 def primary_settings(portal: config.Portal) -> ServerSettings | None:
     """Server 1; None when it is not configured."""
-    return _settings(portal, "server 1", portal.primary_api_url, portal.primary_address, skip_seconds=0.0)
+    return _settings(portal, "server 1", portal.primary_api_url, portal.primary_address, portal.primary_full_updates)
 
 
 def secondary_settings(portal: config.Portal) -> ServerSettings | None:
     """Server 2; None unless dual-server mode is on and its API address differs from server 1's."""
     primary = primary_settings(portal)
-    secondary = _settings(portal, "server 2", portal.secondary_api_url, portal.secondary_address, skip_seconds=60.0)
+    secondary = _settings(
+        portal, "server 2", portal.secondary_api_url, portal.secondary_address, portal.secondary_full_updates
+    )
     if not portal.dual_server or primary is None or secondary is None:
         return None
-    return None if api_address(primary.api_url) == api_address(secondary.api_url) else secondary
+    if api_address(primary.api_url) == api_address(secondary.api_url):
+        return None
+    return replace(secondary, skip_seconds=portal.secondary_pause_seconds)
 
 
 def _settings(
-    portal: config.Portal, name: str, api_url: str, address: str, skip_seconds: float
+    portal: config.Portal, name: str, api_url: str, address: str, full_updates: bool
 ) -> ServerSettings | None:
     if not api_url and not address:
         return None
@@ -62,6 +68,10 @@ def _settings(
         username=portal.username,
         password=portal.password,
         theme_key=portal.theme_key,
-        verify=portal.verify_tls,
-        skip_seconds=skip_seconds,
+        verify=str(portal.ca_file) if portal.verify_tls and portal.ca_file else portal.verify_tls,
+        connect_seconds=portal.connect_seconds,
+        call_seconds=portal.call_seconds,
+        list_seconds=portal.list_seconds,
+        settle_seconds=portal.recheck_seconds,
+        full_updates=full_updates,
     )

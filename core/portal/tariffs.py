@@ -9,13 +9,14 @@ from core.portal.values import record_list, text_of, whole_number
 class Tariff:
     """A tariff plan. ``id`` is the portal's row id, ``external_id`` what accounts refer to; both texts.
 
-    ``days``: None when the portal sets no length (or is too old to know one).
+    ``days``: 0 is unlimited; None when the portal sets no length (or is too old to know one).
     """
 
     id: str
     external_id: str
     name: str
     days: int | None
+    description: str = ""
 
 
 def tariffs_of(results: object) -> list[Tariff]:
@@ -27,8 +28,13 @@ def tariffs_of(results: object) -> list[Tariff]:
             id=text_of(record.get("id")),
             external_id=text_of(record.get("external_id")),
             name=text_of(record.get("name")),
-            days=whole_number(record.get("days_to_expires")),
+            days=_days(record.get("days_to_expires")),
+            description=text_of(record.get("description")),
         )
         for record in record_list(results)
         if isinstance(record, dict)
     ]
+
+
+def _days(value: object) -> int | None:
+    return 0 if text_of(value) == "0" else whole_number(value)

@@ -4,6 +4,7 @@ Source: contract chapter 90 §4, §10.8, §10.10.
 """
 
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from core.portal.errors import PortalInvalidAnswer
@@ -32,6 +33,8 @@ def text_of(value: object) -> str:
 
 def whole_number(value: object) -> int | None:
     """A number above 0 that fits 31 bits, given as number or text; None for everything else."""
+    if value is None:
+        return None
     text = text_of(value)
     if not (text.isascii() and text.isdecimal()) or len(text) > 10:
         return None
@@ -55,7 +58,13 @@ def end_date(value: object) -> date | None:
         return None
     if not isinstance(value, str):
         raise ValueError("not a date")
-    text = value.strip()
+    return _end_date(value)
+
+
+# thousands of accounts end on a few hundred days
+@lru_cache(maxsize=4096)
+def _end_date(text: str) -> date | None:
+    text = text.strip()
     if not text or text.startswith("0000-00-00"):
         return None
     day, rest = text[:_DATE_LENGTH].replace("/", "-"), text[_DATE_LENGTH:]

@@ -4,6 +4,7 @@ import time
 from datetime import date, datetime
 from typing import Any
 
+import certifi
 import orjson
 import pytest
 from hypothesis import given
@@ -479,9 +480,13 @@ def _configured(**values: Any) -> config.Portal:
     return config.Portal(**values)
 
 
-def test_dual_mode_needs_the_flag_and_two_addresses() -> None:
+def _both(**values: Any) -> config.Portal:
     one, two = "http://portal1.example.com/stalker_portal/api/", "http://portal2.example.com/stalker_portal/api/"
-    both = _configured(primary_api_url=one, secondary_api_url=two, dual_server=True)
+    return _configured(primary_api_url=one, secondary_api_url=two, dual_server=True, **values)
+
+
+def test_dual_mode_needs_the_flag_and_two_addresses() -> None:
+    both = _both()
     assert secondary_settings(both) is not None
     assert secondary_settings(both.model_copy(update={"dual_server": False})) is None
     same = both.model_copy(update={"secondary_api_url": "HTTP://PORTAL1.example.com:80/stalker_portal/api"})
@@ -499,3 +504,26 @@ def test_settings_come_from_the_configuration() -> None:
     assert (settings.username, settings.password, settings.verify) == ("apiuser", SecretStr("s3cret"), False)
     assert "s3cret" not in repr(settings)
     assert primary_settings(_configured()) is None
+
+
+def test_timeouts_certificates_and_full_updates_are_settings() -> None:
+    portal = _both(
+        connect_seconds=1.5,
+        call_seconds=2.5,
+        recheck_seconds=0.5,
+        list_seconds=9.0,
+        secondary_pause_seconds=7.0,
+        ca_file=certifi.where(),
+        secondary_full_updates=True,
+    )
+    first, second = primary_settings(portal), secondary_settings(portal)
+    assert first is not None
+    assert second is not None
+    for settings in (first, second):
+        assert (settings.connect_seconds, settings.call_seconds, settings.settle_seconds) == (1.5, 2.5, 0.5)
+        assert (settings.list_seconds, settings.verify) == (9.0, certifi.where())
+    assert (first.skip_seconds, second.skip_seconds) == (0.0, 7.0)
+    assert (first.full_updates, second.full_updates) == (False, True)
+    unverified = primary_settings(portal.model_copy(update={"verify_tls": False}))
+    assert unverified is not None
+    assert unverified.verify is False

@@ -10,6 +10,7 @@ from core.permissions import (
     ADD_ACCOUNTS,
     EDIT_ACCOUNTS,
     READ_BOOKS,
+    READ_PORTAL_SETTINGS,
     RECORD_PAYMENTS,
     SUPER_ADMIN_ONLY,
     Field,
@@ -22,6 +23,8 @@ from core.permissions import (
 )
 
 CONTROL = Right("no", reseller_admin=Scope.OWN, field=Field.CONTROL_STB, admins_need_field=True)
+
+EITHER = replace(CONTROL, or_field=Field.ADD)
 
 
 def _actor(permissions: str | None, *, super_user: bool = False, is_observer: bool = False) -> Actor:
@@ -43,6 +46,14 @@ def _actor(permissions: str | None, *, super_user: bool = False, is_observer: bo
         (_actor("0|0|1"), CONTROL, Scope.NONE),
         (_actor("0|0|1|0|1"), CONTROL, Scope.OWN),
         (_actor("0|0|0|0|1"), CONTROL, Scope.OWN),
+        (_actor("0|1"), EITHER, Scope.OWN),
+        (_actor("0|0|0|0|1"), EITHER, Scope.OWN),
+        (_actor("1|0|1|1|0|1"), EITHER, Scope.NONE),
+        (_actor("0|1", is_observer=True), EITHER, Scope.NONE),
+        (_actor(None, super_user=True), EITHER, Scope.ALL),
+        (_actor(None, is_observer=True), READ_PORTAL_SETTINGS, Scope.NONE),
+        (_actor(None, is_observer=True, super_user=True), READ_PORTAL_SETTINGS, Scope.ALL),
+        (_actor("1|1|1|1|1|1|1|1"), READ_PORTAL_SETTINGS, Scope.NONE),
         (_actor(None), READ_BOOKS, Scope.OWN),
         (_actor("1|1|0|1|1|1|1|1"), RECORD_PAYMENTS, Scope.NONE),
         (_actor("0|0|1"), RECORD_PAYMENTS, Scope.ALL),

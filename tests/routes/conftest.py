@@ -1,10 +1,19 @@
 """The synthetic data of the contract's golden cases."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from core.models import Account, User
+from simulators.portal.settings import Dialect
+from simulators.stalker import StalkerPortal
+from tests.accounts_world import configured
 from tests.conftest import MakeWorld
+from tests.databases import DUMPS, create_database, load_dump, require
 from tests.harness import World, user_row
+from tests.plans_world import Plans, plans_world
+from tests.resellers_world import Resellers, resellers_world
+from tests.stb_world import Boxes, boxes_world
 
 
 def fill_chapter_10(world: World) -> World:
@@ -42,3 +51,73 @@ def world(make_world: MakeWorld, kind: str) -> World:
 def sqlite_world(make_world: MakeWorld) -> World:
     """Chapter 10's world on SQLite, for what no database can change."""
     return fill_chapter_10(make_world("sqlite"))
+
+
+@pytest.fixture
+def boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """Chapter 50's world on each database, with one portal server in use."""
+    with boxes_world(make_world, kind) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def dual_boxes(make_world: MakeWorld, kind: str) -> Iterator[Boxes]:
+    """The same in dual-server mode."""
+    with boxes_world(make_world, kind, dual=True) as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def light_boxes(make_world: MakeWorld) -> Iterator[Boxes]:
+    """The same on SQLite only, for what no database can change."""
+    with boxes_world(make_world, "sqlite") as boxes:
+        yield boxes
+
+
+@pytest.fixture
+def resellers(make_world: MakeWorld, kind: str) -> Iterator[Resellers]:
+    """Chapter 30's world on each database, with its portal."""
+    with resellers_world(make_world, kind) as resellers:
+        yield resellers
+
+
+@pytest.fixture
+def light_resellers(make_world: MakeWorld) -> Iterator[Resellers]:
+    """The same on SQLite, for what no database can change; a portal call may take a second."""
+    with resellers_world(make_world, "sqlite", seconds=1.0) as resellers:
+        yield resellers
+
+
+LIVE_SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}
+
+
+@pytest.fixture(params=DUMPS)
+def live(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The database of a live panel, as its PHP left it, of each version."""
+    require("mariadb")
+    url = create_database("mariadb", f"writes{request.param.replace('.', '_')}")
+    load_dump(url, DUMPS[request.param])
+    world = World(url, LIVE_SETTINGS)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def portal(live: World) -> Iterator[StalkerPortal]:
+    """An empty portal, at work with ``live``."""
+    with StalkerPortal(dialect=Dialect.PANEL) as portal, configured(live, [portal], 5.0):
+        yield portal
+
+
+@pytest.fixture
+def plans(make_world: MakeWorld, kind: str) -> Iterator[Plans]:
+    """Chapter 40's world of plans on each database."""
+    with plans_world(make_world, kind) as plans:
+        yield plans
+
+
+@pytest.fixture
+def sqlite_plans(make_world: MakeWorld) -> Iterator[Plans]:
+    """Chapter 40's world of plans on SQLite, for what no database can change."""
+    with plans_world(make_world, "sqlite") as plans:
+        yield plans

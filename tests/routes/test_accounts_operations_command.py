@@ -13,8 +13,8 @@ from tests.conftest import MakeWorld
 
 
 @pytest.fixture
-def dual(make_world: MakeWorld) -> Iterator[Accounts]:
-    with accounts_world(make_world, "sqlite", dual=True) as accounts:
+def dual(make_world: MakeWorld, kind: str) -> Iterator[Accounts]:
+    with accounts_world(make_world, kind, dual=True) as accounts:
         yield accounts
 
 

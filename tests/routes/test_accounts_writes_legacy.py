@@ -1,34 +1,11 @@
 """Adding, renewing, switching and deleting in the databases of live panels, as their PHP left them."""
 
-from collections.abc import Iterator
-
-import pytest
 import sqlalchemy as sa
 
 from core.models import Account, Transaction
-from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
-from tests.accounts_world import configured, new_account
-from tests.databases import DUMPS, create_database, load_dump, require
+from tests.accounts_world import new_account
 from tests.harness import World
-
-SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}
-
-
-@pytest.fixture(params=DUMPS)
-def live(request: pytest.FixtureRequest) -> Iterator[World]:
-    require("mariadb")
-    url = create_database("mariadb", f"writes{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
-    world = World(url, SETTINGS)
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def portal(live: World) -> Iterator[StalkerPortal]:
-    with StalkerPortal(dialect=Dialect.PANEL) as portal, configured(live, [portal], 5.0):
-        yield portal
 
 
 def test_an_account_from_its_creation_to_its_end(live: World, portal: StalkerPortal) -> None:

@@ -4,6 +4,7 @@ import datetime
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -92,6 +93,18 @@ def _sync(world: World, username: str = "admin", path: str = "/sync_accounts.php
 
 def _accounts(world: World) -> dict[str, dict[str, Any]]:
     return {row["username"]: row for row in world.rows(sa.select(*Account.__table__.c).order_by(Account.id))}
+
+
+@contextmanager
+def _configured(world: World, **changes: Any) -> Iterator[None]:
+    """``changes`` of section [portal]."""
+    original = world.panel.config
+    portal = original.portal.model_copy(update=changes)
+    world.panel.config = original.model_copy(update={"portal": portal})
+    try:
+        yield
+    finally:
+        world.panel.config = original
 
 
 def _count(world: World, model: Any) -> int:
@@ -316,6 +329,44 @@ def test_those_who_ask_meanwhile_share_the_fetch(world: World, portal: StalkerPo
     assert portal.calls == ["GET accounts/"]
     assert {(answer["error"], answer["synced"], answer["total_accounts"]) for answer in answers} == {(0, 2, 2)}
     assert sum(answer["orphans_detected"] for answer in answers) == 2
+
+
+def test_a_page_waits_no_longer_than_configured_and_the_fetch_goes_on(world: World, portal: StalkerPortal) -> None:
+    _fill_as_g1(portal)
+    portal.fail("GET accounts", Delay(1.0))
+    before = _accounts(world)
+    client = world.client("admin")
+    with _configured(world, sync_wait_seconds=0.2):
+        started = time.monotonic()
+        # the second one joins the fetch that the first one has left
+        answers = [client.post("/sync_accounts.php").json() for _ in range(2)]
+        assert time.monotonic() - started < 0.9
+    text = f"{FAILED}Connection timeout"
+    assert answers == [{"error": 1, "err_msg": text, "message": text, "code": 8}] * 2
+    assert _accounts(world) == before
+    deadline = time.monotonic() + 10
+    while set(_accounts(world)) != {"user001", "new9"} and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert set(_accounts(world)) == {"user001", "new9"}
+    assert portal.calls == ["GET accounts/"]
+    entries = world.rows(sa.select(AuditEntry.target_id, AuditEntry.username).order_by(AuditEntry.target_id))
+    assert [(row["target_id"], row["username"]) for row in entries] == [("11", "admin"), ("12", "admin")]
+
+
+def test_the_owner_of_new_accounts_is_a_setting(
+    world: World, portal: StalkerPortal, caplog: pytest.LogCaptureFixture
+) -> None:
+    _fill_as_g1(portal)
+    with _configured(world, sync_default_reseller=77):
+        _sync(world)
+    assert _accounts(world)["new9"]["reseller"] is None
+    assert "there is no user 77" in caplog.text
+    portal.add_user("new8", MAC(8))
+    portal.add_user("new7", MAC(7), reseller=4)
+    with _configured(world, sync_default_reseller=1):
+        _sync(world)
+    owners = {name: row["reseller"] for name, row in _accounts(world).items()}
+    assert owners == {"user001": 2, "new9": None, "new8": 1, "new7": 4}
 
 
 def test_g6_an_observer_is_refused(world: World, portal: StalkerPortal) -> None:

@@ -9,7 +9,7 @@ from core.migrations import additive
 from core.models import IranianBank
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

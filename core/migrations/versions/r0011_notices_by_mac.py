@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from core.migrations import additive
 
 revision = "0011"
-down_revision = "0005"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

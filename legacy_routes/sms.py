@@ -1,0 +1,203 @@
+"""Text messages (contract chapter 60): settings and templates, sending by hand, the log."""
+
+from datetime import date
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import BeforeValidator
+
+from compat.endpoints import Answer, Endpoints
+from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
+from core.account_rules import checked_date
+from core.errors import InvalidInput
+from core.permissions import MESSAGING
+from core.sms_logs import read_log
+from core.sms_send import MANUAL, Sending, Wish
+from core.sms_send import send_sms as core_send
+from core.sms_settings import CLEAR, Change, change_settings
+from core.sms_texts import Wish as TemplateWish
+from core.sms_texts import delete_text, save_text
+from core.sms_view import read_view
+from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+
+CHAPTER = "60"
+endpoints = Endpoints()
+
+
+def _optional_flag(value: object) -> bool | None:
+    return None if value is None or value == "" else to_flag(value)
+
+
+def _null_clears(value: object) -> Any:
+    """JSON null clears, unlike an absent or empty field."""
+    return CLEAR if value is None else trimmed(value)
+
+
+def _id_or_none(value: object) -> int | None:
+    """A template id; whatever is no number asks for a new template."""
+    try:
+        return to_integer(value)
+    except ValueError:
+        return None
+
+
+def _ids(value: object) -> list[int] | None:
+    """Account ids from a list, JSON text of one, ``11,12`` or a single id; None when it cannot be read."""
+    if isinstance(value, str):
+        value = _from_text(value.strip())
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return None
+    try:
+        ids = [to_integer(item) for item in value]
+    except ValueError:
+        return None
+    return [item for item in ids if item is not None and 0 < item < 2**31]
+
+
+def _from_text(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return [item for item in text.split(",") if item.strip()]
+
+
+def _day(value: object) -> date | None:
+    """A date that cannot be read is none."""
+    try:
+        return checked_date(trimmed(value))
+    except (InvalidInput, ValueError):
+        return None
+
+
+Number = Annotated[int | None, BeforeValidator(to_integer)]
+OptionalFlag = Annotated[bool | None, BeforeValidator(_optional_flag)]
+Ids = Annotated[list[int] | None, BeforeValidator(_ids)]
+OptionalDay = Annotated[date | None, BeforeValidator(_day)]
+OptionalId = Annotated[int | None, BeforeValidator(_id_or_none)]
+
+
+@endpoints.endpoint("get_sms_settings", "GET", who=LOGGED_IN, chapter=CHAPTER)
+def get_sms_settings(call: Call) -> Answer:
+    """The caller's SMS settings, the token masked, with the templates and the counts of the log."""
+    view = read_view(call.panel, caller(call))
+    return {"settings": view.settings, "templates": view.templates, "stats": view.counts}
+
+
+class SettingsForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    api_token: Text = ""
+    sender_number: Text = ""
+    base_url: Text = ""
+    auto_send_enabled: OptionalFlag = None
+    enable_multistage_reminders: OptionalFlag = None
+    days_before_expiry: Number = None
+    expiry_template: Annotated[Any, BeforeValidator(_null_clears)] = ""
+
+
+@endpoints.endpoint(
+    "update_sms_settings", "POST", who=having(MESSAGING), model=SettingsForm, once=True, chapter=CHAPTER
+)
+def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
+    """Change the caller's own SMS settings; what is absent or empty stays."""
+    change = Change(
+        token=form.api_token,
+        sender=form.sender_number,
+        base_url=form.base_url,
+        auto_send=form.auto_send_enabled,
+        multistage=form.enable_multistage_reminders,
+        days=form.days_before_expiry,
+        expiry_template=form.expiry_template,
+    )
+    change_settings(call.panel, caller(call), origin_of(call), change)
+    return _said("SMS settings saved successfully")
+
+
+class SendForm(RequestModel):
+    send_type: Text = MANUAL
+    message: Text = ""
+    recipient_number: Text = ""
+    account_ids: Ids = None
+
+
+@endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm, once=True, chapter=CHAPTER)
+def send_sms(call: Call, form: SendForm) -> Answer:
+    """Send a text to a number, or to accounts, whose placeholders are filled in."""
+    wish = Wish(form.send_type, form.message, form.recipient_number, form.account_ids)
+    sending = core_send(call.panel, caller(call), origin_of(call), wish)
+    return {
+        **_said(_sentence(sending)),
+        "sent_count": sending.sent,
+        "failed_count": sending.failed,
+        "skipped_count": sending.skipped,
+        "bulk_id": sending.bulk_id,
+        "api_response": sending.answer,
+        **({"warning": 1} if sending.failed or not sending.is_closed else {}),
+        **({} if sending.is_closed else {"job_id": sending.job_id}),
+    }
+
+
+def _sentence(sending: Sending) -> str:
+    if not sending.is_closed:
+        return f"{sending.sent} of {sending.total} messages are sent, the others are being sent in the background"
+    if sending.failed:
+        return f"SMS sent to {sending.sent} recipients, failed for {sending.failed}"
+    return f"SMS sent to {sending.sent} recipient{'' if sending.sent == 1 else 's'}"
+
+
+class LogForm(RequestModel):
+    page: Number = 1
+    limit: Number = 50
+    status: Text = ""
+    type: Text = ""
+    date: OptionalDay = None
+
+
+@endpoints.endpoint("get_sms_logs", "GET", who=LOGGED_IN, model=LogForm, chapter=CHAPTER)
+def get_sms_logs(call: Call, form: LogForm) -> Answer:
+    """A page of the log of text messages, newest first: one's own, for admins all."""
+    page = read_log(
+        call.panel,
+        caller(call),
+        page=1 if form.page is None else form.page,
+        limit=50 if form.limit is None else form.limit,
+        status=form.status,
+        kind=form.type,
+        day=form.date,
+    )
+    pagination = {"page": page.page, "limit": page.limit, "total": page.total, "pages": page.pages}
+    return {"logs": page.rows, "pagination": pagination}
+
+
+class TemplateForm(RequestModel):
+    template_id: OptionalId = None
+    name: Text = ""
+    template: Text = ""
+    description: Text = ""
+
+
+@endpoints.endpoint("save_sms_template", "POST", who=having(MESSAGING), model=TemplateForm, once=True, chapter=CHAPTER)
+def save_sms_template(call: Call, form: TemplateForm) -> Answer:
+    """Create a message template of one's own, or change it."""
+    wish = TemplateWish(form.template_id, form.name, form.template, form.description)
+    template_id = save_text(call.panel, caller(call), origin_of(call), wish)
+    verb = "created" if form.template_id is None else "updated"
+    return {**_said(f"Template {verb} successfully"), "template_id": template_id}
+
+
+class TemplateTarget(RequestModel):
+    template_id: OptionalId = None
+
+
+@endpoints.endpoint("delete_sms_template", "POST", who=having(MESSAGING), model=TemplateTarget, chapter=CHAPTER)
+def delete_sms_template(call: Call, form: TemplateTarget) -> Answer:
+    """Delete a message template of one's own; its automatic message stops with it."""
+    delete_text(call.panel, caller(call), origin_of(call), form.template_id)
+    return _said("Template deleted successfully")
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"err_msg": "", "message": text}

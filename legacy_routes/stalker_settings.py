@@ -1,0 +1,65 @@
+"""The settings of the portal servers, for super admins (contract chapter 50)."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from compat.endpoints import Answer, Endpoints
+from compat.fields import RawText, RequestModel, Text, trimmed
+from core.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
+from core.stalker_settings import Wish, change_settings, read_settings
+from legacy_routes.gate import Call, caller, having, origin_of
+
+CHAPTER = "50"
+endpoints = Endpoints()
+
+
+def _switch(value: object) -> bool | None:
+    """Only 1 is on; absent and empty is None."""
+    text = "0" if value is False else trimmed(value)
+    return text == "1" if text else None
+
+
+Switch = Annotated[bool | None, BeforeValidator(_switch)]
+
+
+@endpoints.endpoint("get_stalker_settings", "GET", who=having(READ_PORTAL_SETTINGS), chapter=CHAPTER)
+def get_stalker_settings(call: Call) -> Answer:
+    """The settings in force; the password only as asterisks."""
+    return {"settings": read_settings(call.panel, caller(call))}
+
+
+class SettingsForm(RequestModel):
+    server_address: Text = ""
+    server_2_address: Text = ""
+    api_username: Text = ""
+    api_password: RawText = ""
+    api_base_url: Text = ""
+    api_2_base_url: Text = ""
+    dual_server_mode_enabled: Switch = None
+    test_connection: Switch = None
+
+
+@endpoints.endpoint(
+    "update_stalker_settings", "POST", who=having(CHANGE_PORTAL_SETTINGS), model=SettingsForm, chapter=CHAPTER
+)
+def update_stalker_settings(call: Call, form: SettingsForm) -> Answer:
+    """Save the settings, tested before if wished; the Test button only tests."""
+    wish = Wish(
+        server_address=form.server_address,
+        server_2_address=form.server_2_address,
+        username=form.api_username,
+        password=form.api_password,
+        api_base_url=form.api_base_url,
+        api_2_base_url=form.api_2_base_url,
+        dual=form.dual_server_mode_enabled,
+        test=form.test_connection is True,
+    )
+    change_settings(call.panel, caller(call), origin_of(call), wish)
+    return {"message": _done(wish), "err_msg": ""}
+
+
+def _done(wish: Wish) -> str:
+    if wish.only_test:
+        return "Connection test successful"
+    return "Settings saved successfully" + (", connection test successful" if wish.test else "")
