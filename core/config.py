@@ -7,6 +7,7 @@ config.example.ini; here stand type, default and bounds.
 import configparser
 import ipaddress
 import os
+import re
 import ssl
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -113,6 +114,20 @@ def _redis_url(value: SecretStr) -> SecretStr:
 def _long_key(value: SecretStr) -> SecretStr:
     if 0 < len(value.get_secret_value()) < KEY_CHARACTERS:
         raise ValueError(f"a key has at least {KEY_CHARACTERS} characters")
+    return value
+
+
+def _vapid_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"([A-Za-z0-9_-]{43}=?)?", value.get_secret_value()):
+        raise ValueError("the private key is 32 bytes in base64url, which are 43 characters")
+    return value
+
+
+def _vapid_subject(value: str) -> str:
+    if value and not value.startswith(("https://", "mailto:")):
+        raise ValueError("the subject is an address that begins with https:// or mailto:")
+    if re.search(r"[/@](localhost|[^/@]*\.local)(?:[:/]|$)", value):
+        raise ValueError("push services refuse localhost and .local in the subject")
     return value
 
 
@@ -258,6 +273,20 @@ class Sms(_Section):
     expired_days: int = Field(1, ge=1, le=7)
 
 
+class Push(_Section):
+    vapid_private_key: Annotated[SecretStr, AfterValidator(_vapid_key)] = SecretStr("")
+    vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
+    allow_insecure: bool = False
+    expired_hours: int = Field(24, ge=1, le=168)
+
+
+class Mail(_Section):
+    default_host: str = Field("localhost", min_length=1, max_length=255, pattern=r"^[A-Za-z0-9.:_-]+$")
+    verify_tls: bool = True
+    copy_mode: Literal["cc", "bcc"] = "cc"
+    expired_days: int = Field(1, ge=1, le=7)
+
+
 class Jobs(_Section):
     redis_url: Annotated[SecretStr, AfterValidator(_optional_redis_url)] = SecretStr("")
     queue_file: str = ""
@@ -275,6 +304,7 @@ class Security(_Section):
     hsts: bool = True
     min_password_length: int = Field(6, ge=1, le=128)
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
 
 
 class Config(_Section):
@@ -286,6 +316,8 @@ class Config(_Section):
     panel: PanelSection = PanelSection()
     frontend: FrontendSection = FrontendSection()
     portal: Portal = Portal()
+    push: Push = Push()
+    mail: Mail = Mail()
     jobs: Jobs = Jobs()
     sms: Sms = Sms()
     security: Security = Security()

@@ -275,6 +275,9 @@ class MailReminderTracking(Base):
     account_id: Mapped[int]
     reminder_stage: Mapped[int]
     sent_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW)
+    # ours: a sync of the panel gives accounts new ids, and a renewed account is reminded anew
+    mac: Mapped[str | None] = mapped_column(String(50))
+    end_date: Mapped[date | None]
 
 
 class MailSettings(Base):
@@ -339,6 +342,8 @@ class PushExpiryTracking(Base):
     account_id: Mapped[int]
     expiry_date: Mapped[date]
     notified_at: Mapped[datetime | None] = mapped_column(Timestamp, server_default=NOW)
+    # ours: a sync of the panel gives accounts new ids
+    mac: Mapped[str | None] = mapped_column(String(50))
 
 
 class PushSubscription(Base):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 from core.markup import plain
@@ -10,13 +10,14 @@ from core.markup import plain
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-def render(template: str, values: Mapping[str, str]) -> str:
+def render(template: str, values: Mapping[str, str], clean: Callable[[str], str] | None = None) -> str:
     """``template`` with each ``{name}`` of ``values`` filled in; what is not among them stays as it is.
 
     One pass: a value that looks like a placeholder is not filled in again. Values lose markup and all control
-    characters but line breaks; the template is taken as it was typed.
+    characters but line breaks, unless ``clean`` says otherwise; the template is taken as it was typed.
     """
-    return _PLACEHOLDER.sub(lambda found: _clean(values[found[1]]) if found[1] in values else found[0], template)
+    clean = clean or _clean
+    return _PLACEHOLDER.sub(lambda found: clean(values[found[1]]) if found[1] in values else found[0], template)
 
 
 def account_values(*, name: str, username: str, mac: str, end_date: date | None, days: int) -> dict[str, str]:
@@ -31,6 +32,9 @@ def days_left(end_date: date, today: date) -> int:
 
 
 def _clean(value: str) -> str:
-    return "".join(
-        character for character in plain(value) if character == "\n" or unicodedata.category(character) != "Cc"
-    )
+    return without_controls(plain(value))
+
+
+def without_controls(value: str) -> str:
+    """``value`` without control characters but line breaks."""
+    return "".join(character for character in value if character == "\n" or unicodedata.category(character) != "Cc")

@@ -14,7 +14,9 @@ from huey import crontab
 from core import jobs
 from core.disable_expired import DISABLE_EXPIRED
 from core.jobs import Kind, Work
+from core.mail_expiry import MAIL_EXPIRY
 from core.panel import Panel
+from core.push_expired import PUSH_EXPIRED
 from core.reminder_history import CLEANUP
 from core.reminder_sweeps import REMINDERS
 from core.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
@@ -22,7 +24,15 @@ from core.sms_sweeps import SMS_EXPIRY, SMS_STAGES
 
 log = logging.getLogger(__name__)
 
-JOBS: tuple[ScheduledJob, ...] = (REMINDERS, DISABLE_EXPIRED, SMS_EXPIRY, SMS_STAGES, CLEANUP)
+JOBS: tuple[ScheduledJob, ...] = (
+    REMINDERS,
+    PUSH_EXPIRED,
+    DISABLE_EXPIRED,
+    SMS_EXPIRY,
+    SMS_STAGES,
+    MAIL_EXPIRY,
+    CLEANUP,
+)
 KIND = "scheduled"
 
 
