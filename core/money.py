@@ -8,6 +8,7 @@ from core.errors import InvalidInput
 CENT = Decimal("0.01")
 # what a column decimal(15,2) holds
 LARGEST = Decimal("9999999999999.99")
+_WITHOUT_DECIMALS = ("IRR", "IRT")
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 
@@ -41,3 +42,8 @@ def shortest(amount: Decimal) -> str:
     """``100`` and ``600.1``: without zeros at the end."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def shown(amount: Decimal, currency: str) -> str:
+    """``1,234.50`` and, in rials, ``1,234``."""
+    return f"{amount:,.{0 if currency in _WITHOUT_DECIMALS else 2}f}"

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
-from core import money, receipts
+from core import jobs, money, push_payment, receipts
 from core.account_rules import checked_date, clean_text
 from core.audit import Origin, write_audit
 from core.errors import DatabaseFailed, InvalidInput, NotFound
@@ -76,11 +76,13 @@ def record_payment(panel: Panel, actor: Actor, origin: Origin, wish: NewPayment)
     path = None if receipt is None else receipts.store(panel, wish.receipt, receipt)
     try:
         with panel.database.write() as connection:
-            return _insert(panel, connection, actor, origin, draft, path)
+            payment = _insert(panel, connection, actor, origin, draft, path)
     except BaseException:
         if path is not None:
             receipts.remove(panel, path)
         raise
+    jobs.ring(panel)
+    return payment
 
 
 def cancel_payment(panel: Panel, actor: Actor, origin: Origin, payment_id: int | None, reason: str) -> int:
@@ -242,6 +244,15 @@ def _insert(
             "reference_number": payment.reference_number,
         },
         details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
+    )
+    push_payment.announce(
+        panel,
+        connection,
+        actor_id=actor.id,
+        payment_id=payment.id,
+        reseller_id=reseller.id,
+        amount=f"{money.shown(payment.amount, payment.currency)} {payment.currency}",
+        day=payment.payment_date.isoformat(),
     )
     return payment
 

@@ -6,7 +6,18 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core import events, jobs, recovery, reminder_sweeps, schedule, sms_notices, sms_outbox, sms_send, themes
+from core import (
+    events,
+    jobs,
+    push_payment,
+    recovery,
+    reminder_sweeps,
+    schedule,
+    sms_notices,
+    sms_outbox,
+    sms_send,
+    themes,
+)
 from core.errors import PanelError
 from core.panel import Panel
 
@@ -20,6 +31,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **schedule.KINDS,
     **sms_notices.KINDS,
     **sms_send.KINDS,
+    **push_payment.KINDS,
 }
 
 

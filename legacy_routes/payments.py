@@ -10,7 +10,7 @@ from core.banks import list_banks
 from core.identity import shown_currency
 from core.invoices import SHAMSI, Invoice, Line, month_of, read_invoice
 from core.markup import plain
-from core.money import stored
+from core.money import shown, stored
 from core.panel import Panel
 from core.payment_list import Filter, list_payments
 from core.payments import DEFAULT_CURRENCY, NewPayment, Payment, cancel_payment, may_edit, record_payment, sees_all
@@ -22,7 +22,6 @@ CHAPTER = "30"
 endpoints = Endpoints()
 
 _SYMBOLS = {"GBP": "£", "USD": "$", "EUR": "€", "IRR": "IRR ", "IRT": "IRT "}
-_WITHOUT_DECIMALS = ("IRR", "IRT")
 
 
 class PaymentForm(RequestModel):
@@ -190,7 +189,7 @@ def _billed(invoice: Invoice) -> dict[str, Any]:
 
 
 def _summary(invoice: Invoice) -> dict[str, Any]:
-    total, formatted = invoice.total, _formatted(invoice.total, invoice.currency)
+    total, formatted = invoice.total, shown(invoice.total, invoice.currency)
     return {
         "new_accounts": len(invoice.lines) - invoice.renewals,
         "renewals": invoice.renewals,
@@ -232,10 +231,6 @@ def _description(line: Line) -> str:
         return plain(subject.text)
     parts = ["Account renewal" if line.is_renewal else "New account", f"Plan: {subject.plan}", subject.full_name]
     return plain(", ".join(part for part in parts if part))
-
-
-def _formatted(amount: Decimal, currency: str) -> str:
-    return f"{amount:,.{0 if currency in _WITHOUT_DECIMALS else 2}f}"
 
 
 def _number(amount: Decimal | int) -> float | int:

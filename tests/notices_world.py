@@ -107,8 +107,8 @@ class Notices:
 
 
 @contextmanager
-def notices_world(make_world: MakeWorld, kind: str) -> Iterator[Notices]:
-    world = make_world(kind)
+def notices_world(make_world: MakeWorld, kind: str, **settings: str) -> Iterator[Notices]:
+    world = make_world(kind, **settings)
     notices = Notices(world)
     config, clock = world.panel.config, world.panel.clock
     world.panel.clock = Clock("Asia/Tehran", source=lambda: notices.moment)
