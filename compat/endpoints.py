@@ -258,7 +258,7 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
-        if endpoint is not None and isinstance(error, self.failures) and getattr(error, "code", 0) == NOT_ALLOWED:
+        if endpoint is not None and endpoint.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
             return envelope.kept_by_browser(response, endpoint.browser_keeps)
         if endpoint is not None and endpoint.as_text:
             return envelope.as_text(response)

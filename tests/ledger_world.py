@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from core.clock import Clock
 from core.models import Account, AuditEntry, Plan, Transaction, User
 from tests.harness import World, user_row
+from tests.plans_world import COLUMNS, PLANS
 
 MAC = "00:1A:79:00:00:0{}".format
 NOVEMBER_20, NOVEMBER_23 = 1763651163, 1763899402
@@ -41,15 +42,7 @@ def fill_chapter_40(world: World) -> World:
             user_row(5, "resirr", currency_id="IRR", balance="500000000.00", plans="5-IRR"),
         ],
     )
-    plans = (
-        (1, "5", "Six Months", "GBP", "30.00", 180, "renew_device"),
-        (2, "7", "One Year", "GBP", "55.50", 365, "new_device"),
-        (3, "5", "Six Months", "IRR", "65000000.00", 180, "renew_device"),
-        (4, "8", "App", "USD", "12.00", 30, "application"),
-        (9, "9", "Unlimited", "*", "0", 0, None),
-    )
-    keys = ("id", "external_id", "name", "currency_id", "price", "days", "category")
-    world.insert(Plan, [dict(zip(keys, plan, strict=True)) for plan in plans])
+    world.insert(Plan, [dict(zip(COLUMNS, plan, strict=True)) for plan in PLANS])
     account = {"id": 1, "username": "user001", "mac": MAC(1).lower(), "full_name": "John Doe"}
     world.insert(Account, [{**account, "reseller": 3, "plan": 1}])
     world.insert(Transaction, [ledger_row(*row) for row in ROWS])
