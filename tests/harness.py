@@ -190,6 +190,8 @@ PASSWORDS = {
     "obs": "obs-pass",
     "radm": "radm-pass",
     "noname": "noname-pass",
+    "resb": "resb-pass",
+    "radm0": "radm0-pass",
     "reseller1": "pw1",
     "radmin": "pw2",
     "reseller2": "pw3",
