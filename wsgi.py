@@ -33,6 +33,7 @@ DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
 DEMO_THEME_KEY = "demo"
 _MIB = 1024 * 1024
+_CONNECTIONS = 1000
 
 
 def build(config: Config) -> tuple[Flask, Panel]:
@@ -122,6 +123,9 @@ def serve(app: Flask, config: Config, greeting: str) -> None:
         host=config.server.host,
         port=config.server.port,
         threads=config.server.threads,
+        # browsers keep several connections open each, idle ones included
+        connection_limit=_CONNECTIONS,
+        asyncore_use_poll=True,
         ident=None,
         # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
         max_request_body_size=8 * body_limit,
