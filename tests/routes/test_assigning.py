@@ -40,7 +40,7 @@ def test_null_is_nobody_and_all_of_one_name_are_meant(resellers: Resellers) -> N
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_48_49_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+def test_golden_48_49_what_is_refused(resellers: Resellers, encoding: str) -> None:
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("reseller1", {"username": "user00002", "reseller_id": "5"}, 3, ONLY),
         ("watcher", {"username": "user00002", "reseller_id": "5"}, 3, ONLY),
@@ -55,8 +55,8 @@ def test_golden_48_49_what_is_refused(light_resellers: Resellers, encoding: str)
         ("admin", {}, 6, None),
     ]
     for who, fields, code, text in cases:
-        refused(light_resellers.post(who, "assign_reseller", encoding, **fields), code, text)
-    assert light_resellers.owners() == BEFORE
+        refused(resellers.post(who, "assign_reseller", encoding, **fields), code, text)
+    assert resellers.owners() == BEFORE
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -80,7 +80,7 @@ def test_golden_50_51_many_accounts(resellers: Resellers, prefix: str) -> None:
     )
 
 
-def test_golden_52_what_is_refused(light_resellers: Resellers) -> None:
+def test_golden_52_what_is_refused(resellers: Resellers) -> None:
     cases: list[tuple[str, dict[str, Any], int]] = [
         ("admin", {"usernames": [], "reseller_id": "2"}, 6),
         ("admin", {"usernames": "x", "reseller_id": "2"}, 6),
@@ -97,8 +97,8 @@ def test_golden_52_what_is_refused(light_resellers: Resellers) -> None:
         ("watcher", {"usernames": ["user00002"], "reseller_id": "5"}, 3),
     ]
     for who, fields, code in cases:
-        refused(light_resellers.post(who, "bulk_assign_reseller", "json", **fields), code)
-    assert light_resellers.owners() == BEFORE
+        refused(resellers.post(who, "bulk_assign_reseller", "json", **fields), code)
+    assert resellers.owners() == BEFORE
 
 
 def test_more_names_than_fit_into_one_statement(resellers: Resellers) -> None:

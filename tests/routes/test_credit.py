@@ -112,12 +112,12 @@ REFUSED: list[tuple[str, dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_37_38_39_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+def test_golden_37_38_39_what_is_refused(resellers: Resellers, encoding: str) -> None:
     for who, fields, code in REFUSED:
-        refused(light_resellers.post(who, "adjust_credit", encoding, **{"reseller_id": "2", **fields}), code)
-    assert light_resellers.balance("reseller1") == BALANCE
-    assert light_resellers.transactions == []
-    assert light_resellers.audit("update", "credit") == []
+        refused(resellers.post(who, "adjust_credit", encoding, **{"reseller_id": "2", **fields}), code)
+    assert resellers.balance("reseller1") == BALANCE
+    assert resellers.transactions == []
+    assert resellers.audit("update", "credit") == []
 
 
 @pytest.mark.parametrize("body", ['{"reseller_id":2,"action":"add","amount":1e400}', '{"reseller_id":2', "[1]"])
@@ -218,7 +218,7 @@ def test_plans_as_lists_with_hyphens_and_in_old_currencies(resellers: Resellers)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_42_44_45_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+def test_golden_42_44_45_what_is_refused(resellers: Resellers, encoding: str) -> None:
     text = "A reseller with currency GBP cannot have these plans: "
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("admin", {"plans": "3-USD,1-GBP"}, 6, f"{text}1 Year (USD)"),
@@ -234,6 +234,6 @@ def test_golden_42_44_45_what_is_refused(light_resellers: Resellers, encoding: s
         ("reseller1", {"plans": "1-GBP"}, 3, None),
     ]
     for who, fields, code, wanted in cases:
-        refused(light_resellers.post(who, "assign_plans", encoding, **{"reseller_id": "2", **fields}), code, wanted)
-    refused(light_resellers.post("admin", "assign_plans", "json", reseller_id=2, plans={"a": {"b": 1}}), 6)
-    assert light_resellers.world.user("reseller1")["plans"] == "1-GBP,2-GBP"
+        refused(resellers.post(who, "assign_plans", encoding, **{"reseller_id": "2", **fields}), code, wanted)
+    refused(resellers.post("admin", "assign_plans", "json", reseller_id=2, plans={"a": {"b": 1}}), 6)
+    assert resellers.world.user("reseller1")["plans"] == "1-GBP,2-GBP"

@@ -67,9 +67,9 @@ def test_a_currency_added_twice_at_once_is_there_once(currencies: Plans) -> None
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_z1_the_leftover(sqlite_plans: Plans, prefix: str) -> None:
+def test_z1_the_leftover(plans: Plans, prefix: str) -> None:
     for who, body in ((None, "0"), ("res", ""), ("admin", "")):
         for kind in ("plns", "rsls", "../../etc/passwd", ""):
-            response = sqlite_plans.client(who).get(f"{prefix}getcont.php?type={kind}")
+            response = plans.client(who).get(f"{prefix}getcont.php?type={kind}")
             assert (response.status_code, response.text) == (200, body)
             assert response.headers["Content-Type"] == "text/html; charset=UTF-8"

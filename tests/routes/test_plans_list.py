@@ -57,8 +57,8 @@ def test_p2_and_p3_who_sees_what(plans: Plans) -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_p4_nobody(sqlite_plans: Plans, prefix: str) -> None:
-    response = sqlite_plans.client(None).get(f"{prefix}get_plans.php")
+def test_p4_nobody(plans: Plans, prefix: str) -> None:
+    response = plans.client(None).get(f"{prefix}get_plans.php")
     assert (response.status_code, response.json()) == (200, NOT_LOGGED_IN)
     assert response.headers["Content-Type"] == "application/json"
 

@@ -156,8 +156,8 @@ def test_a5_who_may_not(plans: Plans) -> None:
     ],
     ids=["mail", "link", "cross-site", "same-site", "origin"],
 )
-def test_a6_other_sites_and_links_change_nothing(sqlite_plans: Plans, headers: dict[str, str]) -> None:
-    plans = sqlite_plans
+def test_a6_other_sites_and_links_change_nothing(plans: Plans, headers: dict[str, str]) -> None:
+    plans = plans
     plans.offers()
     client = Client(plans.world.url, plans.client("admin").cookies, headers)
     for call in (

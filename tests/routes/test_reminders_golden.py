@@ -127,20 +127,20 @@ def test_6_two_sweeps_at_once(panel: Reminders) -> None:
     assert sum(answer["sent"] for answer in answers.values()) == 1
 
 
-def test_6_a_sweep_that_another_process_does_is_not_joined(sqlite_panel: Reminders, monkeypatch: Any) -> None:
+def test_6_a_sweep_that_another_process_does_is_not_joined(panel: Reminders, monkeypatch: Any) -> None:
     monkeypatch.setattr(reminder_sweeps, "LOCK_SECONDS", 0)
-    with named_lock(sqlite_panel.panel, reminder_sweeps.LOCK):
-        answer = sqlite_panel.sweep()
+    with named_lock(panel.panel, reminder_sweeps.LOCK):
+        answer = panel.sweep()
     assert (answer["error"], answer["code"]) == (1, 5)
     assert "already running" in answer["err_msg"]
-    assert sqlite_panel.texts == []
+    assert panel.texts == []
 
 
-def test_7_a_value_is_no_template(sqlite_panel: Reminders) -> None:
-    sqlite_panel.settings(1, message_template="{name}")
-    sqlite_panel.change(11, full_name="{username}")
-    sqlite_panel.sweep()
-    assert sqlite_panel.texts[0] == (MAC(1), "{username}")
+def test_7_a_value_is_no_template(panel: Reminders) -> None:
+    panel.settings(1, message_template="{name}")
+    panel.change(11, full_name="{username}")
+    panel.sweep()
+    assert panel.texts[0] == (MAC(1), "{username}")
 
 
 def test_8_either_server_will_do(make_world: MakeWorld, kind: str) -> None:
@@ -186,10 +186,10 @@ def test_9_messages_are_spaced(make_world: MakeWorld) -> None:
         (datetime.datetime(2022, 3, 21, 20, 30, tzinfo=datetime.UTC), "2022-03-29"),
     ],
 )
-def test_10_days_are_those_of_the_panel_s_zone(sqlite_panel: Reminders, moment: datetime.datetime, target: str) -> None:
-    sqlite_panel.moment = moment.timestamp()
-    sqlite_panel.change(11, end_date=datetime.date.fromisoformat(target))
-    answer = sqlite_panel.sweep()
+def test_10_days_are_those_of_the_panel_s_zone(panel: Reminders, moment: datetime.datetime, target: str) -> None:
+    panel.moment = moment.timestamp()
+    panel.change(11, end_date=datetime.date.fromisoformat(target))
+    answer = panel.sweep()
     assert (answer["target_date"], answer["results"][0]["account"]) == (target, "u7a")
 
 
@@ -350,25 +350,25 @@ def test_12_what_is_not_sent_stays(panel: Reminders) -> None:
         ("json", {"auto_send_enabled": []}),
     ],
 )
-def test_13_14_bad_values_change_nothing(sqlite_panel: Reminders, encoding: str, fields: dict[str, Any]) -> None:
-    sqlite_panel.settings(1)
-    before = _settings(sqlite_panel)
-    answer = _update(sqlite_panel, encoding, **({"auto_send_enabled": 0} | fields))
+def test_13_14_bad_values_change_nothing(panel: Reminders, encoding: str, fields: dict[str, Any]) -> None:
+    panel.settings(1)
+    before = _settings(panel)
+    answer = _update(panel, encoding, **({"auto_send_enabled": 0} | fields))
     assert (answer["error"], answer["code"]) == (1, 6), answer
     assert answer["err_msg"] == answer["message"]
-    assert _settings(sqlite_panel) == before
+    assert _settings(panel) == before
 
 
 @pytest.mark.parametrize(
     ("fields", "days"), [({"days_before_expiry": value}, 7) for value in (7, 7.0, " 7 ", "7.0", "07")]
 )
-def test_11_days_in_any_spelling(sqlite_panel: Reminders, fields: dict[str, Any], days: int) -> None:
-    assert _update(sqlite_panel, "json", **fields)["settings"]["days_before_expiry"] == days
+def test_11_days_in_any_spelling(panel: Reminders, fields: dict[str, Any], days: int) -> None:
+    assert _update(panel, "json", **fields)["settings"]["days_before_expiry"] == days
 
 
 @pytest.mark.parametrize(("sent", "stored"), [("true", 1), (True, 1), ("on", 1), (1, 1), ("", 0), ("0", 0), (False, 0)])
-def test_15_switches_in_any_spelling(sqlite_panel: Reminders, sent: object, stored: int) -> None:
-    answer = _update(sqlite_panel, "json", auto_send_enabled=sent)
+def test_15_switches_in_any_spelling(panel: Reminders, sent: object, stored: int) -> None:
+    answer = _update(panel, "json", auto_send_enabled=sent)
     assert answer["settings"]["auto_send_enabled"] == stored
 
 

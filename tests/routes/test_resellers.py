@@ -60,11 +60,11 @@ def test_golden_1_3_the_list(resellers: Resellers) -> None:
     assert legacy_hash("pw1") not in str(answer)
 
 
-def test_golden_2_4_who_may_not(light_resellers: Resellers) -> None:
-    answer = light_resellers.get("reseller1", "/api/get_resellers.php")
+def test_golden_2_4_who_may_not(resellers: Resellers) -> None:
+    answer = resellers.get("reseller1", "/api/get_resellers.php")
     refused(answer, 3)
     assert "resellers" not in answer
-    response = light_resellers.world.client().get("/get_resellers.php")
+    response = resellers.world.client().get("/get_resellers.php")
     assert (response.status_code, response.json()) == (200, NOT_LOGGED_IN)
 
 
@@ -223,8 +223,8 @@ ADD = {"username": "x", "password": "p", "name": "X"}
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_9_10_12_13_14_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
-    before = light_resellers.world.rows(sa.select(User.id))
+def test_golden_9_10_12_13_14_what_is_refused(resellers: Resellers, encoding: str) -> None:
+    before = resellers.world.rows(sa.select(User.id))
     cases: list[tuple[dict[str, Any], str | None]] = [
         ({"name": ""}, "Missing required fields"),
         ({"password": " "}, "Missing required fields"),
@@ -259,11 +259,11 @@ def test_golden_9_10_12_13_14_what_is_refused(light_resellers: Resellers, encodi
         ({"plans": "nonsense"}, None),
     ]
     for change, text in cases:
-        refused(light_resellers.post("admin", "add_reseller", encoding, **{**ADD, **change}), 6, text)
+        refused(resellers.post("admin", "add_reseller", encoding, **{**ADD, **change}), 6, text)
     for who in ("reseller1", "watcher", "limited"):
-        refused(light_resellers.post(who, "add_reseller", encoding, **ADD), 3)
-    assert light_resellers.world.rows(sa.select(User.id)) == before
-    assert light_resellers.transactions == []
+        refused(resellers.post(who, "add_reseller", encoding, **ADD), 3)
+    assert resellers.world.rows(sa.select(User.id)) == before
+    assert resellers.transactions == []
 
 
 def test_json_that_is_no_text_is_refused(light_resellers: Resellers) -> None:
@@ -418,8 +418,8 @@ def test_golden_20_the_documents_call(resellers: Resellers) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_21_22_23_25_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
-    before = light_resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id))
+def test_golden_21_22_23_25_what_is_refused(resellers: Resellers, encoding: str) -> None:
+    before = resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id))
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("readmin", {"id": "3", "permissions": "1|1|0|0|0|0|0"}, 3, None),
         ("readmin", {"id": "3", "permissions": "1|1"}, 3, None),
@@ -444,9 +444,9 @@ def test_golden_21_22_23_25_what_is_refused(light_resellers: Resellers, encoding
         ("watcher", {"id": "2", "name": "X"}, 3, None),
     ]
     for who, fields, code, text in cases:
-        refused(light_resellers.post(who, "update_reseller", encoding, **fields), code, text)
-    assert light_resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id)) == before
-    assert light_resellers.portal.requests == []
+        refused(resellers.post(who, "update_reseller", encoding, **fields), code, text)
+    assert resellers.world.rows(sa.select(*User.__table__.c).order_by(User.id)) == before
+    assert resellers.portal.requests == []
 
 
 def test_an_observer_has_no_permissions(resellers: Resellers) -> None:
@@ -529,8 +529,8 @@ def test_golden_26_27_the_ways_to_delete(resellers: Resellers, prefix: str) -> N
     assert [row["target_name"] for row in resellers.audit("delete", "user")] == ["watcher", "gone7", "gone8", "gone9"]
 
 
-def test_golden_28_to_31_what_is_refused(light_resellers: Resellers) -> None:
-    before = light_resellers.world.rows(sa.select(User.id).order_by(User.id))
+def test_golden_28_to_31_what_is_refused(resellers: Resellers) -> None:
+    before = resellers.world.rows(sa.select(User.id).order_by(User.id))
     cases = [
         ("admin", "?id=2", 6),
         ("admin", "?id=3", 6),
@@ -546,13 +546,13 @@ def test_golden_28_to_31_what_is_refused(light_resellers: Resellers) -> None:
         ("watcher", "?id=5", 3),
     ]
     for who, query, code in cases:
-        refused(light_resellers.get(who, f"/remove_reseller.php{query}"), code)
-    response = light_resellers.world.client().get("/remove_reseller.php?id=4")
+        refused(resellers.get(who, f"/remove_reseller.php{query}"), code)
+    response = resellers.world.client().get("/remove_reseller.php?id=4")
     assert (response.status_code, response.json()) == (200, NOT_LOGGED_IN)
-    admin = light_resellers.client("admin")
+    admin = resellers.client("admin")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}):
         assert admin.get("/remove_reseller.php?id=4", headers=headers).status_code == 403
-    assert light_resellers.world.rows(sa.select(User.id).order_by(User.id)) == before
+    assert resellers.world.rows(sa.select(User.id).order_by(User.id)) == before
 
 
 def test_golden_32_money_is_kept_and_the_rest_goes(resellers: Resellers) -> None:

@@ -185,18 +185,18 @@ def test_39_the_test_button_stores_nothing(dual_boxes: Boxes) -> None:
         {"api_username": "x" * 300},
     ],
 )
-def test_40_bad_values_are_refused(light_boxes: Boxes, changes: dict[str, str]) -> None:
+def test_40_bad_values_are_refused(boxes: Boxes, changes: dict[str, str]) -> None:
     for test in ("0", "1"):
-        answer = _save(light_boxes, **changes, test_connection=test)
+        answer = _save(boxes, **changes, test_connection=test)
         assert (answer["error"], answer["code"]) == (1, 6)
         # the page inserts this text as HTML
         assert not any(len(value) > len("http://") and value in answer["message"] for value in changes.values())
-    assert (light_boxes.asked, light_boxes.settings) == ([], {})
+    assert (boxes.asked, boxes.settings) == ([], {})
 
 
-def test_40_says_which_server(light_boxes: Boxes) -> None:
+def test_40_says_which_server(boxes: Boxes) -> None:
     for key, name in (("server_address", "server 1"), ("server_2_address", "server 2"), ("api_2_base_url", "server 2")):
-        assert name in _save(light_boxes, **{key: "nonsense"})["message"]
+        assert name in _save(boxes, **{key: "nonsense"})["message"]
 
 
 def test_41_any_password(boxes: Boxes) -> None:

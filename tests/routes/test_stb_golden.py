@@ -332,6 +332,6 @@ def test_23_and_24_audit_rows(boxes: Boxes) -> None:
 
 
 @pytest.mark.parametrize("name", ["get_stb_logs", "get_stalker_settings"])
-def test_30_reading_without_a_session(light_boxes: Boxes, name: str) -> None:
+def test_30_reading_without_a_session(boxes: Boxes, name: str) -> None:
     for prefix in PREFIXES:
-        assert light_boxes.get(None, f"{prefix}{name}.php") == NOT_LOGGED_IN
+        assert boxes.get(None, f"{prefix}{name}.php") == NOT_LOGGED_IN

@@ -42,8 +42,8 @@ FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_t1_the_tariffs_as_numbers(sqlite_plans: Plans, prefix: str) -> None:
-    plans = sqlite_plans
+def test_t1_the_tariffs_as_numbers(plans: Plans, prefix: str) -> None:
+    plans = plans
     plans.offers()
     answer = plans.client("radmin").get(f"{prefix}get_tariffs.php").json()
     assert answer == {
@@ -117,8 +117,8 @@ def test_t2_a_portal_that_is_gone_or_not_configured(sqlite_plans: Plans) -> None
     assert sqlite_plans.get("admin", "get_tariffs.php") == FAILURE
 
 
-def test_t3_who_may_not(sqlite_plans: Plans) -> None:
-    plans = sqlite_plans
+def test_t3_who_may_not(plans: Plans) -> None:
+    plans = plans
     for call, refused in (("get_tariffs.php", ("res", "obs")), ("sync_plans_web.php", ("res", "obs", "radmin"))):
         for who in refused:
             assert plans.get(who, call)["code"] == 3, (who, call)
@@ -239,8 +239,8 @@ def test_the_first_prices_are_configured(sqlite_plans: Plans) -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_s1_nobody_may_import_not_even_from_this_machine(sqlite_plans: Plans, prefix: str) -> None:
-    plans = sqlite_plans
+def test_s1_nobody_may_import_not_even_from_this_machine(plans: Plans, prefix: str) -> None:
+    plans = plans
     plans.offers()
     key = {"X-Cron-Key": CRON_KEY[:-1]}
     calls: list[tuple[Client, str, dict[str, str]]] = [

@@ -32,8 +32,8 @@ def _without_pauses(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_golden_54_55_the_list(light_resellers: Resellers, prefix: str) -> None:
-    answer = light_resellers.get("admin", f"{prefix}get_themes.php")
+def test_golden_54_55_the_list(resellers: Resellers, prefix: str) -> None:
+    answer = resellers.get("admin", f"{prefix}get_themes.php")
     named = [
         (DEFAULT_THEME, f"{DEFAULT_THEME} (Default)"),
         ("HenSoft-TV Realistic-Centered", "HenSoft-TV Realistic-Centered"),
@@ -48,10 +48,10 @@ def test_golden_54_55_the_list(light_resellers: Resellers, prefix: str) -> None:
     expected: list[dict[str, Any]] = [{"id": theme, "name": name} for theme, name in named]
     expected[0]["is_default"] = True
     assert answer == {"error": 0, "themes": expected}
-    assert light_resellers.get("readmin", f"{prefix}get_themes.php") == answer
+    assert resellers.get("readmin", f"{prefix}get_themes.php") == answer
     for who in ("reseller1", "watcher"):
         text = "Permission denied. Only super admins can access themes."
-        refused(light_resellers.get(who, f"{prefix}get_themes.php"), 3, text)
+        refused(resellers.get(who, f"{prefix}get_themes.php"), 3, text)
 
 
 def test_the_list_is_configurable(light_resellers: Resellers) -> None:
@@ -96,7 +96,7 @@ def test_golden_57_some_failed(resellers: Resellers) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_golden_58_what_is_refused(light_resellers: Resellers, encoding: str) -> None:
+def test_golden_58_what_is_refused(resellers: Resellers, encoding: str) -> None:
     cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("admin", {"reseller_id": "2"}, 6, "Missing required fields"),
         ("admin", {"theme": "emerald"}, 6, "Missing required fields"),
@@ -107,8 +107,8 @@ def test_golden_58_what_is_refused(light_resellers: Resellers, encoding: str) ->
         ("watcher", {"reseller_id": "2", "theme": "emerald"}, 3, None),
     ]
     for who, fields, code, text in cases:
-        refused(light_resellers.post(who, BULK, encoding, **fields), code, text)
-    assert light_resellers.portal.requests == []
+        refused(resellers.post(who, BULK, encoding, **fields), code, text)
+    assert resellers.portal.requests == []
 
 
 def test_golden_59_the_portal_is_down(resellers: Resellers) -> None:
