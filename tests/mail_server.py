@@ -110,7 +110,9 @@ class MailServer:
     ) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.logins.append(mechanism)
-        return AuthResult(success=(data.login, data.password) == (USER.encode(), PASSWORD.encode()))
+        is_right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        # not handled: the server itself is to answer
+        return AuthResult(success=is_right, handled=is_right)
 
 
 class _Controller(Controller):
