@@ -148,7 +148,7 @@ def test_a_portal_that_fails_changes_none_of_five_thousand(
 
 def test_a_slow_list_is_used_after_the_caller_has_gone(sqlite_panel: Panel, portal: StalkerPortal) -> None:
     portal.add_examples(3)
-    portal.fail("GET accounts", Delay(1.0))
+    portal.fail("GET accounts", Delay(2.5))
     with pytest.raises(FetchFailed, match="Connection timeout"):
         sync(sqlite_panel, wait=0.1)
     with pytest.raises(FetchFailed, match="Connection timeout"):
