@@ -138,22 +138,35 @@ def open_jobs(panel: Panel) -> list[Record]:
         return [_record(row) for row in rows]
 
 
+def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[str, Any], actor_id: int) -> Record:
+    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`.
+
+    If the process dies before, another one takes it up.
+    """
+    owner, now = ownership.new_owner(), panel.clock.stamp()
+    claimed = {"state": RUNNING, "owner": owner, "attempts": 1, "lease_until": now + LEASE_SECONDS}
+    record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
+    assert record is not None  # noqa: S101 - it was stored just now
+    return record
+
+
+def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, seconds: float) -> Record:
+    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it; returns it as it is then.
+
+    If it is not closed by then it goes on.
+    """
+    thread = panel.start_thread(partial(_execute, panel, kinds, record), f"job-{record.id}")
+    thread.join(seconds)
+    return read_job(panel, record.id) or record
+
+
 def run_and_wait(
     panel: Panel, kinds: Mapping[str, Kind], kind: str, payload: Mapping[str, Any], actor_id: int, seconds: float
 ) -> Record:
-    """Run a new job at once on a thread of its own and wait up to ``seconds`` for it; returns it as it is then.
-
-    If it is not closed by then it goes on; if this process dies, another one takes it up.
-    """
-    owner = ownership.new_owner()
+    """:func:`reserve` and :func:`run_reserved` for a job that belongs to no other change."""
     with panel.database.write() as connection:
-        claimed = {"state": RUNNING, "owner": owner, "attempts": 1, "lease_until": panel.clock.stamp() + LEASE_SECONDS}
-        job_id = _insert(panel, connection, kind, payload, actor_id, claimed)
-        record = _read(connection, job_id)
-    assert record is not None  # noqa: S101 - it was stored just now
-    thread = panel.start_thread(partial(_execute, panel, kinds, record), f"job-{job_id}")
-    thread.join(seconds)
-    return read_job(panel, job_id) or record
+        record = reserve(panel, connection, kind, payload, actor_id)
+    return run_reserved(panel, kinds, record, seconds)
 
 
 def work_off(panel: Panel, kinds: Mapping[str, Kind]) -> int:

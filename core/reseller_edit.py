@@ -11,9 +11,11 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core import reseller_rules as rules
+from core import themes
 from core.audit import Origin, write_audit
 from core.errors import AlreadyExists, NotAllowed
 from core.identity import Actor
+from core.jobs import Record
 from core.login import store_credential
 from core.markup import quotable
 from core.models import User
@@ -48,7 +50,8 @@ class ResellerEdit:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A reseller after the change. ``theme``: the new portal theme, None when it did not change or is none.
+    """A reseller after the change. ``theme``: the new portal theme, None when it did not change or is none;
+    ``propagation``: the job that gives it to the reseller's accounts, if there are any.
 
     ``credential``: fingerprint of the password as it is now, for a session that is to go on.
     """
@@ -56,6 +59,7 @@ class Edited:
     username: str
     permissions: str | None
     theme: str | None
+    propagation: Record | None
     credential: str
 
 
@@ -78,8 +82,10 @@ def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
             store_credential(connection, old.id, credential, changed_at=panel.clock.stamp())
         if new or hashed:
             _audit(panel, connection, actor, origin, old, new, password_changed=hashed is not None)
-    theme = new.get("theme") or None
-    return Edited(new.get("username", old.username), new.get("permissions", old.permissions), theme, credential)
+        theme = new.get("theme") or None
+        propagation = themes.reserve(panel, connection, actor, old.id, theme) if theme else None
+    username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
+    return Edited(username, permissions, theme, propagation, credential)
 
 
 def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> bool:

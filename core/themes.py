@@ -113,7 +113,8 @@ def change_accounts_theme(panel: Panel, actor: Actor, origin: Origin, reseller_i
             new={"theme": theme},
             details=f"Theme {theme} for all accounts of {reseller.username}",
         )
-    return start(panel, actor, reseller_id, theme)
+        reserved = reserve(panel, connection, actor, reseller_id, theme)
+    return carry_out(panel, reserved)
 
 
 def refuse_while_running(panel: Panel, reseller_id: int) -> None:
@@ -123,18 +124,24 @@ def refuse_while_running(panel: Panel, reseller_id: int) -> None:
             raise ThemeRunning
 
 
-def start(panel: Panel, actor: Actor, reseller_id: int, theme: str) -> Propagation:
-    """Propagate as a job, and wait for it as long as is configured. Raises ThemeRunning."""
-    with panel.database.read() as connection:
-        total = connection.scalar(select(func.count()).where(Account.reseller == reseller_id)) or 0
+def reserve(panel: Panel, connection: Connection, actor: Actor, reseller_id: int, theme: str) -> jobs.Record | None:
+    """The job of a propagation, stored in the transaction that makes it due; None for a reseller without accounts."""
+    total = connection.scalar(select(func.count()).where(Account.reseller == reseller_id)) or 0
     if not total:
+        return None
+    payload = {"reseller_id": reseller_id, "theme": theme, "total": total}
+    return jobs.reserve(panel, connection, KIND, payload, actor.id)
+
+
+def carry_out(panel: Panel, reserved: jobs.Record | None) -> Propagation:
+    """Propagate, and wait for it as long as is configured. Raises ThemeRunning."""
+    if reserved is None:
         return Propagation(ThemeCounts())
-    payload = {"reseller_id": reseller_id, "theme": theme}
-    record = jobs.run_and_wait(panel, KINDS, KIND, payload, actor.id, panel.config.jobs.wait_seconds)
+    record = jobs.run_reserved(panel, KINDS, reserved, panel.config.jobs.wait_seconds)
     if record.state == jobs.FAILED:
         # only what was refused by the lock ends so, or a database that went away
         raise ThemeRunning(record.error)
-    counts = ThemeCounts(**(record.result or {"total": total}))
+    counts = ThemeCounts(**(record.result or {"total": record.payload["total"]}))
     return Propagation(counts, None if record.is_closed else record.id)
 
 

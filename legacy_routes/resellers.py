@@ -20,7 +20,7 @@ from core.reseller_plans import assign_plans as core_assign_plans
 from core.reseller_remove import remove_reseller as core_remove
 from core.reseller_rules import MISSING, shown_name, shown_plans
 from core.resellers import Reseller, list_resellers, required_id
-from core.themes import refuse_while_running, start
+from core.themes import carry_out, refuse_while_running
 from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
@@ -169,7 +169,7 @@ def update_reseller(call: Call, form: UpdateForm) -> Answer:
         call.session[CREDENTIAL_MARK] = edited.credential
     if edited.theme is None:
         return {"err_msg": ""}
-    return edit_outcome(start(panel, actor, reseller_id, edited.theme))
+    return edit_outcome(carry_out(panel, edited.propagation))
 
 
 class TargetForm(RequestModel):

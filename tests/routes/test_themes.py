@@ -10,9 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from core import themes
+from core.audit import Origin
+from core.identity import bare_actor
 from core.jobs import LEASE_SECONDS, work_off
 from core.locks import named_lock
 from core.models import Account, Job
+from core.reseller_edit import ResellerEdit, edit_reseller
 from core.themes import ThemeCounts, propagate
 from simulators.faults import Answer, Delay, Hang, HangUp
 from simulators.wire import Response
@@ -256,6 +259,17 @@ def test_a_run_whose_process_died_goes_on_where_it_was(resellers: Resellers) -> 
     assert [form["login"] for form in resellers.themed] == ["user00006"]
     [job] = resellers.world.rows(sa.select(Job.state, Job.result))
     assert (job["state"], '"updated":2' in job["result"], '"failed":1' in job["result"]) == ("done", True, True)
+
+
+def test_a_new_theme_is_not_lost_when_the_process_dies_after_it_was_stored(resellers: Resellers) -> None:
+    admin = bare_actor(1, "admin", super_user=True)
+    edited = edit_reseller(resellers.panel, admin, Origin("", "test"), 2, ResellerEdit(theme="emerald"))
+    assert edited.propagation is not None
+    assert work_off(resellers.panel, themes.KINDS) == 0
+    # as a process that is gone leaves it
+    resellers.world.execute(sa.update(Job).values(lease_until=0))
+    assert work_off(resellers.panel, themes.KINDS) == 1
+    assert [form["login"] for form in resellers.themed] == ["user00002", "user00005", "user00006"]
 
 
 def test_the_pause_comes_after_each_call(light_resellers: Resellers) -> None:
