@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import MakeSite, Visit
 from tests.browser.panels import BUILT, Site
-from tests.browser.visitors import Visitor, expect_accounts
+from tests.browser.visitors import Visitor, arrives_at, expect_accounts
 from tests.harness import php_encode
 
 ALL = ("12345", "dora", "carl", "bert", "anna")
@@ -41,7 +41,7 @@ def test_01_the_older_page_signs_in_and_loads(legacy: Site, visit: Visit) -> Non
     visitor = visit(legacy.url)
     visitor.open("/")
     visitor.sign_in("admin")
-    visitor.page.wait_for_url("**/dashboard.html")
+    arrives_at(visitor.page, "/dashboard.html")
     expect_accounts(visitor.page, *ALL)
     at_rest(visitor, legacy)
 
@@ -68,7 +68,7 @@ def test_01_the_newer_page_signs_in_and_loads(modern: Site, visit: Visit) -> Non
     visitor = visit(modern.url)
     visitor.open("/index.html")
     visitor.sign_in("admin")
-    visitor.page.wait_for_url("**/dashboard.php")
+    arrives_at(visitor.page, "/dashboard.php")
     expect_accounts(visitor.page, *ALL)
     at_rest(visitor, modern)
 
@@ -101,7 +101,7 @@ def test_02_a_wrong_password_is_told(site: Site, visit: Visit) -> None:
 def test_03_the_older_dashboard_sends_strangers_to_the_login_page(legacy: Site, visit: Visit) -> None:
     visitor = visit(legacy.url)
     visitor.open("/dashboard.html")
-    visitor.page.wait_for_url("**/index.html")
+    arrives_at(visitor.page, "/index.html")
     [asked] = legacy.of("get_user_info")
     assert asked.status == 200
 

@@ -12,7 +12,7 @@ from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site
 from tests.browser.test_browser_dashboard import at_dashboard
 from tests.browser.test_browser_entry import ALL, IDLE_SECONDS, at_rest
-from tests.browser.visitors import Visitor, expect_accounts
+from tests.browser.visitors import Visitor, arrives_at, expect_accounts
 from tests.harness import NOT_LOGGED_IN, Client
 
 FOCUS = "window.dispatchEvent(new Event('focus'))"
@@ -25,7 +25,7 @@ def later(seconds: float) -> Iterator[None]:
 
 
 def sees_expiry(page: Page) -> None:
-    page.wait_for_url("**/index.html")
+    arrives_at(page, "/index.html")
     expect(page.locator("#notice")).to_contain_text("inactive")
 
 
@@ -40,7 +40,7 @@ def test_06_logout(site: Site, visit: Visit) -> None:
     expect_accounts(visitor.page, *ALL)
     old = visitor.session_id
     visitor.page.get_by_role("button", name="Log out").click()
-    visitor.page.wait_for_url("**/index.html")
+    arrives_at(visitor.page, "/index.html")
     [logout] = site.of("logout")
     assert (logout.method, logout.path, logout.status) == ("GET", f"{site.api}logout.php", 302)
     assert visitor.session_id is None
@@ -54,7 +54,7 @@ def test_06_logout_in_one_tab_ends_the_other(modern: Site, visit: Visit) -> None
         expect_accounts(tab, *ALL)
     at_rest(visitor, modern, loads=2)
     visitor.page.get_by_role("button", name="Log out").click()
-    visitor.page.wait_for_url("**/index.html")
+    arrives_at(visitor.page, "/index.html")
     other.evaluate(FOCUS)
     sees_expiry(other)
 
@@ -158,11 +158,11 @@ def test_a_new_password_ends_the_users_other_browsers(site: Site, visit: Visit) 
     changing.page.reload()
     expect_accounts(changing.page, "bert", "anna")
     other.page.reload()
-    other.page.wait_for_url("**/index.html")
+    arrives_at(other.page, "/index.html")
     other.sign_in("rita", PASSWORD)
     expect(other.page.locator("#notice")).to_have_text("Invalid username or password")
     other.sign_in("rita", "another-pass")
-    other.page.wait_for_url(f"**{site.dashboard}")
+    arrives_at(other.page, site.dashboard)
     expect_accounts(other.page, "bert", "anna")
 
 

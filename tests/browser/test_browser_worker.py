@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import MakeSite, Visit
 from tests.browser.panels import Site
 from tests.browser.test_browser_entry import ALL
-from tests.browser.visitors import Visitor, expect_accounts
+from tests.browser.visitors import Visitor, arrives_at, expect_accounts
 
 READY = """() => Promise.race([
   navigator.serviceWorker.ready.then((registration) => registration.active !== null),
@@ -58,7 +58,7 @@ def test_07_the_worker_becomes_ready_after_login(site: Site, visit: Visit) -> No
     visitor = visit(site.url, worker=True)
     visitor.open("/index.html")
     visitor.sign_in("admin")
-    visitor.page.wait_for_url(f"**{site.dashboard}")
+    arrives_at(visitor.page, site.dashboard)
     visits = 2 if site.generation == "legacy" else 1
     visitor.until(lambda: len(site.of("get_user_info")) == visits, "the dashboard's loading")
     expect_accounts(visitor.page, *ALL)
@@ -92,7 +92,7 @@ def test_05_a_navigation_through_the_worker_reaches_the_gate(modern: Site, visit
 def test_06_logout_through_the_older_worker(legacy: Site, visit: Visit) -> None:
     visitor = at_dashboard_with_worker(visit, legacy)
     visitor.page.get_by_role("button", name="Log out").click()
-    visitor.page.wait_for_url("**/index.html")
+    arrives_at(visitor.page, "/index.html")
     [logout] = legacy.of("logout")
     assert (logout.headers["sec-fetch-site"], logout.status) == ("same-origin", 302)
     assert visitor.session_id is None

@@ -91,3 +91,9 @@ def expect_accounts(page: Page, *usernames: str) -> None:
     expect(page.locator("#overlay")).to_be_hidden()
     column = "td:nth-child(2)" if "/dashboard.php" in page.url else "td:nth-child(1)"
     expect(page.locator(f"#account-rows tr > {column}")).to_have_text(usernames)
+
+
+def arrives_at(page: Page, path: str) -> None:
+    """Wait until ``path`` is loaded. Bears a navigation that another one overtakes, as ``wait_for_url`` does not."""
+    expect(page).to_have_url(re.compile(rf"{re.escape(path)}(\?.*)?$"), timeout=1000 * PATIENCE)
+    page.wait_for_load_state()
