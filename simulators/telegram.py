@@ -24,7 +24,8 @@ from simulators.recording import RecordedRequest, Recorder
 from simulators.server import SimulatedServer
 from simulators.wire import Request, Response
 
-TOKEN = "1234567890:SIMULATED-bot-token_for_tests_only"
+# of a bot that only this simulator knows
+TOKEN = "1234567890:SIMULATED-bot-token_for_tests_only"  # noqa: S105
 USERNAME, NAME = "ExampleBot", "Example Bot"
 LONGEST = 4096
 _PATH = re.compile(r"/bot([^/]*)/([A-Za-z]+)")
@@ -87,7 +88,8 @@ def parsed(text: str) -> str:
             if end < 0:
                 offset = len(text[:position].encode())
                 raise Refused(
-                    400, f"Bad Request: can't parse entities: Can't find end of the entity starting at byte offset {offset}"
+                    400,
+                    f"Bad Request: can't parse entities: Can't find end of the entity starting at byte offset {offset}",
                 )
             seen.append(text[begin:end])
             position = end + len(ending)
@@ -108,7 +110,7 @@ class _Application:
         self.webhook: dict[str, Any] = {}
         self.messages: list[Message] = []
         self.lock = threading.Lock()
-        self._ids = itertools.count(77)
+        self.ids = itertools.count(77)
 
     def describe(self, request: Request) -> str:
         """Without the token, as faults are matched by it."""
@@ -163,7 +165,7 @@ class _Application:
             raise Refused(400, "Bad Request: message is too long")
         with self.lock:
             self.messages.append(Message(chat_id, text, raw, mode))
-            return {"message_id": next(self._ids), "chat": {"id": chat_id, "type": "private"}, "text": text}
+            return {"message_id": next(self.ids), "chat": {"id": chat_id, "type": "private"}, "text": text}
 
     def _page(self) -> Response:
         with self.lock:
@@ -257,6 +259,7 @@ class BotApi:
         application = self._application
         with application.lock:
             application.messages.clear()
+            application.ids = itertools.count(77)
             for kept in (application.blocked, application.unknown, application.moved, application.webhook):
                 kept.clear()
             application.bots = {TOKEN: Bot(TOKEN, USERNAME, NAME)}

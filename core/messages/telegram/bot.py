@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.config import Telegram
 from core.errors import InvalidInput, UpstreamFailed
-from core.portal.timed_http import TimedAdapter, causes, quiet_session
+from core.outbound.timed_http import TimedAdapter, causes, quiet_session
 
 PERHAPS = "the message may have been delivered"
 UNREACHABLE = "Telegram is unreachable"

@@ -6,6 +6,7 @@ name would stop it. Source: contract chapter 80, "Templates" and its settled que
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,20 +56,17 @@ def filled(template: str, values: Mapping[str, str]) -> Text:
     Above 4,096 units the longest value is shortened; where that does not help, the text is cut and sent plain.
     """
     text = _render(template, values)
-    excess = units(text) - LONGEST
-    if excess <= 0:
-        return Text(text)
     used = {name: values[name] for name in _PLACEHOLDER.findall(template) if name in values}
-    if used:
+    if units(text) > LONGEST and used:
         longest = max(used, key=lambda name: units(used[name]))
-        room, value = units(used[longest]), used[longest]
-        while excess > 0 and value:
-            room = max(0, room - excess)
-            value = cut(value, room)
-            text = _render(template, {**values, longest: value})
-            excess = units(text) - LONGEST
-        if excess <= 0:
-            return Text(text)
+
+        def shortened(room: int) -> str:
+            return _render(template, {**values, longest: cut(used[longest], room)})
+
+        room = bisect_right(range(units(used[longest]) + 1), LONGEST, key=lambda room: units(shortened(room)))
+        text = shortened(max(0, room - 1))
+    if units(text) <= LONGEST:
+        return Text(text)
     return Text(cut(_render(template, values)), is_markdown=False)
 
 
