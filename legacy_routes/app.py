@@ -38,6 +38,7 @@ from legacy_routes import (
     stb,
     sync,
     tariffs,
+    telegram,
     themes,
     transactions,
 )
@@ -45,6 +46,7 @@ from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
+from legacy_routes.telegram import install_webhook
 
 _MIB = 1024 * 1024
 CHAPTERS: tuple[Endpoints, ...] = (
@@ -62,6 +64,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     stb.endpoints,
     stalker_settings.endpoints,
     sms.endpoints,
+    telegram.endpoints,
     transactions.endpoints,
 )
 
@@ -93,6 +96,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
+    install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
