@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 from werkzeug.wrappers import Response
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.envelope import NO_CACHE
 from compat.fields import RequestModel, Text
 from core.access.permissions import ASSIGN_ACCOUNTS
@@ -15,8 +15,7 @@ from core.resellers.assigning import assign_reseller as core_assign
 from legacy_routes.forms import Number
 from legacy_routes.gate import Call, by, having, super_admin
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 
 _ABSENT: Any = object()
 
@@ -44,7 +43,7 @@ class AssignForm(_OwnerForm):
     username: Text = ""
 
 
-@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm, chapter=CHAPTER)
+@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm)
 def assign_reseller(call: Call, form: AssignForm) -> Answer:
     """Give an account to a reseller, or to nobody."""
     core_assign(call.panel, by(call), form.username, form.owner)
@@ -55,7 +54,7 @@ class BulkForm(_OwnerForm):
     usernames: Annotated[list[str], BeforeValidator(_names)] = _ABSENT
 
 
-@endpoints.endpoint("bulk_assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=BulkForm, chapter=CHAPTER)
+@endpoints.endpoint("bulk_assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=BulkForm)
 def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     """Give many accounts to a reseller, or to nobody; unknown names are skipped."""
     if form.usernames is _ABSENT:
@@ -70,7 +69,7 @@ def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     }
 
 
-@endpoints.endpoint("update_admin_resellers", "GET", "POST", who=super_admin(), get_changes=True, chapter=CHAPTER)
+@endpoints.endpoint("update_admin_resellers", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
 def update_admin_resellers(call: Call) -> Answer:
     """Accounts that belong to super admins belong to nobody from now on; answers one line of text."""
     count = unassign_super_admins(call.panel, by(call))

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, to_integer, trimmed
 from core.access.permissions import MANAGE_PLANS
 from core.errors import NotLoggedIn
@@ -20,8 +20,7 @@ from core.values import money
 from legacy_routes.forms import ViewForm
 from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, current_identity, having, super_admin
 
-CHAPTER = "40"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="40")
 
 
 def _told(value: object) -> str | None:
@@ -36,7 +35,7 @@ CURRENCY = AliasChoices("currency", "currency_id")
 _ID_DIGITS = 19
 
 
-@endpoints.endpoint("get_plans", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+@endpoints.endpoint("get_plans", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_plans(call: Call, form: ViewForm) -> Answer:
     """The plans: all for super admins and observers, else those assigned to the caller."""
     return {"err_msg": "", "message": "", "plans": list_plans(call.panel, caller(call), view_all=form.view_all)}
@@ -67,7 +66,7 @@ class AddForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, get_changes=True, once=True, chapter=CHAPTER
+    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, manners=Manners(get_changes=True, once=True)
 )
 def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
@@ -81,7 +80,7 @@ class EditForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, get_changes=True, once=True, chapter=CHAPTER
+    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, manners=Manners(get_changes=True, once=True)
 )
 def edit_plan(call: Call, form: EditForm) -> Answer:
     """Change name, price, days and category of a plan; 0 days make it unlimited."""
@@ -102,9 +101,7 @@ class RemoveForm(RequestModel):
     "POST",
     who=having(MANAGE_PLANS),
     model=RemoveForm,
-    get_changes=True,
-    once=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True, once=True),
 )
 def remove_plan(call: Call, form: RemoveForm) -> Answer:
     """Delete a plan; accounts that hold it keep its name."""
@@ -120,7 +117,7 @@ class PriceForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "plan_update", "GET", "POST", who=super_admin(), model=PriceForm, get_changes=True, once=True, chapter=CHAPTER
+    "plan_update", "GET", "POST", who=super_admin(), model=PriceForm, manners=Manners(get_changes=True, once=True)
 )
 def plan_update(call: Call, form: PriceForm) -> Answer:
     """Change a plan's price, by the plan's external id."""
@@ -132,7 +129,7 @@ class CurrencyForm(RequestModel):
 
 
 @endpoints.endpoint(
-    "add_currency", "GET", "POST", who=super_admin(), model=CurrencyForm, get_changes=True, chapter=CHAPTER
+    "add_currency", "GET", "POST", who=super_admin(), model=CurrencyForm, manners=Manners(get_changes=True)
 )
 def add_currency(call: Call, form: CurrencyForm) -> Answer:
     """Add a currency by its code."""
@@ -145,7 +142,7 @@ class CurrencyIdForm(RequestModel):
 
 
 @endpoints.endpoint(
-    "remove_currency", "GET", "POST", who=super_admin(), model=CurrencyIdForm, get_changes=True, chapter=CHAPTER
+    "remove_currency", "GET", "POST", who=super_admin(), model=CurrencyIdForm, manners=Manners(get_changes=True)
 )
 def remove_currency(call: Call, form: CurrencyIdForm) -> Answer:
     """Remove a currency that nothing uses."""
@@ -153,7 +150,7 @@ def remove_currency(call: Call, form: CurrencyIdForm) -> Answer:
     return {"err_msg": "", "message": "Currency removed successfully"}
 
 
-@endpoints.endpoint("getcont", "GET", "POST", who=ANYBODY, as_text=True, chapter=CHAPTER)
+@endpoints.endpoint("getcont", "GET", "POST", who=ANYBODY, manners=Manners(as_text=True))
 def getcont(call: Call) -> Answer:
     """A leftover of old panels: empty for who is logged in, 0 for who is not."""
     try:

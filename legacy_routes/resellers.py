@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import BROWSERS, Answer, Endpoints
+from compat.endpoints import BROWSERS, Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
 from core.access.audit import By
@@ -27,8 +27,7 @@ from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, by, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 endpoint = endpoints.endpoint
 
 # a page of panel 1.18.2 asks again at once as long as there are no resellers
@@ -53,7 +52,7 @@ ID = AliasChoices("id", "reseller_id")
 NAME = AliasChoices("name", "full_name")
 
 
-@endpoint("get_resellers", "GET", "POST", who=having(READ_RESELLERS), chapter=CHAPTER)
+@endpoint("get_resellers", "GET", "POST", who=having(READ_RESELLERS))
 def get_resellers(call: Call) -> Answer:
     """All resellers, observers among them, with their numbers of accounts; the newest first."""
     resellers = [_shown(reseller, accounts) for reseller, accounts in list_resellers(call.panel)]
@@ -108,7 +107,7 @@ class AddForm(RequestModel):
     ip_ranges: Text = Field("", validation_alias="use_ip_ranges")
 
 
-@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm, chapter=CHAPTER)
+@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm)
 def add_reseller(call: Call, form: AddForm) -> Answer:
     """Make a reseller, with a first credit and the templates of messages."""
     wish = NewReseller(
@@ -144,7 +143,7 @@ class UpdateForm(RequestModel):
     ip_ranges: Present = Field(None, validation_alias="use_ip_ranges")
 
 
-@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm, chapter=CHAPTER)
+@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm)
 def update_reseller(call: Call, form: UpdateForm) -> Answer:
     """Change what is sent of a reseller; a new theme goes to all of the reseller's accounts."""
     panel, actor = call.panel, caller(call)
@@ -185,8 +184,7 @@ class TargetForm(RequestModel):
     "DELETE",
     who=having(MANAGE_RESELLERS),
     model=TargetForm,
-    get_changes=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def remove_reseller(call: Call, form: TargetForm) -> Answer:
     """Delete a reseller who has no accounts; payments are archived, transactions stay."""
@@ -202,7 +200,7 @@ class CreditForm(RequestModel):
     description: Text = ""
 
 
-@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm, once=BROWSERS, chapter=CHAPTER)
+@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm, manners=Manners(once=BROWSERS))
 def adjust_credit(call: Call, form: CreditForm) -> Answer:
     """Add to a reseller's credit, take from it, or set it; with a row in the ledger."""
     wish = Adjustment(form.amount, form.action, form.type, form.description)
@@ -216,7 +214,7 @@ class PlansForm(RequestModel):
     plans: Keys = None
 
 
-@endpoint("assign_plans", "POST", who=having(MANAGE_RESELLERS), model=PlansForm, chapter=CHAPTER)
+@endpoint("assign_plans", "POST", who=having(MANAGE_RESELLERS), model=PlansForm)
 def assign_plans(call: Call, form: PlansForm) -> Answer:
     """Replace the list of plans that a reseller may sell."""
     reseller_id = required_id(form.reseller_id)

@@ -13,11 +13,10 @@ from core.resellers.themes import Propagation, Theme, ThemeCounts, change_accoun
 from legacy_routes.forms import Number
 from legacy_routes.gate import Call, by, having
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 
 
-@endpoints.endpoint("get_themes", "GET", who=having(USE_THEMES), chapter=CHAPTER)
+@endpoints.endpoint("get_themes", "GET", who=having(USE_THEMES))
 def get_themes(call: Call) -> Answer:
     """The portal themes that can be chosen, the default first."""
     return {"themes": [_shown(theme) for theme in offered_themes(call.panel)]}
@@ -28,7 +27,7 @@ class ThemeForm(RequestModel):
     theme: Text = ""
 
 
-@endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm, chapter=CHAPTER)
+@endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm)
 def update_reseller_accounts_theme(call: Call, form: ThemeForm) -> Answer:
     """Give all accounts of a reseller a portal theme; long runs go on in the background."""
     reseller_id = required_id(form.reseller_id, MISSING)
