@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.dispatcher import Dispatcher
-from compat.endpoints import BROWSERS, ROUTED_METHODS, Answer, Endpoints
+from compat.endpoints import BROWSERS, ROUTED_METHODS, Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, to_text
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM
 from core.errors import PanelError
@@ -24,15 +24,14 @@ from core.messages.telegram.webhook import bot_of, knows_secret, receive
 from core.values.checks import checked_date
 from core.values.markup import html_out
 from legacy_routes.forms import PageNumber
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
-CHAPTER = "80"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="80")
 _LARGEST_UPDATE = 64 * 1024
 _SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 
-@endpoints.endpoint("telegram/get_settings", "GET", who=LOGGED_IN, chapter=CHAPTER)
+@endpoints.endpoint("telegram/get_settings", "GET", who=LOGGED_IN)
 def get_settings(call: Call) -> Answer:
     """The bot (its token masked), the caller's own chat and switches, and for admins whom they may write to."""
     actor = caller(call)
@@ -79,15 +78,15 @@ class BotForm(RequestModel):
 
 def _change_bot(call: Call, form: BotForm) -> Answer:
     """Store the bot's token, if Telegram knows it; the mask means the stored one."""
-    identity = change_bot(call.panel, caller(call), origin_of(call), form.bot_token)
+    identity = change_bot(call.panel, by(call), form.bot_token)
     return {**_said("Telegram bot saved"), "bot_username": identity.username, "bot_name": identity.name}
 
 
 for _name in ("telegram/update_settings", "telegram/save_bot_settings"):
-    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm, chapter=CHAPTER)(_change_bot)
+    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm)(_change_bot)
 
 
-@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm, chapter=CHAPTER)
+@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm)
 def verify(call: Call, form: BotForm) -> Answer:
     """Ask Telegram whose token this is; stores nothing."""
     identity = verify_bot(call.panel, caller(call), form.bot_token)
@@ -104,7 +103,7 @@ class LinkForm(RequestModel):
     chat_id: Text = ""
 
 
-@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm, once=BROWSERS, chapter=CHAPTER)
+@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm, manners=Manners(once=BROWSERS))
 def link_telegram(call: Call, form: LinkForm) -> Answer:
     """Link the caller's chat by its id, unlink it, or make a one-time link."""
     actor = caller(call)
@@ -144,9 +143,7 @@ class SwitchesForm(RequestModel):
     notify_daily_report: Ticked = False
 
 
-@endpoints.endpoint(
-    "telegram/update_notification_settings", "POST", who=LOGGED_IN, model=SwitchesForm, chapter=CHAPTER
-)
+@endpoints.endpoint("telegram/update_notification_settings", "POST", who=LOGGED_IN, model=SwitchesForm)
 def update_notification_settings(call: Call, form: SwitchesForm) -> Answer:
     """Set all eight switches of the caller: those that are not sent are off."""
     change_switches(call.panel, caller(call), {name: getattr(form, name) for name in NAMES})
@@ -162,7 +159,7 @@ class LogForm(RequestModel):
     per_page: PageNumber = 25
 
 
-@endpoints.endpoint("telegram/get_logs", "GET", who=having(READ_TELEGRAM), model=LogForm, chapter=CHAPTER)
+@endpoints.endpoint("telegram/get_logs", "GET", who=having(READ_TELEGRAM), model=LogForm)
 def get_logs(call: Call, form: LogForm) -> Answer:
     """A page of one day's Telegram messages, newest first."""
     day: date = checked_date(form.date) if form.date else call.panel.clock.today()

@@ -273,7 +273,16 @@ def test_7_rubbish_is_taken_without_a_word(sqlite_panel: Channels) -> None:
     panel = sqlite_panel
     panel.set_bot(webhook_secret="s3cret-of-the-webhook")
     secret = "s3cret-of-the-webhook"
-    rubbish: list[Any] = [{}, [], "not json", "", b"\xff\xfe", message("hello"), {"message": []}, {"message": {"chat": 5}}]
+    rubbish: list[Any] = [
+        {},
+        [],
+        "not json",
+        "",
+        b"\xff\xfe",
+        message("hello"),
+        {"message": []},
+        {"message": {"chat": 5}},
+    ]
     rubbish += [message("/start", chat_id=None), message("/start", chat_id=2**70), message("/start", True)]
     rubbish += [{"edited_message": message("/start")["message"]}, message("/start" + " " * 70_000)]
     for body in rubbish:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import CHANGE_BOT, require
 from core.errors import DatabaseFailed, InvalidInput, PanelError
 from core.messages.telegram.bot import Bot, Identity, checked_token
@@ -107,9 +107,9 @@ def verify_bot(panel: Panel, actor: Actor, text: str) -> Identity:
     return bot(panel).identity(_meant(panel, text))
 
 
-def change_bot(panel: Panel, actor: Actor, origin: Origin, text: str) -> Identity:
+def change_bot(panel: Panel, by: By, text: str) -> Identity:
     """Store the token, if Telegram knows it, and the templates that are missing. Raises as :func:`verify_bot`."""
-    require(actor, CHANGE_BOT)
+    require(by.actor, CHANGE_BOT)
     require_telegram(panel)
     token = _meant(panel, text)
     identity = bot(panel).identity(token)
@@ -126,7 +126,7 @@ def change_bot(panel: Panel, actor: Actor, origin: Origin, text: str) -> Identit
         else:
             connection.execute(update(TelegramSettings).where(TelegramSettings.id == before.id).values(**values))
         seed(panel, connection)
-        _audit(panel, connection, actor, origin, before, identity)
+        _audit(panel, connection, by, before, identity)
     return identity
 
 
@@ -162,18 +162,14 @@ def _row(connection: Connection, *, lock: bool = False) -> Any:
     return connection.execute(found.with_for_update() if lock else found).first()
 
 
-def _audit(
-    panel: Panel, connection: Connection, actor: Actor, origin: Origin, before: Any, identity: Identity
-) -> None:
+def _audit(panel: Panel, connection: Connection, by: By, before: Any, identity: Identity) -> None:
     old = None if before is None else before.bot_username
     details = "Telegram bot set"
     if old and old != identity.username:
         details = "Telegram bot replaced; linked users must start the new bot before it can write to them"
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "update",
         "settings",
         target_name="telegram",

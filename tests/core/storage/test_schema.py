@@ -282,7 +282,9 @@ class TestLegacy:
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
     @pytest.mark.parametrize("empty", ["mariadb", "postgresql"], indirect=True)
-    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(self, empty: Database, legacy: Database) -> None:
+    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(
+        self, empty: Database, legacy: Database
+    ) -> None:
         schema.prepare(empty)
         narrow = "ALTER TABLE _telegram_settings " + (
             "ALTER bot_token TYPE varchar(100)" if empty.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
