@@ -28,6 +28,7 @@ from legacy_routes import (
     accounts,
     assigning,
     jobs,
+    mail,
     payments,
     plans,
     reminders,
@@ -64,6 +65,7 @@ AREAS: tuple[Endpoints, ...] = (
     stb.endpoints,
     stalker_settings.endpoints,
     sms.endpoints,
+    mail.endpoints,
     telegram.endpoints,
     transactions.endpoints,
 )

@@ -28,7 +28,7 @@ from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="80")
 _LARGEST_UPDATE = 64 * 1024
-_SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
+_PROOF_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
 
 @endpoints.endpoint("telegram/get_settings", "GET", who=LOGGED_IN)
@@ -196,7 +196,7 @@ def install_webhook(app: Flask, dispatcher: Dispatcher) -> None:
 def _received(call: Call) -> Response:
     try:
         stored = bot_of(call.panel)
-        if not knows_secret(stored, call.request.headers.get(_SECRET_HEADER, "")):
+        if not knows_secret(stored, call.request.headers.get(_PROOF_HEADER, "")):
             return envelope.failure("This request is not Telegram's", 3, 403)
         if stored is not None and (call.request.content_length or 0) <= _LARGEST_UPDATE:
             receive(call.panel, stored, orjson.loads(call.request.get_data(cache=False)))
