@@ -28,7 +28,8 @@ INTERRUPTED = f"The sending was interrupted; {PERHAPS}, and it is not sent again
 # of what the log keeps; a MySQL text has 64 KiB
 _BODY_CHARACTERS = 16_000
 _KEPT = timedelta(days=30)
-_RENEWED_DAYS = 7
+# of rows that do not say of which end date they are
+_RENEWED_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +155,18 @@ def settle_interrupted(panel: Panel) -> int:
 
 
 def forget_old(panel: Panel) -> None:
-    """Delete what was sent long ago, and before today about accounts that were renewed since."""
+    """Delete what was sent long ago, and before today about accounts that end later now than when they were told."""
     model, today = MailReminderTracking, panel.clock.today()
-    renewed = select(Account.id).where(Account.end_date > today + timedelta(days=_RENEWED_DAYS))
+    present = select(Account.id).where(Account.id == model.account_id)
+    much_later = present.where(Account.end_date > today + timedelta(days=_RENEWED_DAYS)).exists()
+    renewed = much_later
+    if panel.layout.has_column(TRACKING, "end_date"):
+        later = present.where(Account.end_date > model.end_date).exists()
+        renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
     with panel.database.write() as connection:
         earlier = model.sent_at < datetime.combine(today, time())
         old = model.sent_at < panel.clock.now() - _KEPT
-        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, model.account_id.in_(renewed)))))
+        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, renewed))))
 
 
 def copies(addresses: Iterable[str | None], recipient: str) -> tuple[str, ...]:

@@ -154,11 +154,12 @@ def _item(book: MailBook, due: Due, today: date) -> Item | None:
         return None
     days = (due.day - today).days
     if days < 0:
-        stage = _EXPIRED_STAGE if settings.is_multistage else None
+        stage: int | None = _EXPIRED_STAGE
     elif settings.is_multistage:
         stage = _STAGES.get(days)
     else:
-        stage = _STAGES.get(days, 1) if days == settings.days else None
+        # the only stage before the end is tracked as the first
+        stage = 1 if days == settings.days else None
     return None if stage is None else Item(due, stage, max(0, days), sender_id, settings)
 
 
