@@ -10,9 +10,10 @@ from core.accounts import events, recovery
 from core.errors import PanelError
 from core.jobs import jobs
 from core.jobs.bell import bell
+from core.messages import delivery
 from core.messages.push import payment
 from core.messages.reminders import starts
-from core.messages.sms import notices, outbox, send
+from core.messages.sms import notices, send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
@@ -61,7 +62,8 @@ def _each_minute(panel: Panel) -> None:
     _finish(panel)
     try:
         jobs.forget_old(panel)
-        outbox.settle_interrupted(panel)
+        delivery.settle_interrupted(panel)
+        delivery.forget_old(panel)
     except PanelError as error:
         log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
 

@@ -20,7 +20,6 @@ from core.storage.tables.messages import (
     PushExpiryTracking,
     PushSubscription,
     ReminderSettings,
-    SmsClaim,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -34,7 +33,7 @@ from core.storage.tables.messages import (
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -47,6 +46,7 @@ __all__ = [
     "ArchivedPayment",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
@@ -69,7 +69,6 @@ __all__ = [
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",
