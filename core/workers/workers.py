@@ -6,9 +6,10 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core.accounts import events, recovery
+from core.accounts import recovery
+from core.devices import welcome
 from core.errors import PanelError
-from core.jobs import jobs
+from core.jobs import events, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
 from core.messages.push import payment
@@ -20,15 +21,15 @@ from core.workers import schedule
 
 log = logging.getLogger(__name__)
 
+# importing them declares their listeners (core.jobs.events)
+LISTENING = (welcome, notices, payment)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
     **themes.KINDS,
     **starts.KINDS,
     **schedule.KINDS,
-    **notices.KINDS,
     **send.KINDS,
-    **payment.KINDS,
 }
 
 
