@@ -15,7 +15,7 @@ from core.access.actors import Actor
 from core.access.audit import Origin, write_audit
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
-from core.messages.delivery import INTERRUPTED, Delivery, Fate, Outbox, settle_interrupted
+from core.messages.delivery import INTERRUPTED, Delivery, Fate, Outbox
 from core.messages.pace import Pace
 from core.messages.placeholders import account_values, render
 from core.messages.reminders import store
@@ -98,7 +98,6 @@ def carry_out(
 
     To be run under the lock of all sweeps. A failed message hinders no other. Raises PortalNotConfigured.
     """
-    settle_interrupted(panel)
     stage, channel = Stage(tally.target, tally.days, actor.id), ReminderChannel(panel)
     outbox = Outbox(panel, channel)
     for item in plan(panel, actor, settings, tally):
