@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
 from core.messages.delivery import INTERRUPTED, Delivery, Fate, Outbox
@@ -87,8 +87,7 @@ def plan(panel: Panel, actor: Actor, settings: Settings, tally: Tally) -> list[I
 
 def carry_out(
     panel: Panel,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     settings: Settings,
     tally: Tally,
     pace: Pace,
@@ -98,16 +97,16 @@ def carry_out(
 
     To be run under the lock of all sweeps. A failed message hinders no other. Raises PortalNotConfigured.
     """
-    stage, channel = Stage(tally.target, tally.days, actor.id), ReminderChannel(panel)
+    stage, channel = Stage(tally.target, tally.days, by.actor.id), ReminderChannel(panel)
     outbox = Outbox(panel, channel)
-    for item in plan(panel, actor, settings, tally):
+    for item in plan(panel, by.actor, settings, tally):
         # two accounts of one device get one message
         earlier = channel.done.get(item.due.mac.upper(), item.earlier)
         reminder = Reminder(item.due, stage, item.text, earlier)
         result = _skipped(item) if item.is_over else _send(panel, outbox, reminder, pace)
         tally.results.append(result)
         heard(result)
-    _finish(panel, actor, origin, tally)
+    _finish(panel, by, tally)
 
 
 def _send(panel: Panel, outbox: Outbox[Reminder, Delivery], reminder: Reminder, pace: Pace) -> Result:
@@ -154,10 +153,10 @@ def _text(template: str, due: Due, tally: Tally) -> str:
     return render(template, values)
 
 
-def _finish(panel: Panel, actor: Actor, origin: Origin, tally: Tally) -> None:
+def _finish(panel: Panel, by: By, tally: Tally) -> None:
     told: dict[str, Any] = {**tally.counts, "days_before": tally.days, "target_date": tally.target.isoformat()}
     with panel.database.write() as connection:
-        ensure_row(panel, connection, actor.id)
-        row = update(ReminderSettings).where(ReminderSettings.user_id == actor.id)
+        ensure_row(panel, connection, by.actor.id)
+        row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(last_sweep_at=panel.clock.now()))
-        write_audit(panel, connection, actor, origin, "send", "reminder", target_name=actor.username, new=told)
+        by.write_audit(panel, connection, "send", "reminder", target_name=by.actor.username, new=told)
