@@ -10,8 +10,9 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from core.messages.delivery import Fate
 from core.messages.mail.settings import MailServer
-from core.messages.mail.smtp import Fate, MailSession
+from core.messages.mail.smtp import MailSession
 from simulators.mail_catcher import MailCatcher
 from simulators.telegram import TOKEN, BotApi
 

@@ -11,11 +11,10 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Self
 
 from core.errors import UpstreamFailed
+from core.messages.delivery import Delivery, Fate
 from core.messages.mail.settings import SSL, TLS, MailServer
 
 log = logging.getLogger(__name__)
@@ -26,23 +25,6 @@ _SSL_PORT = 465
 # answers to a login: encryption is needed first
 _WANTS_TLS = (530, 538)
 PERHAPS = "the mail may have been delivered"
-
-
-class Fate(Enum):
-    """What became of a mail."""
-
-    SENT = "sent"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """``error``: for people, None when sent. ``is_hopeless``: the next mail would fail alike."""
-
-    fate: Fate
-    error: str | None = None
-    is_hopeless: bool = False
 
 
 class _Refused(Exception):

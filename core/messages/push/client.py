@@ -33,7 +33,7 @@ _LONGEST_WAIT_SECONDS = 600.0
 _ENCODING = "aes128gcm"
 
 
-class Outcome(Enum):
+class Meaning(Enum):
     """``GONE``: the subscription has ended; ``LATER``: worth another try; ``TOO_LARGE``: worth one with less data."""
 
     SENT = "sent"
@@ -65,7 +65,7 @@ class Device:
 class Answer:
     """``wait``: seconds after which the service wants to be asked again, where it says so."""
 
-    outcome: Outcome
+    meaning: Meaning
     wait: float | None = None
 
 
@@ -96,7 +96,7 @@ class PushClient:
             }
         except ValueError:
             log.warning("push by %s: the subscription cannot be used", device.host)
-            return Answer(Outcome.REFUSED)
+            return Answer(Meaning.REFUSED)
         try:
             return self._post(device, body, headers)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
@@ -119,7 +119,7 @@ class PushClient:
             # so that the connection can be used again; more than that is not waited for
             next(response.iter_content(_LARGEST_ANSWER), None)
             answer = _read(response)
-        if answer.outcome is not Outcome.SENT:
+        if answer.meaning is not Meaning.SENT:
             log.warning("push by %s: status %d", device.host, response.status_code)
         return answer
 
@@ -154,14 +154,14 @@ def _encoded(raw: bytes) -> str:
 def _read(response: requests.Response) -> Answer:
     status = response.status_code
     if status in (200, 201, 202, 204):
-        return Answer(Outcome.SENT)
+        return Answer(Meaning.SENT)
     if status in (404, 410):
-        return Answer(Outcome.GONE)
+        return Answer(Meaning.GONE)
     if status == 413:
-        return Answer(Outcome.TOO_LARGE)
+        return Answer(Meaning.TOO_LARGE)
     if status == 429 or status >= 500:
-        return Answer(Outcome.LATER, _wait(response.headers.get("Retry-After", "")))
-    return Answer(Outcome.REFUSED)
+        return Answer(Meaning.LATER, _wait(response.headers.get("Retry-After", "")))
+    return Answer(Meaning.REFUSED)
 
 
 def _wait(text: str) -> float | None:
@@ -171,9 +171,9 @@ def _wait(text: str) -> float | None:
 def _failed(device: Device, error: Exception) -> Answer:
     if any(isinstance(cause, PrivateAddress) for cause in causes(error)):
         log.warning("push by %s: not a public address", device.host)
-        return Answer(Outcome.REFUSED)
+        return Answer(Meaning.REFUSED)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | UnicodeError):
         log.warning("push by %s: not an address", device.host)
-        return Answer(Outcome.REFUSED)
+        return Answer(Meaning.REFUSED)
     log.warning("push by %s: %s", device.host, type(error).__name__)
-    return Answer(Outcome.LATER)
+    return Answer(Meaning.LATER)

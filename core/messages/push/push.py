@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, has_field
 from core.messages.placeholders import without_controls
-from core.messages.push.client import CONNECTIONS, Device, Outcome, PushClient
+from core.messages.push.client import CONNECTIONS, Device, Meaning, PushClient
 from core.panel import Panel
 from core.storage.tables import PushSubscription, User
 
@@ -158,31 +158,31 @@ class Sender:
             done, pending = wait(pending, _HEARTBEAT_SECONDS, FIRST_COMPLETED)
             if not done:
                 alive()
-        outcomes = [(device, task.result()) for task, device in tasks.items()]
-        gone = [device for device, outcome in outcomes if outcome is Outcome.GONE]
+        meanings = [(device, task.result()) for task, device in tasks.items()]
+        gone = [device for device, meaning in meanings if meaning is Meaning.GONE]
         if gone:
             self._delete(gone)
             audience.forget(gone)
-        sent = sum(outcome is Outcome.SENT for _, outcome in outcomes)
-        return Counts(sent, len(outcomes) - sent)
+        sent = sum(meaning is Meaning.SENT for _, meaning in meanings)
+        return Counts(sent, len(meanings) - sent)
 
-    def _deliver(self, device: Device, message: Message) -> Outcome:
+    def _deliver(self, device: Device, message: Message) -> Meaning:
         now = int(self._panel.clock.seconds() * 1000)
         payload, urgency = message.payload(now), "high" if message.is_urgent else "normal"
         waits = [] if device.id in self._tired else list(RETRY_SECONDS)
         is_short = False
         while True:
             answer = self._client.send(device, payload, urgency)
-            if answer.outcome is Outcome.TOO_LARGE and not is_short:
+            if answer.meaning is Meaning.TOO_LARGE and not is_short:
                 payload, is_short = message.short_payload(now), True
-            elif answer.outcome is Outcome.LATER and waits:
+            elif answer.meaning is Meaning.LATER and waits:
                 usual = waits.pop(0)
                 time.sleep(usual if answer.wait is None else answer.wait)
             else:
                 break
-        if answer.outcome is Outcome.LATER:
+        if answer.meaning is Meaning.LATER:
             self._tired.add(device.id)
-        return answer.outcome
+        return answer.meaning
 
     def _delete(self, gone: Iterable[Device]) -> None:
         """A browser that subscribed again meanwhile has new keys, and keeps its row."""

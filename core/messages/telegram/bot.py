@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.config import Telegram
 from core.errors import InvalidInput, UpstreamFailed
+from core.messages.delivery import Delivery, Fate
 from core.outbound.timed_http import TimedAdapter, causes, quiet_session
 
 PERHAPS = "the message may have been delivered"
@@ -58,14 +58,6 @@ for _name in ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retr
     logging.getLogger(_name).addFilter(_REDACTED)
 
 
-class Fate(Enum):
-    """What became of a message."""
-
-    SENT = "sent"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
 class InvalidToken(InvalidInput):
     default_text = "The bot token is not valid; expected e.g. 1234567890:AA…, as BotFather gave it"
 
@@ -88,14 +80,10 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """``error``: for people, None when sent. ``is_hopeless``: the next message would fail alike. ``moved_to``: the
-    chat's new id, where it has one."""
+class BotDelivery(Delivery):
+    """``moved_to``: the chat's new id, where it has one."""
 
-    fate: Fate
-    error: str | None = None
     message_id: int | None = None
-    is_hopeless: bool = False
     moved_to: int | None = None
 
 
@@ -127,7 +115,7 @@ class _Answer:
 class _Failed(Exception):
     """The call came to no answer; ``delivery`` says what that means for a message."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: BotDelivery) -> None:
         self.delivery = delivery
         super().__init__()
 
@@ -175,7 +163,7 @@ class Bot:
             raise TelegramUnreachable("Telegram gave no usable answer")
         return Identity(id, str(username), str(name or "")[:_NAME_CHARACTERS])
 
-    def send(self, token: SecretStr, chat_id: int, text: str, *, markdown: bool) -> Delivery:
+    def send(self, token: SecretStr, chat_id: int, text: str, *, markdown: bool) -> BotDelivery:
         """Fails by its Delivery, never raises. What Telegram cannot parse goes out as plain text, once; a chat that
         has moved is followed, once; one short wait is kept, if Telegram asks for it."""
         fields: dict[str, Any] = {"chat_id": chat_id, "text": text, "disable_web_page_preview": True}
@@ -226,7 +214,7 @@ class Bot:
             ) as response:
                 return _Answer(response.status_code, _object(response))
         except orjson.JSONEncodeError:
-            raise _Failed(Delivery(Fate.REFUSED, REJECTED)) from None
+            raise _Failed(BotDelivery(Fate.REFUSED, REJECTED)) from None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _Failed(_failure(error)) from None
 
@@ -245,28 +233,28 @@ def _object(response: requests.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _failure(error: Exception) -> Delivery:
+def _failure(error: Exception) -> BotDelivery:
     found = list(causes(error))
     if any(isinstance(cause, NewConnectionError) for cause in found):
-        return Delivery(Fate.REFUSED, UNREACHABLE, is_hopeless=True)
+        return BotDelivery(Fate.REFUSED, UNREACHABLE, is_hopeless=True)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in found):
-        return Delivery(Fate.UNKNOWN, f"Telegram did not answer in time; {PERHAPS}", is_hopeless=True)
-    return Delivery(Fate.UNKNOWN, f"The connection to Telegram was lost; {PERHAPS}", is_hopeless=True)
+        return BotDelivery(Fate.UNKNOWN, f"Telegram did not answer in time; {PERHAPS}", is_hopeless=True)
+    return BotDelivery(Fate.UNKNOWN, f"The connection to Telegram was lost; {PERHAPS}", is_hopeless=True)
 
 
-def _read(answer: _Answer) -> Delivery:
+def _read(answer: _Answer) -> BotDelivery:
     """What the last answer means for its message: ours to say, Telegram's descriptions are not passed on."""
     if answer.is_ok:
         message_id = answer.result.get("message_id")
-        return Delivery(Fate.SENT, message_id=message_id if isinstance(message_id, int) else None)
+        return BotDelivery(Fate.SENT, message_id=message_id if isinstance(message_id, int) else None)
     if answer.status not in _REFUSING:
-        return Delivery(Fate.UNKNOWN, f"Telegram gave no usable answer; {PERHAPS}", is_hopeless=True)
+        return BotDelivery(Fate.UNKNOWN, f"Telegram gave no usable answer; {PERHAPS}", is_hopeless=True)
     if answer.status == 403:
-        return Delivery(Fate.REFUSED, BLOCKED)
+        return BotDelivery(Fate.REFUSED, BLOCKED)
     if answer.status == 429:
-        return Delivery(Fate.REFUSED, TOO_MANY, is_hopeless=True)
+        return BotDelivery(Fate.REFUSED, TOO_MANY, is_hopeless=True)
     if answer.status in (401, 404):
-        return Delivery(Fate.REFUSED, BAD_TOKEN, is_hopeless=True)
+        return BotDelivery(Fate.REFUSED, BAD_TOKEN, is_hopeless=True)
     if answer.says("chat not found"):
-        return Delivery(Fate.REFUSED, NOT_FOUND)
-    return Delivery(Fate.REFUSED, REJECTED, is_hopeless=not answer.body)
+        return BotDelivery(Fate.REFUSED, NOT_FOUND)
+    return BotDelivery(Fate.REFUSED, REJECTED, is_hopeless=not answer.body)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from core.access.actors import Actor
 from core.errors import InvalidInput, UpstreamFailed
-from core.messages.telegram.bot import NOT_FOUND, UNREACHABLE, Fate
+from core.messages.delivery import Fate
+from core.messages.telegram.bot import NOT_FOUND, UNREACHABLE
 from core.messages.telegram.markdown import filled
 from core.messages.telegram.settings import bot, require_bot, require_telegram
 from core.messages.telegram.switches import give_row

@@ -21,7 +21,6 @@ from core.storage.tables.messages import (
     PushExpiryTracking,
     PushSubscription,
     ReminderSettings,
-    SmsClaim,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -36,7 +35,7 @@ from core.storage.tables.messages import (
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -49,6 +48,7 @@ __all__ = [
     "ArchivedPayment",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
@@ -72,7 +72,6 @@ __all__ = [
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",

@@ -10,7 +10,7 @@ from core.storage.migrations import additive
 from core.storage.tables import State
 
 revision = "0016"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

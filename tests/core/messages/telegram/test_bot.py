@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from core.config import Telegram
 from core.errors import PanelError
+from core.messages.delivery import Fate
 from core.messages.telegram import bot as client
-from core.messages.telegram.bot import Bot, Delivery, Fate, Identity, InvalidToken, TelegramUnreachable, TokenRefused
+from core.messages.telegram.bot import Bot, BotDelivery, Identity, InvalidToken, TelegramUnreachable, TokenRefused
 from simulators.faults import Answer, Cut, Fault, Hang, HangUp
 from simulators.telegram import TOKEN, BotApi, refusal
 from simulators.wire import Response
@@ -74,7 +75,7 @@ def test_a_bot_whose_name_is_markup_is_not_believed(api: BotApi, bot: Bot) -> No
 
 
 def test_a_message(api: BotApi, bot: Bot) -> None:
-    assert bot.send(GOOD, CHAT, "*hi*", markdown=True) == Delivery(Fate.SENT, message_id=77)
+    assert bot.send(GOOD, CHAT, "*hi*", markdown=True) == BotDelivery(Fate.SENT, message_id=77)
     assert [(m.chat_id, m.text, m.parse_mode) for m in api.messages] == [(CHAT, "hi", "Markdown")]
     assert b'"disable_web_page_preview":true' in api.requests[0].body
 
@@ -87,9 +88,9 @@ def test_what_telegram_cannot_parse_goes_out_as_plain_text(api: BotApi, bot: Bot
 
 def test_a_chat_that_moved_is_followed_once(api: BotApi, bot: Bot) -> None:
     api.move(-5, -1005)
-    assert bot.send(GOOD, -5, "hi", markdown=True) == Delivery(Fate.SENT, message_id=77, moved_to=-1005)
+    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Fate.SENT, message_id=77, moved_to=-1005)
     api.move(-1005, -1006)
-    assert bot.send(GOOD, -5, "hi", markdown=True) == Delivery(Fate.REFUSED, "message rejected", moved_to=-1005)
+    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Fate.REFUSED, "message rejected", moved_to=-1005)
     assert api.counts == {-1005: 1}
 
 
@@ -151,7 +152,7 @@ def test_faults(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     api.fail(fault)
-    assert bot.send(GOOD, CHAT, "hi", markdown=True) == Delivery(fate, error, is_hopeless=is_hopeless)
+    assert bot.send(GOOD, CHAT, "hi", markdown=True) == BotDelivery(fate, error, is_hopeless=is_hopeless)
     assert len(api.requests) == 1
     assert SECRET not in caplog.text
 
@@ -168,7 +169,7 @@ def test_chats_that_cannot_be_reached(api: BotApi, bot: Bot) -> None:
 def test_telegram_down(api: BotApi, bot: Bot, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     api.stop_listening()
-    assert bot.send(GOOD, CHAT, "hi", markdown=True) == Delivery(
+    assert bot.send(GOOD, CHAT, "hi", markdown=True) == BotDelivery(
         Fate.REFUSED, "Telegram is unreachable", is_hopeless=True
     )
     with pytest.raises(TelegramUnreachable) as failure:
