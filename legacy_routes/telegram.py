@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import orjson
 from flask import Flask
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -13,17 +13,18 @@ from compat import envelope
 from compat.dispatcher import Dispatcher
 from compat.endpoints import BROWSERS, ROUTED_METHODS, Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, to_text
-from core.access.permissions import CHANGE_BOT, READ_TELEGRAM
+from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError
 from core.messages.telegram.linking import link_chat, make_link, unlink_chat
 from core.messages.telegram.log import Query, read_log
 from core.messages.telegram.page import Recipient, read_view
+from core.messages.telegram.send import send_message as core_send
 from core.messages.telegram.settings import change_bot, verify_bot
 from core.messages.telegram.switches import NAMES, change_switches
 from core.messages.telegram.webhook import bot_of, knows_secret, receive
 from core.values.checks import checked_date
 from core.values.markup import html_out
-from legacy_routes.forms import PageNumber
+from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="80")
@@ -148,6 +149,28 @@ def update_notification_settings(call: Call, form: SwitchesForm) -> Answer:
     """Set all eight switches of the caller: those that are not sent are off."""
     change_switches(call.panel, caller(call), {name: getattr(form, name) for name in NAMES})
     return _said("Notification settings saved")
+
+
+class MessageForm(RequestModel):
+    message: Text = ""
+    recipient_ids: ChosenIds = Field(default_factory=list)
+
+
+@endpoints.endpoint(
+    "telegram/send_message",
+    "POST",
+    who=having(SEND_TELEGRAM),
+    model=MessageForm,
+    manners=Manners(once=BROWSERS),
+)
+def send_message(call: Call, form: MessageForm) -> Answer:
+    """Send a text to users who have linked Telegram; what takes long goes on in the background."""
+    sending = core_send(call.panel, by(call), form.message, form.recipient_ids)
+    text = f"Message sent to {sending.sent} of {sending.total}"
+    if not sending.pending:
+        return {**_said(text), "results": sending.results}
+    text += "; the others are being sent in the background"
+    return {**_said(text), "results": sending.results, "job_id": sending.job_id}
 
 
 class LogForm(RequestModel):

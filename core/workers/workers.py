@@ -15,6 +15,8 @@ from core.messages import delivery
 from core.messages.push import payment
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
+from core.messages.telegram import notices as telegram_notices
+from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
@@ -22,7 +24,7 @@ from core.workers import schedule
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, payment)
+LISTENING = (welcome, notices, payment, telegram_notices)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -30,6 +32,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **telegram_send.KINDS,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate, User
-from simulators.faults import Answer
+from simulators.faults import Answer, Delay
 from simulators.telegram import TOKEN, BotApi, refusal
 from simulators.wire import Response
 from tests.conftest import MakeWorld
@@ -433,3 +433,119 @@ def test_a_bot_with_markup_for_a_name(sqlite_panel: Channels) -> None:
     body = b'{"ok":true,"result":{"id":1,"username":"<b>","first_name":"x"}}'
     sqlite_panel.api.fail(Answer(Response(body, 200, "application/json")))
     assert sqlite_panel.post("admin", "telegram/verify_bot", bot_token=TOKEN)["code"] == 8
+
+
+# sending
+
+
+@pytest.mark.parametrize("ids", ['["7","5"]', "[7,5]", "7,5", "7, x, 5, 7"])
+def test_5_a_message_to_users(sqlite_panel: Channels, ids: str) -> None:
+    _sends(sqlite_panel, ids)
+
+
+def test_5_a_message_to_users_in_each_database(panel: Channels) -> None:
+    _sends(panel, "7,5")
+
+
+def _sends(panel: Channels, ids: str) -> None:
+    panel.set_bot()
+    panel.link(BOB, RITA)
+    answer = panel.post("admin", "telegram/send_message", message="Hello", recipient_ids=ids)
+    assert answer == {
+        "error": 0,
+        "err_msg": "",
+        "message": "Message sent to 2 of 2",
+        "results": {"total": 2, "sent": 2, "failed": 0, "errors": []},
+    }
+    assert panel.api.counts == {CHATS[BOB]: 1, CHATS[RITA]: 1}
+    logs = panel.telegram_logs
+    assert [(row["status"], row["message_type"], row["message"]) for row in logs] == [("sent", "manual", "Hello")] * 2
+    assert {row["user_id"] for row in logs} == {BOB, RITA}
+    assert all(row["telegram_message_id"] for row in logs)
+    [audit] = panel.audits
+    assert (audit["action"], audit["target_type"]) == ("send", "telegram")
+    assert "sent: 2" in audit["details"]
+
+
+def test_5_lists_in_json_and_forms(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    panel.set_bot()
+    panel.link(BOB, RITA)
+    for ids in ([7, 5], ["7", "5", None, True]):
+        answer = panel.post("admin", "telegram/send_message", "json", message=f"Hello {ids}", recipient_ids=ids)
+        assert answer["results"]["sent"] == 2
+    client = panel.world.php_login("admin")
+    data = [("message", "Form"), ("recipient_ids[]", "7"), ("recipient_ids[]", "5")]
+    answer = client.request("POST", "/telegram/send_message.php", data=data).json()
+    assert answer["results"]["sent"] == 2
+
+
+def test_5_who_may_send_to_whom(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    send = "telegram/send_message"
+    assert panel.post("admin", send, message="x", recipient_ids="7")["code"] == 1
+    panel.set_bot()
+    panel.link(ADMIN, BOB)
+    assert panel.post("rita", send, message="x", recipient_ids="[1]")["code"] == 4
+    assert panel.post("rita", send, message="x", recipient_ids="[7,1]")["results"]["total"] == 1
+    for who in ("bob", "obs"):
+        assert panel.post(who, send, message="x", recipient_ids="7")["code"] == 3
+    assert panel.post("admin", send, message="x", recipient_ids="8")["code"] == 4
+    for fields in ({"message": " "}, {"message": "x"}, {"message": "x", "recipient_ids": "x,y"}):
+        assert panel.post("admin", send, **{"recipient_ids": "", **fields})["code"] == 6, fields
+    for text in ("x" * 4097, "\N{GRINNING FACE}" * 2049):
+        assert panel.post("admin", send, message=text, recipient_ids="7")["code"] == 6
+    assert panel.post("admin", send, message=f" {'x' * 4096} ", recipient_ids="7")["error"] == 0
+    assert panel.api.counts == {CHATS[BOB]: 2}
+
+
+def test_5_a_lone_mark_goes_out_as_plain_text(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    panel.set_bot()
+    panel.link(BOB)
+    assert panel.post("admin", "telegram/send_message", message="a_b", recipient_ids="7")["error"] == 0
+    assert [(item.text, item.parse_mode) for item in panel.api.messages] == [("a_b", None)]
+    assert panel.telegram_logs[0]["status"] == "sent"
+
+
+def test_5_failures_are_told_by_name(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    panel.set_bot()
+    panel.link(BOB, RITA)
+    panel.api.block(CHATS[BOB])
+    answer = panel.post("admin", "telegram/send_message", message="x", recipient_ids="7,5")
+    assert answer["results"] == {
+        "total": 2,
+        "sent": 1,
+        "failed": 1,
+        "errors": [{"user": "bob", "error": "bot was blocked by the user"}],
+    }
+    assert [row["status"] for row in panel.telegram_logs] == ["failed", "sent"]
+    panel.api.stop_listening()
+    answer = panel.post("admin", "telegram/send_message", message="y", recipient_ids="7,5")
+    assert (answer["error"], answer["code"], answer["results"]["failed"]) == (1, 8, 2)
+    assert SECRET not in str(answer) + str(panel.telegram_logs)
+
+
+def test_a_chat_that_moves_is_followed_for_all_who_share_it(panel: Channels) -> None:
+    panel.set_bot()
+    panel.link(BOB)
+    panel.world.execute(sa.update(User).where(User.id.in_((BOB, SAM))).values(telegram_chat_id=-5))
+    panel.api.move(-5, -1005)
+    assert panel.post("admin", "telegram/send_message", message="x", recipient_ids="7")["error"] == 0
+    assert (panel.chats[BOB], panel.chats[SAM]) == (-1005, -1005)
+    assert [row["chat_id"] for row in panel.telegram_logs] == [-1005]
+
+
+def test_what_takes_long_goes_on_in_the_background(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    panel.set_bot()
+    panel.link(BOB, RITA)
+    jobs = panel.panel.config.jobs.model_copy(update={"wait_seconds": 0})
+    panel.panel.config = panel.panel.config.model_copy(update={"jobs": jobs})
+    panel.api.fail(Delay(0.5), "POST sendMessage")
+    answer = panel.post("admin", "telegram/send_message", message="x", recipient_ids="7,5")
+    assert (answer["error"], answer["results"]["pending"]) == (0, 2)
+    assert answer["job_id"]
+    panel.until(lambda: len(panel.telegram_logs) == 2, "the messages")
+    panel.until(lambda: panel.audits, "the job's end")
