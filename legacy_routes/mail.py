@@ -1,19 +1,22 @@
-"""Mail (contract chapter 80): settings and trying them out, templates, the log."""
+"""Mail (contract chapter 80): settings and trying them out, sending by hand, templates, the log."""
 
 from datetime import date
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import BROWSERS, Answer, Endpoints, Manners
 from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.messages.mail.log import Query, read_log
 from core.messages.mail.page import read_view
+from core.messages.mail.send import Wish
+from core.messages.mail.send import send_mail as core_send
 from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWish, change_settings, try_connection
-from core.messages.mail.templates import Wish, delete_template, read_template, save_template
+from core.messages.mail.templates import Wish as TemplateWish
+from core.messages.mail.templates import delete_template, read_template, save_template
 from core.values.checks import checked_date
-from legacy_routes.forms import PageNumber
+from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="80")
@@ -100,6 +103,33 @@ def test_mail_connection(call: Call, form: ServerForm) -> Answer:
     return _said("The mail server accepts the login")
 
 
+class SendForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    mode: Text = ""
+    subject: Text = ""
+    message: RawText = Field("", validation_alias=AliasChoices("message", "body"))
+    email: Text = Field("", validation_alias=AliasChoices("email", "to"))
+    recipient_name: Text = Field("", validation_alias=AliasChoices("recipient_name", "name"))
+    account_ids: ChosenIds | None = None
+
+
+@endpoints.endpoint("send_mail", "POST", who=having(USE_MAIL), model=SendForm, manners=Manners(once=BROWSERS))
+def send_mail(call: Call, form: SendForm) -> Answer:
+    """Send a mail to an address, or one to each of some accounts; what takes long goes on in the background."""
+    wish = Wish(form.mode, form.subject, form.message, form.email, form.recipient_name, form.account_ids)
+    sending = core_send(call.panel, by(call), wish)
+    text = f"{sending.sent} mails sent, {sending.failed} failed"
+    if sending.pending:
+        text += f", {sending.pending} are being sent in the background"
+    return {
+        **_said(text),
+        "sent_count": sending.sent,
+        "failed_count": sending.failed,
+        **({"errors": list(sending.errors)} if sending.errors else {}),
+        **({"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}),
+    }
+
+
 class LogForm(RequestModel):
     date: Text = ""
     status: Text = ""
@@ -147,7 +177,7 @@ class TemplateForm(RequestModel):
 @endpoints.endpoint("save_mail_template", "POST", who=having(USE_MAIL), model=TemplateForm)
 def save_mail_template(call: Call, form: TemplateForm) -> Answer:
     """Create a mail template, or change any super admin's."""
-    wish = Wish(
+    wish = TemplateWish(
         form.template_id or None,
         form.name,
         form.subject,

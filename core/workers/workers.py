@@ -12,6 +12,8 @@ from core.errors import PanelError
 from core.jobs import events, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
+from core.messages.mail import notices as mail_notices
+from core.messages.mail import send as mail_send
 from core.messages.push import payment
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
@@ -24,7 +26,7 @@ from core.workers import schedule
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, payment, telegram_notices)
+LISTENING = (welcome, notices, payment, mail_notices, telegram_notices)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -32,6 +34,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **mail_send.KINDS,
     **telegram_send.KINDS,
 }
 
