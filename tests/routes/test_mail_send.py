@@ -87,7 +87,12 @@ def test_1_one_mail(sqlite_panel: Channels, prefix: str, encoding: str) -> None:
 
 def test_1_one_mail_in_each_database(panel: Channels) -> None:
     panel.set_mail()
-    assert panel.post("admin", "send_mail", "json", **MANUAL, message="\u0633\u0644\u0627\u0645 \N{GRINNING FACE}")["error"] == 0
+    assert (
+        panel.post("admin", "send_mail", "json", **MANUAL, message="\u0633\u0644\u0627\u0645 \N{GRINNING FACE}")[
+            "error"
+        ]
+        == 0
+    )
     assert statuses(panel) == [("sent", "manual", None)]
     assert "\N{GRINNING FACE}" in panel.mail.received[0].html
 
@@ -199,9 +204,14 @@ def test_a_long_persian_subject_is_encoded_whole(sqlite_panel: Channels) -> None
 def test_an_international_domain_becomes_punycode(sqlite_panel: Channels) -> None:
     panel = sqlite_panel
     panel.set_mail()
-    assert panel.post("admin", "send_mail", "json", **{**MANUAL, "email": "c@b\u00fccher.example"}, message="x")["error"] == 0
+    assert (
+        panel.post("admin", "send_mail", "json", **{**MANUAL, "email": "c@b\u00fccher.example"}, message="x")["error"]
+        == 0
+    )
     assert panel.mail.received[0].recipients == ["c@xn--bcher-kva.example"]
-    assert panel.post("admin", "send_mail", "json", **{**MANUAL, "email": "\u00fc@example.com"}, message="x")["code"] == 6
+    assert (
+        panel.post("admin", "send_mail", "json", **{**MANUAL, "email": "\u00fc@example.com"}, message="x")["code"] == 6
+    )
 
 
 def test_what_takes_long_goes_on_in_the_background(sqlite_panel: Channels) -> None:

@@ -113,22 +113,30 @@ class Channels:
 def channels_world(make_world: MakeWorld, kind: str, api: BotApi, mail: MailServer) -> Iterator[Channels]:
     world = make_world(kind)
     channels = Channels(world, api, mail)
-    panel, config, clock = world.panel, world.panel.config, world.panel.clock
-    own = {"telegram": Telegram(api_base=api.base_url), "mail": Mail()}
-    panel.config = config.model_copy(update=own)
-    panel.clock = Clock("Asia/Tehran", source=lambda: channels.moment)
+    panel, clock = world.panel, world.panel.clock
+    with outside(world, api):
+        panel.clock = Clock("Asia/Tehran", source=lambda: channels.moment)
+        _fill(world)
+        try:
+            yield channels
+        finally:
+            panel.clock = clock
+
+
+@contextmanager
+def outside(world: World, api: BotApi) -> Iterator[None]:
+    """The world's panel speaks to ``api``, and all limits begin anew."""
+    panel, config = world.panel, world.panel.config
+    panel.config = config.model_copy(update={"telegram": Telegram(api_base=api.base_url), "mail": Mail()})
     client = telegram_bot.Bot(panel.config.telegram, wait=lambda seconds: None)
     with ExitStack() as stack:
+        stack.callback(setattr, panel, "config", config)
         stack.callback(client.close)
         stack.enter_context(panel.lend(settings.make_bot, client))
         stack.enter_context(panel.lend(linking.make_attempts, Quota("link", 5, 600)))
         stack.enter_context(panel.lend(webhook.make_chat_replies, Quota("chat", 1, 3)))
         stack.enter_context(panel.lend(webhook.make_all_replies, Quota("replies", 60, 60)))
-        _fill(world)
-        try:
-            yield channels
-        finally:
-            panel.config, panel.clock = config, clock
+        yield
 
 
 def _fill(world: World) -> None:
