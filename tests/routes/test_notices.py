@@ -1,5 +1,6 @@
 """What goes out by itself after accounts and payments, by Telegram and by mail (contract chapter 80, "Who is told")."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -290,8 +291,6 @@ def test_7_a_mail_server_that_hangs_delays_nobody(sqlite_notices: Notices, monke
 
 
 def test_two_workers_and_a_sync_send_nothing_twice(notices: Notices) -> None:
-    import threading
-
     notices.use_telegram(ADMIN, RESELLER1)
     notices.use_mail()
     for number in range(0x10, 0x13):
