@@ -19,7 +19,7 @@ from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
 from core.values.markup import plain
 from legacy_routes.forms import Number, Present, ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="20")
 
@@ -93,7 +93,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         reseller=form.reseller,
         needs_plan=form.needs_plan,
     )
-    added = core_add(call.panel, caller(call), origin_of(call), wish)
+    added = core_add(call.panel, by(call), wish)
     text = "Account created successfully" + (" on both servers" if added.is_dual else "")
     return {
         "err_msg": text,
@@ -142,7 +142,7 @@ def edit_account(call: Call, form: EditForm) -> Answer:
         plan=form.plan,
         discount=form.discount or 0,
     )
-    changed = core_edit(call.panel, caller(call), origin_of(call), wish)
+    changed = core_edit(call.panel, by(call), wish)
     text = "Account updated and renewed successfully" if changed.renewed else "Account updated successfully"
     return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **changed.extra}
 
@@ -177,7 +177,7 @@ def update_account(call: Call, form: UpdateForm) -> Answer:
         mac=form.mac,
         reseller=form.reseller,
     )
-    changed = core_edit(call.panel, caller(call), origin_of(call), wish)
+    changed = core_edit(call.panel, by(call), wish)
     text = "Account updated successfully"
     return {"err_msg": text, "message": text, **_dates(changed), **changed.extra}
 
@@ -189,7 +189,7 @@ class TargetForm(RequestModel):
 @endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm, manners=ONCE)
 def remove_account(call: Call, form: TargetForm) -> Answer:
     """Delete an account from the portals and the panel; its transactions stay."""
-    lag = core_remove(call.panel, caller(call), origin_of(call), form.username)
+    lag = core_remove(call.panel, by(call), form.username)
     text = "Account deleted successfully"
     return {"err_msg": text, "message": text, "transactions_preserved": True, **lag.extra}
 
@@ -202,7 +202,7 @@ class StatusForm(TargetForm):
 @endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm, manners=ONCE)
 def change_status(call: Call, form: StatusForm) -> Answer:
     """Switch an account on or off, by user name or MAC."""
-    switched = set_status(call.panel, caller(call), origin_of(call), form.status, username=form.username, mac=form.mac)
+    switched = set_status(call.panel, by(call), form.status, username=form.username, mac=form.mac)
     text = "Status updated successfully"
     return {"err_msg": text, "message": text, **switched.lag.extra}
 
@@ -217,7 +217,7 @@ def change_status(call: Call, form: StatusForm) -> Answer:
 )
 def toggle_account_status(call: Call, form: StatusForm) -> Answer:
     """Set the given status, 1 or 0; it does not flip."""
-    switched = set_status(call.panel, caller(call), origin_of(call), form.status, username=form.username)
+    switched = set_status(call.panel, by(call), form.status, username=form.username)
     word = "active" if switched.after.status else "disabled"
     text = f"{plain(switched.after.shown_name)} is now {word}"
     return {"err_msg": "", "message": text, **switched.lag.extra}

@@ -13,7 +13,7 @@ from core.errors import InvalidInput
 from core.resellers.assigning import assign_many, unassign_super_admins
 from core.resellers.assigning import assign_reseller as core_assign
 from legacy_routes.forms import Number
-from legacy_routes.gate import Call, caller, having, origin_of, super_admin
+from legacy_routes.gate import Call, by, having, super_admin
 
 endpoints = Endpoints(chapter="30")
 
@@ -46,7 +46,7 @@ class AssignForm(_OwnerForm):
 @endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm)
 def assign_reseller(call: Call, form: AssignForm) -> Answer:
     """Give an account to a reseller, or to nobody."""
-    core_assign(call.panel, caller(call), origin_of(call), form.username, form.owner)
+    core_assign(call.panel, by(call), form.username, form.owner)
     return {"message": "Reseller assigned successfully", "err_msg": ""}
 
 
@@ -59,7 +59,7 @@ def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     """Give many accounts to a reseller, or to nobody; unknown names are skipped."""
     if form.usernames is _ABSENT:
         raise InvalidInput("Missing field: usernames")
-    assigned = assign_many(call.panel, caller(call), origin_of(call), form.usernames, form.owner)
+    assigned = assign_many(call.panel, by(call), form.usernames, form.owner)
     text = f"{assigned.changed} accounts assigned to {assigned.reseller_name}"
     return {
         "message": text,
@@ -72,6 +72,6 @@ def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
 @endpoints.endpoint("update_admin_resellers", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
 def update_admin_resellers(call: Call) -> Answer:
     """Accounts that belong to super admins belong to nobody from now on; answers one line of text."""
-    count = unassign_super_admins(call.panel, caller(call), origin_of(call))
+    count = unassign_super_admins(call.panel, by(call))
     text = f"Updated {count} accounts: those of super admins are not assigned to anybody now\n"
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_CACHE)

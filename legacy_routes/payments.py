@@ -25,7 +25,7 @@ from core.values.currencies import shown_currency
 from core.values.markup import plain
 from core.values.money import shown, stored
 from legacy_routes.forms import Number
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="30")
 
@@ -47,7 +47,7 @@ def add_reseller_payment(call: Call, form: PaymentForm) -> Answer:
     """Record a payment, with a receipt if one is sent; the reseller's credit stays as it is."""
     upload = call.files.get("receipt")
     wish = NewPayment(**form.model_dump(), receipt=b"" if upload is None else upload.read())
-    payment = record_payment(call.panel, caller(call), origin_of(call), wish)
+    payment = record_payment(call.panel, by(call), wish)
     return {
         "message": "Payment recorded successfully",
         "payment_id": payment.id,
@@ -81,7 +81,7 @@ class CancelForm(RequestModel):
 @endpoints.endpoint("cancel_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=CancelForm)
 def cancel_reseller_payment(call: Call, form: CancelForm) -> Answer:
     """Mark a payment as cancelled, with a reason; it cannot be undone."""
-    payment_id = cancel_payment(call.panel, caller(call), origin_of(call), form.payment_id, form.reason)
+    payment_id = cancel_payment(call.panel, by(call), form.payment_id, form.reason)
     return {"message": "Payment cancelled successfully", "payment_id": payment_id}
 
 

@@ -18,7 +18,7 @@ from core.plans.edit import remove_plan as core_remove
 from core.plans.plans import list_plans
 from core.values import money
 from legacy_routes.forms import ViewForm
-from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, caller, current_identity, having, origin_of, super_admin
+from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, current_identity, having, super_admin
 
 endpoints = Endpoints(chapter="40")
 
@@ -70,7 +70,7 @@ class AddForm(PlanForm):
 )
 def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
-    saved = core_add(call.panel, caller(call), origin_of(call), form.fields(external_id=form.external_id))
+    saved = core_add(call.panel, by(call), form.fields(external_id=form.external_id))
     text = "Plan updated successfully" if saved.before else "Plan created successfully"
     return {"err_msg": text, "message": text, "plan_id": saved.after.id, "id": saved.after.id}
 
@@ -85,7 +85,7 @@ class EditForm(PlanForm):
 def edit_plan(call: Call, form: EditForm) -> Answer:
     """Change name, price, days and category of a plan; 0 days make it unlimited."""
     id, external_id = _row_or_external_id(form.plan_id)
-    saved = core_edit(call.panel, caller(call), origin_of(call), form.fields(id=id, external_id=external_id))
+    saved = core_edit(call.panel, by(call), form.fields(id=id, external_id=external_id))
     return _edited(saved)
 
 
@@ -107,7 +107,7 @@ def remove_plan(call: Call, form: RemoveForm) -> Answer:
     """Delete a plan; accounts that hold it keep its name."""
     id, external_id = (None, form.plan) if form.plan else _row_or_external_id(form.plan_id)
     sent = PlanFields(id=id, external_id=external_id, currency=form.currency or None)
-    core_remove(call.panel, caller(call), origin_of(call), sent)
+    core_remove(call.panel, by(call), sent)
     text = "Plan deleted successfully"
     return {"err_msg": text, "message": text}
 
@@ -121,7 +121,7 @@ class PriceForm(PlanForm):
 )
 def plan_update(call: Call, form: PriceForm) -> Answer:
     """Change a plan's price, by the plan's external id."""
-    return _edited(set_price(call.panel, caller(call), origin_of(call), form.fields(external_id=form.external_id)))
+    return _edited(set_price(call.panel, by(call), form.fields(external_id=form.external_id)))
 
 
 class CurrencyForm(RequestModel):
@@ -133,7 +133,7 @@ class CurrencyForm(RequestModel):
 )
 def add_currency(call: Call, form: CurrencyForm) -> Answer:
     """Add a currency by its code."""
-    code = core_add_currency(call.panel, caller(call), origin_of(call), form.name)
+    code = core_add_currency(call.panel, by(call), form.name)
     return {"err_msg": "", "message": f"Currency {code} added successfully", "id": code}
 
 
@@ -146,7 +146,7 @@ class CurrencyIdForm(RequestModel):
 )
 def remove_currency(call: Call, form: CurrencyIdForm) -> Answer:
     """Remove a currency that nothing uses."""
-    core_remove_currency(call.panel, caller(call), origin_of(call), form.id)
+    core_remove_currency(call.panel, by(call), form.id)
     return {"err_msg": "", "message": "Currency removed successfully"}
 
 

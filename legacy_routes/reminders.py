@@ -15,7 +15,7 @@ from core.messages.reminders.settings import Change, Settings, change_settings, 
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
 from core.values.markup import html_out
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="60")
 
@@ -26,7 +26,7 @@ _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
 @endpoints.endpoint("send_expiry_reminders", "POST", who=having(SEND_REMINDERS))
 def send_expiry_reminders(call: Call) -> Answer:
     """Remind the caller's customers whose accounts end in the configured number of days."""
-    sweep = sweep_now(call.panel, caller(call), origin_of(call))
+    sweep = sweep_now(call.panel, by(call))
     answer = {"err_msg": "", **_told(sweep.tally)}
     if sweep.job_id is not None:
         text = "The reminders are still being sent, and go on in the background"
@@ -93,7 +93,7 @@ class SettingsForm(RequestModel):
 def update_reminder_settings(call: Call, form: SettingsForm) -> Answer:
     """Change the caller's settings; what is not sent stays."""
     change = Change(form.days_before_expiry, form.message_template, form.auto_send_enabled)
-    settings = change_settings(call.panel, caller(call), origin_of(call), change)
+    settings = change_settings(call.panel, by(call), change)
     return {"message": "Reminder settings updated successfully", "settings": _settings(settings)}
 
 

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat.endpoints import BROWSERS, Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
+from core.access.audit import By
 from core.access.identity import CREDENTIAL_MARK
 from core.access.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
 from core.errors import InvalidInput, TooManyAttempts
@@ -23,7 +24,7 @@ from core.resellers.themes import carry_out, refuse_while_running
 from core.values.currencies import shown_currency
 from core.values.markup import plain, quotable
 from legacy_routes.forms import Number, Present
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
 
 endpoints = Endpoints(chapter="30")
@@ -123,7 +124,7 @@ def add_reseller(call: Call, form: AddForm) -> Answer:
         is_observer=bool(form.is_observer),
         ip_ranges=form.ip_ranges,
     )
-    reseller_id = core_add(call.panel, caller(call), origin_of(call), wish)
+    reseller_id = core_add(call.panel, by(call), wish)
     return {"err_msg": "Reseller created successfully", "reseller_id": reseller_id}
 
 
@@ -161,7 +162,7 @@ def update_reseller(call: Call, form: UpdateForm) -> Answer:
         is_observer=form.is_observer,
         ip_ranges=form.ip_ranges,
     )
-    edited = edit_reseller(panel, actor, origin_of(call), reseller_id, wish)
+    edited = edit_reseller(panel, By(actor, origin_of(call)), reseller_id, wish)
     if reseller_id == actor.id:
         # the caller's own session goes on under the new name and password, all others of that user end
         call.session["username"] = edited.username
@@ -187,7 +188,7 @@ class TargetForm(RequestModel):
 )
 def remove_reseller(call: Call, form: TargetForm) -> Answer:
     """Delete a reseller who has no accounts; payments are archived, transactions stay."""
-    core_remove(call.panel, caller(call), origin_of(call), required_id(form.id, "Missing field: id"))
+    core_remove(call.panel, by(call), required_id(form.id, "Missing field: id"))
     return {"err_msg": "Reseller deleted successfully"}
 
 
@@ -203,7 +204,7 @@ class CreditForm(RequestModel):
 def adjust_credit(call: Call, form: CreditForm) -> Answer:
     """Add to a reseller's credit, take from it, or set it; with a row in the ledger."""
     wish = Adjustment(form.amount, form.action, form.type, form.description)
-    balance = core_adjust(call.panel, caller(call), origin_of(call), required_id(form.reseller_id), wish)
+    balance = core_adjust(call.panel, by(call), required_id(form.reseller_id), wish)
     return {"err_msg": "Credit adjusted successfully", "new_balance": float(balance)}
 
 
@@ -219,5 +220,5 @@ def assign_plans(call: Call, form: PlansForm) -> Answer:
     reseller_id = required_id(form.reseller_id)
     if form.plans is None:
         raise InvalidInput("Missing field: plans")
-    plans = core_assign_plans(call.panel, caller(call), origin_of(call), reseller_id, form.plans)
+    plans = core_assign_plans(call.panel, by(call), reseller_id, form.plans)
     return {"err_msg": "", "plans": plans}

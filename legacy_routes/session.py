@@ -23,6 +23,7 @@ from legacy_routes.gate import (
     LOGGED_IN,
     Call,
     Expired,
+    by,
     caller,
     note_activity,
     origin_of,
@@ -141,7 +142,7 @@ def _change_password(call: Call, form: PasswordForm) -> None:
         raise InvalidInput("Please fill in the old and the new password")
     if form.repeated is not None and form.repeated.strip(PHP_BLANKS) != form.new.strip(PHP_BLANKS):
         raise InvalidInput("The new password and its repetition differ")
-    credential = core_login.change_own_password(call.panel, origin_of(call), caller(call), form.old, form.new)
+    credential = core_login.change_own_password(call.panel, by(call), form.old, form.new)
     call.session.renew_id(keep=True)
     call.session[CREDENTIAL_MARK] = credential
 
@@ -205,7 +206,7 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
         minutes = read_auto_logout(call.panel)
         return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
     minutes = _timeout_of(form)
-    set_auto_logout(call.panel, caller(call), origin_of(call), minutes)
+    set_auto_logout(call.panel, by(call), minutes)
     return {
         "err_msg": "",
         "message": f"Auto-logout set to {minutes} minutes" if minutes else "Auto-logout disabled",

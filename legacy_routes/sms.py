@@ -18,7 +18,7 @@ from core.messages.sms.settings import CLEAR, Change, change_settings
 from core.messages.sms.templates import Wish as TemplateWish
 from core.messages.sms.templates import delete_text, save_text
 from core.values.checks import checked_date
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="60")
 
@@ -109,7 +109,7 @@ def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
         days=form.days_before_expiry,
         expiry_template=form.expiry_template,
     )
-    change_settings(call.panel, caller(call), origin_of(call), change)
+    change_settings(call.panel, by(call), change)
     return _said("SMS settings saved successfully")
 
 
@@ -124,7 +124,7 @@ class SendForm(RequestModel):
 def send_sms(call: Call, form: SendForm) -> Answer:
     """Send a text to a number, or to accounts, whose placeholders are filled in."""
     wish = Wish(form.send_type, form.message, form.recipient_number, form.account_ids)
-    sending = core_send(call.panel, caller(call), origin_of(call), wish)
+    sending = core_send(call.panel, by(call), wish)
     return {
         **_said(_sentence(sending)),
         "sent_count": sending.sent,
@@ -180,7 +180,7 @@ class TemplateForm(RequestModel):
 def save_sms_template(call: Call, form: TemplateForm) -> Answer:
     """Create a message template of one's own, or change it."""
     wish = TemplateWish(form.template_id, form.name, form.template, form.description)
-    template_id = save_text(call.panel, caller(call), origin_of(call), wish)
+    template_id = save_text(call.panel, by(call), wish)
     verb = "created" if form.template_id is None else "updated"
     return {**_said(f"Template {verb} successfully"), "template_id": template_id}
 
@@ -192,7 +192,7 @@ class TemplateTarget(RequestModel):
 @endpoints.endpoint("delete_sms_template", "POST", who=having(MESSAGING), model=TemplateTarget)
 def delete_sms_template(call: Call, form: TemplateTarget) -> Answer:
     """Delete a message template of one's own; its automatic message stops with it."""
-    delete_text(call.panel, caller(call), origin_of(call), form.template_id)
+    delete_text(call.panel, by(call), form.template_id)
     return _said("Template deleted successfully")
 
 

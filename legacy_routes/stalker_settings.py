@@ -8,7 +8,7 @@ from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, trimmed
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
 from core.administration.portal_servers import Wish, change_settings, read_settings
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="50")
 
@@ -52,7 +52,7 @@ def update_stalker_settings(call: Call, form: SettingsForm) -> Answer:
         dual=form.dual_server_mode_enabled,
         test=form.test_connection is True,
     )
-    change_settings(call.panel, caller(call), origin_of(call), wish)
+    change_settings(call.panel, by(call), wish)
     return {"message": _done(wish), "err_msg": ""}
 
 

@@ -21,7 +21,7 @@ from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
 from core.values.markup import escaped
 from legacy_routes.forms import Number, PageNumber
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="50")
 
@@ -45,7 +45,7 @@ class EventForm(RequestModel):
 @endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm, manners=ONCE)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
-    extra = core_send_event(call.panel, caller(call), origin_of(call), form.mac, form.event, form.channel)
+    extra = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
     return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **extra}
 
 
@@ -58,7 +58,7 @@ class MessageForm(RequestModel):
 @endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm, manners=ONCE)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
-    extra = core_send_message(call.panel, caller(call), origin_of(call), form.mac, form.message, form.ttl)
+    extra = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
     return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **extra}
 
 
@@ -95,8 +95,7 @@ def send_message(call: Call, form: BulkMessageForm) -> Answer:
     )
     report = send_to_many(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         SEND_MESSAGES_AS_BEFORE,
         targets,
         message,
@@ -115,9 +114,7 @@ def send_event(call: Call, form: BulkEventForm) -> Answer:
     """Send an event to one or more set-top boxes, as older scripts do."""
     targets = form.targets
     event = checked_event(EVENT_CODES.get(form.event, form.event), form.channel)
-    report = send_to_many(
-        call.panel, caller(call), origin_of(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy
-    )
+    report = send_to_many(call.panel, by(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy)
     return _sent(report, "Event", form)
 
 

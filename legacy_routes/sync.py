@@ -3,6 +3,7 @@
 import time
 
 from compat.endpoints import Answer, Endpoints, Manners
+from core.access.audit import By
 from core.access.permissions import SYNC_ACCOUNTS
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
@@ -17,7 +18,7 @@ def sync_accounts(call: Call) -> Answer:
     """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
     started = time.monotonic()
     actor = caller(call)
-    changes = synchronise(call.panel, actor, origin_of(call), wish_of(call.panel, actor))
+    changes = synchronise(call.panel, By(actor, origin_of(call)), wish_of(call.panel, actor))
     return {
         "err_msg": "",
         "synced": changes.synced,

@@ -3,10 +3,11 @@
 from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from core.access.actors import bare_actor
+from core.access.audit import By
 from core.access.permissions import READ_TARIFFS
 from core.plans.tariff_import import TariffPlan, import_tariffs
 from core.plans.tariffs import OfferedTariff, portal_tariffs
-from legacy_routes.gate import Call, caller, having, origin_of, super_admin, super_admin_or_key
+from legacy_routes.gate import Call, by, having, origin_of, super_admin, super_admin_or_key
 
 endpoints = Endpoints(chapter="40")
 
@@ -28,7 +29,7 @@ def get_tariffs(call: Call) -> Answer:
 @endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
 def sync_plans_web(call: Call) -> Answer:
     """Make plans of the portal's tariffs, and give those that are there the tariff's name and length."""
-    imported = import_tariffs(call.panel, caller(call), origin_of(call), renew=True)
+    imported = import_tariffs(call.panel, by(call), renew=True)
     inserted, updated = len(imported.inserted), len(imported.present)
     text = f"Plans synced successfully: {inserted} added, {updated} updated"
     return {
@@ -50,7 +51,7 @@ def sync_plans_web(call: Call) -> Answer:
 )
 def sync_plans(call: Call) -> Answer:
     """Make the plans of the portal's tariffs that are missing; answers lines of text."""
-    imported = import_tariffs(call.panel, call.actor or CRON, origin_of(call), renew=False)
+    imported = import_tariffs(call.panel, By(call.actor or CRON, origin_of(call)), renew=False)
     lines = [*map(_line, imported.lines), f"Imported {len(imported.inserted)} plans"]
     return envelope.text_response("".join(f"{line}\n" for line in lines))
 

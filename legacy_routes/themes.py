@@ -11,7 +11,7 @@ from core.resellers.resellers import required_id
 from core.resellers.rules import MISSING
 from core.resellers.themes import Propagation, Theme, ThemeCounts, change_accounts_theme, offered_themes
 from legacy_routes.forms import Number
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, having
 
 endpoints = Endpoints(chapter="30")
 
@@ -33,7 +33,7 @@ def update_reseller_accounts_theme(call: Call, form: ThemeForm) -> Answer:
     reseller_id = required_id(form.reseller_id, MISSING)
     if not form.theme:
         raise InvalidInput(MISSING)
-    outcome = change_accounts_theme(call.panel, caller(call), origin_of(call), reseller_id, form.theme)
+    outcome = change_accounts_theme(call.panel, by(call), reseller_id, form.theme)
     return _bulk_outcome(outcome)
 
 

@@ -17,7 +17,7 @@ from core.ledger.sales import VOIDED
 from core.values.clock import shown
 from core.values.markup import plain
 from legacy_routes.forms import Id, Number, ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
 
 endpoints = Endpoints(chapter="40")
 
@@ -130,8 +130,7 @@ def new_transaction(call: Call, form: NewForm) -> Answer:
     """Credit or debit a user's balance, with a ledger row."""
     added = add_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         user_id=form.user_id,
         amount=form.amount,
         direction=form.type,
@@ -153,8 +152,7 @@ def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
     """Correct or void a ledger row; the original stays as it is, and so does the balance."""
     row = correct_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         number=form.transaction_id,
         amount=form.correction_amount,
         note=form.correction_note,
