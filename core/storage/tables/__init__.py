@@ -12,14 +12,10 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
     SmsClaim,
     SmsLog,
     SmsReminderTracking,
@@ -31,6 +27,7 @@ from core.storage.tables.messages import (
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
