@@ -30,6 +30,7 @@ from legacy_routes import (
     jobs,
     payments,
     plans,
+    push,
     reminders,
     resellers,
     session,
@@ -63,6 +64,7 @@ AREAS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    push.endpoints,
 )
 
 

@@ -246,12 +246,10 @@ def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any],
         },
         details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
     )
-    shown = f"{money.shown(payment.amount, payment.currency)} {payment.currency}"
-    announce(
-        panel,
-        connection,
-        PaymentRecorded(by.actor.id, payment.id, reseller.id, shown, payment.payment_date.isoformat()),
+    event = PaymentRecorded(
+        by.actor.id, payment.id, reseller.id, payment.amount, payment.currency, payment.payment_date
     )
+    announce(panel, connection, event)
     return payment
 
 

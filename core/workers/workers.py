@@ -12,7 +12,7 @@ from core.errors import PanelError
 from core.jobs import events, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
-from core.messages.push import payment
+from core.messages.push import triggers
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
 from core.panel import Panel
@@ -22,7 +22,7 @@ from core.workers import schedule
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, payment)
+LISTENING = (welcome, notices, triggers)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -30,6 +30,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **triggers.KINDS,
 }
 
 

@@ -103,7 +103,7 @@ def test_a_provider_that_is_down_delays_and_fails_nothing(make_world: MakeWorld)
         _work(accounts)
         [row] = _logs(accounts)
         assert (row["status"], row["error_message"]) == ("failed", "The SMS provider cannot be reached")
-        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 2
+        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 3
 
 
 def test_a_message_whose_sending_was_cut_short_is_not_repeated(
