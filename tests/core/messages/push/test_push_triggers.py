@@ -64,6 +64,7 @@ def _pushing(make_world: MakeWorld, kind: str) -> Iterator[_Push]:
         for id, name in names.items():
             accounts.world.execute(sa.update(User).where(User.id == id).values(name=name))
         accounts.world.execute(sa.update(User).where(User.id == SAM).values(permissions="1|1|0|1|1"))
+        accounts.world.execute(sa.update(User).where(User.id == BOB).values(max_users=0))
         accounts.world.insert(
             PushSubscription, [{"user_id": id, **service.subscribe(name).keys} for id, name in DEVICES.items()]
         )
@@ -232,7 +233,6 @@ def test_5_a_service_that_hangs_delays_no_request(light_push: _Push) -> None:
 
 def test_6_who_is_no_reseller_admin_gets_nothing_as_one(light_push: _Push) -> None:
     world = light_push.accounts.world
-    world.execute(sa.update(User).where(User.id == BOB).values(max_users=0))
     for number, permissions in enumerate(("1", "0|1", "1|1", "1|1|0|1", "", "1|1|1x|"), start=0x20):
         world.execute(sa.update(User).where(User.id == SAM).values(permissions=permissions))
         light_push.service.forget()
