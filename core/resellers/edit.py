@@ -23,7 +23,6 @@ from core.resellers.resellers import (
     refuse_taken_username,
     require_reseller,
     stored_currencies,
-    writable,
 )
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
@@ -136,7 +135,7 @@ def _refuse_own_demotion(new: dict[str, Any]) -> None:
 
 def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, Any], hashed: str | None) -> str:
     """Write the changes, and return the stored hash of the password."""
-    values = writable(panel, new) | ({"password": hashed} if hashed else {})
+    values = panel.layout.writable(User, new) | ({"password": hashed} if hashed else {})
     if values:
         try:
             connection.execute(update(User).where(User.id == user_id).values(**values))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from core.accounts import recovery
 from core.devices import welcome
 from core.errors import PanelError
-from core.jobs import events, jobs
+from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
 from core.messages.push import triggers
@@ -64,6 +64,7 @@ def _each_minute(panel: Panel) -> None:
     _finish(panel)
     try:
         jobs.forget_old(panel)
+        given_answers.forget_old(panel)
         delivery.settle_interrupted(panel)
         delivery.forget_old(panel)
     except PanelError as error:

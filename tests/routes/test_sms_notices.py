@@ -111,7 +111,7 @@ def test_a_message_whose_sending_was_cut_short_is_not_repeated(
 ) -> None:
     """The process ends while the provider has the message: as it looks to the one that takes the job up."""
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise SystemExit
 
     with _world(make_world, kind) as (accounts, provider):

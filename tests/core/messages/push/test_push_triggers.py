@@ -271,7 +271,7 @@ def test_a_failed_addition_tells_nobody(light_push: _Push) -> None:
 
 
 def test_a_process_that_dies_while_it_tells_does_not_tell_again(push: _Push, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise SystemExit
 
     push.add()
