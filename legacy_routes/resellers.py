@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import BROWSERS, Answer, Endpoints, Manners
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
 from core.access.audit import By
@@ -200,7 +200,7 @@ class CreditForm(RequestModel):
     description: Text = ""
 
 
-@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm, manners=Manners(once=BROWSERS))
+@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm)
 def adjust_credit(call: Call, form: CreditForm) -> Answer:
     """Add to a reseller's credit, take from it, or set it; with a row in the ledger."""
     wish = Adjustment(form.amount, form.action, form.type, form.description)

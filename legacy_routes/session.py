@@ -39,7 +39,7 @@ class LoginForm(RequestModel):
     password: RawText = ""
 
 
-@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(bad_body_is_empty=True))
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(bad_body_is_empty=True, once=False))
 def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
@@ -60,7 +60,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     }
 
 
-@endpoint("logout", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, navigable=True))
+@endpoint("logout", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, navigable=True, once=False))
 def logout(call: Call) -> Answer:
     """End the session; redirects to the login page, or answers JSON to those who ask for it."""
     call.session.destroy()
@@ -228,7 +228,11 @@ def _timeout_of(form: TimeoutForm) -> int:
 
 
 @endpoint(
-    "session_heartbeat", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, limited=False, plain_faults=True)
+    "session_heartbeat",
+    "GET",
+    "POST",
+    who=ANYBODY,
+    manners=Manners(get_changes=True, limited=False, plain_faults=True, once=False),
 )
 def session_heartbeat(call: Call) -> Answer:
     """Tell whether the session still stands, and count as activity."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import ONCE, Answer, Endpoints
+from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, trimmed
 from core.access.permissions import (
     READ_STB_LOG,
@@ -42,7 +42,7 @@ class EventForm(RequestModel):
     channel: Text = Field("", validation_alias=CHANNEL)
 
 
-@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm, manners=ONCE)
+@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
     extra = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
@@ -55,7 +55,7 @@ class MessageForm(RequestModel):
     ttl: Number = None
 
 
-@endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm, manners=ONCE)
+@endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
     extra = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
@@ -85,7 +85,7 @@ class BulkMessageForm(TargetsForm):
     ttl: Number = None
 
 
-@endpoints.endpoint("send_message", "POST", who=having(SEND_MESSAGES_AS_BEFORE), model=BulkMessageForm, manners=ONCE)
+@endpoints.endpoint("send_message", "POST", who=having(SEND_MESSAGES_AS_BEFORE), model=BulkMessageForm)
 def send_message(call: Call, form: BulkMessageForm) -> Answer:
     """Send a message to one or more set-top boxes, as older scripts do."""
     targets = form.targets
@@ -109,7 +109,7 @@ class BulkEventForm(TargetsForm):
     channel: Text = Field("", validation_alias=CHANNEL)
 
 
-@endpoints.endpoint("send_event", "POST", who=having(SEND_EVENTS_AS_BEFORE), model=BulkEventForm, manners=ONCE)
+@endpoints.endpoint("send_event", "POST", who=having(SEND_EVENTS_AS_BEFORE), model=BulkEventForm)
 def send_event(call: Call, form: BulkEventForm) -> Answer:
     """Send an event to one or more set-top boxes, as older scripts do."""
     targets = form.targets

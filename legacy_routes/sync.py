@@ -3,12 +3,11 @@
 import time
 
 from compat.endpoints import Answer, Endpoints, Manners
-from core.access.audit import By
 from core.access.permissions import SYNC_ACCOUNTS
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.sync.sync import synchronise, wish_of
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="20")
 
@@ -18,7 +17,7 @@ def sync_accounts(call: Call) -> Answer:
     """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
     started = time.monotonic()
     actor = caller(call)
-    changes = synchronise(call.panel, By(actor, origin_of(call)), wish_of(call.panel, actor))
+    changes = synchronise(call.panel, by(call), wish_of(call.panel, actor))
     return {
         "err_msg": "",
         "synced": changes.synced,

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from compat.endpoints import ONCE, Answer, Endpoints, Manners
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text
 from core.access.permissions import CORRECT_TRANSACTIONS, may
 from core.access.whose import whose_accounts
@@ -147,7 +147,7 @@ class CorrectionForm(RequestModel):
     status: Text = ""
 
 
-@endpoints.endpoint("edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm, manners=ONCE)
+@endpoints.endpoint("edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm)
 def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
     """Correct or void a ledger row; the original stays as it is, and so does the balance."""
     row = correct_transaction(
@@ -188,7 +188,7 @@ class DatesForm(RequestModel):
     "POST",
     who=LOGGED_IN,
     model=DatesForm,
-    manners=Manners(limited=False, once=True, browser_keeps=DATES_SECONDS),
+    manners=Manners(limited=False, browser_keeps=DATES_SECONDS),
 )
 def get_dates_with_data(call: Call, form: DatesForm) -> Answer:
     """The days of a range that have data of one type, for the calendars of the frontend."""

@@ -27,7 +27,7 @@ def stored_origin(by: By) -> dict[str, Any]:
 
 
 def audit(panel: Panel, connection: Connection, record: Record, action: str, target_type: str, **row: Any) -> None:
-    """One row about the record's account, as its actor; ``row``: old, new and details of ``About``."""
+    """One row about the record's account, as its actor; ``row``: old, new and details of its ``About``."""
     By(_actor(panel, connection, record.payload["by"]), Origin.read(record.payload["origin"])).write_audit(
         panel,
         connection,

@@ -16,7 +16,7 @@ from core.storage import schema
 from core.storage.database import Database
 from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
-from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump
+from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
 from tests.worlds.places import ROOT
 
 VERSIONS = sorted(DUMPS)
@@ -45,9 +45,7 @@ def empty(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture(scope="module", params=KINDS)
 def prepared(request: pytest.FixtureRequest) -> Iterator[Database]:
     """One database of ours for all tests that do not look at its structure."""
-    for database in _opened(create_database(request.param, "prepared")):
-        schema.prepare(database)
-        yield database
+    yield from _opened(prepared_database(request.param, "prepared"))
 
 
 @pytest.fixture
