@@ -72,10 +72,6 @@ class Changed:
     plan_name: str | None = None
     is_missing: bool = False
 
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
-
 
 @dataclass(frozen=True, slots=True)
 class Planned:
