@@ -14,8 +14,8 @@ from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
+from core.access.user_rows import read_user
 from core.accounts import operations, rules
 from core.accounts.events import CREATED, Event, announce
 from core.accounts.on_portals import Lag, known_tariffs, may_still_follow, refusal_of, servers, set_theme

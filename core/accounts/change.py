@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import BY_CRON, By
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.accounts import operations
 from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
 from core.accounts.on_portals import (

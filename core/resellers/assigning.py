@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
+from core.access.actors import Actor
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts import operations
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.portal import PortalError, normal_mac
-from core.resellers.resellers import Reseller, require_reseller
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
 
@@ -110,15 +111,15 @@ def unassign_super_admins(panel: Panel, by: By) -> int:
     return changed
 
 
-def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Reseller | None:
+def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Actor | None:
     return require_reseller(panel, connection, reseller_id) if reseller_id else None
 
 
-def _name(reseller: Reseller | None) -> str:
+def _name(reseller: Actor | None) -> str:
     return NOT_ASSIGNED if reseller is None else reseller.name or reseller.username
 
 
-def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Reseller | None) -> int:
+def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Actor | None) -> int:
     """How many of the accounts changed hands; all of them are noted as assigned here."""
     # the notes first: the condition may depend on the owner
     _note(panel, connection, which)
@@ -144,7 +145,7 @@ def _note(panel: Panel, connection: Connection, which: sa.ColumnElement[bool]) -
     )
 
 
-def _tell_portal(panel: Panel, mac: str, reseller: Reseller | None) -> None:
+def _tell_portal(panel: Panel, mac: str, reseller: Actor | None) -> None:
     """Best effort: a portal that keeps owners learns of it, what goes wrong is only logged."""
     owner = str(reseller.id) if reseller else _NOBODY_ON_PORTAL
     try:

@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
+from core.access.actors import Actor
 from core.access.audit import By
 from core.access.login import store_credential
 from core.access.permissions import Field
+from core.access.user_rows import require_reseller
 from core.errors import AlreadyExists, NotAllowed
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
 from core.resellers.resellers import (
     USERNAME_TAKEN,
-    Reseller,
     refuse_taken_username,
-    require_reseller,
     stored_currencies,
 )
 from core.security.passwords import BLANKS, fingerprint
@@ -92,7 +92,7 @@ def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> boo
     return bool(theme) and theme != old.theme
 
 
-def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
+def _changes(old: Actor, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
     """Column → new value, of what differs.
 
     What the edit form sends back as it was shown is no change, even where old panels stored what we would refuse.
@@ -149,7 +149,7 @@ def _audit(
     panel: Panel,
     connection: Connection,
     by: By,
-    old: Reseller,
+    old: Actor,
     new: dict[str, Any],
     *,
     password_changed: bool,
