@@ -32,6 +32,7 @@ from legacy_routes import (
     jobs,
     payments,
     plans,
+    push,
     reminders,
     resellers,
     session,
@@ -65,6 +66,7 @@ AREAS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    push.endpoints,
 )
 
 

@@ -20,7 +20,8 @@ from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require,
 from core.access.user_rows import require_reseller
 from core.errors import DatabaseFailed, InvalidInput, NotFound
 from core.jobs import jobs
-from core.messages.push import payment as push_payment
+from core.jobs.events import announce
+from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
@@ -237,15 +238,10 @@ def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any],
         },
         details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
     )
-    push_payment.announce(
-        panel,
-        connection,
-        actor_id=by.actor.id,
-        payment_id=payment.id,
-        reseller_id=reseller.id,
-        amount=f"{money.shown(payment.amount, payment.currency)} {payment.currency}",
-        day=payment.payment_date.isoformat(),
+    event = PaymentRecorded(
+        by.actor.id, payment.id, reseller.id, payment.amount, payment.currency, payment.payment_date
     )
+    announce(panel, connection, event)
     return payment
 
 
