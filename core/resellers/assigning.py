@@ -15,12 +15,14 @@ from sqlalchemy import Connection, insert, select, update
 from core.access.actors import Actor
 from core.access.audit import Origin, write_audit
 from core.accounts import operations
+from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.portal import PortalError, normal_mac
 from core.resellers.resellers import Reseller, require_reseller
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
+from core.values.markup import LOOKALIKES
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, r
         raise InvalidInput("Missing field: username")
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
-        named = same_text_in(Account.username, [username], panel.database.dialect)
+        named = _named(panel, connection, [username])
         accounts = connection.execute(select(Account.id, Account.mac, Account.reseller).where(named)).all()
         if not accounts:
             raise NotFound("Account not found")
@@ -84,7 +86,7 @@ def assign_many(
         reseller = _target(panel, connection, reseller_id)
         changed = 0
         for start in range(0, len(names), _CHUNK):
-            named = same_text_in(Account.username, names[start : start + _CHUNK], panel.database.dialect)
+            named = _named(panel, connection, names[start : start + _CHUNK])
             changed += _assign(panel, connection, named, reseller)
         write_audit(
             panel,
@@ -117,6 +119,13 @@ def unassign_super_admins(panel: Panel, actor: Actor, origin: Origin) -> int:
             details=f"{changed} accounts of super admins assigned to nobody",
         )
     return changed
+
+
+def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.ColumnElement[bool]:
+    """The accounts of these names, as they are stored or as pages show them."""
+    exactly = same_text_in(Account.username, names, panel.database.dialect)
+    shown = [name for name in names if LOOKALIKES.intersection(name)]
+    return sa.or_(exactly, Account.id.in_(ids_by_shown_name(connection, shown))) if shown else exactly
 
 
 def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Reseller | None:

@@ -1,8 +1,6 @@
 """Navigations change nothing, whatever else the browser sends (contract README, "state-changing GETs" and
 "navigations through the service worker"; issue "no way in", line 2)."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from legacy_routes.app import all_endpoints
@@ -37,8 +35,8 @@ CREDIT = {"reseller_id": 2, "action": "add", "amount": 777, "currency": "GBP", "
 
 
 @pytest.fixture
-def panel(make_world: MakeWorld) -> Iterator[World]:
-    yield fill_chapter_10(make_world("sqlite"))
+def panel(make_world: MakeWorld) -> World:
+    return fill_chapter_10(make_world("sqlite"))
 
 
 def _as(panel: World, headers: dict[str, str], **more: str) -> Client:
