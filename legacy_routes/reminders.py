@@ -62,7 +62,7 @@ def _result(result: Result, target: str) -> dict[str, Any]:
     else:
         sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
         told |= {"reason": result.text, "sent_at": sent_at}
-    return sinks.shown("reminder", told)
+    return sinks.shown("sweep", told)
 
 
 def _days(value: object) -> int | None:

@@ -84,9 +84,9 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
         ),
         **dict.fromkeys(("corrected_by_username", "corrected_at"), _HANDLER),
     },
-    "reminder": dict.fromkeys(
-        ("account", "username", "full_name", "mac", "end_date", "message", "error", "reason", "status"), _LOG_60
-    ),
+    # what a sweep has done, whose text is shown by a box of the browser's own
+    "sweep": dict.fromkeys(("account", "full_name", "mac", "error", "reason", "status"), _LOG_60),
+    "reminder": dict.fromkeys(("username", "full_name", "mac", "end_date", "message", "status"), _LOG_60),
     "sms": dict.fromkeys(
         ("message", "message_type", "recipient_name", "recipient_number", "sent_by_name", "sent_by_username"), _LOG_60
     ),
