@@ -30,7 +30,9 @@ OWN = {
     "curl": {"Accept": "*/*"},
     "a fetch": {"Accept": "*/*", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"},
 }
-CHANGING_GETS = sorted(endpoint.name for endpoint in all_endpoints() if endpoint.get_changes and not endpoint.navigable)
+CHANGING_GETS = sorted(
+    endpoint.name for endpoint in all_endpoints() if endpoint.manners.get_changes and not endpoint.manners.navigable
+)
 CREDIT = {"reseller_id": 2, "action": "add", "amount": 777, "currency": "GBP", "user_id": 2}
 
 

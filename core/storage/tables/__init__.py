@@ -34,7 +34,7 @@ from core.storage.tables.messages import (
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, GivenAnswer, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -52,6 +52,7 @@ __all__ = [
     "Currency",
     "DeletedPlan",
     "ExpiryReminder",
+    "GivenAnswer",
     "IranianBank",
     "Job",
     "LedgerNote",
