@@ -19,7 +19,7 @@ from core.devices.rules import EVENT_CODES, checked_event, checked_message, chec
 from core.devices.send import send_event as core_send_event
 from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
-from core.values.markup import escaped
+from core.values import sinks
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
@@ -149,11 +149,10 @@ def get_stb_logs(call: Call, form: LogForm) -> Answer:
 
 _KEYS = ("id", "user_id", "username", "action_type", "mac_address", "action_detail", "full_message", "status")
 _TIMES = ("created_at", "created_at_formatted", "created_at_relative")
-_SHOWN_AS_HTML = ("username", "mac_address", "action_detail", "error_message")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {**row, **{key: escaped(row[key]) for key in _SHOWN_AS_HTML}}
+    shown = sinks.shown("stb", row)
     return {key: shown[key] for key in (*_KEYS, "error_message", *_TIMES)}
 
 

@@ -16,11 +16,13 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.user_rows import require_reseller
 from core.accounts import operations
+from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.portal import PortalError, normal_mac
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
+from core.values.markup import LOOKALIKES
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
         raise InvalidInput("Missing field: username")
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
-        named = same_text_in(Account.username, [username], panel.database.dialect)
+        named = _named(panel, connection, [username])
         accounts = connection.execute(select(Account.id, Account.mac, Account.reseller).where(named)).all()
         if not accounts:
             raise NotFound("Account not found")
@@ -80,7 +82,7 @@ def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int
         reseller = _target(panel, connection, reseller_id)
         changed = 0
         for start in range(0, len(names), _CHUNK):
-            named = same_text_in(Account.username, names[start : start + _CHUNK], panel.database.dialect)
+            named = _named(panel, connection, names[start : start + _CHUNK])
             changed += _assign(panel, connection, named, reseller)
         by.write_audit(
             panel,
@@ -109,6 +111,13 @@ def unassign_super_admins(panel: Panel, by: By) -> int:
             details=f"{changed} accounts of super admins assigned to nobody",
         )
     return changed
+
+
+def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.ColumnElement[bool]:
+    """The accounts of these names, as they are stored or as pages show them."""
+    exactly = same_text_in(Account.username, names, panel.database.dialect)
+    shown = [name for name in names if LOOKALIKES.intersection(name)]
+    return sa.or_(exactly, Account.id.in_(ids_by_shown_name(connection, shown))) if shown else exactly
 
 
 def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Actor | None:

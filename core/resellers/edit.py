@@ -26,7 +26,7 @@ from core.resellers.resellers import (
 )
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
-from core.values.markup import quotable
+from core.values.markup import key, quotable
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,12 @@ def _changes(old: Actor, wish: ResellerEdit, currencies: Callable[[], list[str]]
         if value != getattr(old, column):
             new[column] = value
 
-    put("username", wish.username, (old.username, quotable(old.username, "")), rules.checked_username)
+    put("username", wish.username, (old.username, quotable(old.username)), rules.checked_username)
     put("name", wish.name, (old.name or None, rules.shown_name(old.name, old.username)), rules.checked_name)
-    put("email", wish.email, (old.email, quotable(old.email or "", "")), rules.reseller_email)
+    put("email", wish.email, (old.email, quotable(old.email or "")), rules.reseller_email)
     put("max_users", wish.max_users, (str(old.max_users),), rules.checked_max_users)
     put("theme", wish.theme, (old.theme,), rules.checked_theme)
-    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, quotable(old.ip_ranges or "", "")), rules.checked_ip_ranges)
+    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, key(old.ip_ranges or "")), rules.checked_ip_ranges)
     put("permissions", wish.permissions, (old.permissions,), rules.checked_permissions)
     if wish.currency and not rules.same_currency(wish.currency, old.currency_id):
         put("currency_id", wish.currency, (), lambda text: rules.checked_currency(text, currencies()))
