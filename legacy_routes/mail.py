@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import BROWSERS, Answer, Endpoints, Manners
+from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.messages.mail.log import Query, read_log
@@ -113,7 +113,7 @@ class SendForm(RequestModel):
     account_ids: ChosenIds | None = None
 
 
-@endpoints.endpoint("send_mail", "POST", who=having(USE_MAIL), model=SendForm, manners=Manners(once=BROWSERS))
+@endpoints.endpoint("send_mail", "POST", who=having(USE_MAIL), model=SendForm)
 def send_mail(call: Call, form: SendForm) -> Answer:
     """Send a mail to an address, or one to each of some accounts; what takes long goes on in the background."""
     wish = Wish(form.mode, form.subject, form.message, form.email, form.recipient_name, form.account_ids)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.dispatcher import Dispatcher
-from compat.endpoints import BROWSERS, ROUTED_METHODS, Answer, Endpoints, Manners
+from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
 from compat.fields import RequestModel, Text, to_text
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError
@@ -104,7 +104,7 @@ class LinkForm(RequestModel):
     chat_id: Text = ""
 
 
-@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm, manners=Manners(once=BROWSERS))
+@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm)
 def link_telegram(call: Call, form: LinkForm) -> Answer:
     """Link the caller's chat by its id, unlink it, or make a one-time link."""
     actor = caller(call)
@@ -161,7 +161,6 @@ class MessageForm(RequestModel):
     "POST",
     who=having(SEND_TELEGRAM),
     model=MessageForm,
-    manners=Manners(once=BROWSERS),
 )
 def send_message(call: Call, form: MessageForm) -> Answer:
     """Send a text to users who have linked Telegram; what takes long goes on in the background."""

@@ -122,9 +122,9 @@ def add(
     return _insert(panel, connection, kind, payload, actor_id, {"state": WAITING, "due_in": due_in})
 
 
-def ring(panel: Panel) -> None:
-    """Tell the workers that there is work. A ring that is lost costs time, never a job."""
-    bell(panel).ring()
+def ring(panel: Panel, delay: float = 0.0) -> None:
+    """Tell the workers that there is work, in ``delay`` seconds. A ring that is lost costs time, never a job."""
+    bell(panel).ring(delay)
 
 
 def read_job(panel: Panel, job_id: int) -> Record | None:

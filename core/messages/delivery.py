@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
-from core.errors import DatabaseBusy
 from core.jobs import claims
 from core.panel import Panel
 from core.storage.tables import Claim
@@ -35,7 +34,6 @@ LEASE_SECONDS = 1800
 GIVE_UP_AFTER = 3
 # longer than a reminder can be due before its account ends
 _KEPT_SECONDS = 150 * 24 * 3600
-_TRIES = 3
 _ERROR_CHARACTERS = 300
 
 
@@ -62,7 +60,6 @@ class Delivery:
 
 AnyMessage = TypeVar("AnyMessage")
 AnyDelivery = TypeVar("AnyDelivery", bound=Delivery)
-Result = TypeVar("Result")
 # a message and the id of the channel's row of it
 Claimed = tuple[AnyMessage, int]
 
@@ -121,7 +118,7 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
 
         Raises only what the database raises; messages that were not tried by then have no claim.
         """
-        claimed = _patiently(partial(self._claim, batch))
+        claimed = self._panel.database.transact(partial(self._claim, batch=batch))
         if not claimed:
             return 0, None
         if self.is_given_up and self._last is not None:
@@ -129,35 +126,33 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         else:
             delivery = self._last = call([message for message, _ in claimed])
         self._hopeless = self._hopeless + 1 if delivery.is_hopeless else 0
-        _patiently(partial(self._settle, claimed, delivery))
+        self._panel.database.transact(partial(self._settle, claimed=claimed, delivery=delivery))
         return len(claimed), delivery
 
-    def _claim(self, batch: Sequence[AnyMessage]) -> list[Claimed[AnyMessage]]:
+    def _claim(self, connection: Connection, batch: Sequence[AnyMessage]) -> list[Claimed[AnyMessage]]:
         claimed: list[Claimed[AnyMessage]] = []
         now = self._panel.clock.stamp()
         self._lease["lease_until"] = now + LEASE_SECONDS
-        with self._panel.database.write() as connection:
-            for message in batch:
-                key = {"channel": self._channel.name, "name": self._channel.claim_name(message)}
-                if not insert_if_absent(connection, Claim, **key, **self._lease, claimed_at=now):
-                    continue
-                row_id = self._channel.write_down(connection, message)
-                row = (Claim.channel == key["channel"]) & (Claim.name == key["name"])
-                if row_id is None:
-                    connection.execute(delete(Claim).where(row))
-                    continue
-                if row_id:
-                    connection.execute(update(Claim).where(row).values(row_id=row_id))
-                claimed.append((message, row_id))
+        for message in batch:
+            key = {"channel": self._channel.name, "name": self._channel.claim_name(message)}
+            if not insert_if_absent(connection, Claim, **key, **self._lease, claimed_at=now):
+                continue
+            row_id = self._channel.write_down(connection, message)
+            row = (Claim.channel == key["channel"]) & (Claim.name == key["name"])
+            if row_id is None:
+                connection.execute(delete(Claim).where(row))
+                continue
+            if row_id:
+                connection.execute(update(Claim).where(row).values(row_id=row_id))
+            claimed.append((message, row_id))
         return claimed
 
-    def _settle(self, claimed: Sequence[Claimed[AnyMessage]], delivery: AnyDelivery) -> None:
+    def _settle(self, connection: Connection, claimed: Sequence[Claimed[AnyMessage]], delivery: AnyDelivery) -> None:
         names = [self._channel.claim_name(message) for message, _ in claimed]
-        with self._panel.database.write() as connection:
-            self._channel.settle(connection, claimed, delivery)
-            # of one that was taken for dead meanwhile the claim is nobody's, or already another one's
-            ours = Claim.owner.is_(None) | (Claim.owner == self._lease["owner"])
-            _end(connection, self._channel.name, names, ours, is_kept=delivery.fate is not Fate.REFUSED)
+        self._channel.settle(connection, claimed, delivery)
+        # of one that was taken for dead meanwhile the claim is nobody's, or already another one's
+        ours = Claim.owner.is_(None) | (Claim.owner == self._lease["owner"])
+        _end(connection, self._channel.name, names, ours, is_kept=delivery.fate is not Fate.REFUSED)
 
 
 def settle_interrupted(panel: Panel) -> int:
@@ -169,11 +164,14 @@ def settle_interrupted(panel: Panel) -> int:
     gone = [claim for claim in held if claim.channel in Channel.known and claims.is_free(claim, now)]
     for name in sorted({claim.channel for claim in gone}):
         for part in parts([claim for claim in gone if claim.channel == name]):
-            with panel.database.write() as connection:
-                Channel.known[name].interrupted(panel, connection, [claim.row_id for claim in part])
-                still = Claim.owner.in_({claim.owner for claim in part})
-                _end(connection, name, [claim.name for claim in part], still, is_kept=True)
+            panel.database.transact(partial(_interrupted, panel, Channel.known[name], part))
     return len(gone)
+
+
+def _interrupted(panel: Panel, channel: type[Channel[Any, Any]], part: Sequence[Any], connection: Connection) -> None:
+    channel.interrupted(panel, connection, [claim.row_id for claim in part])
+    still = Claim.owner.in_({claim.owner for claim in part})
+    _end(connection, channel.name, [claim.name for claim in part], still, is_kept=True)
 
 
 def claimed_names(connection: Connection, channel: type[Channel[Any, Any]], names: Iterable[str]) -> set[str]:
@@ -206,13 +204,3 @@ def _end(
         connection.execute(update(Claim).where(row).values(owner=None, lease_until=0))
     else:
         connection.execute(delete(Claim).where(row))
-
-
-def _patiently(step: Callable[[], Result]) -> Result:
-    """A step whose transaction may be the victim of a deadlock, which did nothing: once more."""
-    for _ in range(_TRIES - 1):
-        try:
-            return step()
-        except DatabaseBusy:
-            continue
-    return step()

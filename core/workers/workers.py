@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from core.accounts import recovery
 from core.devices import welcome
 from core.errors import PanelError
-from core.jobs import events, jobs
+from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
 from core.messages.mail import notices as mail_notices
 from core.messages.mail import send as mail_send
-from core.messages.push import payment
+from core.messages.push import triggers
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
 from core.messages.telegram import notices as telegram_notices
@@ -26,7 +26,7 @@ from core.workers import schedule
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, payment, mail_notices, telegram_notices)
+LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -34,6 +34,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **triggers.KINDS,
     **mail_send.KINDS,
     **telegram_send.KINDS,
 }
@@ -69,6 +70,7 @@ def _each_minute(panel: Panel) -> None:
     _finish(panel)
     try:
         jobs.forget_old(panel)
+        given_answers.forget_old(panel)
         delivery.settle_interrupted(panel)
         delivery.forget_old(panel)
     except PanelError as error:

@@ -103,7 +103,7 @@ def test_a_provider_that_is_down_delays_and_fails_nothing(make_world: MakeWorld)
         _work(accounts)
         [row] = _logs(accounts)
         assert (row["status"], row["error_message"]) == ("failed", "The SMS provider cannot be reached")
-        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 2
+        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 3
 
 
 def test_a_message_whose_sending_was_cut_short_is_not_repeated(
@@ -111,7 +111,7 @@ def test_a_message_whose_sending_was_cut_short_is_not_repeated(
 ) -> None:
     """The process ends while the provider has the message: as it looks to the one that takes the job up."""
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise SystemExit
 
     with _world(make_world, kind) as (accounts, provider):

@@ -28,6 +28,7 @@ CONNECTIONS = 8
 _CONNECT_SECONDS = 5.0
 _TOTAL_SECONDS = 10.0
 _LARGEST_ANSWER = 4096
+_LONGEST_ENDPOINT = 2048
 _KEPT_BY_SERVICE_SECONDS = 28 * 24 * 3600
 _LONGEST_WAIT_SECONDS = 600.0
 _ENCODING = "aes128gcm"
@@ -69,6 +70,19 @@ class Answer:
     wait: float | None = None
 
 
+def is_endpoint(text: str, insecure: bool) -> bool:
+    """Whether ``text`` can be the address of a push service, by its form; ``insecure``: also with plain http."""
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    if len(text) > _LONGEST_ENDPOINT or any(ord(character) < 33 or ord(character) == 127 for character in text):
+        return False
+    is_secure = parts.scheme == "https" or (insecure and parts.scheme == "http")
+    return is_secure and has_port and bool(parts.hostname) and parts.username is None and parts.password is None
+
+
 class PushClient:
     """The connections to push services, for any number of threads. Raises KeyNotStored when made."""
 
@@ -85,7 +99,8 @@ class PushClient:
     def send(self, device: Device, payload: bytes, urgency: str) -> Answer:
         """One request. Fails by its Answer, never raises."""
         try:
-            self._check(device.endpoint)
+            if not is_endpoint(device.endpoint, self._insecure):
+                raise ValueError("not the address of a push service")
             body = _encrypted(device, payload)
             headers = {
                 "Authorization": self._keys.authorization(device.endpoint, self._panel.clock.stamp()),
@@ -101,14 +116,6 @@ class PushClient:
             return self._post(device, body, headers)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return _failed(device, error)
-
-    def _check(self, endpoint: str) -> None:
-        """Raises ValueError for what cannot be the address of a push service."""
-        parts = urlsplit(endpoint)
-        if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
-            raise ValueError("not https")
-        if not parts.hostname or parts.username is not None or any(ord(character) < 33 for character in endpoint):
-            raise ValueError("not an address")
 
     def _post(self, device: Device, body: bytes, headers: Mapping[str, str]) -> Answer:
         # requests hands it on as it is; its type stubs know numbers only

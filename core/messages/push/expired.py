@@ -16,9 +16,11 @@ from sqlalchemy import Connection, delete, select
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
 from core.messages.delivery import Channel, Claimed, Delivery, Fate, Outbox, settle_interrupted
+from core.messages.push.audience import TABLE as DEVICES
+from core.messages.push.audience import Audience, forget_orphans
 from core.messages.push.client import Device
-from core.messages.push.push import TABLE as DEVICES
-from core.messages.push.push import Audience, Message, Sender, forget_orphans, shown_value
+from core.messages.push.message import Message, shown_value
+from core.messages.push.sending import Sender
 from core.panel import Panel
 from core.storage.tables import Account, PushExpiryTracking
 from core.storage.writing import insert_if_absent
@@ -62,7 +64,6 @@ class Expired:
                 "expiry": self.day.isoformat(),
                 "url": "/dashboard.php?tab=accounts",
             },
-            is_urgent=True,
         )
 
 
@@ -222,7 +223,8 @@ def _tell(
 ) -> Delivery:
     """Refused when no device was reached, however that came: the contract wants it tried again."""
     [account] = accounts
-    reached = sender.send(audience, devices, account.message(), run.held.renew)
+    reached = sender.send(devices, account.message(), run.held.renew, patiently=True)
+    audience.forget(reached.ended)
     log.info("account %d: %d devices reached, %d not", account.id, reached.sent, reached.failed)
     return Delivery(Fate.SENT if reached.sent else Fate.REFUSED)
 

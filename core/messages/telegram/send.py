@@ -9,8 +9,8 @@ from typing import Any
 
 from core.access.actors import bare_actor
 from core.access.audit import By, Origin
-from core.access.identity import read_user
 from core.access.permissions import SEND_TELEGRAM, require
+from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.jobs import Work

@@ -12,15 +12,11 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
     MailTemplatesGiven,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -32,10 +28,11 @@ from core.storage.tables.messages import (
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Claim, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -54,6 +51,7 @@ __all__ = [
     "Currency",
     "DeletedPlan",
     "ExpiryReminder",
+    "GivenAnswer",
     "IranianBank",
     "Job",
     "LedgerNote",

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
@@ -81,12 +82,12 @@ def test_two_listeners_of_one_name_are_refused() -> None:
 
 def test_every_event_survives_its_storage_and_older_ones_are_read() -> None:
     renewed = AccountRenewed(*WHO, plan_name="1 Month", end_date=date(2026, 12, 22), phone="+44")
-    payment = PaymentRecorded(1, 3, 2, "1,500 IRR", "2026-12-22")
+    payment = PaymentRecorded(1, 3, 2, Decimal("1500.00"), "IRR", date(2026, 12, 22))
     assert AccountRenewed.read(renewed.stored()) == renewed
     assert AccountRenewed.read({**renewed.stored(), "kind": "renewed"}) == renewed
     assert PaymentRecorded.read(payment.stored()) == payment
     before = {"payment_id": 3, "reseller_id": 2, "amount": "1,500 IRR", "date": "2026-12-22"}
-    assert PaymentRecorded.read(before) == PaymentRecorded(0, 3, 2, "1,500 IRR", "2026-12-22")
+    assert PaymentRecorded.read(before) == PaymentRecorded(0, 3, 2, Decimal(1500), "IRR", date(2026, 12, 22))
 
 
 def _listening(source: str) -> list[str]:
