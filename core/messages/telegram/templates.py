@@ -135,3 +135,11 @@ def seed(panel: Panel, connection: Connection) -> int:
         )
         connection.execute(insert(TelegramTemplate).values(**values))
     return len(missing)
+
+
+def give_missing(panel: Panel) -> int:
+    """As :func:`seed`; for the upgrade of a panel's database."""
+    if not panel.layout.has_table(TelegramTemplate.__tablename__):
+        return 0
+    with panel.database.write() as connection:
+        return seed(panel, connection)
