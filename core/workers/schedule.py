@@ -21,6 +21,7 @@ from core.messages.push.expired import PUSH_EXPIRED
 from core.messages.reminders.history import CLEANUP
 from core.messages.reminders.starts import REMINDERS
 from core.messages.sms.sweeps import SMS_EXPIRY, SMS_STAGES
+from core.messages.telegram.sweeps import DAILY_REPORT
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ JOBS: tuple[ScheduledJob, ...] = (
     SMS_STAGES,
     MAIL_EXPIRY,
     CLEANUP,
+    DAILY_REPORT,
 )
 KIND = "scheduled"
 

@@ -17,6 +17,7 @@ from core.messages.mail import send as mail_send
 from core.messages.push import triggers
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
+from core.messages.telegram import logins, sweeps
 from core.messages.telegram import notices as telegram_notices
 from core.messages.telegram import send as telegram_send
 from core.panel import Panel
@@ -26,7 +27,7 @@ from core.workers import schedule
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices)
+LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -37,6 +38,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **triggers.KINDS,
     **mail_send.KINDS,
     **telegram_send.KINDS,
+    **logins.KINDS,
 }
 
 

@@ -22,6 +22,7 @@ def service() -> Iterator[PushService]:
     with PushService() as service:
         yield service
 
+
 # other channels hear of payments too
 KINDS = {name: kind for name, kind in workers.KINDS.items() if name == "push_payment"}
 
