@@ -19,7 +19,7 @@ class Quota:
     def __init__(self, name: str, count: int, seconds: int, storage_url: str = "memory://") -> None:
         self._name = name
         self._item = RateLimitItemPerSecond(count, seconds)
-        self._limiter = MovingWindowRateLimiter(storage_from_string(storage_url))  # type: ignore[arg-type]
+        self._limiter = MovingWindowRateLimiter(storage_from_string(storage_url))
 
     def close(self) -> None:
         """Nothing is held; the panel closes what it owns."""

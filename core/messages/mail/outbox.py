@@ -225,7 +225,7 @@ def forget_old(panel: Panel) -> None:
     model, today = MailReminderTracking, panel.clock.today()
     present = select(Account.id).where(Account.id == model.account_id)
     much_later = present.where(Account.end_date > today + timedelta(days=_RENEWED_DAYS)).exists()
-    renewed = much_later
+    renewed: sa.ColumnElement[bool] = much_later
     if panel.layout.has_column(TRACKING, "end_date"):
         later = present.where(Account.end_date > model.end_date).exists()
         renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
