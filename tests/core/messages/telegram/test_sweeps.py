@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
+from commands.telegram import telegram_command
 from core.jobs import jobs
 from core.messages.telegram.templates import seed
-from core.storage.tables import Account, ReminderSettings, TelegramLog, TelegramNotificationSettings, User
+from core.storage.tables import (
+    Account,
+    ReminderSettings,
+    TelegramLog,
+    TelegramNotificationSettings,
+    TelegramSettings,
+    User,
+)
 from core.workers import workers
 from core.workers.schedule import find
 from simulators.portal.settings import Dialect
@@ -153,3 +162,20 @@ def test_wishes_of_users_who_have_no_chat_are_nobodys(sqlite_panel: Channels) ->
     run(panel, "telegram-report")
     run(panel, "push-expired")
     assert panel.api.requests == []
+
+
+def test_the_webhook_gets_a_secret_with_its_address(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    runner = Flask("cli").test_cli_runner()
+    command = telegram_command(panel.panel)
+    result = runner.invoke(command, ["webhook", "https://panel.example.com/"])
+    assert result.exit_code == 0, result.output
+    [row] = panel.rows(TelegramSettings)
+    assert row["webhook_url"] == "https://panel.example.com/api/telegram/webhook.php"
+    assert panel.api.webhook["secret_token"] == row["webhook_secret"]
+    assert len(row["webhook_secret"]) > 30
+    assert row["webhook_secret"] not in result.output
+    refused = runner.invoke(command, ["webhook", "http://panel.example.com"])
+    assert refused.exit_code == 1
+    assert "https://" in refused.output
+    assert panel.rows(TelegramSettings) == [row]
