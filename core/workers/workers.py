@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from core.accounts import recovery
-from core.devices import welcome
+from core.devices import batch, welcome
 from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
@@ -35,6 +35,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **batch.KINDS,
     **triggers.KINDS,
     **mail_send.KINDS,
     **telegram_send.KINDS,
