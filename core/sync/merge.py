@@ -59,7 +59,8 @@ class Changes:
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
     in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
-    MAC, so that only one of them can be an account here. ``fields`` are the columns in which any of ``updated`` differs.
+    MAC, so that only one of them can be an account here. ``fields`` are the columns in which any of ``updated``
+    differs.
     """
 
     in_scope: int = 0
