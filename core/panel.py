@@ -96,8 +96,7 @@ class Panel:
     def fingerprint_key(self) -> str:
         """The stored random key of :func:`core.security.passwords.fingerprint`."""
         self.layout  # noqa: B018 - the table that it is stored in
-        with self.database.write() as connection:
-            return schema.secret(connection, "credential_fingerprint")
+        return schema.secret(self.database, "credential_fingerprint")
 
     @property
     def portal_settings(self) -> Portal:
