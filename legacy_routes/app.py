@@ -15,6 +15,7 @@ from compat.endpoints import Endpoint, Endpoints
 from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.rate_limit import RequestLimit
+from compat.security_headers import install_security_headers
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -91,6 +92,7 @@ def create_app(panel: Panel) -> Flask:
         secure=lambda request: request.is_secure,
         cookie_name=config.session.cookie_name,
     )
+    install_security_headers(app, hsts=config.security.hsts)
     app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import BY_CRON, By
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.accounts import operations
 from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.on_portals import (
@@ -72,10 +72,6 @@ class Changed:
     unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor, bare_actor
 from core.access.audit import By, Origin
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.accounts import operations
 from core.accounts.operations import Record
 from core.panel import Panel

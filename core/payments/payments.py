@@ -16,8 +16,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
+from core.access.user_rows import require_reseller
 from core.errors import DatabaseFailed, InvalidInput, NotFound
 from core.jobs import jobs
 from core.jobs.events import announce
@@ -146,14 +146,6 @@ def sees_all(actor: Actor) -> bool:
     return scope_of(actor, READ_BOOKS) is Scope.ALL
 
 
-def find_reseller(panel: Panel, connection: Connection, reseller_id: int) -> Actor:
-    """A user who is no super admin. Raises NotFound."""
-    found = read_user(panel, connection, reseller_id)
-    if found is None or found.super_user:
-        raise NotFound("Reseller not found")
-    return found
-
-
 _CANCELLED = (
     select(
         ResellerPayment.id,
@@ -186,7 +178,7 @@ def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
     with panel.database.read() as connection:
-        reseller = find_reseller(panel, connection, wish.reseller_id)
+        reseller = require_reseller(panel, connection, wish.reseller_id)
     return {
         "reseller_id": reseller.id,
         "amount": amount,
@@ -214,7 +206,7 @@ def _currency(said: str, reseller: Actor) -> str:
 
 def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any], path: str | None) -> Payment:
     # again, for the reseller may have been removed meanwhile
-    reseller = find_reseller(panel, connection, draft["reseller_id"])
+    reseller = require_reseller(panel, connection, draft["reseller_id"])
     inserted = connection.execute(
         insert(ResellerPayment).values(
             **{**draft, **{name: draft[name] or None for name in ("reference_number", "description")}},

@@ -10,7 +10,7 @@ from operator import attrgetter, ne
 
 from core.portal import PortalAccount, PortalAccountList, normal_mac
 from core.sync.fields import ACCOUNT_FIELDS, ROW, LocalAccount, is_told, merge
-from core.values.markup import plain
+from core.values.markup import plain, quotable
 
 SUSPICIOUS_FROM = 20
 _USERNAME, _MAC, _NAME, _TARIFF, _EMAIL = 100, 50, 255, 100, 255
@@ -88,11 +88,13 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
     """The list without markup, cut to our columns, each login and each MAC once (the first one)."""
     everything = " ".join(chain.from_iterable(map(_texts, listed.accounts)))
     # one look at all texts together: hardly any list has markup
-    if plain(everything) is not everything:
+    if quotable(everything) is not everything:
         for account in listed.accounts:
-            account.login, account.mac, account.full_name, account.tariff_plan, account.email = map(
-                plain, _texts(account)
+            # the login stays what the portal knows, quotation marks and all; pages are shown its safe form
+            account.login, account.mac, account.tariff_plan = map(
+                plain, (account.login, account.mac, account.tariff_plan)
             )
+            account.full_name, account.email = quotable(account.full_name), quotable(account.email)
     accounts: list[PortalAccount] = []
     logins: set[str] = set()
     macs: set[str] = set()

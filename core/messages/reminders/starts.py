@@ -11,8 +11,8 @@ from typing import Any
 
 from core.access.actors import Actor
 from core.access.audit import CRON, By, Origin
-from core.access.identity import read_user
 from core.access.permissions import SEND_REMINDERS, may, require
+from core.access.user_rows import read_user
 from core.errors import NotLoggedIn, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
