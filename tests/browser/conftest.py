@@ -28,7 +28,11 @@ QUIET = [
 
 
 def _chromium() -> str:
-    found = shutil.which("chromium") or (DEBIANS_CHROMIUM.exists() and str(DEBIANS_CHROMIUM))
+    found = (
+        shutil.which("chromium-headless-shell")
+        or shutil.which("chromium")
+        or (DEBIANS_CHROMIUM.exists() and str(DEBIANS_CHROMIUM))
+    )
     if found:
         return found
     line = "Chromium is not installed (on Debian: apt-get install chromium)"

@@ -169,7 +169,7 @@ def test_numbers_that_cannot_be_used_are_skipped(sms: Sms) -> None:
 def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
     if sms.panel.database.dialect == "mysql":
         sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb3 NOT NULL")
-    narrow_text._found.pop(sms.panel, None)
+    narrow_text._found.pop(sms.panel.database.engine, None)
     try:
         sms.configure(1)
         sms.add_templates(1, "7 Days Before Expiry", text="⏰📺 {name}")
@@ -180,7 +180,7 @@ def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
         assert sms.logs[0]["message"].startswith(stored)
         assert [row["status"] for row in sms.logs] == ["sent", "sent"]
     finally:
-        narrow_text._found.pop(sms.panel, None)
+        narrow_text._found.pop(sms.panel.database.engine, None)
         if sms.panel.database.dialect == "mysql":
             sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb4 NOT NULL")
 
