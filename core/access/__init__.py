@@ -1,1 +1,2 @@
-"""Who somebody is, what they may do, and what is written down of it."""
+"""Who acts and what they may: actors, identity, permissions, login, audit. Users themselves are added in
+:mod:`core.administration`."""

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.models import Account, User
+from core.storage.tables import Account, User
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
-from tests.accounts_world import configured
 from tests.conftest import MakeWorld
-from tests.databases import DUMPS, create_database, load_dump, require
-from tests.harness import World, user_row
-from tests.plans_world import Plans, plans_world
-from tests.resellers_world import Resellers, resellers_world
-from tests.stb_world import Boxes, boxes_world
+from tests.worlds.accounts import configured
+from tests.worlds.databases import DUMPS, create_database, load_dump, require
+from tests.worlds.harness import World, user_row
+from tests.worlds.plans import Plans, plans_world
+from tests.worlds.resellers import Resellers, resellers_world
+from tests.worlds.stb import Boxes, boxes_world
 
 
 def fill_chapter_10(world: World) -> World:
