@@ -28,6 +28,7 @@ from legacy_routes import (
     accounts,
     assigning,
     jobs,
+    passkeys,
     payments,
     plans,
     reminders,
@@ -49,6 +50,7 @@ from legacy_routes.receipts import install_receipts
 _MIB = 1024 * 1024
 CHAPTERS: tuple[Endpoints, ...] = (
     session.endpoints,
+    passkeys.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,

@@ -100,10 +100,13 @@ def _key_of_cbor(raw: bytes, credential_id: bytes) -> Key:
 
 def _checked(key: Any, algorithm: int | None) -> Key:
     """``algorithm``: what the authenticator said; None where only the kind of key tells."""
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        if isinstance(key.curve, ec.SECP256R1) and algorithm in (None, ES256):
-            return key
-    elif isinstance(key, rsa.RSAPublicKey):
-        if LEAST_RSA_BITS <= key.key_size <= MOST_RSA_BITS and algorithm in (None, RS256):
-            return key
+    if (
+        isinstance(key, ec.EllipticCurvePublicKey)
+        and isinstance(key.curve, ec.SECP256R1)
+        and algorithm in (None, ES256)
+    ):
+        return key
+    is_usual_size = isinstance(key, rsa.RSAPublicKey) and LEAST_RSA_BITS <= key.key_size <= MOST_RSA_BITS
+    if isinstance(key, rsa.RSAPublicKey) and is_usual_size and algorithm in (None, RS256):
+        return key
     raise UnusableKey("a key of another kind than ES256 and RS256")
