@@ -76,11 +76,15 @@ class Authenticator(SoftWebauthnDevice):  # type: ignore[misc]  # has no types
         auth_data = self._head(ceremony, flags, self.sign_count) + credential + ceremony.extra
         return bytes(cbor.encode({"fmt": "none", "attStmt": {}, "authData": auth_data} | more))
 
-    def registers(self, options: dict[str, Any], ceremony: Ceremony = HONEST) -> dict[str, Any]:
-        """The body of the page's POST after ``navigator.credentials.create`` with ``options`` of the GET."""
-        self.cred_init(options["rp"]["id"], unb64(options["user"]["id"]))
-        if self.is_rsa:
-            self.private_key = rsa.generate_private_key(65537, 2048)
+    def registers(self, options: dict[str, Any], ceremony: Ceremony = HONEST, *, anew: bool = True) -> dict[str, Any]:
+        """The body of the page's POST after ``navigator.credentials.create`` with ``options`` of the GET.
+
+        Not ``anew``: for the passkey that is there, as no honest authenticator would.
+        """
+        if anew:
+            self.cred_init(options["rp"]["id"], unb64(options["user"]["id"]))
+            if self.is_rsa:
+                self.private_key = rsa.generate_private_key(65537, 2048)
         return {
             "credential_id": b64(self.credential_id),
             "public_key": self.spki,
