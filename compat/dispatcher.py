@@ -12,8 +12,8 @@ from werkzeug.wrappers import Request, Response
 
 from compat import cross_site, envelope
 from compat.client import ClientResolver
-from compat.double_clicks import Once, key_of
-from compat.endpoints import BROWSERS, NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, log
+from compat.double_clicks import DoubleClicks, key_of
+from compat.endpoints import BROWSERS, NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, Manners, log
 from compat.fields import BadField
 from compat.parameters import BadParameters, Limits, Parameters, read_parameters
 from compat.rate_limit import RequestLimit
@@ -45,7 +45,7 @@ class Dispatcher:
         self.limits = limits
         self.failures = failures
         self.request_limit = request_limit
-        self.once: Once[Answer] = Once()
+        self.double_clicks: DoubleClicks[Answer] = DoubleClicks()
         self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
@@ -69,19 +69,19 @@ class Dispatcher:
         return view
 
     def respond(self, endpoint: Endpoint) -> Response:
-        method = request.method
+        method, manners = request.method, endpoint.manners
         if method == "OPTIONS":
             return Response(status=204, headers={"Allow": endpoint.allowed})
         if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
             return _not_allowed(endpoint)
-        checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
-        if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
+        checked = manners.get_changes or method not in cross_site.SAFE_METHODS
+        if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
             return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
-        if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
+        if manners.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
             return _too_many(wait)
         answer = self._answer(endpoint)
         if isinstance(answer, dict):
-            return envelope.kept_by_browser(envelope.success(answer, request), endpoint.browser_keeps)
+            return envelope.kept_by_browser(envelope.success(answer, request), manners.browser_keeps)
         return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
     def _answer(self, endpoint: Endpoint) -> Answer:
@@ -97,7 +97,7 @@ class Dispatcher:
             # an id may pass from one user to the next
             whose = f"{call.session.sid} {call.session.get('username')}"
             key = key_of(whose, endpoint.name, parameters.values)
-            return self.once.run(key, lambda: endpoint.handler(call, form))
+            return self.double_clicks.run(key, lambda: endpoint.handler(call, form))
         return endpoint.handler(call, form)
 
     def call(self) -> Call[Any, Any]:
@@ -112,7 +112,7 @@ class Dispatcher:
 
     def _parameters(self, endpoint: Endpoint) -> Parameters:
         parameters = read_parameters(request, self.limits)
-        if parameters.body_fault and not endpoint.bad_body_is_empty:
+        if parameters.body_fault and not endpoint.manners.bad_body_is_empty:
             raise BadParameters(parameters.body_fault)
         return parameters
 
@@ -121,11 +121,12 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
-        if endpoint is not None and endpoint.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
-            return envelope.kept_by_browser(response, endpoint.browser_keeps)
-        if endpoint is not None and endpoint.as_text:
+        manners = endpoint.manners if endpoint is not None else Manners()
+        if manners.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
+            return envelope.kept_by_browser(response, manners.browser_keeps)
+        if manners.as_text:
             return envelope.as_text(response)
-        if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
+        if response.status_code >= 500 and manners.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response
 
@@ -146,8 +147,8 @@ class Dispatcher:
 
 
 def _is_once(endpoint: Endpoint, request: Request) -> bool:
-    if endpoint.once != BROWSERS:
-        return endpoint.once
+    if endpoint.manners.once != BROWSERS:
+        return endpoint.manners.once
     return "HTTP_ORIGIN" in request.environ or "HTTP_SEC_FETCH_SITE" in request.environ
 
 

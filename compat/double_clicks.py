@@ -28,7 +28,7 @@ class _Entry(Generic[T]):
         self.refusal: Exception | None = None
 
 
-class Once(Generic[T]):
+class DoubleClicks(Generic[T]):
     """The writes under way and the answers given in the last ``seconds``; safe between threads."""
 
     def __init__(self, seconds: float = SECONDS) -> None:

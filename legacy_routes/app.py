@@ -48,7 +48,7 @@ from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (
+AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
     passkeys.endpoints,
     accounts.endpoints,
@@ -69,8 +69,8 @@ CHAPTERS: tuple[Endpoints, ...] = (
 
 
 def all_endpoints() -> list[Endpoint]:
-    """Every declared endpoint, chapter by chapter."""
-    return [endpoint for chapter in CHAPTERS for endpoint in chapter.declared.values()]
+    """Every declared endpoint, area by area."""
+    return [endpoint for area in AREAS for endpoint in area.declared.values()]
 
 
 def create_app(panel: Panel) -> Flask:

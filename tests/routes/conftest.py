@@ -5,11 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.storage.tables import Account, User
-from simulators.portal.settings import Dialect
-from simulators.stalker import StalkerPortal
 from tests.conftest import MakeWorld
-from tests.worlds.accounts import configured
-from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.harness import World, user_row
 from tests.worlds.plans import Plans, plans_world
 from tests.worlds.resellers import Resellers, resellers_world
@@ -86,27 +82,6 @@ def light_resellers(make_world: MakeWorld) -> Iterator[Resellers]:
     """The same on SQLite, for what no database can change; a portal call may take a second."""
     with resellers_world(make_world, "sqlite", seconds=1.0) as resellers:
         yield resellers
-
-
-LIVE_SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}
-
-
-@pytest.fixture(params=DUMPS)
-def live(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The database of a live panel, as its PHP left it, of each version."""
-    require("mariadb")
-    url = create_database("mariadb", f"writes{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
-    world = World(url, LIVE_SETTINGS)
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def portal(live: World) -> Iterator[StalkerPortal]:
-    """An empty portal, at work with ``live``."""
-    with StalkerPortal(dialect=Dialect.PANEL) as portal, configured(live, [portal], 5.0):
-        yield portal
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from commands.sync import SYSTEM, sync_command
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.accounts.rows import change_account
 from core.config import load_config
 from core.panel import Panel
@@ -79,7 +79,7 @@ def sqlite_panel(_panels: Callable[[str, str], Panel], portal: StalkerPortal) ->
 
 
 def sync(panel: Panel, **wish: Any) -> Changes:
-    return synchronise(panel, SYSTEM, ORIGIN, Wish(None, **wish))
+    return synchronise(panel, By(SYSTEM, ORIGIN), Wish(None, **wish))
 
 
 def content(panel: Panel, *models: type[Base]) -> list[list[Any]]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from compat.double_clicks import Once, key_of
+from compat.double_clicks import DoubleClicks, key_of
 
 
 def test_the_second_waits_for_the_firsts_answer() -> None:
-    once: Once[int] = Once()
+    clicks: DoubleClicks[int] = DoubleClicks()
     calls: list[int] = []
 
     def act() -> int:
@@ -19,7 +19,7 @@ def test_the_second_waits_for_the_firsts_answer() -> None:
         return len(calls)
 
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.append(once.run(b"key", act))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: answers.append(clicks.run(b"key", act))) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -28,21 +28,21 @@ def test_the_second_waits_for_the_firsts_answer() -> None:
 
 
 def test_another_key_and_a_later_time_act_again() -> None:
-    once: Once[int] = Once(seconds=0.05)
+    clicks: DoubleClicks[int] = DoubleClicks(seconds=0.05)
     calls: list[int] = []
 
     def act() -> int:
         calls.append(1)
         return len(calls)
 
-    assert [once.run(b"one", act), once.run(b"two", act), once.run(b"one", act)] == [1, 2, 1]
+    assert [clicks.run(b"one", act), clicks.run(b"two", act), clicks.run(b"one", act)] == [1, 2, 1]
     time.sleep(0.06)
-    assert once.run(b"one", act) == 3
-    assert len(once._entries) == 1
+    assert clicks.run(b"one", act) == 3
+    assert len(clicks._entries) == 1
 
 
 def test_a_refusal_may_be_tried_again() -> None:
-    once: Once[int] = Once()
+    clicks: DoubleClicks[int] = DoubleClicks()
     outcomes: list[Any] = [ValueError("no"), 7]
 
     def act() -> int:
@@ -52,8 +52,8 @@ def test_a_refusal_may_be_tried_again() -> None:
         return int(outcome)
 
     with pytest.raises(ValueError, match="no"):
-        once.run(b"key", act)
-    assert once.run(b"key", act) == 7
+        clicks.run(b"key", act)
+    assert clicks.run(b"key", act) == 7
 
 
 def test_keys() -> None:
