@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RawText, RequestModel, Text, to_text
 from core.access.actors import Actor
 from core.access.identity import session_facts
@@ -22,12 +22,12 @@ from core.errors import InvalidInput
 from core.values.clock import shown
 from core.values.markup import escaped
 from legacy_routes.forms import Id
-from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, caller, origin_of
+from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, origin_of
 
-CHAPTER = "10"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
 
+EMPTY_IF_BAD = Manners(bad_body_is_empty=True)
 TIMEOUT_MS = 60_000
 _LONGEST_HANDLE = 64
 # the session keys of PHP's challenges; the third is ours: the latest that we, and not PHP, wrote there
@@ -52,9 +52,7 @@ class RegisterForm(RequestModel):
     device_name: Text = ""
 
 
-@endpoint(
-    "webauthn_register", "GET", "POST", who=LOGGED_IN, model=RegisterForm, bad_body_is_empty=True, chapter=CHAPTER
-)
+@endpoint("webauthn_register", "GET", "POST", who=LOGGED_IN, model=RegisterForm, manners=EMPTY_IF_BAD)
 def webauthn_register(call: Call, form: RegisterForm) -> Answer:
     """Register a passkey for oneself: what a browser needs to make one, then what it made."""
     actor, party = caller(call), _party(call)
@@ -66,7 +64,7 @@ def webauthn_register(call: Call, form: RegisterForm) -> Answer:
     wanted = NewPasskey(
         form.credential_id, form.public_key, form.client_data, form.attestation, form.device_name or UNKNOWN_DEVICE
     )
-    register(call.panel, actor, origin_of(call), wanted, visit)
+    register(call.panel, by(call), wanted, visit)
     _forget_mirrored(call, *_REGISTERING)
     return {"err_msg": "", "message": "Biometric registered successfully"}
 
@@ -104,9 +102,7 @@ class AuthenticateForm(RequestModel):
     signature: Present = None
 
 
-@endpoint(
-    "webauthn_authenticate", "GET", "POST", who=ANYBODY, model=AuthenticateForm, bad_body_is_empty=True, chapter=CHAPTER
-)
+@endpoint("webauthn_authenticate", "GET", "POST", who=ANYBODY, model=AuthenticateForm, manners=EMPTY_IF_BAD)
 def webauthn_authenticate(call: Call, form: AuthenticateForm) -> Answer:
     """Log in by passkey: whether a name has one, with a challenge, then what the browser signed."""
     if call.method == "GET":
@@ -159,7 +155,7 @@ class ManageForm(RequestModel):
     credential_id: Annotated[Id, BeforeValidator(_row_id)] = None
 
 
-@endpoint("webauthn_manage", "GET", "DELETE", who=LOGGED_IN, model=ManageForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("webauthn_manage", "GET", "DELETE", who=LOGGED_IN, model=ManageForm, manners=EMPTY_IF_BAD)
 def webauthn_manage(call: Call, form: ManageForm) -> Answer:
     """One's own passkeys: the list, or the removal of one by its number in it."""
     if call.method == "GET":
@@ -176,7 +172,7 @@ def webauthn_manage(call: Call, form: ManageForm) -> Answer:
         return {"err_msg": "", "credentials": rows, "count": len(rows)}
     if form.credential_id is None:
         raise InvalidInput("Missing field: credential_id")
-    remove_passkey(call.panel, caller(call), origin_of(call), form.credential_id)
+    remove_passkey(call.panel, by(call), form.credential_id)
     return {"err_msg": "", "message": "Biometric credential removed successfully"}
 
 

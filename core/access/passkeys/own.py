@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.passkeys.keys import decoded, hash_of
 from core.errors import NotFound
 from core.panel import Panel
@@ -41,11 +41,11 @@ def list_passkeys(panel: Panel, actor: Actor) -> list[OwnPasskey]:
         return [OwnPasskey(row.id, row.device_name, _moment(row.created_at), _moment(row.last_used)) for row in rows]
 
 
-def remove_passkey(panel: Panel, actor: Actor, origin: Origin, passkey_id: int) -> None:
+def remove_passkey(panel: Panel, by: By, passkey_id: int) -> None:
     """Raises NotFound, also for somebody else's."""
     if not panel.layout.has_table("_webauthn_credentials"):
         raise NotFound(_NOT_YOURS)
-    own = (WebauthnCredential.id == passkey_id, WebauthnCredential.user_id == actor.id)
+    own = (WebauthnCredential.id == passkey_id, WebauthnCredential.user_id == by.actor.id)
     with panel.database.write() as connection:
         wanted = select(WebauthnCredential.credential_id, WebauthnCredential.device_name).where(*own)
         row = connection.execute(wanted.with_for_update()).first()
@@ -53,17 +53,15 @@ def remove_passkey(panel: Panel, actor: Actor, origin: Origin, passkey_id: int) 
             raise NotFound(_NOT_YOURS)
         connection.execute(delete(WebauthnCredential).where(*own))
         known = hash_of(decoded(row.credential_id) or b"")
-        connection.execute(delete(Passkey).where(Passkey.credential_hash == known, Passkey.user_id == actor.id))
-        write_audit(
+        connection.execute(delete(Passkey).where(Passkey.credential_hash == known, Passkey.user_id == by.actor.id))
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "delete",
             "webauthn_credential",
             target_id=passkey_id,
             target_name=row.device_name,
-            details=f"{actor.username} removed a passkey",
+            details=f"{by.actor.username} removed a passkey",
         )
 
 

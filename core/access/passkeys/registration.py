@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.passkeys import challenges
 from core.access.passkeys.challenges import REGISTER, Challenge, NoChallenge, Visit
 from core.access.passkeys.keys import canonical, decoded, hash_of, spellings, spki, stored_key
@@ -75,7 +75,7 @@ def begin_registration(panel: Panel, actor: Actor, visit: Visit) -> bytes:
     return challenges.issue(panel, REGISTER, actor.id, visit.party.id, visit.session)
 
 
-def register(panel: Panel, actor: Actor, origin: Origin, wanted: NewPasskey, visit: Visit) -> None:
+def register(panel: Panel, by: By, wanted: NewPasskey, visit: Visit) -> None:
     """Raises InvalidInput, AlreadyRegistered, NoChallenge, RegistrationRefused, TooManyPasskeys, DatabaseFailed."""
     _require_table(panel)
     credential_id = _checked_id(wanted.credential_id)
@@ -85,12 +85,12 @@ def register(panel: Panel, actor: Actor, origin: Origin, wanted: NewPasskey, vis
     with panel.database.read() as connection:
         _refuse_registered(connection, credential_id)
     try:
-        challenge = _take_challenge(panel, actor, wanted, visit)
+        challenge = _take_challenge(panel, by.actor, wanted, visit)
         accepted = _accepted(panel, credential_id, wanted, challenge, visit)
     except ProofFailed as error:
-        log.warning("A registration of a passkey by user %d was refused: %s", actor.id, error)
+        log.warning("A registration of a passkey by user %d was refused: %s", by.actor.id, error)
         raise RegistrationRefused from None
-    _store(panel, actor, origin, accepted, wanted.device_name, visit)
+    _store(panel, by, accepted, wanted.device_name, visit)
 
 
 def _require_table(panel: Panel) -> None:
@@ -154,14 +154,14 @@ def _accepted_unproved(panel: Panel, credential_id: bytes, public_key: str) -> _
     return _Accepted(credential_id, public_key if key is None else spki(key), NO_COUNTER)
 
 
-def _store(panel: Panel, actor: Actor, origin: Origin, accepted: _Accepted, device_name: str, visit: Visit) -> None:
+def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: Visit) -> None:
     name = device_name.translate(_LIVE).strip() or UNKNOWN_DEVICE
     with panel.database.write() as connection:
-        _note(panel, connection, actor, accepted)
+        _note(panel, connection, by.actor, accepted)
         row = storable(
             connection,
             WebauthnCredential,
-            user_id=actor.id,
+            user_id=by.actor.id,
             credential_id=canonical(accepted.credential_id),
             public_key=accepted.public_key,
             counter=min(max(accepted.counter, 0), LARGEST_PANEL_COUNTER),
@@ -169,18 +169,16 @@ def _store(panel: Panel, actor: Actor, origin: Origin, accepted: _Accepted, devi
             created_at=panel.clock.now(),
         )
         row_id = connection.execute(insert(WebauthnCredential).values(**row)).inserted_primary_key[0]
-        _refuse_too_many(connection, actor)
-        challenges.forget(connection, REGISTER, actor.id, visit.session)
-        write_audit(
+        _refuse_too_many(connection, by.actor)
+        challenges.forget(connection, REGISTER, by.actor.id, visit.session)
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "create",
             "webauthn_credential",
             target_id=row_id,
             target_name=str(row["device_name"]),
-            details=f"{actor.username} registered a passkey"
+            details=f"{by.actor.username} registered a passkey"
             + (" without the browser's proof" if accepted.counter == NO_COUNTER else ""),
         )
 
