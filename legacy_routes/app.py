@@ -27,6 +27,7 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    audit_log,
     jobs,
     passkeys,
     payments,
@@ -51,6 +52,7 @@ _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
     passkeys.endpoints,
+    audit_log.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,

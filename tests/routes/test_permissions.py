@@ -35,6 +35,7 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("webauthn_authenticate", "POST"): EVERYBODY,
     ("webauthn_manage", "GET"): LOGGED_IN,
     ("webauthn_manage", "DELETE"): LOGGED_IN,
+    ("get_audit_log", "GET"): LOGGED_IN,
     ("get_accounts", "GET"): LOGGED_IN,
     ("get_accounts", "POST"): LOGGED_IN,
     ("add_account", "POST"): ADMINS | {"resa", "resb"},

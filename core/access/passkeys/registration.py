@@ -168,7 +168,8 @@ def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: V
             device_name=name,
             created_at=panel.clock.now(),
         )
-        row_id = connection.execute(insert(WebauthnCredential).values(**row)).inserted_primary_key[0]
+        key = connection.execute(insert(WebauthnCredential).values(**row)).inserted_primary_key
+        assert key is not None  # noqa: S101 - the key is the database's
         _refuse_too_many(connection, by.actor)
         challenges.forget(connection, REGISTER, by.actor.id, visit.session)
         by.write_audit(
@@ -176,7 +177,7 @@ def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: V
             connection,
             "create",
             "webauthn_credential",
-            target_id=row_id,
+            target_id=key[0],
             target_name=str(row["device_name"]),
             details=f"{by.actor.username} registered a passkey"
             + (" without the browser's proof" if accepted.counter == NO_COUNTER else ""),
