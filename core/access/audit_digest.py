@@ -110,7 +110,9 @@ def carry_on(panel: Panel) -> None:
 
 
 def _bounds(connection: Connection) -> _Bounds:
-    ends = select(func.min(AuditEntry.id).label("first"), func.max(AuditEntry.id).label("last")).subquery()
+    # one by one: asked for both at once, SQLite reads the whole log
+    first_id, last_id = (select(end(AuditEntry.id)).scalar_subquery() for end in (func.min, func.max))
+    ends = select(first_id.label("first"), last_id.label("last")).subquery()
     row = connection.execute(
         select(ends.c.first, ends.c.last, AuditDigestReach.first_id, AuditDigestReach.last_id).join_from(
             ends, AuditDigestReach, AuditDigestReach.id == _ONLY_ROW, isouter=True
