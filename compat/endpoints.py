@@ -7,7 +7,7 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from werkzeug.wrappers import Request, Response
 
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # the document's code for what the caller may not do
 NOT_ALLOWED = 3
-BROWSERS: Final = "browsers"
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
@@ -81,14 +80,10 @@ class Manners:
     plain_faults: bool = False
     # speaks lines of text, failures included
     as_text: bool = False
-    # identical requests of one session within a moment have one effect (:mod:`compat.double_clicks`);
-    # BROWSERS: only those of browsers, in which people click twice, for a script that asks twice means it
-    once: bool | Literal["browsers"] = False
+    # identical writes of a browser's session within a moment have one effect (:mod:`compat.double_clicks`)
+    once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
-
-
-ONCE: Final = Manners(once=True)
 
 
 @dataclass(frozen=True)
@@ -112,6 +107,12 @@ class Endpoint:
         """The value of the Allow header."""
         methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
         return ", ".join(method for method in ROUTED_METHODS if method in methods)
+
+    def is_write(self, method: str) -> bool:
+        """Whether a request of this method can change more than its session. What answers GET and POST alike reads."""
+        if method == "POST":
+            return self.manners.get_changes or "GET" not in self.methods or isinstance(self.who, Mapping)
+        return method not in cross_site.SAFE_METHODS or (self.manners.get_changes and method == "GET")
 
 
 class Endpoints:

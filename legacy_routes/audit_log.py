@@ -9,9 +9,9 @@ from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, trimmed
 from core.access.audit_log import Choices, Entry, Wanted, read_audit_log
 from core.errors import InvalidInput
+from core.values import sinks
 from core.values.checks import checked_date
 from core.values.clock import shown
-from core.values.markup import html_out
 from legacy_routes.forms import PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, caller
 from legacy_routes.paging import pagination
@@ -72,25 +72,25 @@ def get_audit_log(call: Call, form: AuditForm) -> Answer:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    """The page inserts all texts but the values as HTML."""
     moment = shown(entry.timestamp)
-    return {
+    texts = {
         "id": entry.id,
         "timestamp": moment,
         "created_at": moment,
         "user_id": entry.user_id,
-        "username": html_out(entry.username),
-        "user_type": html_out(entry.user_type),
-        "action": html_out(entry.action),
-        "target_type": html_out(entry.target_type),
-        "target_id": html_out(entry.target_id),
-        "target_name": html_out(entry.target_name),
-        "old_value": _decoded(entry.old_value),
-        "new_value": _decoded(entry.new_value),
-        "ip_address": html_out(entry.ip_address),
-        "details": html_out(entry.details),
-        "user_display_name": html_out(entry.display_name),
+        "username": entry.username,
+        "user_type": entry.user_type,
+        "action": entry.action,
+        "target_type": entry.target_type,
+        "target_id": entry.target_id,
+        "target_name": entry.target_name,
+        "ip_address": entry.ip_address,
+        "details": entry.details,
+        "user_display_name": entry.display_name,
     }
+    # the page shows the values as plain text, or not at all
+    values = {"old_value": _decoded(entry.old_value), "new_value": _decoded(entry.new_value)}
+    return sinks.shown("audit", texts) | values
 
 
 def _decoded(text: str | None) -> Any:

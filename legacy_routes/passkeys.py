@@ -4,7 +4,7 @@ Here is only how the wire spells them, and what a PHP panel that shares the sess
 """
 
 import base64
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -15,12 +15,12 @@ from core.access.identity import session_facts
 from core.access.passkeys.challenges import OfPhp, Visit
 from core.access.passkeys.keys import decoded
 from core.access.passkeys.login import SentLogin, log_in_by_passkey, offer_login
-from core.access.passkeys.own import list_passkeys, remove_passkey
+from core.access.passkeys.own import OwnPasskey, list_passkeys, remove_passkey
 from core.access.passkeys.registration import UNKNOWN_DEVICE, NewPasskey, begin_registration, register
 from core.access.passkeys.relying_party import RelyingParty, relying_party
 from core.errors import InvalidInput
+from core.values import sinks
 from core.values.clock import shown
-from core.values.markup import escaped
 from legacy_routes.forms import Id
 from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, origin_of
 
@@ -160,20 +160,21 @@ def webauthn_manage(call: Call, form: ManageForm) -> Answer:
     """One's own passkeys: the list, or the removal of one by its number in it."""
     if call.method == "GET":
         found = list_passkeys(call.panel, caller(call))
-        rows = [
-            {
-                "id": passkey.id,
-                "device_name": escaped(passkey.device_name),
-                "created_at": shown(passkey.created_at),
-                "last_used": shown(passkey.last_used),
-            }
-            for passkey in found
-        ]
+        rows = [sinks.shown("passkey", _own_row(passkey)) for passkey in found]
         return {"err_msg": "", "credentials": rows, "count": len(rows)}
     if form.credential_id is None:
         raise InvalidInput("Missing field: credential_id")
     remove_passkey(call.panel, by(call), form.credential_id)
     return {"err_msg": "", "message": "Biometric credential removed successfully"}
+
+
+def _own_row(passkey: OwnPasskey) -> dict[str, Any]:
+    return {
+        "id": passkey.id,
+        "device_name": passkey.device_name,
+        "created_at": shown(passkey.created_at),
+        "last_used": shown(passkey.last_used),
+    }
 
 
 def _party(call: Call) -> RelyingParty:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from compat.endpoints import ONCE, Answer, Endpoints
+from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text
 from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS
 from core.panel import Panel
@@ -42,7 +42,7 @@ class PaymentForm(RequestModel):
     description: Text = ""
 
 
-@endpoints.endpoint("add_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=PaymentForm, manners=ONCE)
+@endpoints.endpoint("add_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=PaymentForm)
 def add_reseller_payment(call: Call, form: PaymentForm) -> Answer:
     """Record a payment, with a receipt if one is sent; the reseller's credit stays as it is."""
     upload = call.files.get("receipt")

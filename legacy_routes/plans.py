@@ -66,7 +66,7 @@ class AddForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, manners=Manners(get_changes=True, once=True)
+    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, manners=Manners(get_changes=True)
 )
 def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
@@ -80,7 +80,7 @@ class EditForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, manners=Manners(get_changes=True, once=True)
+    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, manners=Manners(get_changes=True)
 )
 def edit_plan(call: Call, form: EditForm) -> Answer:
     """Change name, price, days and category of a plan; 0 days make it unlimited."""
@@ -101,7 +101,7 @@ class RemoveForm(RequestModel):
     "POST",
     who=having(MANAGE_PLANS),
     model=RemoveForm,
-    manners=Manners(get_changes=True, once=True),
+    manners=Manners(get_changes=True),
 )
 def remove_plan(call: Call, form: RemoveForm) -> Answer:
     """Delete a plan; accounts that hold it keep its name."""
@@ -116,9 +116,7 @@ class PriceForm(PlanForm):
     external_id: Told = Field(None, validation_alias=AliasChoices("id", "plan_id", "external_id"))
 
 
-@endpoints.endpoint(
-    "plan_update", "GET", "POST", who=super_admin(), model=PriceForm, manners=Manners(get_changes=True, once=True)
-)
+@endpoints.endpoint("plan_update", "GET", "POST", who=super_admin(), model=PriceForm, manners=Manners(get_changes=True))
 def plan_update(call: Call, form: PriceForm) -> Answer:
     """Change a plan's price, by the plan's external id."""
     return _edited(set_price(call.panel, by(call), form.fields(external_id=form.external_id)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import orjson
 from pydantic import BeforeValidator
 
-from compat.endpoints import ONCE, Answer, Endpoints
+from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
 from core.access.permissions import MESSAGING
 from core.errors import InvalidInput
@@ -97,7 +97,7 @@ class SettingsForm(RequestModel):
     expiry_template: Annotated[Any, BeforeValidator(_null_clears)] = ""
 
 
-@endpoints.endpoint("update_sms_settings", "POST", who=having(MESSAGING), model=SettingsForm, manners=ONCE)
+@endpoints.endpoint("update_sms_settings", "POST", who=having(MESSAGING), model=SettingsForm)
 def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
     """Change the caller's own SMS settings; what is absent or empty stays."""
     change = Change(
@@ -120,7 +120,7 @@ class SendForm(RequestModel):
     account_ids: Ids = None
 
 
-@endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm, manners=ONCE)
+@endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm)
 def send_sms(call: Call, form: SendForm) -> Answer:
     """Send a text to a number, or to accounts, whose placeholders are filled in."""
     wish = Wish(form.send_type, form.message, form.recipient_number, form.account_ids)
@@ -176,7 +176,7 @@ class TemplateForm(RequestModel):
     description: Text = ""
 
 
-@endpoints.endpoint("save_sms_template", "POST", who=having(MESSAGING), model=TemplateForm, manners=ONCE)
+@endpoints.endpoint("save_sms_template", "POST", who=having(MESSAGING), model=TemplateForm)
 def save_sms_template(call: Call, form: TemplateForm) -> Answer:
     """Create a message template of one's own, or change it."""
     wish = TemplateWish(form.template_id, form.name, form.template, form.description)

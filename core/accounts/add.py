@@ -14,15 +14,16 @@ from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
+from core.access.user_rows import read_user
 from core.accounts import operations, rules
-from core.accounts.events import CREATED, Event, announce
+from core.accounts.events import AccountCreated
 from core.accounts.on_portals import Lag, known_tariffs, may_still_follow, refusal_of, servers, set_theme
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import insert_account, refuse_taken
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import (
@@ -41,7 +42,7 @@ from core.plans.choice import (
 )
 from core.portal import NewPortalAccount, Outcome, PortalError, PortalServer, Tariff
 from core.storage.tables import Account
-from core.values.checks import checked_date, checked_email, clean_text, normal_phone
+from core.values.checks import checked_date, checked_email, clean_name, clean_text, normal_phone
 from core.values.currencies import ANY_CURRENCY, currency_code
 
 KIND = "add"
@@ -129,7 +130,7 @@ def _checked(wish: NewAccount) -> NewAccount:
         username=rules.new_username(wish.username),
         mac=rules.required_mac(wish.mac),
         password=wish.password,
-        full_name=clean_text(wish.full_name, "name"),
+        full_name=clean_name(wish.full_name, "name"),
         email=checked_email(wish.email) or "",
         phone=normal_phone(wish.phone) or "",
         plan=wish.plan,
@@ -326,8 +327,7 @@ def _confirm(panel: Panel, by: By, record: Record) -> int:
                 taken = record.amount or Decimal(0)
                 ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
             _audit(panel, connection, by, record, account_id)
-            event = Event(
-                CREATED,
+            event = AccountCreated(
                 account_id,
                 record.username,
                 record.mac,

@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import BY_CRON, By
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.accounts import operations
-from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
+from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.on_portals import (
     Lag,
     Seen,
@@ -35,6 +35,7 @@ from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_ori
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import AccountRow, change_account, find_by_id
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import PlanRow
@@ -47,7 +48,7 @@ KIND = "change"
 STATUS, AUTO_DISABLE = "status", "auto_disable"
 _FAILED = "The portal update failed"
 # what a change is announced as, if at all
-_EVENTS = {"renewal": RENEWED, STATUS: STATUS_CHANGED}
+_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -71,10 +72,6 @@ class Changed:
     unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,16 +235,15 @@ def _commit(
         if entry is not None:
             ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
         _audit(panel, connection, record, before, after)
-        kind = _EVENTS.get(payload["what"])
-        if kind is not None:
-            announce(panel, connection, _event(kind, after, payload))
+        event = _EVENTS.get(payload["what"])
+        if event is not None:
+            announce(panel, connection, _event(event, after, payload))
     return moved
 
 
-def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
+def _event(event: type[AccountEvent], after: AccountRow, payload: Mapping[str, Any]) -> AccountEvent:
     by = payload["by"]
-    return Event(
-        kind,
+    return event(
         after.id,
         after.username,
         after.mac,

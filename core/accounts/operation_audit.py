@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor, bare_actor
 from core.access.audit import By, Origin
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.accounts import operations
 from core.accounts.operations import Record
 from core.panel import Panel
@@ -27,7 +27,7 @@ def stored_origin(by: By) -> dict[str, Any]:
 
 
 def audit(panel: Panel, connection: Connection, record: Record, action: str, target_type: str, **row: Any) -> None:
-    """One row about the record's account, as its actor; ``row``: old, new, details of :class:`core.access.audit.About`."""
+    """One row about the record's account, as its actor; ``row``: old, new and details of its ``About``."""
     By(_actor(panel, connection, record.payload["by"]), Origin.read(record.payload["origin"])).write_audit(
         panel,
         connection,

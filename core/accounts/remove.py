@@ -14,13 +14,14 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations
-from core.accounts.events import REMOVED, Event, announce
+from core.accounts.events import AccountRemoved
 from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
 from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
 from core.errors import InvalidInput, NotFound
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.panel import Panel
 from core.portal import Outcome, PortalAccount, PortalError, PortalServer
 
@@ -163,10 +164,10 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
     return moved
 
 
-def _removed(record: Record, account_id: int) -> Event:
+def _removed(record: Record, account_id: int) -> AccountRemoved:
     old, by = record.payload["old"], record.payload["by"]
-    return Event(
-        REMOVED, account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
+    return AccountRemoved(
+        account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import SYNC_ACCOUNTS, require
+from core.access.user_rows import read_user
 from core.errors import DatabaseBusy, PanelError
 from core.panel import Panel
 from core.portal import PortalAccountList

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from core.access.actors import Actor
 from core.access.audit import Origin, record_login
-from core.access.identity import find_user, read_user
+from core.access.identity import find_user
 from core.access.passkeys import challenges
 from core.access.passkeys.challenges import LOG_IN, Challenge, NoChallenge, Visit
 from core.access.passkeys.keys import decoded, hash_of, stored_key
@@ -27,6 +27,7 @@ from core.access.passkeys.proofs import (
     verify_assertion,
 )
 from core.access.passkeys.registration import LARGEST_PANEL_COUNTER
+from core.access.user_rows import read_user
 from core.errors import WrongCredentials
 from core.panel import Panel
 from core.security.passwords import BLANKS

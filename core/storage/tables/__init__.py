@@ -12,15 +12,10 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
-    SmsClaim,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -31,6 +26,7 @@ from core.storage.tables.messages import (
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import (
     AuditDigest,
@@ -45,7 +41,7 @@ from core.storage.tables.people import (
     WebauthnCredential,
 )
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -60,11 +56,13 @@ __all__ = [
     "AuditDigestReach",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
     "DeletedPlan",
     "ExpiryReminder",
+    "GivenAnswer",
     "IranianBank",
     "Job",
     "LedgerNote",
@@ -84,7 +82,6 @@ __all__ = [
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",
