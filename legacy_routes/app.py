@@ -30,7 +30,9 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    audit_log,
     jobs,
+    passkeys,
     payments,
     plans,
     push,
@@ -53,6 +55,8 @@ from legacy_routes.receipts import install_receipts
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
+    passkeys.endpoints,
+    audit_log.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,

@@ -21,6 +21,7 @@ from core.config.fields import (
     _parted,
     _parted_by_commas,
     _prices,
+    _public_url,
     _redis_url,
     _vapid_key,
     _vapid_subject,
@@ -169,6 +170,9 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    strict_passkeys: bool = False
+    php_passkeys: bool = True
 
 
 class Config(_Section):
