@@ -10,17 +10,20 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from core import disable_expired, locks, recovery, workers
+from core.accounts import disable_expired, recovery
 from core.config import load_config
-from core.locks import named_lock
-from core.models import Lock, ReminderSettings
+from core.jobs import locks
+from core.jobs.bell import bell
+from core.jobs.locks import named_lock
+from core.jobs.scheduled import Options, Run, ScheduledJob, run_job
 from core.panel import Panel
-from core.schedule import JOBS, is_time
-from core.scheduled import Options, Run, ScheduledJob, run_job
+from core.storage.tables import Lock, ReminderSettings
+from core.workers import workers
+from core.workers.schedule import JOBS, is_time
 from simulators.faults import Answer, Refuse
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.reminders_world import DAY, MAC, REFUSED, Lines, Reminders, reminders_world
+from tests.worlds.reminders import DAY, MAC, REFUSED, Lines, Reminders, reminders_world
 
 STAMPED = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] \S")
 PUT = f"PUT accounts/{MAC(5)}"
@@ -264,7 +267,7 @@ def test_usual_times(usual: str, moment: str, due: bool) -> None:
 
 def _tasks(panel: Panel) -> dict[str, Any]:
     """The queue's periodic tasks by name."""
-    return {type(task).__name__: task for task in panel.queue._huey._registry.periodic_tasks}
+    return {type(task).__name__: task for task in bell(panel)._huey._registry.periodic_tasks}
 
 
 def test_the_built_in_scheduler_starts_jobs_at_their_time(make_world: MakeWorld) -> None:
