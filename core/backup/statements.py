@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.backup.tokens import DEFAULT, Kind, Token, Tokens, Unreadable, Value
+from core.backup.tokens import Kind, Token, Tokens, Value
 
 # more columns than any table has
 _COLUMNS = 1000
 _NAME_CHARACTERS = 64
 # between CREATE and what is created, of what is passed over
-_PRECEDING = "OR REPLACE ALGORITHM UNDEFINED MERGE TEMPTABLE DEFINER CURRENT_USER SQL SECURITY INVOKER".split()
+_PRECEDING = ("OR", "REPLACE", "ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "DEFINER", "CURRENT_USER")
+_PRECEDING += ("SQL", "SECURITY", "INVOKER")
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
@@ -32,7 +33,7 @@ class TableMade:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """INSERT or REPLACE. ``rows`` must be read to its end before the next statement. ``columns`` None: all, in order."""
+    """INSERT or REPLACE. ``rows`` must be read to its end before the next statement. ``columns`` None: all of them."""
 
     table: str
     columns: tuple[str, ...] | None
@@ -53,7 +54,15 @@ class PassedOver:
     what: str
 
 
-Statement = TableMade | Rows | ZoneSet | PassedOver
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The id that the next row of a table gets."""
+
+    table: str
+    next_id: str
+
+
+Statement = TableMade | Rows | ZoneSet | PassedOver | Counted
 
 
 class Script:
@@ -157,9 +166,7 @@ class Script:
 
     def _literal(self) -> Value:
         token = self.tokens.take()
-        if token.kind is Kind.TEXT:
-            return token.text
-        if token.kind is Kind.NUMBER:
+        if token.kind in (Kind.TEXT, Kind.NUMBER):
             return token.text
         if token.kind is Kind.BYTES:
             return token.content
@@ -167,8 +174,8 @@ class Script:
             number = self.tokens.take()
             if number.kind is Kind.NUMBER:
                 return ("-" if token.text == "-" else "") + number.text
-        elif token.is_word("NULL", "TRUE", "FALSE", "DEFAULT"):
-            return {"NULL": None, "TRUE": "1", "FALSE": "0", "DEFAULT": DEFAULT}[token.text.upper()]
+        elif token.is_word("NULL", "TRUE", "FALSE"):
+            return {"NULL": None, "TRUE": "1", "FALSE": "0"}[token.text.upper()]
         elif token.kind is Kind.WORD and token.text.startswith("_"):
             return self._introduced(token.text[1:].lower())
         if token.kind is Kind.END:
@@ -191,7 +198,7 @@ class Script:
     def _create(self) -> Iterator[Statement]:
         if self.tokens.peek().is_word("TABLE"):
             self.tokens.take()
-            yield self._table_made()
+            yield from self._table_made()
         elif self.tokens.peek().is_word("DATABASE", "SCHEMA"):
             # made by --databases; which one is ours is not the file's to say
             self._pass_on()
@@ -204,7 +211,7 @@ class Script:
             yield PassedOver(f"{token.text.lower()} {self._shown(self._table())}")
             self._pass_on()
 
-    def _table_made(self) -> TableMade:
+    def _table_made(self) -> Iterator[Statement]:
         self._skip_words("IF", "NOT", "EXISTS")
         name = self._table()
         self._expect("(")
@@ -215,22 +222,38 @@ class Script:
                 columns[first.text] = self.tokens.peek().text.lower()
             elif first.kind is not Kind.WORD:
                 raise self.tokens.fault("a table that cannot be read")
-            if self._to_end_of_definition() == ")":
+            if self._to_end_of_part(",)") == ")":
                 break
             if len(columns) > _COLUMNS:
                 raise self.tokens.fault("a table has too many columns")
-        self._pass_on(refused=("SELECT", "AS", "LIKE"))
-        return TableMade(name, columns)
+        yield TableMade(name, columns)
+        yield from self._options(name)
 
-    def _to_end_of_definition(self) -> str:
-        """Past one column or key of a table; the ``,`` or ``)`` that ends it."""
+    def _options(self, table: str) -> Iterator[Statement]:
+        """What stands behind the columns of CREATE TABLE; it may not be a SELECT."""
+        while not (token := self.tokens.take()).is_sign(";"):
+            if token.kind is Kind.END:
+                raise self.tokens.fault("the file ends in the middle of a statement")
+            if token.is_word("SELECT", "AS", "LIKE"):
+                raise self.tokens.fault(_REFUSED)
+            if token.is_word("AUTO_INCREMENT"):
+                yield from self._next_id(table)
+
+    def _next_id(self, table: str) -> Iterator[Statement]:
+        if self.tokens.peek().is_sign("="):
+            self.tokens.take()
+        if self.tokens.peek().kind is Kind.NUMBER:
+            yield Counted(table, self.tokens.take().text)
+
+    def _to_end_of_part(self, ends: str) -> str:
+        """Past one column or key of a table, or one alteration; the sign that ends it."""
         depth = 0
         while True:
             token = self.tokens.take()
+            if depth == 0 and token.kind is Kind.SIGN and token.text in ends:
+                return token.text
             if token.kind is Kind.END or token.is_sign(";"):
                 raise self.tokens.fault("the file ends in the middle of a statement")
-            if depth == 0 and (token.is_sign(",") or token.is_sign(")")):
-                return token.text
             depth += token.is_sign("(") - token.is_sign(")")
 
     def _drop(self) -> Iterator[Statement]:
@@ -243,21 +266,15 @@ class Script:
     def _alter(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLE"):
             raise self.tokens.fault(_REFUSED)
-        self._table()
+        table = self._table()
         while True:
-            if not self.tokens.take().is_word(*_ALTERATIONS):
+            token = self.tokens.take()
+            if not token.is_word(*_ALTERATIONS):
                 raise self.tokens.fault(_REFUSED)
-            depth = 0
-            while True:
-                token = self.tokens.take()
-                if token.kind is Kind.END:
-                    raise self.tokens.fault("the file ends in the middle of a statement")
-                if token.is_sign(";"):
-                    return
-                if depth == 0 and token.is_sign(","):
-                    break
-                depth += token.is_sign("(") - token.is_sign(")")
-        yield from ()
+            if token.is_word("AUTO_INCREMENT"):
+                yield from self._next_id(table)
+            if self._to_end_of_part(",;") == ";":
+                return
 
     # what surrounds them
 
@@ -348,13 +365,11 @@ class Script:
         while self.tokens.peek().is_word(*words):
             self.tokens.take()
 
-    def _pass_on(self, refused: tuple[str, ...] = ()) -> None:
+    def _pass_on(self) -> None:
         """To the end of the statement, of which nothing matters."""
         while not (token := self.tokens.take()).is_sign(";"):
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
-            if refused and token.is_word(*refused):
-                raise self.tokens.fault(_REFUSED)
 
     @staticmethod
     def _shown(name: str) -> str:
@@ -369,6 +384,3 @@ def _may_precede(token: Token) -> bool:
 def _is_time_zone(token: Token) -> bool:
     name = token.text.lower().removeprefix("@@").removeprefix("session.").removeprefix("global.")
     return token.kind is Kind.WORD and name == "time_zone"
-
-
-__all__ = ["PassedOver", "Rows", "Script", "Statement", "TableMade", "Unreadable", "ZoneSet"]

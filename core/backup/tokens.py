@@ -8,7 +8,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from enum import Enum
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from core.errors import InvalidInput
 
@@ -35,15 +35,8 @@ class Kind(Enum):
     END = "end"
 
 
-class Default(Enum):
-    """The word DEFAULT in the place of a value."""
-
-    DEFAULT = "default"
-
-
 # a literal as it stands in the file: numbers by their digits, hexadecimal literals as bytes
-Value = str | bytes | None | Default
-DEFAULT: Final = Default.DEFAULT
+Value = str | bytes | None
 
 
 class Token(NamedTuple):
