@@ -76,7 +76,8 @@ class Endpoint:
     failures included. ``once``: identical requests of one session within a moment have one effect
     (:mod:`compat.double_clicks`); ``BROWSERS``: only those of browsers, in which people click twice, for a script
     that asks twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without
-    asking, also a refusal for lack of permission; 0 is never.
+    asking, also a refusal for lack of permission; 0 is never. ``folder``: where it answers as well.
+    ``upload_limit``: makes of the panel how many bytes an uploaded file may have, if more than elsewhere.
     """
 
     name: str
@@ -92,11 +93,14 @@ class Endpoint:
     as_text: bool
     once: bool | Literal["browsers"]
     browser_keeps: int
+    folder: str
+    upload_limit: Callable[[Any], int] | None
     chapter: str
 
     @property
-    def paths(self) -> tuple[str, str]:
-        return f"/{self.name}.php", f"/api/{self.name}.php"
+    def paths(self) -> tuple[str, ...]:
+        also = (f"/{self.folder}/{self.name}.php",) if self.folder else ()
+        return f"/{self.name}.php", f"/api/{self.name}.php", *also
 
     @property
     def allowed(self) -> str:
@@ -125,6 +129,8 @@ class Endpoints:
         as_text: bool = False,
         once: bool | Literal["browsers"] = False,
         browser_keeps: int = 0,
+        folder: str = "",
+        upload_limit: Callable[[Any], int] | None = None,
         chapter: str,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
@@ -146,6 +152,8 @@ class Endpoints:
                 as_text,
                 once,
                 browser_keeps,
+                folder,
+                upload_limit,
                 chapter,
             )
             return handler

@@ -27,6 +27,7 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    backup,
     jobs,
     payments,
     plans,
@@ -63,6 +64,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    backup.endpoints,
 )
 
 
@@ -94,6 +96,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)
+    backup.install_downloads(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

@@ -69,15 +69,18 @@ def make(panel: Panel, kind: Kind, report: Report | None = None) -> Backup:
     return _make(panel, kind, None, redacted=False, wait=_WAIT_SECONDS, report=report)
 
 
-def find_for(panel: Panel, actor: Actor, name: str) -> Backup:
+def open_for(panel: Panel, actor: Actor, name: str) -> tuple[Backup, BinaryIO]:
     """What ``actor`` may fetch: one's own export, for super admins any backup. Raises NotAllowed, NotFound."""
     _is_redacted_for(panel, actor)
     found = files.find(panel, name)
-    if found is None:
-        raise NotFound("This backup does not exist any more")
-    if not actor.super_user and not files.is_export_of(panel, found, actor):
-        raise NotAllowed("Permission denied. This backup is somebody else's.")
-    return found
+    try:
+        if found is None:
+            raise FileNotFoundError
+        if not actor.super_user and not files.is_export_of(panel, found, actor):
+            raise NotAllowed("Permission denied. This backup is somebody else's.")
+        return found, found.path.open("rb")
+    except FileNotFoundError:
+        raise NotFound("This backup does not exist any more") from None
 
 
 def require_import(panel: Panel, actor: Actor) -> None:
