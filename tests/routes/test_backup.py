@@ -72,7 +72,9 @@ def test_export_2_the_file_is_fetched_by_whom_it_is_for(panel: World, method: st
         file = admin.get(path, headers={"Range": "bytes=0-3"})
         assert (file.status_code, len(file.content)) == (200, answer["file_size"])
         assert file.content.decode().endswith("\n-- Dump completed\n")
-        assert {name: file.headers[name] for name in ("Content-Type", "Content-Disposition", "Cache-Control", "Vary")} == {
+        assert {
+            name: file.headers[name] for name in ("Content-Type", "Content-Disposition", "Cache-Control", "Vary")
+        } == {
             "Content-Type": "application/octet-stream",
             "Content-Disposition": f'attachment; filename="{answer["filename"]}"',
             "Cache-Control": "no-store",
@@ -164,7 +166,9 @@ def test_export_and_import_4_the_round_trip(panel: World) -> None:
     *earlier, latest = after.pop("_audit_log")
     assert earlier == before.pop("_audit_log")
     assert after == before
-    [row] = panel.rows(sa.select(AuditEntry).where(AuditEntry.action == "import").with_only_columns(*AuditEntry.__table__.c))
+    [row] = panel.rows(
+        sa.select(AuditEntry).where(AuditEntry.action == "import").with_only_columns(*AuditEntry.__table__.c)
+    )
     assert latest[0] == row["id"]
     assert (row["target_type"], row["target_name"], row["user_id"]) == ("database", "backup.sql", 1)
     assert '"_accounts":3' in row["new_value"]

@@ -151,11 +151,13 @@ def test_everything_that_dumps_hold(monkeypatch: pytest.MonkeyPatch, chunk: int,
 
 
 @given(
-    rows=st.lists(st.lists(st.one_of(st.none(), st.integers(), st.text()), min_size=1, max_size=4), min_size=1, max_size=9),
+    rows=st.lists(
+        st.lists(st.one_of(st.none(), st.integers(), st.text()), min_size=1, max_size=4), min_size=1, max_size=9
+    ),
     chunk=st.integers(1, 40),
 )
 def test_any_text_comes_through_any_cut(rows: list[list[Any]], chunk: int) -> None:
-    from core.backup.values import quoted  # noqa: PLC0415 - the writer's side
+    from core.backup.values import quoted
 
     def literal(value: Any) -> str:
         return str(value) if isinstance(value, int) else quoted(value)
