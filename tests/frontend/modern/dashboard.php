@@ -92,6 +92,14 @@ if (empty($_SESSION['login'])) {
       <button>Save</button>
       <p id="timeout-status"></p>
     </form>
+    <div id="backup" hidden>
+      <button id="export">Back up the database</button>
+      <form id="import-form">
+        <input name="sql_file" type="file" accept=".sql">
+        <button>Restore</button>
+      </form>
+      <p id="backup-status" role="status"></p>
+    </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
   </section>
