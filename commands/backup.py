@@ -6,7 +6,7 @@ import click
 
 from commands.failing import failing_clearly
 from commands.progress import progress
-from commands.sync import CONSOLE, SYSTEM
+from commands.sync import BY_CONSOLE
 from core.backup import backups, files
 from core.backup.files import Kind
 from core.panel import Panel
@@ -51,7 +51,7 @@ def backup_command(panel: Panel) -> click.Group:
     def restore(file: str) -> None:
         path = _found(panel, file)
         with path.open("rb") as dump, progress("bytes") as report:
-            done = backups.import_dump(panel, SYSTEM, CONSOLE, dump, path.name, report)
+            done = backups.import_dump(panel, BY_CONSOLE, dump, path.name, report)
         for table, count in done.tables.items():
             click.echo(f"{table}: {count}")
         for what in done.skipped:

@@ -79,7 +79,9 @@ class Panel:
             return layout
         with self._layout_lock:
             if self._layout is layout:
-                self._layout = schema.prepare(self.database) if layout is None else schema.read_layout(self.database)
+                found = schema.prepare(self.database) if layout is None else schema.read_layout(self.database)
+                # the same object while it is the same: statements that are kept by layout are found at once
+                self._layout = layout if found == layout else found
                 self._layout_read_at = monotonic()
             assert self._layout is not None  # noqa: S101 - set above, by us or by who held the lock
             return self._layout

@@ -8,6 +8,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Table
 
+from compat import double_clicks
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -22,6 +23,7 @@ from core.access.identity import find_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
 from core.errors import DatabaseFailed, PanelError
+from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
 from core.storage.tables import StoredSession
 from legacy_routes import (
@@ -48,7 +50,7 @@ from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (
+AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
@@ -69,8 +71,8 @@ CHAPTERS: tuple[Endpoints, ...] = (
 
 
 def all_endpoints() -> list[Endpoint]:
-    """Every declared endpoint, chapter by chapter."""
-    return [endpoint for chapter in CHAPTERS for endpoint in chapter.declared.values()]
+    """Every declared endpoint, area by area."""
+    return [endpoint for area in AREAS for endpoint in area.declared.values()]
 
 
 def create_app(panel: Panel) -> Flask:
@@ -92,7 +94,8 @@ def create_app(panel: Panel) -> Flask:
     app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
+    memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)

@@ -8,19 +8,18 @@ from werkzeug.wsgi import wrap_file
 
 from compat import envelope
 from compat.dispatcher import Dispatcher
-from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
+from compat.endpoints import ROUTED_METHODS, Answer, Endpoints, Manners
 from compat.fields import BadField, RequestModel
 from core.access.permissions import EXPORT_DATABASE, IMPORT_DATABASE
 from core.backup import backups
 from core.backup.files import Backup
 from core.errors import NotAllowed, NotFound, NotLoggedIn
 from core.panel import Panel
-from legacy_routes.gate import Call, Gate, caller, having, origin_of
+from legacy_routes.gate import Call, Gate, by, caller, having
 
-CHAPTER = "70"
 _FOLDER = "scripts"
 _MIB = 1024 * 1024
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="70")
 
 
 class ImportForm(RequestModel):
@@ -36,13 +35,11 @@ def _largest_dump(panel: Panel) -> int:
     "GET",
     "POST",
     who=having(EXPORT_DATABASE),
-    get_changes=True,
-    folder=_FOLDER,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True, folder=_FOLDER),
 )
 def export_database(call: Call) -> Answer:
     """Store a dump of the database for the caller to fetch; that of a reseller admin is without passwords and keys."""
-    made = backups.export(call.panel, caller(call), origin_of(call))
+    made = backups.export(call.panel, by(call))
     return {
         "message": "The backup is ready and can be downloaded within an hour",
         "filename": made.name,
@@ -56,9 +53,7 @@ def export_database(call: Call) -> Answer:
     "POST",
     who=having(IMPORT_DATABASE),
     model=ImportForm,
-    folder=_FOLDER,
-    upload_limit=_largest_dump,
-    chapter=CHAPTER,
+    manners=Manners(folder=_FOLDER, upload_limit=_largest_dump),
 )
 def import_database(call: Call, _form: ImportForm) -> Answer:
     """Replace the panel's data by a dump's, after a backup; reseller admins only where the configuration says so."""
@@ -66,7 +61,7 @@ def import_database(call: Call, _form: ImportForm) -> Answer:
     upload = call.files.get("sql_file")
     if upload is None or not upload.filename:
         raise BadField("Missing file: sql_file; nothing was uploaded, or only a part of it arrived")
-    done = backups.import_upload(call.panel, caller(call), origin_of(call), upload.stream, upload.filename)
+    done = backups.import_upload(call.panel, by(call), upload.stream, upload.filename)
     rows = sum(done.tables.values())
     return {
         "message": f"{rows} rows of {len(done.tables)} tables are in place. The page loads anew in a moment.",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core.access import login as core_login
 from core.access.auto_logout import read_auto_logout, set_auto_logout
@@ -23,14 +23,14 @@ from legacy_routes.gate import (
     LOGGED_IN,
     Call,
     Expired,
+    by,
     caller,
     note_activity,
     origin_of,
     super_admin,
 )
 
-CHAPTER = "10"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
 
 
@@ -39,7 +39,7 @@ class LoginForm(RequestModel):
     password: RawText = ""
 
 
-@endpoint("login", "POST", who=ANYBODY, model=LoginForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(bad_body_is_empty=True, once=False))
 def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
@@ -60,7 +60,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     }
 
 
-@endpoint("logout", "GET", "POST", who=ANYBODY, get_changes=True, navigable=True, chapter=CHAPTER)
+@endpoint("logout", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, navigable=True, once=False))
 def logout(call: Call) -> Answer:
     """End the session; redirects to the login page, or answers JSON to those who ask for it."""
     call.session.destroy()
@@ -72,7 +72,7 @@ def logout(call: Call) -> Answer:
     return response
 
 
-@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
@@ -120,7 +120,7 @@ class PasswordForm(RequestModel):
     username: RawText = ""
 
 
-@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
 def update_password(call: Call, form: PasswordForm) -> Answer:
     """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)
@@ -128,7 +128,7 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
     return {"err_msg": text, "message": text}
 
 
-@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
 def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
     # the frontends send what an empty browser storage gives, the text "null"
@@ -142,7 +142,7 @@ def _change_password(call: Call, form: PasswordForm) -> None:
         raise InvalidInput("Please fill in the old and the new password")
     if form.repeated is not None and form.repeated.strip(PHP_BLANKS) != form.new.strip(PHP_BLANKS):
         raise InvalidInput("The new password and its repetition differ")
-    credential = core_login.change_own_password(call.panel, origin_of(call), caller(call), form.old, form.new)
+    credential = core_login.change_own_password(call.panel, by(call), form.old, form.new)
     call.session.renew_id(keep=True)
     call.session[CREDENTIAL_MARK] = credential
 
@@ -156,7 +156,7 @@ class HistoryForm(RequestModel):
 _SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_method", "failure_reason")
 
 
-@endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm, chapter=CHAPTER)
+@endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm)
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
@@ -198,8 +198,7 @@ class TimeoutForm(RequestModel):
     "POST",
     who={"POST": super_admin("Only super admin can change this setting")},
     model=TimeoutForm,
-    bad_body_is_empty=True,
-    chapter=CHAPTER,
+    manners=Manners(bad_body_is_empty=True),
 )
 def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
     """The idle timeout of all sessions, in minutes: read it, or set it (0 = never)."""
@@ -207,7 +206,7 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
         minutes = read_auto_logout(call.panel)
         return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
     minutes = _timeout_of(form)
-    set_auto_logout(call.panel, caller(call), origin_of(call), minutes)
+    set_auto_logout(call.panel, by(call), minutes)
     return {
         "err_msg": "",
         "message": f"Auto-logout set to {minutes} minutes" if minutes else "Auto-logout disabled",
@@ -229,7 +228,11 @@ def _timeout_of(form: TimeoutForm) -> int:
 
 
 @endpoint(
-    "session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, plain_faults=True, chapter=CHAPTER
+    "session_heartbeat",
+    "GET",
+    "POST",
+    who=ANYBODY,
+    manners=Manners(get_changes=True, limited=False, plain_faults=True, once=False),
 )
 def session_heartbeat(call: Call) -> Answer:
     """Tell whether the session still stands, and count as activity."""

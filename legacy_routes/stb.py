@@ -21,10 +21,9 @@ from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
 from core.values.markup import escaped
 from legacy_routes.forms import Number, PageNumber
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having
 
-CHAPTER = "50"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="50")
 
 CHANNEL = AliasChoices("channel_id", "channel_number", "channel")
 
@@ -43,10 +42,10 @@ class EventForm(RequestModel):
     channel: Text = Field("", validation_alias=CHANNEL)
 
 
-@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
-    extra = core_send_event(call.panel, caller(call), origin_of(call), form.mac, form.event, form.channel)
+    extra = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
     return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **extra}
 
 
@@ -56,12 +55,10 @@ class MessageForm(RequestModel):
     ttl: Number = None
 
 
-@endpoints.endpoint(
-    "send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
-    extra = core_send_message(call.panel, caller(call), origin_of(call), form.mac, form.message, form.ttl)
+    extra = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
     return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **extra}
 
 
@@ -88,9 +85,7 @@ class BulkMessageForm(TargetsForm):
     ttl: Number = None
 
 
-@endpoints.endpoint(
-    "send_message", "POST", who=having(SEND_MESSAGES_AS_BEFORE), model=BulkMessageForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("send_message", "POST", who=having(SEND_MESSAGES_AS_BEFORE), model=BulkMessageForm)
 def send_message(call: Call, form: BulkMessageForm) -> Answer:
     """Send a message to one or more set-top boxes, as older scripts do."""
     targets = form.targets
@@ -100,8 +95,7 @@ def send_message(call: Call, form: BulkMessageForm) -> Answer:
     )
     report = send_to_many(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         SEND_MESSAGES_AS_BEFORE,
         targets,
         message,
@@ -115,16 +109,12 @@ class BulkEventForm(TargetsForm):
     channel: Text = Field("", validation_alias=CHANNEL)
 
 
-@endpoints.endpoint(
-    "send_event", "POST", who=having(SEND_EVENTS_AS_BEFORE), model=BulkEventForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("send_event", "POST", who=having(SEND_EVENTS_AS_BEFORE), model=BulkEventForm)
 def send_event(call: Call, form: BulkEventForm) -> Answer:
     """Send an event to one or more set-top boxes, as older scripts do."""
     targets = form.targets
     event = checked_event(EVENT_CODES.get(form.event, form.event), form.channel)
-    report = send_to_many(
-        call.panel, caller(call), origin_of(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy
-    )
+    report = send_to_many(call.panel, by(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy)
     return _sent(report, "Event", form)
 
 
@@ -147,7 +137,7 @@ class LogForm(RequestModel):
     search: Text = ""
 
 
-@endpoints.endpoint("get_stb_logs", "GET", who=having(READ_STB_LOG), model=LogForm, chapter=CHAPTER)
+@endpoints.endpoint("get_stb_logs", "GET", who=having(READ_STB_LOG), model=LogForm)
 def get_stb_logs(call: Call, form: LogForm) -> Answer:
     """A page of what was sent to set-top boxes: by anybody for admins and reseller admins, else by oneself."""
     wanted = Wanted(kind=form.action_type, mac=form.mac, text=form.search)

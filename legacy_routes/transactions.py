@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text
 from core.access.permissions import CORRECT_TRANSACTIONS, may
 from core.access.whose import whose_accounts
@@ -17,10 +17,9 @@ from core.ledger.sales import VOIDED
 from core.values.clock import shown
 from core.values.markup import plain
 from legacy_routes.forms import Id, Number, ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
 
-CHAPTER = "40"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="40")
 
 MAX_ROWS = 1000
 PANEL_FORM, DOCUMENT_FORM = "panel", "doc"
@@ -34,7 +33,7 @@ class ListForm(ViewForm):
     format: Text = ""
 
 
-@endpoints.endpoint("get_transactions", "GET", "POST", who=LOGGED_IN, model=ListForm, chapter=CHAPTER)
+@endpoints.endpoint("get_transactions", "GET", "POST", who=LOGGED_IN, model=ListForm)
 def get_transactions(call: Call, form: ListForm) -> Answer:
     """The ledger, newest row first: all for super admins and observers, else one's own."""
     actor = caller(call)
@@ -125,15 +124,13 @@ class NewForm(RequestModel):
     "POST",
     who=super_admin("Permission denied. Only a super admin can create transactions."),
     model=NewForm,
-    get_changes=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def new_transaction(call: Call, form: NewForm) -> Answer:
     """Credit or debit a user's balance, with a ledger row."""
     added = add_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         user_id=form.user_id,
         amount=form.amount,
         direction=form.type,
@@ -150,15 +147,12 @@ class CorrectionForm(RequestModel):
     status: Text = ""
 
 
-@endpoints.endpoint(
-    "edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm)
 def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
     """Correct or void a ledger row; the original stays as it is, and so does the balance."""
     row = correct_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         number=form.transaction_id,
         amount=form.correction_amount,
         note=form.correction_note,
@@ -194,10 +188,7 @@ class DatesForm(RequestModel):
     "POST",
     who=LOGGED_IN,
     model=DatesForm,
-    limited=False,
-    once=True,
-    browser_keeps=DATES_SECONDS,
-    chapter=CHAPTER,
+    manners=Manners(limited=False, browser_keeps=DATES_SECONDS),
 )
 def get_dates_with_data(call: Call, form: DatesForm) -> Answer:
     """The days of a range that have data of one type, for the calendars of the frontend."""

@@ -6,7 +6,7 @@ Roles come from the row at each request, never from the session's copies. Source
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,12 +18,15 @@ from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
 from core.storage.database import AnySelect, json_integer, same_text
+from core.storage.schema import Layout
 from core.storage.tables import AppSetting, Credential, Currency, StoredSession, User
 from core.values.currencies import shown_currency
 
 # our own session keys; PHP leaves unknown keys alone
 IDLE_MARK = "sbx_idle"
 CREDENTIAL_MARK = "sbx_pw"
+# of how many databases a process keeps the statements; a database changes its layout once in its life
+_LAYOUTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +112,12 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 
 def find_user(panel: Panel, username: str) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
-    return panel.database.first(_user_by_name(panel.database.dialect, *_optional_parts(panel)), username=username)
+    return panel.database.first(_user_by_name(panel.database.dialect, panel.layout), username=username)
 
 
 def find_session(panel: Panel, session_id: str) -> Any:
     """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
-    return panel.database.first(_session_and_user(panel.database.dialect, *_optional_parts(panel)), sid=session_id)
-
-
-def _optional_parts(panel: Panel) -> tuple[bool, bool, bool]:
-    layout = panel.layout
-    return (
-        layout.has_table("_app_settings"),
-        layout.has_column("_users", "is_observer"),
-        layout.has_column("_users", "theme"),
-    )
+    return panel.database.first(_session_and_user(panel.database.dialect, panel.layout), sid=session_id)
 
 
 def actor_of(row: Any) -> Actor:
@@ -148,10 +142,10 @@ def actor_of(row: Any) -> Actor:
     )
 
 
-@cache
-def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
+@lru_cache(_LAYOUTS)
+def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
     return (
-        select(*_user_columns(*optional_parts))
+        select(*_user_columns(layout))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         .where(same_text(User.username, bindparam("username"), dialect))
@@ -162,28 +156,28 @@ def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
 
 def read_user(panel: Panel, connection: Connection, user_id: int) -> Actor | None:
     """The user with that id as the transaction of ``connection`` sees it."""
-    row = connection.execute(_user_by_id(*_optional_parts(panel)), {"user_id": user_id}).first()
+    row = connection.execute(_user_by_id(panel.layout), {"user_id": user_id}).first()
     return None if row is None else actor_of(row)
 
 
-@cache
-def _user_by_id(*optional_parts: bool) -> AnySelect:
+@lru_cache(_LAYOUTS)
+def _user_by_id(layout: Layout) -> AnySelect:
     return (
-        select(*_user_columns(*optional_parts))
+        select(*_user_columns(layout))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         .where(User.id == bindparam("user_id", type_=sa.BigInteger))
     )
 
 
-@cache
-def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
+@lru_cache(_LAYOUTS)
+def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
     return (
         select(
             StoredSession.id.label("session_id"),
             StoredSession.data,
             StoredSession.touched_at,
-            *_user_columns(*optional_parts),
+            *_user_columns(layout),
         )
         .select_from(StoredSession)
         .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
@@ -192,10 +186,10 @@ def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
     )
 
 
-def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tuple[Any, ...]:
+def _user_columns(layout: Layout) -> tuple[Any, ...]:
     """What :func:`actor_of` needs of a user, with currency and idle timeout, as far as this database has it."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
-    if has_settings:
+    if layout.has_table("_app_settings"):
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
@@ -209,9 +203,9 @@ def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tu
         User.permissions,
         User.max_users,
         User.super_user,
-        User.is_observer if has_observer else sa.null().label("is_observer"),
+        layout.column(User.is_observer),
         User.currency_id,
-        User.theme if has_theme else sa.null().label("theme"),
+        layout.column(User.theme),
         User.ip_ranges,
         User.plans,
         User.timestamp,

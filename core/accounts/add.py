@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.identity import read_user
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
 from core.accounts import operations, rules
@@ -90,25 +90,25 @@ class _Purchase:
     entry: ledger.Entry | None
 
 
-def add_account(panel: Panel, actor: Actor, origin: Origin, wish: NewAccount) -> Added:
+def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     """Raises NotAllowed, InvalidInput, AlreadyExists, NotFound, NotEnoughCredit, AccountBusy, UpstreamFailed."""
-    require(actor, ADD_ACCOUNTS)
+    require(by.actor, ADD_ACCOUNTS)
     wish = _checked(wish)
     with panel.database.read() as connection:
         # what can be refused is refused before any portal is asked; checked again in the transaction that reserves
-        _draft(panel, connection, actor, origin, wish, tariffs=None)
+        _draft(panel, connection, by, wish, tariffs=None)
     every_server = servers(panel)
     tariffs = known_tariffs(panel) or []
 
     def plan(connection: Connection) -> Draft:
-        draft = _draft(panel, connection, actor, origin, wish, tariffs)
+        draft = _draft(panel, connection, by, wish, tariffs)
         number = operations.next_account_number(connection)
         return Draft(**{**_fields(draft), "payload": {**draft.payload, "account_number": number}})
 
-    record = operations.begin(panel, actor.id, plan, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do
     _create(panel, record, every_server, wish.password)
-    account_id = _confirm(panel, actor, origin, record)
+    account_id = _confirm(panel, by, record)
     payload = record.payload
     theme = set_theme(panel, record.username, payload["theme"])
     jobs.ring(panel)
@@ -146,17 +146,16 @@ def _checked(wish: NewAccount) -> NewAccount:
 def _draft(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     wish: NewAccount,
     tariffs: Sequence[Tariff] | None,
 ) -> Draft:
     """Every check, and what the operation will do; ``tariffs`` None: the portal was not asked yet."""
-    owner = _owner(panel, connection, actor, wish)
-    _refuse_too_many(connection, actor, owner)
-    purchase = _purchase(connection, actor, owner, wish, tariffs)
+    owner = _owner(panel, connection, by.actor, wish)
+    _refuse_too_many(connection, by.actor, owner)
+    purchase = _purchase(connection, by.actor, owner, wish, tariffs)
     refuse_taken(panel, connection, username=wish.username, mac=wish.mac)
-    end_date = _end_date(panel, actor, wish, purchase.plan)
+    end_date = _end_date(panel, by.actor, wish, purchase.plan)
     payer, plan = purchase.payer, purchase.plan
     return Draft(
         kind=KIND,
@@ -294,7 +293,7 @@ def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
     )
 
 
-def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
+def _confirm(panel: Panel, by: By, record: Record) -> int:
     """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
     payload = record.payload
     try:
@@ -326,7 +325,7 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
             if entry is not None:
                 taken = record.amount or Decimal(0)
                 ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
-            _audit(panel, connection, actor, origin, record, account_id)
+            _audit(panel, connection, by, record, account_id)
             event = Event(
                 CREATED,
                 account_id,
@@ -334,8 +333,8 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
                 record.mac,
                 payload["full_name"],
                 payload["reseller"],
-                actor.id,
-                actor.name or actor.username,
+                by.actor.id,
+                by.actor.name or by.actor.username,
                 payload["plan_name"],
                 _day(payload["end_date"]),
                 payload["phone"],
@@ -347,13 +346,11 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
     return account_id
 
 
-def _audit(panel: Panel, connection: Connection, actor: Actor, origin: Origin, record: Record, account_id: int) -> None:
+def _audit(panel: Panel, connection: Connection, by: By, record: Record, account_id: int) -> None:
     payload = record.payload
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "create",
         "account",
         target_id=account_id,

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import CRON, SYSTEM_CRON, Origin, write_audit
+from core.access.audit import BY_CRON, By
 from core.access.identity import read_user
 from core.accounts import operations
 from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
@@ -109,7 +109,7 @@ def take_up(panel: Panel, record: Record) -> None:
 
 
 def change_if_any(
-    panel: Panel, actor: Actor, origin: Origin, plan: Callable[[Connection], Planned | None], password: str | None
+    panel: Panel, by: By, plan: Callable[[Connection], Planned | None], password: str | None
 ) -> Changed | None:
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
     decided: list[tuple[Planned, str | None]] = []
@@ -120,10 +120,10 @@ def change_if_any(
             return None
         # after the commit nothing may fail any more that is not the portals' fault
         decided[:] = [(planned, _theme(panel, connection, planned))]
-        return _draft(actor, origin, planned)
+        return _draft(by, planned)
 
     every_server = servers(panel)
-    record = operations.begin(panel, actor.id, draft, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, draft, step=every_server[0].name)
     if record is None:
         return None
     planned, theme = decided[0]
@@ -150,7 +150,7 @@ def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None
     return owner.theme if owner else None
 
 
-def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
+def _draft(by: By, planned: Planned) -> Draft:
     before, after = planned.before, planned.after
     columns = [name for name in AccountRow.__slots__ if getattr(before, name) != getattr(after, name)]
     changed = [_PORTAL_NAMES[name] for name in columns if name in _PORTAL_NAMES]
@@ -170,7 +170,7 @@ def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
             "entry": planned.entry and planned.entry.stored(),
             "plan_name": planned.plan.shown_name() if planned.plan else None,
             "phone": planned.after.phone_number if planned.phone_given else None,
-            **stored_origin(actor, origin),
+            **stored_origin(by),
         },
         payer_id=planned.payer.id if planned.payer else None,
         amount=planned.net,
@@ -368,11 +368,9 @@ def _audit(panel: Panel, connection: Connection, record: Record, before: Account
 
 
 def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
-    write_audit(
+    BY_CRON.write_audit(
         panel,
         connection,
-        SYSTEM_CRON,
-        CRON,
         AUTO_DISABLE,
         "account",
         target_id=row.mac,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin
+from core.access.audit import By
 from core.access.identity import read_user
 from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
 from core.accounts import rules
@@ -73,18 +73,17 @@ class Edit:
     reseller: int | None = None
 
 
-def edit_account(panel: Panel, actor: Actor, origin: Origin, wish: Edit) -> Changed:
+def edit_account(panel: Panel, by: By, wish: Edit) -> Changed:
     """Edit, renew or update. Raises NotAllowed, NotFound, InvalidInput, AlreadyExists, NotEnoughCredit,
     AccountBusy, UpstreamFailed."""
-    require(actor, EDIT_ACCOUNTS)
+    require(by.actor, EDIT_ACCOUNTS)
     with panel.database.read() as connection:
-        _plan_edit(panel, connection, actor, wish, tariffs=None)
+        _plan_edit(panel, connection, by.actor, wish, tariffs=None)
     tariffs = known_tariffs(panel) if wish.tariff_plan else []
     changed = change_if_any(
         panel,
-        actor,
-        origin,
-        lambda connection: _plan_edit(panel, connection, actor, wish, tariffs=tariffs, asked=True),
+        by,
+        lambda connection: _plan_edit(panel, connection, by.actor, wish, tariffs=tariffs, asked=True),
         password=wish.password or None,
     )
     assert changed is not None  # noqa: S101 - this plan always decides
@@ -93,8 +92,7 @@ def edit_account(panel: Panel, actor: Actor, origin: Origin, wish: Edit) -> Chan
 
 def set_status(
     panel: Panel,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     status: int | None,
     *,
     username: str = "",
@@ -109,7 +107,7 @@ def set_status(
 
     def plan(connection: Connection) -> Planned | None:
         before = _target(panel, connection, username, mac)
-        require_over(actor, TOGGLE_ACCOUNTS, before.reseller)
+        require_over(by.actor, TOGGLE_ACCOUNTS, before.reseller)
         is_repeated = panel.clock.seconds() * 1000 - before.changed_at < DOUBLE_CLICK_MS
         if before.status == status and is_repeated:
             return None
@@ -117,8 +115,8 @@ def set_status(
 
     with panel.database.read() as connection:
         found = _target(panel, connection, username, mac)
-        require_over(actor, TOGGLE_ACCOUNTS, found.reseller)
-    done = change_if_any(panel, actor, origin, plan, password=None)
+        require_over(by.actor, TOGGLE_ACCOUNTS, found.reseller)
+    done = change_if_any(panel, by, plan, password=None)
     if done is None:
         return Changed(found, replace(found, status=status), renewed=False, lag=Lag())
     return done

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin
+from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations
 from core.accounts.events import REMOVED, Event, announce
@@ -30,27 +30,27 @@ KIND = "remove"
 _FAILED = "The account could not be deleted"
 
 
-def remove_account(panel: Panel, actor: Actor, origin: Origin, username: str) -> Lag:
+def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
         raise InvalidInput("Missing field: username")
-    require(actor, DELETE_ACCOUNTS)
+    require(by.actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)
         if found is not None:
-            _require(actor, found)
-    foreign = _only_on_portal(panel, actor, username) if found is None else None
+            _require(by.actor, found)
+    foreign = _only_on_portal(panel, by.actor, username) if found is None else None
 
     def plan(connection: Connection) -> Draft:
         row = find_by_username(panel, connection, username)
         if row is not None:
-            _require(actor, row)
+            _require(by.actor, row)
         elif foreign is None:
             raise NotFound("Account not found")
-        return _draft(actor, origin, username, row, foreign)
+        return _draft(by, username, row, foreign)
 
     every_server = servers(panel)
-    record = operations.begin(panel, actor.id, plan, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a deletion always has something to do
     _delete_first(panel, record, every_server[0])
     record = _commit(panel, record, every_server)
@@ -91,7 +91,7 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
     return found
 
 
-def _draft(actor: Actor, origin: Origin, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
+def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
     old: dict[str, Any] = {"mac": foreign.mac if foreign else "", "username": username, "name": ""}
     if row is not None:
         old = {
@@ -109,7 +109,7 @@ def _draft(actor: Actor, origin: Origin, username: str, row: AccountRow | None, 
         payload={
             "old": old,
             "is_ambiguous": row.is_ambiguous if row else False,
-            **stored_origin(actor, origin),
+            **stored_origin(by),
         },
     )
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import EXPORT_DATABASE, IMPORT_DATABASE, require
 from core.backup import files
 from core.backup.dump import write_dump
@@ -51,16 +51,16 @@ class Imported:
     backup: str
 
 
-def export(panel: Panel, actor: Actor, origin: Origin, *, wait: float = _WAIT_SECONDS) -> Backup:
-    """A fresh dump for ``actor`` to fetch, without secrets unless a super admin (or the configuration) says so.
+def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
+    """A fresh dump for whoever asks to fetch, without secrets unless a super admin (or the configuration) says so.
 
     Raises NotAllowed, AlreadyExporting, BackupNotStored.
     """
-    redacted = _is_redacted_for(panel, actor)
-    backup = _make(panel, Kind.EXPORT, actor, redacted=redacted, wait=wait)
+    redacted = _is_redacted_for(panel, by.actor)
+    backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=wait)
     with panel.database.write() as connection:
         details = "without passwords and keys" if redacted else None
-        write_audit(panel, connection, actor, origin, "export", "database", target_name=backup.name, details=details)
+        by.write_audit(panel, connection, "export", "database", target_name=backup.name, details=details)
     return backup
 
 
@@ -90,22 +90,20 @@ def require_import(panel: Panel, actor: Actor) -> None:
         raise NotAllowed(IMPORT_DATABASE.refusal)
 
 
-def import_upload(panel: Panel, actor: Actor, origin: Origin, file: BinaryIO, name: str) -> Imported:
+def import_upload(panel: Panel, by: By, file: BinaryIO, name: str) -> Imported:
     """:func:`import_dump` of a file that somebody sent. Raises InvalidInput for a name that is no dump's, too."""
-    require_import(panel, actor)
+    require_import(panel, by.actor)
     if not name.lower().endswith(".sql"):
         raise InvalidInput("Only .sql files can be restored; nothing was changed")
-    return import_dump(panel, actor, origin, file, name)
+    return import_dump(panel, by, file, name)
 
 
-def import_dump(
-    panel: Panel, actor: Actor, origin: Origin, file: BinaryIO, name: str, report: Report | None = None
-) -> Imported:
+def import_dump(panel: Panel, by: By, file: BinaryIO, name: str, report: Report | None = None) -> Imported:
     """Replace what the panel holds by what the dump ``file``, which is called ``name``, holds; all of it or nothing.
 
     Raises NotAllowed, AlreadyImporting, InvalidInput (of which the text says why), RowRefused, WorkUnderWay.
     """
-    require_import(panel, actor)
+    require_import(panel, by.actor)
     report = report or _silent
     # made at the first call, which must not come within the restore's own transaction
     panel.fingerprint_key  # noqa: B018
@@ -113,7 +111,7 @@ def import_dump(
         examined = examine(panel, file, report)
         before = make(panel, Kind.BEFORE_IMPORT, report)
         held.renew()
-        restored = _restore(panel, file, examined, report, partial(_note_import, panel, actor, origin, _shown(name)))
+        restored = _restore(panel, file, examined, report, partial(_note_import, panel, by, _shown(name)))
     return Imported(restored.tables, restored.skipped, before.name)
 
 
@@ -134,10 +132,8 @@ def _restore(
                 raise
 
 
-def _note_import(
-    panel: Panel, actor: Actor, origin: Origin, name: str, connection: Connection, restored: Restored
-) -> None:
-    write_audit(panel, connection, actor, origin, "import", "database", target_name=name, new=restored.tables)
+def _note_import(panel: Panel, by: By, name: str, connection: Connection, restored: Restored) -> None:
+    by.write_audit(panel, connection, "import", "database", target_name=name, new=restored.tables)
 
 
 def _is_redacted_for(panel: Panel, actor: Actor) -> bool:

@@ -102,8 +102,7 @@ def _resellers(panel: Panel, wanted: int | None) -> sa.Select[*tuple[Any, ...]]:
     if wanted is not None:
         return statement.where(User.id == wanted)
     statement = statement.where(sa.func.coalesce(User.super_user, 0) != 1)
-    if panel.layout.has_column("_users", "is_observer"):
-        statement = statement.where(sa.func.coalesce(User.is_observer, 0) != 1)
+    statement = statement.where(sa.func.coalesce(panel.layout.column(User.is_observer), 0) != 1)
     return statement.order_by(User.name, User.id)
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.accounts import operations
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
@@ -39,7 +38,7 @@ class Assigned:
     reseller_name: str
 
 
-def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, reseller_id: int | None) -> None:
+def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None) -> None:
     """Give the account of that name to the reseller; None: to nobody. Raises InvalidInput, NotFound."""
     if not username:
         raise InvalidInput("Missing field: username")
@@ -52,11 +51,9 @@ def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, r
         reseller = _target(panel, connection, reseller_id)
         _assign(panel, connection, Account.id.in_([account.id for account in accounts]), reseller)
         for account in accounts:
-            write_audit(
+            by.write_audit(
                 panel,
                 connection,
-                actor,
-                origin,
                 "update",
                 "account",
                 target_id=account.id,
@@ -70,9 +67,7 @@ def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, r
             _tell_portal(panel, account.mac, reseller)
 
 
-def assign_many(
-    panel: Panel, actor: Actor, origin: Origin, usernames: Sequence[str], reseller_id: int | None
-) -> Assigned:
+def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
     """As :func:`assign_reseller`, for all accounts of these names; names that nobody has are skipped."""
     if not usernames:
         raise InvalidInput("The list of usernames is empty")
@@ -86,11 +81,9 @@ def assign_many(
         for start in range(0, len(names), _CHUNK):
             named = same_text_in(Account.username, names[start : start + _CHUNK], panel.database.dialect)
             changed += _assign(panel, connection, named, reseller)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "bulk_update",
             "accounts",
             old={"count": len(usernames)},
@@ -100,17 +93,15 @@ def assign_many(
     return Assigned(changed, _name(reseller))
 
 
-def unassign_super_admins(panel: Panel, actor: Actor, origin: Origin) -> int:
+def unassign_super_admins(panel: Panel, by: By) -> int:
     """Accounts of super admins belong to nobody from now on; how many there were."""
     admins = select(User.id).where(User.super_user == 1)
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
         changed = _assign(panel, connection, Account.reseller.in_(admins), None)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "bulk_update",
             "accounts",
             new={"reseller_id": None, "reseller_name": NOT_ASSIGNED},

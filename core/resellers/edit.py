@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.login import store_credential
 from core.access.permissions import Field
 from core.errors import AlreadyExists, NotAllowed
@@ -24,7 +23,6 @@ from core.resellers.resellers import (
     refuse_taken_username,
     require_reseller,
     stored_currencies,
-    writable,
 )
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
@@ -62,7 +60,7 @@ class Edited:
     credential: str
 
 
-def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, wish: ResellerEdit) -> Edited:
+def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) -> Edited:
     """Raises NotFound, NotAllowed, InvalidInput, AlreadyExists."""
     password = (wish.password or "").strip(BLANKS)
     hashed = panel.passwords.hash(password) if password else None
@@ -70,7 +68,7 @@ def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
     with panel.database.write() as connection:
         old = require_reseller(panel, connection, reseller_id, lock=True)
         new = _changes(old, wish, lambda: stored_currencies(connection))
-        if old.id == actor.id:
+        if old.id == by.actor.id:
             _refuse_own_demotion(new)
         if "username" in new:
             refuse_taken_username(panel, connection, new["username"], but=old.id)
@@ -80,9 +78,9 @@ def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
             # sessions without our mark, and those of an earlier user of the new name, are older than this
             store_credential(connection, old.id, credential, changed_at=panel.clock.stamp())
         if new or hashed:
-            _audit(panel, connection, actor, origin, old, new, password_changed=hashed is not None)
+            _audit(panel, connection, by, old, new, password_changed=hashed is not None)
         theme = new.get("theme") or None
-        propagation = themes.reserve(panel, connection, actor, old.id, theme) if theme else None
+        propagation = themes.reserve(panel, connection, by.actor, old.id, theme) if theme else None
     username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
     return Edited(username, permissions, theme, propagation, credential)
 
@@ -137,7 +135,7 @@ def _refuse_own_demotion(new: dict[str, Any]) -> None:
 
 def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, Any], hashed: str | None) -> str:
     """Write the changes, and return the stored hash of the password."""
-    values = writable(panel, new) | ({"password": hashed} if hashed else {})
+    values = panel.layout.writable(User, new) | ({"password": hashed} if hashed else {})
     if values:
         try:
             connection.execute(update(User).where(User.id == user_id).values(**values))
@@ -150,19 +148,16 @@ def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, An
 def _audit(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     old: Reseller,
     new: dict[str, Any],
     *,
     password_changed: bool,
 ) -> None:
     def row(target_type: str, columns: list[str], **more: Any) -> None:
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             target_type,
             target_id=old.id,

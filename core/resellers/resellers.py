@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD
-from core.errors import AlreadyExists, DatabaseFailed, InvalidInput, NotFound
+from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.panel import Panel
 from core.storage.database import same_text
 from core.storage.tables import Account, Currency, User
@@ -19,8 +19,6 @@ from core.values import money
 
 NOT_FOUND = "Reseller not found"
 USERNAME_TAKEN = "Username already exists"
-# columns of _users that the oldest panels lack, with what stands in their place
-_OPTIONAL = {"is_observer": sa.literal(0), "theme": sa.null()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +99,10 @@ def stored_currencies(connection: Connection) -> list[str]:
     return list(connection.scalars(select(Currency.id)))
 
 
-def writable(panel: Panel, values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` without columns that this database lacks. Raises DatabaseFailed where that would lose something."""
-    lacking = [name for name in _OPTIONAL if name in values and not panel.layout.has_column("_users", name)]
-    if any(values[name] for name in lacking):
-        raise DatabaseFailed("This database lacks some columns of resellers yet; run the database upgrade first")
-    return {name: value for name, value in values.items() if name not in lacking}
-
-
 def _rows(panel: Panel) -> sa.Select[Any]:
-    def column(name: str) -> Any:
-        if name in _OPTIONAL and not panel.layout.has_column("_users", name):
-            return _OPTIONAL[name].label(name)
-        return getattr(User, name)
-
     names = [name for name in Reseller.__dataclass_fields__ if name != "currency_name"]
     return (
-        select(*map(column, names), Currency.name.label("currency_name"))
+        select(*(panel.layout.column(getattr(User, name)) for name in names), Currency.name.label("currency_name"))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         # NULL too is no super admin

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from core.accounts import events, recovery
 from core.errors import PanelError
-from core.jobs import jobs
+from core.jobs import given_answers, jobs
 from core.jobs.bell import bell
 from core.messages.push import payment
 from core.messages.reminders import starts
@@ -61,6 +61,7 @@ def _each_minute(panel: Panel) -> None:
     _finish(panel)
     try:
         jobs.forget_old(panel)
+        given_answers.forget_old(panel)
         outbox.settle_interrupted(panel)
     except PanelError as error:
         log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)

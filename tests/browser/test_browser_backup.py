@@ -1,4 +1,4 @@
-"""The backup page of the newer panels: download, restore, and who is refused (contract chapters 05 §2.4, §11, and 70)."""
+"""The backup page of the newer panels: download, restore, and who is refused (contract chapters 05 §2.4, §11, 70)."""
 
 import re
 

@@ -122,7 +122,7 @@ FIELDS = {"username": "acc1", "status": "1", "id": "1"}
 OWN = {"resb": "acc5"}
 NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
 # these speak no JSON, and refuse by the status
-TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.as_text}
+TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.manners.as_text}
 
 
 def test_the_matrix_covers_every_declaration() -> None:

@@ -373,7 +373,7 @@ def test_calls_keep_their_distance(sqlite_sms: Sms) -> None:
 def test_a_double_click_sends_once(sqlite_sms: Sms) -> None:
     sms = sqlite_sms
     sms.configure(1)
-    client = sms.client("admin")
+    client = sms.client("admin").in_a_browser()
     answers: list[dict[str, Any]] = []
     fields = {"recipient_number": "+440000000009", "message": "hi"}
     sms.provider.fail(Delay(0.2))

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.access.actors import bare_actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.backup import backups
 from core.backup.backups import Imported
 from core.backup.dump import write_dump
@@ -17,8 +17,8 @@ from core.storage.tables import Account, Base, User
 from tests.worlds.databases import DUMPS
 from tests.worlds.harness import World, legacy_hash, user_row
 
-SYSTEM = bare_actor(0, "system", super_user=True)
 CONSOLE = Origin("", "command line")
+BY_CONSOLE = By(bare_actor(0, "system", super_user=True), CONSOLE)
 # that something ran, and how often something changed
 _TRACES = {"_sbx_locks", "_sbx_state", "_sbx_versions"}
 PASSWORD = "secret-pass"
@@ -57,7 +57,7 @@ def dump_text(panel: Panel, *, redacted: bool = False) -> str:
 def import_text(panel: Panel, text: str | bytes, name: str = "dump.sql") -> Imported:
     """As the command line does it."""
     content = text.encode() if isinstance(text, str) else text
-    return backups.import_dump(panel, SYSTEM, CONSOLE, io.BytesIO(content), name)
+    return backups.import_dump(panel, BY_CONSOLE, io.BytesIO(content), name)
 
 
 def fill_chapter_70(world: World) -> World:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from core.access.actors import Actor
-from core.access.audit import CRON, Origin
+from core.access.audit import CRON, By, Origin
 from core.access.identity import read_user
 from core.access.permissions import SEND_REMINDERS, may, require
 from core.errors import NotLoggedIn, PanelError
@@ -48,21 +48,20 @@ class _Live:
 # by hand
 
 
-def sweep_now(panel: Panel, actor: Actor, origin: Origin) -> Sweep:
+def sweep_now(panel: Panel, by: By) -> Sweep:
     """Send the actor's reminders, waiting for it up to the configured time; it then goes on as a job.
 
     Raises NotAllowed, LockHeld (a sweep is running), PortalNotConfigured, DatabaseFailed.
     """
-    require(actor, SEND_REMINDERS)
+    require(by.actor, SEND_REMINDERS)
     live = _Live()
     kinds = {KIND: Kind(partial(_handle, live=live))}
-    payload = {"address": origin.address, "user_agent": origin.stored_agent or ""}
-    record = jobs.run_and_wait(panel, kinds, KIND, payload, actor.id, panel.config.jobs.wait_seconds)
+    record = jobs.run_and_wait(panel, kinds, KIND, by.origin.stored(), by.actor.id, panel.config.jobs.wait_seconds)
     if live.error is not None:
         raise live.error
     if record.state == jobs.FAILED:
         raise PanelError("The reminders could not be sent because of an internal error")
-    tally = live.tally or sweep.begin(panel, read_settings(panel, actor.id))
+    tally = live.tally or sweep.begin(panel, read_settings(panel, by.actor.id))
     # the thread may go on meanwhile
     return Sweep(replace(tally, results=tally.results[:]), None if record.is_closed else record.id)
 
@@ -90,8 +89,8 @@ def _sweep_of(work: Work, live: _Live) -> Tally:
                 held.renew()
             work.report(len(tally.results), tally.total, tally.counts)
 
-        origin = Origin(work.payload["address"], work.payload["user_agent"])
-        sweep.carry_out(panel, actor, origin, settings, tally, Pace.of(panel), heard)
+        by = By(actor, Origin.read(work.payload))
+        sweep.carry_out(panel, by, settings, tally, Pace.of(panel), heard)
     return tally
 
 
@@ -142,7 +141,7 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
         else:
             run.step(len(tally.results), tally.total)
 
-    sweep.carry_out(run.panel, actor, CRON, settings, tally, pace, heard)
+    sweep.carry_out(run.panel, By(actor, CRON), settings, tally, pace, heard)
     counts = tally.counts
     run.stamped(f"User {actor.username}: " + ", ".join(f"{name.title()}={count}" for name, count in counts.items()))
     return counts

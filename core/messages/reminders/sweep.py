@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
 from core.messages.pace import Pace
@@ -86,8 +86,7 @@ def plan(panel: Panel, actor: Actor, settings: Settings, tally: Tally) -> list[I
 
 def carry_out(
     panel: Panel,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     settings: Settings,
     tally: Tally,
     pace: Pace,
@@ -97,13 +96,13 @@ def carry_out(
 
     To be run under the lock of all sweeps. A failed message hinders no other. Raises PortalNotConfigured.
     """
-    stage = Stage(tally.target, tally.days, actor.id)
+    stage = Stage(tally.target, tally.days, by.actor.id)
     done: dict[str, Earlier] = {}
-    for item in plan(panel, actor, settings, tally):
+    for item in plan(panel, by.actor, settings, tally):
         result = _skipped(item) if item.is_over else _send(panel, item, stage, pace, done)
         tally.results.append(result)
         heard(result)
-    _finish(panel, actor, origin, tally)
+    _finish(panel, by, tally)
 
 
 def _send(panel: Panel, item: Item, stage: Stage, pace: Pace, done: dict[str, Earlier]) -> Result:
@@ -150,10 +149,10 @@ def _text(template: str, due: Due, tally: Tally) -> str:
     return render(template, values)
 
 
-def _finish(panel: Panel, actor: Actor, origin: Origin, tally: Tally) -> None:
+def _finish(panel: Panel, by: By, tally: Tally) -> None:
     told: dict[str, Any] = {**tally.counts, "days_before": tally.days, "target_date": tally.target.isoformat()}
     with panel.database.write() as connection:
-        ensure_row(panel, connection, actor.id)
-        row = update(ReminderSettings).where(ReminderSettings.user_id == actor.id)
+        ensure_row(panel, connection, by.actor.id)
+        row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(last_sweep_at=panel.clock.now()))
-        write_audit(panel, connection, actor, origin, "send", "reminder", target_name=actor.username, new=told)
+        by.write_audit(panel, connection, "send", "reminder", target_name=by.actor.username, new=told)

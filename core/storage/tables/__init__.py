@@ -12,14 +12,10 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
     SmsClaim,
     SmsLog,
     SmsReminderTracking,
@@ -31,10 +27,11 @@ from core.storage.tables.messages import (
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, GivenAnswer, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -52,6 +49,7 @@ __all__ = [
     "Currency",
     "DeletedPlan",
     "ExpiryReminder",
+    "GivenAnswer",
     "IranianBank",
     "Job",
     "LedgerNote",

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, SmallInteger, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.storage.tables.base import NOW_RENEWED, ZERO, Base, MediumText, Timestamp, _counted, _table
+from core.storage.tables.base import NOW_RENEWED, ZERO, Base, Blob, ExactId, MediumText, Timestamp, _counted, _table
 
 
 class AppSetting(Base):
@@ -65,6 +65,25 @@ class Lock(Base):
     owner: Mapped[str] = mapped_column(String(64))
     taken_at: Mapped[int]
     lease_until: Mapped[int]
+
+
+class GivenAnswer(Base):
+    """What a session was just answered, so that a double click in another process gets the same.
+
+    ``session`` and ``request`` are digests. Times are Unix milliseconds; ``ended`` and ``answer`` are NULL while the
+    write is under way. ``is_kept``: a later request may still get it.
+    """
+
+    __tablename__ = "_sbx_given_answers"
+    __table_args__ = _table()
+
+    session: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    request: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    began: Mapped[int] = mapped_column(BigInteger)
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    is_kept: Mapped[int] = mapped_column(SmallInteger)
+    answer: Mapped[bytes | None] = mapped_column(Blob)
 
 
 class Version(Base):

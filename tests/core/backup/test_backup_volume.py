@@ -25,10 +25,10 @@ from core.backup import backups
 from core.backup.files import Kind
 from core.config import load_config
 from core.panel import Panel
-from tests.worlds.backups import CONSOLE, SYSTEM
+from tests.worlds.backups import BY_CONSOLE
 panel = Panel(load_config(None))
 with open(sys.argv[1], "rb") as file:
-    done = backups.import_dump(panel, SYSTEM, CONSOLE, file, "dump.sql")
+    done = backups.import_dump(panel, BY_CONSOLE, file, "dump.sql")
 made = backups.make(panel, Kind.BY_HAND)
 print(done.tables["_stb_action_logs"], made.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.access.actors import Actor, bare_actor
+from core.access.audit import By
 from core.backup import backups, files
 from core.backup.backups import BACKUP, AlreadyExporting, AlreadyImporting
 from core.backup.files import BackupNotStored, Kind
@@ -21,7 +22,7 @@ from core.panel import Panel
 from core.storage.tables import AuditEntry
 from core.values.clock import Clock
 from core.workers import schedule
-from tests.worlds.backups import CONSOLE, SYSTEM, import_text
+from tests.worlds.backups import BY_CONSOLE, CONSOLE, import_text
 from tests.worlds.databases import create_database
 from tests.worlds.sms import Lines
 
@@ -54,7 +55,7 @@ def panel(tmp_path: Path, time: Time) -> Iterator[Panel]:
 
 
 def _export(panel: Panel, actor: Actor = ADMIN) -> str:
-    return backups.export(panel, actor, CONSOLE, wait=0).name
+    return backups.export(panel, By(actor, CONSOLE), wait=0).name
 
 
 def _names(panel: Panel) -> list[str]:
@@ -186,7 +187,7 @@ def test_the_clock_starts_it_only_where_it_is_switched_on(tmp_path: Path, daily:
 
 
 def test_an_import_by_the_command_line_says_who_and_how_much(panel: Panel) -> None:
-    backups.import_dump(panel, SYSTEM, CONSOLE, io.BytesIO(TEXT.encode()), "a/b\n<x>.sql")
+    backups.import_dump(panel, BY_CONSOLE, io.BytesIO(TEXT.encode()), "a/b\n<x>.sql")
     with panel.database.read() as connection:
         row = connection.execute(sa.select(*AuditEntry.__table__.c)).mappings().one()
     assert (row["action"], row["target_type"], row["target_name"]) == ("import", "database", "bx.sql")

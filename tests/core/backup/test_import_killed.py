@@ -31,7 +31,7 @@ import io, sys
 from core.backup import backups
 from core.config import load_config
 from core.panel import Panel
-from tests.worlds.backups import CONSOLE, SYSTEM
+from tests.worlds.backups import BY_CONSOLE
 def report(step, done, total):
     if step == "writing" and not told:
         told.append(1)
@@ -40,7 +40,7 @@ told = []
 panel = Panel(load_config(None))
 with open(sys.argv[1], "rb") as file:
     print("ready", flush=True)
-    backups.import_dump(panel, SYSTEM, CONSOLE, file, "dump.sql", report)
+    backups.import_dump(panel, BY_CONSOLE, file, "dump.sql", report)
 print("done", flush=True)
 """
 
