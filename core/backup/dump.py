@@ -27,7 +27,7 @@ FORMAT = 1
 BATCH = 500
 # of one INSERT: what every server takes
 _STATEMENT_CHARACTERS = 512 * 1024
-_DIALECT = mysql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = mysql.dialect()
 # a form of defaults that MySQL 5.7 does not know
 _BRACKETED_DEFAULT = re.compile(r"DEFAULT \(([0-9.]+)\)")
 _BEGINNING = """

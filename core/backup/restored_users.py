@@ -58,7 +58,7 @@ def _update(connection: Connection, users: Sequence[Mapping[str, Any]]) -> None:
     if not users:
         return
     # names of their own, for those of columns are taken by the statement itself
-    values = {name: bindparam(f"new_{name}") for name in users[0] if name != "id"}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in users[0] if name != "id"}
     statement = update(User).where(User.id == bindparam("user_id")).values(values)
     for batch in _batches(users):
         rows = [{"user_id" if name == "id" else f"new_{name}": value for name, value in user.items()} for user in batch]

@@ -15,8 +15,10 @@ from core.backup.tokens import Kind, Token, Tokens, Value
 _COLUMNS = 1000
 _NAME_CHARACTERS = 64
 # between CREATE and what is created, of what is passed over
-_PRECEDING = ("OR", "REPLACE", "ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "DEFINER", "CURRENT_USER")
-_PRECEDING += ("SQL", "SECURITY", "INVOKER")
+_PRECEDING = frozenset(
+    ("OR", "REPLACE", "ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "DEFINER", "CURRENT_USER")
+    + ("SQL", "SECURITY", "INVOKER")
+)
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
@@ -279,7 +281,7 @@ class Script:
     # what surrounds them
 
     def _set(self) -> Iterator[Statement]:
-        tokens = []
+        tokens: list[Token] = []
         while not (token := self.tokens.take()).is_sign(";"):
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
