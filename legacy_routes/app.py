@@ -31,6 +31,7 @@ from legacy_routes import (
     accounts,
     assigning,
     audit_log,
+    backup,
     jobs,
     passkeys,
     payments,
@@ -72,6 +73,7 @@ AREAS: tuple[Endpoints, ...] = (
     sms.endpoints,
     transactions.endpoints,
     push.endpoints,
+    backup.endpoints,
 )
 
 
@@ -105,6 +107,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)
+    backup.install_downloads(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

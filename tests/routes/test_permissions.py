@@ -123,6 +123,10 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("push_subscribe", "DELETE"): LOGGED_IN,
     ("get_stalker_settings", "GET"): {"admin"},
     ("update_stalker_settings", "POST"): {"admin"},
+    ("export_database", "GET"): ADMINS,
+    ("export_database", "POST"): ADMINS,
+    # reseller admins only where the configuration says so
+    ("import_database", "POST"): {"admin"},
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}

@@ -105,6 +105,14 @@ if (empty($_SESSION['login'])) {
       <button id="add-passkey">Add a passkey</button>
       <table><tbody id="passkey-rows"></tbody></table>
     </div>
+    <div id="backup" hidden>
+      <button id="export">Back up the database</button>
+      <form id="import-form">
+        <input name="sql_file" type="file" accept=".sql">
+        <button>Restore</button>
+      </form>
+      <p id="backup-status" role="status"></p>
+    </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
     <button id="push-switch" type="button" hidden>Switch notifications on</button>
