@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
-from core.administration.demo import USERS, fill_demo
+from core.administration.demo import USERS, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
@@ -27,7 +28,9 @@ from core.panel import Panel
 from core.storage.tables import Account, Plan
 from core.workers import workers
 from legacy_routes.app import create_app
+from simulators.mail_catcher import MailCatcher
 from simulators.stalker import StalkerPortal
+from simulators.telegram import TOKEN, USERNAME, BotApi
 
 DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
@@ -59,6 +62,22 @@ def __getattr__(name: str) -> Any:
         workers.start(panel)
     globals()["app"] = app
     return app
+
+
+@dataclass(frozen=True)
+class Catchers:
+    """What the demo's messages end in."""
+
+    api: BotApi
+    mail: MailCatcher
+
+
+@contextmanager
+def catchers(config: Config) -> Iterator[tuple[Config, Catchers]]:
+    """A Bot API and a mail server that deliver nothing, and the configuration that uses them."""
+    with BotApi() as api, MailCatcher() as mail:
+        telegram = config.telegram.model_copy(update={"api_base": api.base_url})
+        yield config.model_copy(update={"telegram": telegram}), Catchers(api, mail)
 
 
 @contextmanager
@@ -93,23 +112,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
     options = _options(arguments)
     _log_to_stderr()
+    caught: Catchers | None = None
     with ExitStack() as stack:
         try:
             config = _config(options)
             if options.demo:
                 config, portal = stack.enter_context(simulated_portal(config))
+                config, caught = stack.enter_context(catchers(config))
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-            if options.demo:
+            if caught is not None:
                 # of an earlier start, whose portal had another address
                 forget_settings(panel)
                 fill_demo(panel)
+                use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
                 _fill_portal(portal, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
         try:
-            serve(app, config, _greeting(config, demo=options.demo))
+            serve(app, config, _greeting(config, caught))
         except OSError as error:
             address = f"{config.server.host}:{config.server.port}"
             raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
@@ -164,15 +186,17 @@ def _config(options: argparse.Namespace) -> Config:
     return config
 
 
-def _greeting(config: Config, *, demo: bool) -> str:
+def _greeting(config: Config, caught: Catchers | None) -> str:
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
-    if demo:
+    if caught is not None:
         admin = USERS[0]
         lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in USERS), "Try:"]
         body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
         lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
         lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")
+        lines += ["Messages go nowhere; the last ones are shown at:"]
+        lines += [f"  {caught.mail.messages_url}  (mail)", f"  {caught.api.base_url}/messages  (Telegram)"]
     return "\n".join(lines) + "\n"
 
 

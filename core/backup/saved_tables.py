@@ -31,6 +31,7 @@ from core.storage.tables import (
     Lock,
     LoginHistory,
     MailSettings,
+    MailTemplatesGiven,
     Operation,
     Passkey,
     PasskeyChallenge,
@@ -41,6 +42,7 @@ from core.storage.tables import (
     StalkerSetting,
     State,
     StoredSession,
+    TelegramLink,
     TelegramSettings,
     User,
     Version,
@@ -57,11 +59,13 @@ COMPANIONS: tuple[type[Base], ...] = (
     LedgerNote,
     LedgerOpening,
     PlanNote,
+    MailTemplatesGiven,
     SmsStagesGiven,
 )
 # sessions, keys and counters of passkeys, work that is under way, who got which message, and what is counted from other
 # tables: true of this server only
 NEVER_SAVED: tuple[type[Base], ...] = (
+    TelegramLink,
     AuditDigest,
     AuditDigestReach,
     Claim,

@@ -16,6 +16,7 @@ from core.config.sections import (
     Server,
     Session,
     Sms,
+    Telegram,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Server",
     "Session",
     "Sms",
+    "Telegram",
     "default_path",
     "load_config",
 ]

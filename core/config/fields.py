@@ -141,6 +141,12 @@ def _prices(value: object) -> object:
     return prices
 
 
+def _proxy(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("a proxy's address begins with http:// or https://")
+    return value
+
+
 def _optional_redis_url(value: SecretStr) -> SecretStr:
     return _redis_url(value) if value.get_secret_value() else value
 
