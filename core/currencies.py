@@ -32,7 +32,7 @@ def add_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> str:
     if code == _LEGACY_RIAL:
         raise InvalidInput("IRT is an old name of IRR")
     with panel.database.write() as connection:
-        serialise(panel, connection, CURRENCIES_LOCK)
+        serialise(panel.database, connection, CURRENCIES_LOCK)
         if _stored(connection, code):
             raise AlreadyExists("This currency exists already")
         connection.execute(insert(Currency).values(id=code, name=code))
@@ -48,7 +48,7 @@ def remove_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> No
     if currency_code(code) in PLAN_CURRENCIES:
         raise CurrencyInUse("This currency is in use: the panel's own currencies stay")
     with panel.database.write() as connection:
-        serialise(panel, connection, CURRENCIES_LOCK)
+        serialise(panel.database, connection, CURRENCIES_LOCK)
         stored = _stored(connection, code)
         if not stored:
             raise NotFound("Currency not found")

@@ -21,6 +21,7 @@ from core import ownership
 from core.errors import DatabaseFailed, PanelError
 from core.models import Job
 from core.panel import Panel
+from core.queue import bell
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def add(
 
 def ring(panel: Panel) -> None:
     """Tell the workers that there is work. A ring that is lost costs time, never a job."""
-    panel.queue.ring()
+    bell(panel).ring()
 
 
 def read_job(panel: Panel, job_id: int) -> Record | None:
@@ -283,7 +284,7 @@ def _after_failure(panel: Panel, record: Record, text: str, *, again: bool) -> N
     wait = min(_RETRY_SECONDS * 2 ** (record.attempts - 1), _LONGEST_RETRY_SECONDS)
     due = panel.clock.stamp() + wait
     _close(panel, record, state=WAITING, due_at=due, error=text[:_ERROR_CHARACTERS])
-    panel.queue.ring(wait)
+    bell(panel).ring(wait)
 
 
 def _close(panel: Panel, record: Record, **values: Any) -> None:

@@ -7,9 +7,9 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 from core.errors import PanelError
-from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +18,12 @@ class KeyNotStored(PanelError):
     default_text = "The server cannot read or store its keys; see the data directory"
 
 
-def kept_key(panel: Panel, name: str, make: Callable[[], bytes]) -> bytes:
-    """What the file ``name`` holds; where there is none, it is made first, also when several processes ask at once.
+def kept_key(directory: Path, name: str, make: Callable[[], bytes]) -> bytes:
+    """What the file ``name`` of ``directory`` holds; where there is none, it is made first, also when several
+    processes ask at once.
 
     Raises KeyNotStored.
     """
-    directory = panel.config.panel.data_directory
     path = directory / name
     try:
         if not path.exists():

@@ -115,7 +115,7 @@ class Tracking:
         """Tell the outcome in the log, and let go of the claim of what was certainly not sent."""
         is_sent, model = delivery.fate is Fate.SENT, MailReminderTracking
         with self._panel.database.write() as connection:
-            values = storable(self._panel, connection, MailLog, error_message=delivery.error)
+            values = storable(connection, MailLog, error_message=delivery.error)
             row = update(MailLog).where(MailLog.id == log_id)
             connection.execute(row.values(status=SENT if is_sent else FAILED, **values))
             if delivery.fate is Fate.REFUSED:
@@ -128,7 +128,6 @@ class Tracking:
 
 def _log(panel: Panel, connection: Connection, account_id: int, mail: Mail, sent_by: int) -> int:
     values = storable(
-        panel,
         connection,
         MailLog,
         account_id=account_id,

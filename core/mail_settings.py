@@ -14,7 +14,7 @@ from core.account_rules import checked_email
 from core.errors import InvalidInput
 from core.models import MailLog, MailReminderTracking, MailSettings, MailTemplate, User
 from core.panel import Panel
-from core.sealed import Unreadable, unsealed
+from core.sealed import Unreadable
 
 TABLES = tuple(model.__tablename__ for model in (MailSettings, MailTemplate, MailLog, MailReminderTracking))
 EXPIRY, EXPIRED = "Expiry Reminder", "Account Expired"
@@ -143,7 +143,7 @@ def usable_address(text: str | None) -> str | None:
 def _settings(panel: Panel, row: Any) -> Settings:
     username = row.smtp_username.strip()
     try:
-        password = SecretStr(unsealed(panel, row.smtp_password))
+        password = SecretStr(panel.sealer.unsealed(row.smtp_password))
     except Unreadable:
         password = None
     secure = row.smtp_secure if row.smtp_secure in (TLS, SSL, NONE) else TLS

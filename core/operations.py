@@ -99,7 +99,7 @@ class Record:
 
 def lock_accounts(panel: Panel, connection: Connection) -> None:
     """Of the transactions that call this (as their first statement), one runs at a time."""
-    serialise(panel, connection, _COUNTER)
+    serialise(panel.database, connection, _COUNTER)
 
 
 def next_account_number(connection: Connection) -> int:

@@ -3,10 +3,13 @@
 One :class:`Panel` per process; every core function that does more than arithmetic takes it as its first argument.
 """
 
+import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from time import monotonic
+from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from core import portal_settings, schema
@@ -15,15 +18,23 @@ from core.config import Config, Portal
 from core.database import Database
 from core.errors import DatabaseFailed
 from core.kept import KeptAnswers
+from core.key_files import kept_key
 from core.passwords import Passwords
 from core.portal.portals import Portals
-from core.queue import Queue
 from core.schema import Layout
-from core.sms_provider import SmsProvider
+from core.sealed import Sealer
 from core.throttle import LoginThrottle
 
 LAYOUT_SECONDS = 30
+APPLICATION_KEY_FILE = "application.key"
 _CLOSING_SECONDS = 5.0
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Owned = TypeVar("Owned", bound=Closable)
 
 
 class Panel:
@@ -44,6 +55,10 @@ class Panel:
         self._portals: Portals | None = None
         self._portals_lock = threading.Lock()
         self._portal_rows: portal_settings.Rows | None = None
+        self._owned: dict[Callable[[Panel], Any], Any] = {}
+        self._stopping: list[Callable[[Panel], Any]] = []
+        # making one thing may ask for another
+        self._owned_lock = threading.RLock()
 
     @property
     def counter_storage(self) -> str:
@@ -113,14 +128,41 @@ class Panel:
             self._portals.close()
 
     @cached_property
-    def sms(self) -> SmsProvider:
-        """The client of the SMS providers that the configuration allows."""
-        return SmsProvider(self.config.sms)
+    def sealer(self) -> Sealer:
+        """Seals passwords that must be read again, with the configured key or the one of the data directory."""
+        configured = self.config.security.application_key.get_secret_value().encode()
+        directory = self.config.panel.data_directory
 
-    @cached_property
-    def queue(self) -> Queue:
-        """The bell for workers."""
-        return Queue(self.config)
+        def read_key() -> bytes:
+            return configured or kept_key(directory, APPLICATION_KEY_FILE, lambda: secrets.token_hex(32).encode())
+
+        return Sealer(read_key, is_ours=self.layout.origin == schema.OWN)
+
+    def own(self, make: Callable[["Panel"], Owned], *, stops_work: bool = False) -> Owned:
+        """What ``make`` made of this panel at the first call; closed with the panel.
+
+        ``stops_work``: it is closed first, since threads of the panel end only then.
+        """
+        with self._owned_lock:
+            if make not in self._owned:
+                self._owned[make] = make(self)
+                if stops_work:
+                    self._stopping.append(make)
+            return cast(Owned, self._owned[make])
+
+    @contextmanager
+    def lend(self, make: Callable[["Panel"], Owned], thing: Owned) -> Iterator[None]:
+        """For tests: ``thing`` stands in for what ``make`` made, and is the lender's to close."""
+        with self._owned_lock:
+            previous = self._owned.get(make)
+            self._owned[make] = thing
+        try:
+            yield
+        finally:
+            with self._owned_lock:
+                del self._owned[make]
+                if previous is not None:
+                    self._owned[make] = previous
 
     def start_thread(self, target: Callable[[], object], name: str) -> threading.Thread:
         """A thread that ends with the process, and is waited for a moment when the panel closes."""
@@ -130,11 +172,12 @@ class Panel:
         return thread
 
     def close(self) -> None:
-        if "queue" in self.__dict__:
-            self.queue.close()
+        for make in self._stopping:
+            self._owned.pop(make).close()
+        self._stopping.clear()
         for thread in list(self._threads):
             thread.join(_CLOSING_SECONDS)
         self._close_portals()
-        if "sms" in self.__dict__:
-            self.sms.close()
+        while self._owned:
+            self._owned.popitem()[1].close()
         self.database.dispose()

@@ -62,7 +62,7 @@ class Saved:
 def alone_with_plans(panel: Panel) -> Iterator[tuple[Connection, list[StoredPlan]]]:
     """A transaction in which nobody else of ours changes plans, and all plans, oldest first."""
     with panel.database.write() as connection:
-        serialise(panel, connection, PLANS_LOCK)
+        serialise(panel.database, connection, PLANS_LOCK)
         yield connection, stored_plans(panel, connection)
 
 

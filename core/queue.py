@@ -15,6 +15,7 @@ from huey import Huey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
 
 from core.config import Config
+from core.panel import Panel
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,15 @@ class Queue:
     def _on_ring(self) -> None:
         if self._action is not None:
             self._action()
+
+
+def bell(panel: Panel) -> Queue:
+    """The panel's own."""
+    return panel.own(_make, stops_work=True)
+
+
+def _make(panel: Panel) -> Queue:
+    return Queue(panel.config)
 
 
 class _Consumer(Consumer):  # type: ignore[misc]

@@ -114,7 +114,7 @@ def claim(panel: Panel, due: Due, stage: Stage, message: str, earlier: Earlier |
     }
     try:
         with panel.database.write() as connection:
-            stored = storable(panel, connection, ExpiryReminder, **values)
+            stored = storable(connection, ExpiryReminder, **values)
             return _insert(connection, stored) if earlier is None else _take_again(connection, earlier, stored)
     except DatabaseFailed as error:
         # a panel beside us knows nothing of our lock
@@ -126,7 +126,7 @@ def claim(panel: Panel, due: Due, stage: Stage, message: str, earlier: Earlier |
 def close(panel: Panel, row_id: int, error: str | None) -> None:
     """Store the outcome: sent, or why not."""
     with panel.database.write() as connection:
-        stored = storable(panel, connection, ExpiryReminder, error_message=error)
+        stored = storable(connection, ExpiryReminder, error_message=error)
         row = update(ExpiryReminder).where(ExpiryReminder.id == row_id)
         connection.execute(row.values(status=FAILED if error else SENT, **stored))
 

@@ -17,6 +17,7 @@ from core.jobs import Kind, Work
 from core.mail_expiry import MAIL_EXPIRY
 from core.panel import Panel
 from core.push_expired import PUSH_EXPIRED
+from core.queue import bell
 from core.reminder_history import CLEANUP
 from core.reminder_sweeps import REMINDERS
 from core.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
@@ -69,7 +70,7 @@ def attach(panel: Panel) -> None:
     for job in JOBS:
         # on a thread of its own: a sweep of minutes must not hold up the workers
         start = partial(panel.start_thread, partial(run_job, panel, job, Options(), LogOutput(job.name)), job.name)
-        panel.queue.every(f"job-{job.name}", partial(_is_now, panel, job), start)
+        bell(panel).every(f"job-{job.name}", partial(_is_now, panel, job), start)
 
 
 def _is_now(panel: Panel, job: ScheduledJob) -> bool:

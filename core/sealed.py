@@ -5,16 +5,13 @@ In a PHP panel's database they stay as PHP reads them. Source: contract chapter 
 
 import base64
 import hashlib
-import secrets
+from collections.abc import Callable
+from functools import cached_property
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from core import schema
 from core.errors import PanelError
-from core.key_files import kept_key
-from core.panel import Panel
 
-FILE = "application.key"
 _MARK = "sbx1:"
 
 
@@ -24,24 +21,29 @@ class Unreadable(PanelError):
     default_text = "A stored password cannot be read with this server's key; please enter it again"
 
 
-def sealed(panel: Panel, password: str) -> str:
-    """``password`` as it is to be stored in this database. Raises KeyNotStored."""
-    if not password or panel.layout.origin != schema.OWN:
-        return password
-    return _MARK + _fernet(panel).encrypt(password.encode()).decode()
+class Sealer:
+    """``read_key`` gives the key when it is first needed, and may raise KeyNotStored; ``is_ours``: whether no PHP
+    panel reads this database, so that what is stored may be sealed."""
 
+    def __init__(self, read_key: Callable[[], bytes], *, is_ours: bool) -> None:
+        self._read_key = read_key
+        self._is_ours = is_ours
 
-def unsealed(panel: Panel, stored: str | None) -> str:
-    """What :func:`sealed` got; a password that PHP stored is as it stands. Raises Unreadable, KeyNotStored."""
-    if not stored or not stored.startswith(_MARK):
-        return stored or ""
-    try:
-        return _fernet(panel).decrypt(stored.removeprefix(_MARK)).decode()
-    except InvalidToken:
-        raise Unreadable from None
+    def sealed(self, password: str) -> str:
+        """``password`` as it is to be stored in this database. Raises KeyNotStored."""
+        if not password or not self._is_ours:
+            return password
+        return _MARK + self._fernet.encrypt(password.encode()).decode()
 
+    def unsealed(self, stored: str | None) -> str:
+        """What :meth:`sealed` got; a password that PHP stored is as it stands. Raises Unreadable, KeyNotStored."""
+        if not stored or not stored.startswith(_MARK):
+            return stored or ""
+        try:
+            return self._fernet.decrypt(stored.removeprefix(_MARK)).decode()
+        except InvalidToken:
+            raise Unreadable from None
 
-def _fernet(panel: Panel) -> Fernet:
-    configured = panel.config.security.application_key.get_secret_value().encode()
-    key = configured or kept_key(panel, FILE, lambda: secrets.token_hex(32).encode())
-    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(key).digest()))
+    @cached_property
+    def _fernet(self) -> Fernet:
+        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(self._read_key()).digest()))

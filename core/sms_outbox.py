@@ -20,7 +20,7 @@ from core.errors import DatabaseBusy
 from core.migrations.additive import insert_if_absent
 from core.models import SmsClaim, SmsLog, SmsReminderTracking
 from core.panel import Panel
-from core.sms_provider import PEER_TO_PEER, PERHAPS, Delivery, Fate, Text
+from core.sms_provider import PEER_TO_PEER, PERHAPS, Delivery, Fate, Text, provider
 from core.sms_settings import Sender
 from core.stored_text import storable
 
@@ -113,7 +113,7 @@ def deliver(
                 delivery = Delivery(Fate.REFUSED, f"Not tried: {tally.error}"[:_ERROR_CHARACTERS], is_hopeless=True)
             else:
                 texts = [Text(message.number, message.text) for message in fresh]
-                delivery = panel.sms.send(sender.account, texts, seconds)
+                delivery = provider(panel).send(sender.account, texts, seconds)
             _patiently(partial(_settle, panel, claimed, delivery))
             tally.count(delivery, len(fresh))
         report(tally)
@@ -200,7 +200,6 @@ def _claim(panel: Panel, sent_by: int, owner: str, batch: Sequence[Message]) -> 
                 connection.execute(delete(SmsClaim).where(SmsClaim.name == message.claim))
                 continue
             values = storable(
-                panel,
                 connection,
                 SmsLog,
                 account_id=message.account_id,
@@ -242,7 +241,7 @@ def _settle(panel: Panel, claimed: Sequence[tuple[Message, int]], delivery: Deli
     answer = None if delivery.answer is None else orjson.dumps(delivery.answer).decode()[:_LONGEST_ANSWER]
     is_sent = delivery.fate is Fate.SENT
     with panel.database.write() as connection:
-        values = storable(panel, connection, SmsLog, api_response=answer, error_message=delivery.error)
+        values = storable(connection, SmsLog, api_response=answer, error_message=delivery.error)
         row = sa.update(SmsLog).where(SmsLog.id == sa.bindparam("log"))
         ids = [
             {"log": log_id, "bulk": delivery.bulk_id(number, len(claimed))}

@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from core.config import Sms
 from core.errors import InvalidInput
 from core.markup import plain
+from core.panel import Panel
 from core.portal.timed_http import PrivateAddress, PublicAdapter, TimedAdapter, causes, quiet_session
 
 DEFAULT_URL = "https://edge.ippanel.com/v1"
@@ -159,6 +160,15 @@ class SmsProvider:
             turn = max(now, self._next_turn)
             self._next_turn = turn + 1 / self._settings.calls_per_second
         time.sleep(turn - now)
+
+
+def provider(panel: Panel) -> SmsProvider:
+    """The panel's client of the providers that its configuration allows."""
+    return panel.own(make_provider)
+
+
+def make_provider(panel: Panel) -> SmsProvider:
+    return SmsProvider(panel.config.sms)
 
 
 def _body(sending_type: str, sender: str, texts: Sequence[Text]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def change_settings(panel: Panel, actor: Actor, origin: Origin, change: Change) 
         connection.execute(
             update(SmsSettings)
             .where(SmsSettings.user_id == actor.id)
-            .values(**storable(panel, connection, SmsSettings, **values), updated_at=now)
+            .values(**storable(connection, SmsSettings, **values), updated_at=now)
         )
         _audit(panel, connection, actor, origin, before, values)
 

@@ -91,7 +91,7 @@ def save_text(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> int:
         connection.execute(select(User.id).where(User.id == actor.id).with_for_update())
         before = _own(connection, actor.id, wish.id) if wish.id is not None else None
         _refuse_taken(connection, actor.id, values["name"], wish.id)
-        stored = storable(panel, connection, SmsTemplate, **values)
+        stored = storable(connection, SmsTemplate, **values)
         if before is None:
             inserted = insert(SmsTemplate).values(user_id=actor.id, created_at=now, updated_at=now, **stored)
             key = connection.execute(inserted).inserted_primary_key

@@ -159,7 +159,7 @@ def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[s
     if not panel.layout.has_table(portal_settings.TABLE):
         raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
     with panel.database.write() as connection:
-        serialise(panel, connection, "portal_settings")
+        serialise(panel.database, connection, "portal_settings")
         rows = _rows(connection)
         before = portal_settings.in_force(panel.config.portal, rows)
         after = _wanted(before, wish, texts)

@@ -6,10 +6,9 @@ Source: contract chapter 60 S8. The text that is sent is never changed, only the
 import re
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from core.models import Base
-from core.panel import Panel
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _FOUR_BYTES = re.compile(r"[\U00010000-\U0010ffff]")
@@ -17,13 +16,13 @@ _NARROW = text(
     "SELECT column_name AS name FROM information_schema.columns"
     " WHERE table_schema = DATABASE() AND table_name = :table AND character_set_name IN ('utf8', 'utf8mb3')"
 )
-_found: WeakKeyDictionary[Panel, dict[str, frozenset[str]]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Engine, dict[str, frozenset[str]]] = WeakKeyDictionary()
 
 
-def storable(panel: Panel, connection: Connection, model: type[Base], **values: object) -> dict[str, object]:
+def storable(connection: Connection, model: type[Base], **values: object) -> dict[str, object]:
     """``values`` as the columns of ``model`` in this database can keep them: texts no longer than their column,
     and in utf8mb3 columns without characters of four bytes, which would make the statement fail."""
-    columns, narrow = model.__table__.c, _narrow_columns(panel, connection, model.__tablename__)
+    columns, narrow = model.__table__.c, _narrow_columns(connection, model.__tablename__)
     stored = dict(values)
     for name, value in values.items():
         if isinstance(value, str):
@@ -32,10 +31,10 @@ def storable(panel: Panel, connection: Connection, model: type[Base], **values: 
     return stored
 
 
-def _narrow_columns(panel: Panel, connection: Connection, table: str) -> frozenset[str]:
+def _narrow_columns(connection: Connection, table: str) -> frozenset[str]:
     if connection.dialect.name not in ("mysql", "mariadb"):
         return frozenset()
-    known = _found.setdefault(panel, {})
+    known = _found.setdefault(connection.engine, {})
     if table not in known:
         known[table] = frozenset(row.name for row in connection.execute(_NARROW, {"table": table}))
     return known[table]

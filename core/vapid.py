@@ -60,7 +60,7 @@ def vapid_keys(panel: Panel) -> VapidKeys:
     if text:
         return VapidKeys(private_key_of(text), settings.vapid_subject)
     try:
-        key = serialization.load_pem_private_key(kept_key(panel, FILE, _make), None)
+        key = serialization.load_pem_private_key(kept_key(panel.config.panel.data_directory, FILE, _make), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyNotStored from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):

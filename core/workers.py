@@ -20,6 +20,7 @@ from core import (
 )
 from core.errors import PanelError
 from core.panel import Panel
+from core.queue import bell
 
 log = logging.getLogger(__name__)
 
@@ -40,24 +41,24 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
 
     Without ``by_the_clock`` they do nothing that nobody asks for.
     """
-    panel.queue.attach(lambda: _work_off(panel))
+    bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
-        panel.queue.every("minute", lambda: True, lambda: _each_minute(panel))
+        bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
         schedule.attach(panel)
 
 
 def start(panel: Panel) -> None:
     """Take up now what an earlier process left behind, in this process if workers belong here."""
-    panel.queue.ring()
+    bell(panel).ring()
     if panel.config.jobs.in_process:
         panel.start_thread(lambda: _finish(panel), "open-operations")
 
 
 def work(panel: Panel) -> None:
     """Work until told to end."""
-    panel.queue.ring()
+    bell(panel).ring()
     panel.start_thread(lambda: _finish(panel), "open-operations")
-    panel.queue.work()
+    bell(panel).work()
 
 
 def _each_minute(panel: Panel) -> None:

@@ -21,7 +21,6 @@ from core.models import (
 from core.panel import Panel
 from core.schedule import find
 from core.scheduled import Options, run_job
-from core.sealed import sealed
 from simulators.push_service import Browser
 from tests.conftest import MakeWorld
 from tests.harness import World
@@ -87,7 +86,7 @@ class Notices:
             "smtp_port": port,
             "smtp_secure": "none",
             "smtp_username": USER,
-            "smtp_password": sealed(self.panel, PASSWORD),
+            "smtp_password": self.panel.sealer.sealed(PASSWORD),
             "from_name": "ShowBox",
         }
         self.world.insert(MailSettings, [row | values])

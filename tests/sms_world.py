@@ -14,6 +14,7 @@ from core.panel import Panel
 from core.schedule import find
 from core.scheduled import Options, run_job
 from core.sms_provider import SmsProvider as ProviderClient
+from core.sms_provider import make_provider
 from simulators.sms_provider import SmsProvider
 from tests.conftest import MakeWorld
 from tests.harness import PASSWORDS, Client, World, user_row
@@ -162,15 +163,13 @@ def configured(world: World, provider: SmsProvider, **changes: Any) -> Iterator[
         update={"provider_hosts": (provider.host,), "allow_private": True, "calls_per_second": 10_000, **changes}
     )
     panel.config = original.model_copy(update={"sms": settings})
-    previous = panel.__dict__.pop("sms", None)
-    panel.__dict__["sms"] = ProviderClient(settings)
+    client = ProviderClient(settings)
     try:
-        yield
+        with panel.lend(make_provider, client):
+            yield
     finally:
-        panel.__dict__.pop("sms").close()
+        client.close()
         panel.config = original
-        if previous is not None:
-            panel.__dict__["sms"] = previous
 
 
 def _fill(sms: Sms) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from core import mail_expiry, smtp
 from core.mail_outbox import INTERRUPTED, copies
 from core.models import Account, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
-from core.sealed import FILE
+from core.panel import APPLICATION_KEY_FILE as FILE
 from tests import mail_server
 from tests.conftest import MakeWorld
 from tests.mail_server import PASSWORD, MailServer, make_certificate

@@ -15,6 +15,7 @@ from core.config import load_config
 from core.locks import named_lock
 from core.models import Lock, ReminderSettings
 from core.panel import Panel
+from core.queue import bell
 from core.schedule import JOBS, is_time
 from core.scheduled import Options, Run, ScheduledJob, run_job
 from simulators.faults import Answer, Refuse
@@ -264,7 +265,7 @@ def test_usual_times(usual: str, moment: str, due: bool) -> None:
 
 def _tasks(panel: Panel) -> dict[str, Any]:
     """The queue's periodic tasks by name."""
-    return {type(task).__name__: task for task in panel.queue._huey._registry.periodic_tasks}
+    return {type(task).__name__: task for task in bell(panel)._huey._registry.periodic_tasks}
 
 
 def test_the_built_in_scheduler_starts_jobs_at_their_time(make_world: MakeWorld) -> None:
