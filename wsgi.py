@@ -19,14 +19,14 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
-from core import workers
+from core.administration.demo import USERS, fill_demo
+from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
-from core.demo import USERS, fill_demo
 from core.errors import PanelError
-from core.models import Account, Plan
 from core.panel import Panel
-from core.stalker_settings import forget_settings
-from legacy_routes import create_app
+from core.storage.tables import Account, Plan
+from core.workers import workers
+from legacy_routes.app import create_app
 from simulators.stalker import StalkerPortal
 
 DEMO_DATABASE = Path("var/demo/panel.db")

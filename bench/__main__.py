@@ -14,10 +14,11 @@ from tqdm import tqdm
 from bench.measure import STEPS, Bench, Plan, Row
 from bench.processes import LoadClient, NotStarted, hello_server, panel_server
 from bench.report import BUDGETS, as_json, table
+from core.administration.demo import USERS, fill_demo
 from core.config import Config, DatabaseSection
-from core.database import Database, normal_url
-from core.demo import USERS, fill_demo
 from core.panel import Panel
+from core.storage.database import Database
+from core.values.database_urls import normal_url
 
 ACCOUNTS = 5000
 # every one of the sessions logs in at once, from one address

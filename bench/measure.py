@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from bench.client import Job, Sample
 from bench.processes import LoadClient, Server
-from core.database import Database
-from core.models import Account
+from core.storage.database import Database
+from core.storage.tables import Account
 
 HELLO = "hello"
 LOGIN = "login"

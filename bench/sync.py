@@ -21,12 +21,12 @@ import orjson
 from sqlalchemy import delete
 from tqdm import tqdm
 
-from commands_sync import SYSTEM
-from core.audit import Origin
+from commands.sync import SYSTEM
+from core.access.audit import Origin
 from core.config import Config, DatabaseSection, Portal
-from core.models import Account, AccountNote, ArchivedAccount
 from core.panel import Panel
-from core.sync import Wish, synchronise
+from core.storage.tables import Account, AccountNote, ArchivedAccount
+from core.sync.sync import Wish, synchronise
 
 CHANGED_AT_MOST, UNCHANGED_AT_MOST = 4.0, 2.0
 MEMORY_AT_MOST = 400.0

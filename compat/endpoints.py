@@ -5,28 +5,20 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
-from flask import Flask, current_app, request, session
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from compat import cross_site, envelope
 from compat.client import ClientResolver
-from compat.fields import BadField, RequestModel
-from compat.once import Once, key_of
-from compat.parameters import BadParameters, Limits, Parameters, read_parameters
-from compat.rate_limit import RequestLimit
-from compat.sessions import PhpSession, SessionUnavailable
+from compat.fields import RequestModel
+from compat.sessions import PhpSession
 
 log = logging.getLogger(__name__)
 
 ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-CROSS_SITE_TEXT = "This request came from another site and was refused"
-TOO_LARGE_TEXT = "The request is too large"
-INTERNAL_TEXT = "An internal error occurred"
 # the document's code for what the caller may not do
 NOT_ALLOWED = 3
 BROWSERS: Final = "browsers"
@@ -82,9 +74,9 @@ class Endpoint:
     ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
     envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
     failures included. ``once``: identical requests of one session within a moment have one effect
-    (:mod:`compat.once`); ``BROWSERS``: only those of browsers, in which people click twice, for a script that asks
-    twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without asking, also a
-    refusal for lack of permission; 0 is never.
+    (:mod:`compat.double_clicks`); ``BROWSERS``: only those of browsers, in which people click twice, for a script
+    that asks twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without
+    asking, also a refusal for lack of permission; 0 is never.
     """
 
     name: str
@@ -159,171 +151,3 @@ class Endpoints:
             return handler
 
         return declare
-
-
-class Dispatcher:
-    """Carries one request from Flask through the checks of its declaration to the handler and back.
-
-    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`).
-    """
-
-    def __init__(
-        self,
-        panel: object,
-        gate: Gate,
-        clients: ClientResolver,
-        limits: Limits,
-        failures: type[Exception],
-        request_limit: RequestLimit,
-    ) -> None:
-        self.panel = panel
-        self.gate = gate
-        self.clients = clients
-        self.limits = limits
-        self.failures = failures
-        self.request_limit = request_limit
-        self.once: Once[Answer] = Once()
-        self._by_path: dict[str, Endpoint] = {}
-
-    def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
-        """Route every endpoint at both of its paths, and give unknown paths and faults the envelope."""
-        for endpoint in endpoints:
-            for path in endpoint.paths:
-                self._by_path[path] = endpoint
-                app.add_url_rule(
-                    path,
-                    endpoint=path,
-                    view_func=self._view(endpoint),
-                    methods=ROUTED_METHODS,
-                    provide_automatic_options=False,
-                )
-        app.register_error_handler(Exception, self._fault)
-
-    def _view(self, endpoint: Endpoint) -> Callable[[], Response]:
-        def view() -> Response:
-            return self.respond(endpoint)
-
-        return view
-
-    def respond(self, endpoint: Endpoint) -> Response:
-        method = request.method
-        if method == "OPTIONS":
-            return Response(status=204, headers={"Allow": endpoint.allowed})
-        if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
-            return _not_allowed(endpoint)
-        checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
-        if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
-            return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
-        if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
-            return _too_many(wait)
-        answer = self._answer(endpoint)
-        if isinstance(answer, dict):
-            return envelope.kept_by_browser(envelope.success(answer, request), endpoint.browser_keeps)
-        return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
-
-    def _answer(self, endpoint: Endpoint) -> Answer:
-        call = self.call()
-        if endpoint.who is not None:
-            self.gate.admit(call, endpoint.who)
-        if endpoint.model is None:
-            return endpoint.handler(call)
-        parameters = self._parameters(endpoint)
-        call.files = parameters.files
-        form = endpoint.model.read(parameters.values)
-        if _is_once(endpoint, call.request) and call.session.sid:
-            # an id may pass from one user to the next
-            whose = f"{call.session.sid} {call.session.get('username')}"
-            key = key_of(whose, endpoint.name, parameters.values)
-            return self.once.run(key, lambda: endpoint.handler(call, form))
-        return endpoint.handler(call, form)
-
-    def call(self) -> Call[Any, Any]:
-        """The current request as a call whose caller is not known yet."""
-        # the objects behind Flask's proxies, which cost at each access
-        return Call(
-            self.panel,
-            request._get_current_object(),  # type: ignore[attr-defined]
-            session._get_current_object(),  # type: ignore[attr-defined]
-            self.clients,
-        )
-
-    def _parameters(self, endpoint: Endpoint) -> Parameters:
-        parameters = read_parameters(request, self.limits)
-        if parameters.body_fault and not endpoint.bad_body_is_empty:
-            raise BadParameters(parameters.body_fault)
-        return parameters
-
-    def _fault(self, error: Exception) -> Response:
-        endpoint = self._by_path.get(request.path)
-        if isinstance(error, MethodNotAllowed) and endpoint is not None:
-            return _not_allowed(endpoint)
-        response = self._envelope_of(error)
-        if endpoint is not None and endpoint.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
-            return envelope.kept_by_browser(response, endpoint.browser_keeps)
-        if endpoint is not None and endpoint.as_text:
-            return envelope.as_text(response)
-        if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
-            return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
-        return response
-
-    def _envelope_of(self, error: Exception) -> Response:
-        # what happens after the handler (the session's saving) arrives wrapped
-        error = getattr(error, "original_exception", None) or error
-        if isinstance(error, (self.failures, SessionUnavailable)):
-            return _named_failure(error)
-        if isinstance(error, BadField | BadParameters):
-            return envelope.failure(error.text, 6)
-        if isinstance(error, RequestEntityTooLarge):
-            return envelope.failure(TOO_LARGE_TEXT, 6, 413)
-        if isinstance(error, HTTPException):
-            return _http_failure(error)
-        # the message of an unexpected exception may hold anything; its type and place help without telling secrets
-        log.error("Unexpected %s at %s", type(error).__name__, _place(error), exc_info=current_app.debug)
-        return envelope.failure(INTERNAL_TEXT, 1, 500)
-
-
-def _is_once(endpoint: Endpoint, request: Request) -> bool:
-    if endpoint.once != BROWSERS:
-        return endpoint.once
-    return "HTTP_ORIGIN" in request.environ or "HTTP_SEC_FETCH_SITE" in request.environ
-
-
-def _too_many(wait: int) -> Response:
-    response = envelope.failure("Too many requests, please wait a moment", 1, 429)
-    response.headers["Retry-After"] = str(wait)
-    return response
-
-
-def _not_allowed(endpoint: Endpoint) -> Response:
-    response = envelope.failure("This method is not supported here", 6, 405)
-    response.headers["Allow"] = endpoint.allowed
-    return response
-
-
-def _named_failure(error: Any) -> Response:
-    cause = error.__cause__
-    if cause is not None:
-        # a driver's text may hold SQL and values; its number tells as much
-        number = next(
-            (item for item in getattr(getattr(cause, "orig", None) or cause, "args", ()) if isinstance(item, int)), ""
-        )
-        log.error("%s at %s: %s %s", type(error).__name__, _place(error), type(cause).__name__, number)
-    return envelope.failure_of(error)
-
-
-def _http_failure(error: HTTPException) -> Response:
-    if error.response is not None:
-        return cast(Response, error.response)
-    status = error.code or 500
-    if status == 404:
-        return envelope.failure("Not found", 4, 404)
-    return envelope.failure(f"The request was refused ({error.name})", 6, status)
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "unknown place"
-    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

@@ -91,3 +91,9 @@ class UpstreamFailed(PanelError):
 class TooManyAttempts(PanelError):
     status = 429
     default_text = "Too many attempts, please wait a minute and try again"
+
+
+class NotEnoughCredit(PanelError):
+    """The payer's balance does not cover the full price."""
+
+    default_text = "Not enough credit"

@@ -12,18 +12,19 @@ from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakSet
 
-from core import portal_settings, schema
-from core.clock import Clock
 from core.config import Config, Portal
-from core.database import Database
 from core.errors import DatabaseFailed
-from core.kept import KeptAnswers
-from core.key_files import kept_key
-from core.passwords import Passwords
+from core.portal import in_force as portal_settings
 from core.portal.portals import Portals
-from core.schema import Layout
-from core.sealed import Sealer
-from core.throttle import LoginThrottle
+from core.security.key_files import kept_key
+from core.security.passwords import Passwords
+from core.security.sealing import Sealer
+from core.security.throttle import LoginThrottle
+from core.storage import schema
+from core.storage.answer_cache import KeptAnswers
+from core.storage.database import Database
+from core.storage.schema import Layout
+from core.values.clock import Clock
 
 LAYOUT_SECONDS = 30
 APPLICATION_KEY_FILE = "application.key"
@@ -68,7 +69,8 @@ class Panel:
 
     @property
     def layout(self) -> Layout:
-        """What tables and columns exist; the first look prepares the database (see :func:`core.schema.prepare`).
+        """What tables and columns exist; the first look prepares the database (see
+        :func:`core.storage.schema.prepare`).
 
         A panel's database may be upgraded, or changed by the panel, while we run: it is looked at again now and then.
         """
@@ -90,7 +92,7 @@ class Panel:
 
     @cached_property
     def fingerprint_key(self) -> str:
-        """The stored random key of :func:`core.passwords.fingerprint`."""
+        """The stored random key of :func:`core.security.passwords.fingerprint`."""
         self.layout  # noqa: B018 - the table that it is stored in
         with self.database.write() as connection:
             return schema.secret(connection, "credential_fingerprint")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from compat.endpoints import Endpoint
-from core.identity import Actor, bare_actor
-from core.models import OWN_TABLES, PANEL_TABLES, Base
-from core.permissions import Field, Right, scope_of
-from legacy_routes import all_endpoints
+from core.access.actors import Actor, bare_actor
+from core.access.permissions import Field, Right, scope_of
+from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
+from legacy_routes.app import all_endpoints
 from legacy_routes.gate import LOGGED_IN, Need
 
 

@@ -8,10 +8,10 @@ from werkzeug.wrappers import Response
 from compat.endpoints import Answer, Endpoints
 from compat.envelope import NO_CACHE
 from compat.fields import RequestModel, Text
-from core.assigning import assign_many, unassign_super_admins
-from core.assigning import assign_reseller as core_assign
+from core.access.permissions import ASSIGN_ACCOUNTS
 from core.errors import InvalidInput
-from core.permissions import ASSIGN_ACCOUNTS
+from core.resellers.assigning import assign_many, unassign_super_admins
+from core.resellers.assigning import assign_reseller as core_assign
 from legacy_routes.forms import Number
 from legacy_routes.gate import Call, caller, having, origin_of, super_admin
 

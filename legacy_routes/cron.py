@@ -8,9 +8,10 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from compat import envelope
-from compat.endpoints import ROUTED_METHODS, Dispatcher
-from core.cron_scripts import ALL_SCRIPTS, PUSH_SCRIPT, paths
-from core.schedule import find, start_in_background
+from compat.dispatcher import Dispatcher
+from compat.endpoints import ROUTED_METHODS
+from core.workers.cron_scripts import ALL_SCRIPTS, PUSH_SCRIPT, paths
+from core.workers.schedule import find, start_in_background
 from legacy_routes.gate import Call, knows_cron_key
 
 REFUSAL = "This script runs from the command line only"

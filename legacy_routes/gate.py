@@ -1,6 +1,6 @@
 """Who may pass: the needs that endpoints declare, and how the session of a request is turned into an actor.
 
-Source: contract chapter 10 §2.4 and §2.5. What a session and a user are is decided in core.identity.
+Source: contract chapter 10 §2.4 and §2.5. What a session and a user are is decided in core.access.identity.
 """
 
 import hmac
@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from compat import endpoints
-from core.audit import Origin
+from core.access.actors import Actor
+from core.access.audit import Origin
+from core.access.identity import CREDENTIAL_MARK, IDLE_MARK, Identity, identify, is_idle, says_logged_in, session_facts
+from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT
+from core.access.permissions import SUPER_ADMIN_ONLY, Right, Scope, require
 from core.errors import DatabaseFailed, NotAllowed, NotLoggedIn
-from core.identity import CREDENTIAL_MARK, IDLE_MARK, Actor, Identity, identify, is_idle, says_logged_in, session_facts
 from core.panel import Panel
-from core.permissions import SUPER_ADMIN_ONLY, Right, Scope, require
-from core.settings import AUTO_LOGOUT_DEFAULT
 
 Call = endpoints.Call[Panel, Actor]
 

@@ -2,9 +2,9 @@
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import Integer, RequestModel
+from core.access.permissions import READ_JOBS, may_touch
 from core.errors import NotFound
-from core.jobs import read_job
-from core.permissions import READ_JOBS, may_touch
+from core.jobs.jobs import read_job
 from legacy_routes.gate import LOGGED_IN, Call, caller
 
 CHAPTER = "60"

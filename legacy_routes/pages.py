@@ -4,7 +4,8 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from compat import envelope
-from compat.endpoints import ROUTED_METHODS, Dispatcher
+from compat.dispatcher import Dispatcher
+from compat.endpoints import ROUTED_METHODS
 from compat.pages import Frontend
 from compat.sessions import SessionUnavailable
 from core.errors import NotLoggedIn

@@ -5,16 +5,25 @@ from typing import Any
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text
-from core import reseller_balance, shamsi
-from core.banks import list_banks
-from core.identity import shown_currency
-from core.invoices import SHAMSI, Invoice, Line, month_of, read_invoice
-from core.markup import plain
-from core.money import shown, stored
+from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS
 from core.panel import Panel
-from core.payment_list import Filter, list_payments
-from core.payments import DEFAULT_CURRENCY, NewPayment, Payment, cancel_payment, may_edit, record_payment, sees_all
-from core.permissions import READ_BOOKS, RECORD_PAYMENTS
+from core.payments import balances as reseller_balance
+from core.payments.banks import list_banks
+from core.payments.invoices import SHAMSI, Invoice, Line, month_of, read_invoice
+from core.payments.payment_list import Filter, list_payments
+from core.payments.payments import (
+    DEFAULT_CURRENCY,
+    NewPayment,
+    Payment,
+    cancel_payment,
+    may_edit,
+    record_payment,
+    sees_all,
+)
+from core.values import shamsi
+from core.values.currencies import shown_currency
+from core.values.markup import plain
+from core.values.money import shown, stored
 from legacy_routes.forms import Number
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 

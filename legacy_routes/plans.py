@@ -7,16 +7,16 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat import envelope
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, to_integer, trimmed
-from core import money
-from core.currencies import add_currency as core_add_currency
-from core.currencies import remove_currency as core_remove_currency
+from core.access.permissions import MANAGE_PLANS
 from core.errors import NotLoggedIn
-from core.permissions import MANAGE_PLANS
-from core.plan_edit import PlanFields, Saved, set_price
-from core.plan_edit import add_plan as core_add
-from core.plan_edit import edit_plan as core_edit
-from core.plan_edit import remove_plan as core_remove
-from core.plans import list_plans
+from core.plans.currencies import add_currency as core_add_currency
+from core.plans.currencies import remove_currency as core_remove_currency
+from core.plans.edit import PlanFields, Saved, set_price
+from core.plans.edit import add_plan as core_add
+from core.plans.edit import edit_plan as core_edit
+from core.plans.edit import remove_plan as core_remove
+from core.plans.plans import list_plans
+from core.values import money
 from legacy_routes.forms import ViewForm
 from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, caller, current_identity, having, origin_of, super_admin
 

@@ -4,10 +4,11 @@ from flask import Flask
 from werkzeug.wrappers import Response
 
 from compat import envelope
-from compat.endpoints import ROUTED_METHODS, Dispatcher
-from core import receipts
-from core.payments import receipt_owner
-from core.permissions import READ_BOOKS, may_touch
+from compat.dispatcher import Dispatcher
+from compat.endpoints import ROUTED_METHODS
+from core.access.permissions import READ_BOOKS, may_touch
+from core.payments import receipts
+from core.payments.payments import receipt_owner
 from legacy_routes.gate import Call, Gate, caller, having
 
 _METHODS = ("GET", "HEAD")

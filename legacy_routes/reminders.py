@@ -8,13 +8,13 @@ from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, to_flag, to_integer, to_text
+from core.access.permissions import CHANGE_REMINDERS, READ_REMINDERS, SEND_REMINDERS
 from core.errors import InvalidInput
-from core.markup import html_out
-from core.permissions import CHANGE_REMINDERS, READ_REMINDERS, SEND_REMINDERS
-from core.reminder_history import is_sent, read_history
-from core.reminder_settings import Change, Settings, change_settings, read_settings
-from core.reminder_sweeps import sweep_now
-from core.reminders import FAILED, SENT, Result, Tally
+from core.messages.reminders.history import is_sent, read_history
+from core.messages.reminders.settings import Change, Settings, change_settings, read_settings
+from core.messages.reminders.starts import sweep_now
+from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
+from core.values.markup import html_out
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "60"

@@ -6,21 +6,22 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import BROWSERS, Answer, Endpoints
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
-from compat.loops import LoopGuard
-from core.credit import Adjustment
-from core.credit import adjust_credit as core_adjust
+from compat.loop_guard import LoopGuard
+from core.access.identity import CREDENTIAL_MARK
+from core.access.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
 from core.errors import InvalidInput, TooManyAttempts
-from core.identity import CREDENTIAL_MARK, shown_currency
-from core.markup import plain, quotable
-from core.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
-from core.reseller_add import NewReseller
-from core.reseller_add import add_reseller as core_add
-from core.reseller_edit import ResellerEdit, edit_reseller, theme_would_change
-from core.reseller_plans import assign_plans as core_assign_plans
-from core.reseller_remove import remove_reseller as core_remove
-from core.reseller_rules import MISSING, shown_name, shown_plans
-from core.resellers import Reseller, list_resellers, required_id
-from core.themes import carry_out, refuse_while_running
+from core.resellers.add import NewReseller
+from core.resellers.add import add_reseller as core_add
+from core.resellers.credit import Adjustment
+from core.resellers.credit import adjust_credit as core_adjust
+from core.resellers.edit import ResellerEdit, edit_reseller, theme_would_change
+from core.resellers.plans import assign_plans as core_assign_plans
+from core.resellers.remove import remove_reseller as core_remove
+from core.resellers.resellers import Reseller, list_resellers, required_id
+from core.resellers.rules import MISSING, shown_name, shown_plans
+from core.resellers.themes import carry_out, refuse_while_running
+from core.values.currencies import shown_currency
+from core.values.markup import plain, quotable
 from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, caller, having, origin_of
 from legacy_routes.themes import edit_outcome

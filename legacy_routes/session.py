@@ -8,14 +8,15 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat import envelope
 from compat.endpoints import Answer, Endpoints
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
-from core import login as core_login
-from core.accounts import count_accounts, scope_of
-from core.auto_logout import read_auto_logout, set_auto_logout
+from core.access import login as core_login
+from core.access.auto_logout import read_auto_logout, set_auto_logout
+from core.access.identity import CREDENTIAL_MARK, session_facts
+from core.access.idle_timeout import AUTO_LOGOUT_MAX
+from core.access.login_history import HistoryPage, read_login_history
+from core.access.whose import whose_accounts
+from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
-from core.history import HistoryPage, read_login_history
-from core.identity import CREDENTIAL_MARK, session_facts
-from core.markup import escaped, plain
-from core.settings import AUTO_LOGOUT_MAX
+from core.values.markup import escaped, plain
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
@@ -75,7 +76,7 @@ def logout(call: Call) -> Answer:
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
-    total = count_accounts(call.panel, scope_of(actor, view_all=form.view_all))
+    total = count_accounts(call.panel, whose_accounts(actor, view_all=form.view_all))
     # observers' pages insert the name as HTML
     name = plain(actor.name or actor.username)
     return {

@@ -8,16 +8,16 @@ from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
-from core.account_rules import checked_date
+from core.access.permissions import MESSAGING
 from core.errors import InvalidInput
-from core.permissions import MESSAGING
-from core.sms_logs import read_log
-from core.sms_send import MANUAL, Sending, Wish
-from core.sms_send import send_sms as core_send
-from core.sms_settings import CLEAR, Change, change_settings
-from core.sms_texts import Wish as TemplateWish
-from core.sms_texts import delete_text, save_text
-from core.sms_view import read_view
+from core.messages.sms.log import read_log
+from core.messages.sms.page import read_view
+from core.messages.sms.send import MANUAL, Sending, Wish
+from core.messages.sms.send import send_sms as core_send
+from core.messages.sms.settings import CLEAR, Change, change_settings
+from core.messages.sms.templates import Wish as TemplateWish
+from core.messages.sms.templates import delete_text, save_text
+from core.values.checks import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
 
 CHAPTER = "60"

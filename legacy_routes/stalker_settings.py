@@ -6,8 +6,8 @@ from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, trimmed
-from core.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
-from core.stalker_settings import Wish, change_settings, read_settings
+from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
+from core.administration.portal_servers import Wish, change_settings, read_settings
 from legacy_routes.gate import Call, caller, having, origin_of
 
 CHAPTER = "50"

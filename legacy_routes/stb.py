@@ -7,19 +7,19 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, trimmed
-from core.markup import escaped
-from core.permissions import (
+from core.access.permissions import (
     READ_STB_LOG,
     SEND_EVENTS,
     SEND_EVENTS_AS_BEFORE,
     SEND_MESSAGES,
     SEND_MESSAGES_AS_BEFORE,
 )
-from core.stb import send_event as core_send_event
-from core.stb import send_message as core_send_message
-from core.stb_log import PER_PAGE, LogPage, Wanted, read_log
-from core.stb_many import Report, send_to_many
-from core.stb_rules import EVENT_CODES, checked_event, checked_message, checked_targets, decoded_twice
+from core.devices.log import PER_PAGE, LogPage, Wanted, read_log
+from core.devices.rules import EVENT_CODES, checked_event, checked_message, checked_targets, decoded_twice
+from core.devices.send import send_event as core_send_event
+from core.devices.send import send_message as core_send_message
+from core.devices.send_many import Report, send_to_many
+from core.values.markup import escaped
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, caller, having, origin_of
 

@@ -3,9 +3,10 @@
 import time
 
 from compat.endpoints import Answer, Endpoints
-from core.accounts import count_accounts, scope_of
-from core.permissions import SYNC_ACCOUNTS
-from core.sync import synchronise, wish_of
+from core.access.permissions import SYNC_ACCOUNTS
+from core.access.whose import whose_accounts
+from core.accounts.listing import count_accounts
+from core.sync.sync import synchronise, wish_of
 from legacy_routes.gate import Call, caller, having, origin_of
 
 CHAPTER = "20"
@@ -22,7 +23,7 @@ def sync_accounts(call: Call) -> Answer:
         "err_msg": "",
         "synced": changes.synced,
         "skipped": changes.skipped,
-        "total_accounts": count_accounts(call.panel, scope_of(actor, view_all=True)),
+        "total_accounts": count_accounts(call.panel, whose_accounts(actor, view_all=True)),
         "sync_time": f"{time.monotonic() - started:.1f} seconds",
         "orphans_detected": len(changes.removed),
         "transactions_preserved": True,

@@ -2,10 +2,10 @@
 
 from compat import envelope
 from compat.endpoints import Answer, Endpoints
-from core.identity import bare_actor
-from core.permissions import READ_TARIFFS
-from core.plan_import import TariffPlan, import_tariffs
-from core.tariffs import OfferedTariff, portal_tariffs
+from core.access.actors import bare_actor
+from core.access.permissions import READ_TARIFFS
+from core.plans.tariff_import import TariffPlan, import_tariffs
+from core.plans.tariffs import OfferedTariff, portal_tariffs
 from legacy_routes.gate import Call, caller, having, origin_of, super_admin, super_admin_or_key
 
 CHAPTER = "40"

@@ -5,11 +5,11 @@ from typing import Any
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text
+from core.access.permissions import USE_THEMES
 from core.errors import InvalidInput
-from core.permissions import USE_THEMES
-from core.reseller_rules import MISSING
-from core.resellers import required_id
-from core.themes import Propagation, Theme, ThemeCounts, change_accounts_theme, offered_themes
+from core.resellers.resellers import required_id
+from core.resellers.rules import MISSING
+from core.resellers.themes import Propagation, Theme, ThemeCounts, change_accounts_theme, offered_themes
 from legacy_routes.forms import Number
 from legacy_routes.gate import Call, caller, having, origin_of
 

@@ -6,16 +6,16 @@ from pydantic import AliasChoices, Field
 
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text
-from core.accounts import scope_of
-from core.clock import shown
-from core.dates_with_data import dates_with_data
+from core.access.permissions import CORRECT_TRANSACTIONS, may
+from core.access.whose import whose_accounts
 from core.errors import InvalidInput
-from core.markup import plain
-from core.permissions import CORRECT_TRANSACTIONS, may
-from core.sales import VOIDED
-from core.transaction_add import add_transaction
-from core.transaction_edit import correct_transaction
-from core.transactions import LedgerRow, list_transactions
+from core.ledger.corrections import correct_transaction
+from core.ledger.listing import LedgerRow, list_transactions
+from core.ledger.manual_rows import add_transaction
+from core.ledger.marked_days import dates_with_data
+from core.ledger.sales import VOIDED
+from core.values.clock import shown
+from core.values.markup import plain
 from legacy_routes.forms import Id, Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
 
@@ -40,7 +40,7 @@ def get_transactions(call: Call, form: ListForm) -> Answer:
     actor = caller(call)
     limit, offset = _bounds(form)
     is_panel = _is_panel_form(call, form)
-    scope = scope_of(actor, view_all=form.view_all)
+    scope = whose_accounts(actor, view_all=form.view_all)
     page = list_transactions(call.panel, scope, limit=limit, offset=offset)
     return {
         "err_msg": "",

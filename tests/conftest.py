@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.databases import KINDS, create_database, require
-from tests.harness import World
+from tests.worlds.databases import KINDS, create_database, require
+from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.worlds.places import ROOT
+
 ROOMS = ("legacy_routes", "compat", "core")
 
 

@@ -14,8 +14,8 @@ import pytest
 from bench.client import Checker, Job, run
 from bench.measure import HELLO, LOGIN, STEPS, UNCACHED, Row, percentile
 from bench.report import BUDGETS, Budget
+from tests.worlds.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 TINY = (
     "--accounts",
     "30",

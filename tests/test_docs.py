@@ -11,10 +11,10 @@ import pytest
 
 from core.config import load_config
 from docs.generate import PAGES
-from tests.databases import DUMPS, create_database, load_dump, require
-from tests.test_commands import environment, served
+from tests.commands.test_commands import environment, served
+from tests.worlds.databases import DUMPS, create_database, load_dump, require
+from tests.worlds.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
 EXAMPLE_SOURCE = "mysql://panel:secret@127.0.0.1/panel"

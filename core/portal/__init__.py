@@ -24,11 +24,11 @@ from core.portal.errors import (
     PortalTlsFailed,
     PortalUnreachable,
 )
-from core.portal.identifiers import normal_mac
 from core.portal.portals import Portals
 from core.portal.server import EVENTS, PortalServer
 from core.portal.settings import ServerSettings
 from core.portal.tariffs import Tariff
+from core.values.macs import normal_mac
 
 __all__ = [
     "EVENTS",

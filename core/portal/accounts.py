@@ -10,8 +10,9 @@ from datetime import date
 from typing import Any
 
 from core.portal.errors import PortalInvalidInput
-from core.portal.identifiers import new_login, normal_mac, required_mac
+from core.portal.identifiers import new_login, required_mac
 from core.portal.values import end_date, is_on, record_list, text_of, whole_number
+from core.values.macs import normal_mac
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import ClassVar
 
 from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
-from core.markup import plain
+from core.values.markup import plain
 
 UNKNOWN_ERROR = "Unknown error"
 MAX_TEXT = 200

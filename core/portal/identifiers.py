@@ -8,27 +8,10 @@ import re
 from urllib.parse import quote
 
 from core.portal.errors import PortalInvalidInput
+from core.values.macs import _MAC_LIKE_LENGTH, normal_mac
 
-_NORMAL_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
-_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|(?:[0-9A-F]{2}-){5}[0-9A-F]{2}|[0-9A-F]{12}")
 _LOGIN = re.compile(r"[A-Za-z0-9:._@-]+")
-# from here on a colon (not the first character) makes the portal read a login as a MAC
-_MAC_LIKE_LENGTH = 12
 MAX_LOGIN = 64
-
-
-def normal_mac(text: object) -> str | None:
-    """``text`` as ``00:1A:79:00:00:01``, from colons, hyphens or 12 bare digits in any case; None if it is no MAC."""
-    if not isinstance(text, str):
-        return None
-    # as nearly all of a portal's thousands are
-    if _NORMAL_MAC.fullmatch(text):
-        return text
-    text = text.strip().upper()
-    if not _MAC.fullmatch(text):
-        return None
-    digits = text.replace(":", "").replace("-", "")
-    return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
 
 
 def required_mac(text: object) -> str:

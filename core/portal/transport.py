@@ -17,6 +17,7 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError
 
+from core.outbound.timed_http import TimedAdapter, causes, quiet_session
 from core.portal.errors import (
     Outcome,
     PortalError,
@@ -28,7 +29,6 @@ from core.portal.errors import (
 )
 from core.portal.health import Health
 from core.portal.settings import ServerSettings
-from core.portal.timed_http import TimedAdapter, causes, quiet_session
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.worlds.places import ROOT
+
 START_SECONDS = 20
 
 

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from core.models import Account, User
-from legacy_routes import all_endpoints, create_app
-from tests.harness import HttpServer, World, legacy_hash, user_row
+from core.storage.tables import Account, User
+from legacy_routes.app import all_endpoints, create_app
+from tests.worlds.harness import HttpServer, World, legacy_hash, user_row
+from tests.worlds.places import FRONTENDS
 
-FRONTENDS = Path(__file__).parent.parent / "frontend"
 PASSWORD = "secret-pass"
 ANSWER_SECONDS = 20
 BUILT = {path for endpoint in all_endpoints() for path in endpoint.paths}

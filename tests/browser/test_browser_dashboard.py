@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from core.models import Account
+from core.storage.tables import Account
 from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site, account
 from tests.browser.test_browser_entry import ALL, at_rest

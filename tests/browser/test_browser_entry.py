@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import MakeSite, Visit
 from tests.browser.panels import BUILT, Site
 from tests.browser.visitors import Visitor, arrives_at, expect_accounts
-from tests.harness import php_encode
+from tests.worlds.harness import php_encode
 
 ALL = ("12345", "dora", "carl", "bert", "anna")
 LISTS = {"get_accounts", "get_transactions", "get_plans", "get_resellers", "get_tariffs", "get_themes"}

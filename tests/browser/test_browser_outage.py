@@ -13,8 +13,8 @@ from tests.browser.panels import FRONTENDS, Site, fill
 from tests.browser.test_browser_entry import ALL, at_rest
 from tests.browser.test_browser_session import FOCUS
 from tests.browser.visitors import expect_accounts
-from tests.databases import create_database
-from tests.harness import Client, World
+from tests.worlds.databases import create_database
+from tests.worlds.harness import Client, World
 
 FAILED = "Something went wrong"
 StartPanel = Callable[[Site], PanelProcess]

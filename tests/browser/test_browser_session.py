@@ -13,7 +13,7 @@ from tests.browser.panels import PASSWORD, Site
 from tests.browser.test_browser_dashboard import at_dashboard
 from tests.browser.test_browser_entry import ALL, IDLE_SECONDS, at_rest
 from tests.browser.visitors import Visitor, arrives_at, expect_accounts
-from tests.harness import NOT_LOGGED_IN, Client
+from tests.worlds.harness import NOT_LOGGED_IN, Client
 
 FOCUS = "window.dispatchEvent(new Event('focus'))"
 

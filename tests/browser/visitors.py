@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.browser.panels import BUILT, PASSWORD
-from tests.harness import Client
+from tests.worlds.harness import Client
 
 # the browser's own word when a page was left while it still loaded something
 _LEFT = "net::ERR_ABORTED"

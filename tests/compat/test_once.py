@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compat.once import Once, key_of
+from compat.double_clicks import Once, key_of
 
 
 def test_the_second_waits_for_the_firsts_answer() -> None:

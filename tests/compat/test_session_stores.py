@@ -21,7 +21,7 @@ from compat.sessions import SessionStore, SessionUnavailable
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import PURGE_SECONDS, TOUCH_SECONDS, SqlSessions
-from core.database import Database
+from core.storage.database import Database
 from tests.compat.session_browser import Browser, Moment, app_with
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")

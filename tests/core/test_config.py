@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from core.config import Config, ConfigError, default_path, load_config
+from tests.worlds.places import ROOT
 
-EXAMPLE = Path(__file__).parents[2] / "config.example.ini"
+EXAMPLE = ROOT / "config.example.ini"
 
 
 def test_the_example_is_valid_and_shows_the_defaults() -> None:

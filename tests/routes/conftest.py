@@ -4,16 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.models import Account, User
-from simulators.portal.settings import Dialect
-from simulators.stalker import StalkerPortal
-from tests.accounts_world import configured
+from core.storage.tables import Account, User
 from tests.conftest import MakeWorld
-from tests.databases import DUMPS, create_database, load_dump, require
-from tests.harness import World, user_row
-from tests.plans_world import Plans, plans_world
-from tests.resellers_world import Resellers, resellers_world
-from tests.stb_world import Boxes, boxes_world
+from tests.worlds.harness import World, user_row
+from tests.worlds.plans import Plans, plans_world
+from tests.worlds.resellers import Resellers, resellers_world
+from tests.worlds.stb import Boxes, boxes_world
 
 
 def fill_chapter_10(world: World) -> World:
@@ -86,27 +82,6 @@ def light_resellers(make_world: MakeWorld) -> Iterator[Resellers]:
     """The same on SQLite, for what no database can change; a portal call may take a second."""
     with resellers_world(make_world, "sqlite", seconds=1.0) as resellers:
         yield resellers
-
-
-LIVE_SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}
-
-
-@pytest.fixture(params=DUMPS)
-def live(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The database of a live panel, as its PHP left it, of each version."""
-    require("mariadb")
-    url = create_database("mariadb", f"writes{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
-    world = World(url, LIVE_SETTINGS)
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def portal(live: World) -> Iterator[StalkerPortal]:
-    """An empty portal, at work with ``live``."""
-    with StalkerPortal(dialect=Dialect.PANEL) as portal, configured(live, [portal], 5.0):
-        yield portal
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account, Currency, DeletedPlan, Plan, User
+from core.storage.tables import Account, Currency, DeletedPlan, Plan, User
 from tests.conftest import MakeWorld
-from tests.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
 
 FIELDS = [
     *("id", "username", "mac", "email", "phone_number", "reseller", "plan", "timestamp", "full_name", "tariff_plan"),

@@ -10,12 +10,12 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from core.models import AccountNote, ArchivedAccount, AuditEntry, Operation, User
+from core.storage.tables import AccountNote, ArchivedAccount, AuditEntry, Operation, User
 from simulators.faults import Answer, Delay, Exchange, Fault, Respond
 from simulators.wire import Response
-from tests.accounts_world import MAC, WELCOME, Accounts, accounts_world, new_account
 from tests.conftest import MakeWorld
-from tests.harness import PREFIXES
+from tests.worlds.accounts import MAC, WELCOME, Accounts, accounts_world, new_account
+from tests.worlds.harness import PREFIXES
 
 ERROR = Answer(Response(b'{"status":"ERROR","results":"","error":"Out of order"}', content_type="application/json"))
 TOGGLE_REFUSAL = "Permission denied. You do not have permission to toggle account status."

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account
+from core.storage.tables import Account
 from simulators.faults import Hang
-from tests.accounts_world import MAC
-from tests.books_world import OWNERS
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
-from tests.resellers_world import Resellers, refused
+from tests.worlds.accounts import MAC
+from tests.worlds.books import OWNERS
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
+from tests.worlds.resellers import Resellers, refused
 
 ONLY = "Only administrators can assign accounts to resellers"
 BEFORE = {f"user0000{number}": owner for number, owner in OWNERS.items()}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account, ResellerPayment, Transaction, User
-from tests.books_world import MAC, Books, fill_chapter_30, fill_ledger
+from core.storage.tables import Account, ResellerPayment, Transaction, User
 from tests.conftest import MakeWorld
-from tests.harness import NOT_LOGGED_IN, PREFIXES
+from tests.worlds.books import MAC, Books, fill_chapter_30, fill_ledger
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES
 
 
 @pytest.fixture

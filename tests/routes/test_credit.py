@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import LedgerNote, Plan, User
-from tests.harness import ENCODINGS, PREFIXES, user_row
-from tests.resellers_world import Resellers, refused
+from core.storage.tables import LedgerNote, Plan, User
+from tests.worlds.harness import ENCODINGS, PREFIXES, user_row
+from tests.worlds.resellers import Resellers, refused
 
 DONE = "Credit adjusted successfully"
 BALANCE = Decimal("500.00")

@@ -5,12 +5,12 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from core.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS
-from core.models import Job
-from core.schedule import JOBS
+from core.storage.tables import Job
+from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS
+from core.workers.schedule import JOBS
 from tests.conftest import MakeWorld
-from tests.harness import World
-from tests.reminders_world import reminders_world
+from tests.worlds.harness import World
+from tests.worlds.reminders import reminders_world
 
 KEY = "a-key-of-cron-0123456789"
 PUSH = "cron_check_expired.php"

@@ -10,18 +10,20 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from core import disable_expired, locks, recovery, workers
+from core.accounts import disable_expired, recovery
 from core.config import load_config
-from core.locks import named_lock
-from core.models import Lock, ReminderSettings
+from core.jobs import locks
+from core.jobs.bell import bell
+from core.jobs.locks import named_lock
+from core.jobs.scheduled import Options, Run, ScheduledJob, run_job
 from core.panel import Panel
-from core.queue import bell
-from core.schedule import JOBS, is_time
-from core.scheduled import Options, Run, ScheduledJob, run_job
+from core.storage.tables import Lock, ReminderSettings
+from core.workers import workers
+from core.workers.schedule import JOBS, is_time
 from simulators.faults import Answer, Refuse
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.reminders_world import DAY, MAC, REFUSED, Lines, Reminders, reminders_world
+from tests.worlds.reminders import DAY, MAC, REFUSED, Lines, Reminders, reminders_world
 
 STAMPED = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] \S")
 PUT = f"PUT accounts/{MAC(5)}"

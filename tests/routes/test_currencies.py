@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from core.models import Currency, Transaction, User
-from tests.harness import PREFIXES
-from tests.plans_world import Plans
+from core.storage.tables import Currency, Transaction, User
+from tests.worlds.harness import PREFIXES
+from tests.worlds.plans import Plans
 
 BASE = {"GBP", "USD", "EUR", "IRR"}
 

@@ -8,13 +8,13 @@ from datetime import date, datetime
 import pytest
 import sqlalchemy as sa
 
-from core.clock import Clock
-from core.dates_with_data import dates_with_data
-from core.identity import bare_actor
-from core.models import AuditEntry, ExpiryReminder, ResellerPayment, SmsLog, Transaction, User
+from core.access.actors import bare_actor
+from core.ledger.marked_days import dates_with_data
+from core.storage.tables import AuditEntry, ExpiryReminder, ResellerPayment, SmsLog, Transaction, User
+from core.values.clock import Clock
 from tests.conftest import MakeWorld
-from tests.harness import Client, World
-from tests.ledger_world import fill_chapter_40, ledger_row
+from tests.worlds.harness import Client, World
+from tests.worlds.ledger import fill_chapter_40, ledger_row
 
 NOVEMBER = "start_date=2025-11-01&end_date=2025-11-30"
 CALENDAR = ("sms_history", "reminder_history", "audit_log", "audit_log", "payments", "payments", "payments")

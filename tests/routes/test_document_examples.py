@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.accounts_world import Accounts, accounts_world
 from tests.conftest import MakeWorld
+from tests.worlds.accounts import Accounts, accounts_world
 
 CREATE = """curl -X POST http://localhost:8000/add_account.php \\
   -H "Content-Type: application/json" \\

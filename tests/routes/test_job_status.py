@@ -3,12 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from core import jobs, workers
-from core.models import Job
+from core.jobs import jobs
 from core.panel import Panel
-from tests.accounts_world import MAC, WELCOME, accounts_world, new_account
+from core.storage.tables import Job
+from core.workers import workers
 from tests.conftest import MakeWorld
-from tests.harness import PREFIXES, World
+from tests.worlds.accounts import MAC, WELCOME, accounts_world, new_account
+from tests.worlds.harness import PREFIXES, World
 
 MESSAGE = f"POST stb_msg/{MAC('10')}"
 

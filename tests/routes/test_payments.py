@@ -9,11 +9,11 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from core.banks import BANKS
-from core.models import AuditEntry, IranianBank, ResellerPayment, User
-from tests.books_world import Books, fill_chapter_30
+from core.storage.tables import AuditEntry, IranianBank, ResellerPayment, User
+from core.values.banks import BANKS
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
+from tests.worlds.books import Books, fill_chapter_30
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 CONTENTS = {

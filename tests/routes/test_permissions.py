@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.models import Account, User
-from legacy_routes import all_endpoints
-from tests.harness import PREFIXES, World, user_row
+from core.storage.tables import Account, User
+from legacy_routes.app import all_endpoints
+from tests.worlds.harness import PREFIXES, World, user_row
 
 # radm has old panels' five fields, radm0 only that of a reseller admin; resb has every field but that one, resa may
 # edit, add and control, noname nothing

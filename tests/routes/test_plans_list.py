@@ -3,9 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
-from core.models import PlanNote, User
-from tests.harness import NOT_LOGGED_IN, PREFIXES
-from tests.plans_world import Plans
+from core.storage.tables import PlanNote, User
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES
+from tests.worlds.plans import Plans
 
 ALL = [9, 4, 3, 2, 1]
 

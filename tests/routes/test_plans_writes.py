@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
-from core.models import DeletedPlan, PlanNote, User
-from tests.harness import ENCODINGS, PREFIXES, Client
-from tests.plans_world import PLANS, Plans
+from core.storage.tables import DeletedPlan, PlanNote, User
+from tests.worlds.harness import ENCODINGS, PREFIXES, Client
+from tests.worlds.plans import PLANS, Plans
 
 A1 = {"plan_id": "1-month-gbp", "currency": "GBP", "price": 10.00, "expiry_days": 30}
 A2 = {"tariff_id": "50", "name": "P50", "currency": "gbp", "price": "10.005", "days": "30", "category": "application"}

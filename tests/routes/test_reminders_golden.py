@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core import reminder_sweeps
-from core.locks import named_lock
-from core.models import Account, ExpiryReminder, ReminderSettings
-from core.reminder_settings import DEFAULT_TEMPLATE
+from core.jobs.locks import named_lock
+from core.messages.reminders import starts
+from core.messages.reminders.settings import DEFAULT_TEMPLATE
+from core.storage.tables import Account, ExpiryReminder, ReminderSettings
 from simulators.faults import Answer, Delay, Refuse
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
-from tests.reminders_world import DAY, MAC, REFUSED, Reminders, reminders_world
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
+from tests.worlds.reminders import DAY, MAC, REFUSED, Reminders, reminders_world
 
 ALREADY = "Already sent reminder for this expiry date"
 NO_SENDING = "Permission denied. You need STB control permission to send reminders."
@@ -128,8 +128,8 @@ def test_6_two_sweeps_at_once(panel: Reminders) -> None:
 
 
 def test_6_a_sweep_that_another_process_does_is_not_joined(panel: Reminders, monkeypatch: Any) -> None:
-    monkeypatch.setattr(reminder_sweeps, "LOCK_SECONDS", 0)
-    with named_lock(panel.panel, reminder_sweeps.LOCK):
+    monkeypatch.setattr(starts, "LOCK_SECONDS", 0)
+    with named_lock(panel.panel, starts.LOCK):
         answer = panel.sweep()
     assert (answer["error"], answer["code"]) == (1, 5)
     assert "already running" in answer["err_msg"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from compat.loops import LoopGuard
-from core.models import (
+from compat.loop_guard import LoopGuard
+from core.storage.tables import (
     Account,
     ArchivedPayment,
     Credential,
@@ -23,9 +23,9 @@ from core.models import (
     User,
     WebauthnCredential,
 )
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, legacy_hash, user_row
-from tests.resellers_world import DARK, DEFAULT_THEME, Resellers, refused
-from tests.statements import statements
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, legacy_hash, user_row
+from tests.worlds.resellers import DARK, DEFAULT_THEME, Resellers, refused
+from tests.worlds.statements import statements
 
 # the list
 

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.models import Credential, LoginHistory, User
-from legacy_routes import all_endpoints
+from core.storage.tables import Credential, LoginHistory, User
+from legacy_routes.app import all_endpoints
 from tests.conftest import MakeWorld
-from tests.harness import NOT_LOGGED_IN, Client, World, legacy_hash, php_encode
 from tests.routes.conftest import fill_chapter_10
+from tests.worlds.harness import NOT_LOGGED_IN, Client, World, legacy_hash, php_encode
 
 ALL_PATHS = [path for endpoint in all_endpoints() for path in endpoint.paths]
 CHANGING = {

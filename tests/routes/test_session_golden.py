@@ -11,10 +11,10 @@ import bcrypt
 import pytest
 import sqlalchemy as sa
 
-from core.models import AppSetting, AuditEntry, LoginHistory, User
+from core.storage.tables import AppSetting, AuditEntry, LoginHistory, User
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World, legacy_hash, php_encode
 from tests.routes.conftest import fill_chapter_10
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World, legacy_hash, php_encode
 
 COOKIE = re.compile(r"PHPSESSID=[0-9a-v]{26}; HttpOnly; Path=/; SameSite=Lax")
 INVALID = {

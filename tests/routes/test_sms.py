@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account, Job, SmsClaim, SmsLog, SmsSettings, SmsTemplate
+from core.storage.tables import Account, Job, SmsClaim, SmsLog, SmsSettings, SmsTemplate
 from simulators.faults import Answer, Cut, Delay, Hang, HangUp
 from simulators.sms_provider import refusal
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, PREFIXES
-from tests.sms_world import SENDER, TOKEN, Sms, configured, sms_world
+from tests.worlds.harness import ENCODINGS, PREFIXES
+from tests.worlds.sms import SENDER, TOKEN, Sms, configured, sms_world
 
 BULLETS = "\N{BULLET}" * 8
 
@@ -306,7 +306,7 @@ def test_a_provider_that_is_down_or_slow(sqlite_sms: Sms, monkeypatch: pytest.Mo
     answer = sms.post("admin", "send_sms", recipient_number="+440000000009", message="hi")
     assert answer["message"] == "Failed to send: The SMS provider cannot be reached"
     sms.provider.forget()
-    monkeypatch.setattr("core.sms_send._CALL_SECONDS", 0.3)
+    monkeypatch.setattr("core.messages.sms.send._CALL_SECONDS", 0.3)
     sms.provider.fail(Hang(effect=True))
     answer = sms.post("admin", "send_sms", recipient_number="+440000000009", message="hi again")
     assert "did not answer in time; the message may have been delivered" in answer["message"]

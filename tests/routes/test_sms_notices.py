@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core import jobs, workers
-from core.models import Job, SmsLog, SmsSettings, SmsStagesGiven, SmsTemplate
-from core.sms_outbox import INTERRUPTED
-from core.sms_templates import STAGES, give_missing_stages, initialise_reseller, initialise_super_admin
+from core.jobs import jobs
+from core.messages.sms.first_templates import STAGES, give_missing_stages, initialise_reseller, initialise_super_admin
+from core.messages.sms.outbox import INTERRUPTED
+from core.storage.tables import Job, SmsLog, SmsSettings, SmsStagesGiven, SmsTemplate
+from core.workers import workers
 from simulators.faults import Hang
 from simulators.sms_provider import SmsProvider
-from tests.accounts_world import MAC, Accounts, accounts_world, new_account
 from tests.conftest import MakeWorld
-from tests.sms_world import SENDER, TOKEN, configured
+from tests.worlds.accounts import MAC, Accounts, accounts_world, new_account
+from tests.worlds.sms import SENDER, TOKEN, configured
 
 WELCOME, RENEWAL = "New Account Welcome", "Renewal Confirmation"
 PHONE = "+440000000009"
@@ -117,8 +118,8 @@ def test_a_message_whose_sending_was_cut_short_is_not_repeated(
         assert accounts.post("reseller1", "add_account", **new_account(plan="78-GBP", phone=PHONE))["error"] == 0
         provider.fail(Hang(effect=True), times=None)
         with monkeypatch.context() as context:
-            context.setattr("core.sms_notices._CALL_SECONDS", 0.3)
-            context.setattr("core.sms_outbox._settle", die)
+            context.setattr("core.messages.sms.notices._CALL_SECONDS", 0.3)
+            context.setattr("core.messages.sms.outbox._settle", die)
             with pytest.raises(SystemExit):
                 _work(accounts)
         assert [row["status"] for row in _logs(accounts)] == ["pending"]

@@ -7,14 +7,14 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from core.models import StalkerSetting, User
+from core.administration.portal_servers import forget_settings
 from core.panel import Panel
-from core.schema import Layout
-from core.stalker_settings import forget_settings
+from core.storage.schema import Layout
+from core.storage.tables import StalkerSetting, User
 from simulators.faults import Answer, Fault, Huge
 from simulators.wire import Response
-from tests.harness import PREFIXES
-from tests.stb_world import MAC1, PORTAL_PASSWORD, Boxes, basic
+from tests.worlds.harness import PREFIXES
+from tests.worlds.stb import MAC1, PORTAL_PASSWORD, Boxes, basic
 
 STARS = "********"
 READ, SAVE = "/api/get_stalker_settings.php", "/api/update_stalker_settings.php"

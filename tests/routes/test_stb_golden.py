@@ -6,8 +6,9 @@ import itertools
 import orjson
 import pytest
 
-from tests.harness import NOT_LOGGED_IN, PREFIXES
-from tests.stb_cases import (
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES
+from tests.worlds.stb import MAC1, MAC2, MAC3, PORTAL_PASSWORD, Boxes, basic
+from tests.worlds.stb_cases import (
     BAD,
     BULK,
     DOLLAR,
@@ -31,7 +32,6 @@ from tests.stb_cases import (
     message_call,
     run,
 )
-from tests.stb_world import MAC1, MAC2, MAC3, PORTAL_PASSWORD, Boxes, basic
 
 CASES = {
     "1": Case(EVENT, REBOOT, [event_call("event=reboot")], SENT_1, encoding="json", log=OK_LOG),

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import StbActionLog, User
-from core.schema import Layout
-from core.stb_log import relative
-from tests.harness import PREFIXES
-from tests.stb_world import MAC1, MAC2, Boxes, permit
+from core.devices.log import relative
+from core.storage.schema import Layout
+from core.storage.tables import StbActionLog, User
+from tests.worlds.harness import PREFIXES
+from tests.worlds.stb import MAC1, MAC2, Boxes, permit
 
 PATH = "/api/get_stb_logs.php"
 THEN = datetime.datetime.fromisoformat("2026-01-31 09:55:00")

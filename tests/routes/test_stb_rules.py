@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from core.models import Account
+from core.storage.tables import Account
 from simulators.faults import Answer, Fault, Hang, HangUp, Huge
 from simulators.wire import Response
-from tests.stb_cases import (
+from tests.worlds.stb import MAC1, MAC2, Boxes, permit
+from tests.worlds.stb_cases import (
     BAD,
     BULK,
     DOLLAR,
@@ -30,7 +31,6 @@ from tests.stb_cases import (
     portal_says,
     run,
 )
-from tests.stb_world import MAC1, MAC2, Boxes, permit
 
 _asked, _asked_msg = event_call, message_call
 BAD_TARGET = "<img src=x onerror=alert(1)>"

@@ -9,11 +9,11 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from core.models import StoredSession
+from core.storage.tables import StoredSession
 from tests.conftest import MakeWorld
-from tests.databases import REDIS_URL, create_database, require_redis
-from tests.harness import NOT_LOGGED_IN, Client, World, php_encode
 from tests.routes.conftest import fill_chapter_10
+from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.harness import NOT_LOGGED_IN, Client, World, php_encode
 
 
 @pytest.fixture(params=["sql", "redis", "php-files"])

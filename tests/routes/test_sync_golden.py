@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account, AccountNote, ArchivedAccount, AuditEntry, Plan, Transaction, User
+from core.storage.tables import Account, AccountNote, ArchivedAccount, AuditEntry, Plan, Transaction, User
 from simulators.faults import Answer, Cut, Delay, HangUp
 from simulators.stalker import StalkerPortal
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
 
 FAILED = "Failed to fetch accounts from Stalker Portal: "
 MAC = "00:1A:79:00:00:0{}".format

@@ -10,8 +10,8 @@ import pytest
 from simulators.faults import Answer, Cut, Delay, Fault, Hang, HangUp
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.harness import NOT_LOGGED_IN, PREFIXES, Client
-from tests.plans_world import CRON_KEY, PLANS, SECONDS, T1, Plans, plans_world
+from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, Client
+from tests.worlds.plans import CRON_KEY, PLANS, SECONDS, T1, Plans, plans_world
 
 FAILED = "Failed to fetch tariff plans from Stalker Portal"
 FAILURE = {"error": 1, "err_msg": FAILED, "message": FAILED, "code": 8}

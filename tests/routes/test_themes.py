@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core import themes
-from core.audit import Origin
-from core.identity import bare_actor
-from core.jobs import LEASE_SECONDS, work_off
-from core.locks import named_lock
-from core.models import Account, Job
-from core.reseller_edit import ResellerEdit, edit_reseller
-from core.themes import ThemeCounts, propagate
+from core.access.actors import bare_actor
+from core.access.audit import Origin
+from core.jobs.jobs import LEASE_SECONDS, work_off
+from core.jobs.locks import named_lock
+from core.resellers import themes
+from core.resellers.edit import ResellerEdit, edit_reseller
+from core.resellers.themes import ThemeCounts, propagate
+from core.storage.tables import Account, Job
 from simulators.faults import Answer, Delay, Hang, HangUp
 from simulators.wire import Response
-from tests.accounts_world import MAC
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, PREFIXES
-from tests.resellers_world import DARK, DEFAULT_THEME, Resellers, refused, resellers_world
+from tests.worlds.accounts import MAC
+from tests.worlds.harness import ENCODINGS, PREFIXES
+from tests.worlds.resellers import DARK, DEFAULT_THEME, Resellers, refused, resellers_world
 
 SCRIPT = "POST update_account.php"
 BULK = "update_reseller_accounts_theme"

@@ -10,10 +10,10 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from core.models import Correction, LedgerNote, SmsLog, User
+from core.storage.tables import Correction, LedgerNote, SmsLog, User
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World
-from tests.ledger_world import CREDIT_TEXT, MAC, audits, balance, count, fill_chapter_40, stored
+from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World
+from tests.worlds.ledger import CREDIT_TEXT, MAC, audits, balance, count, fill_chapter_40, stored
 
 CURL = {"User-Agent": "curl/8"}
 

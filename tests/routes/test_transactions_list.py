@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.models import Account, LedgerNote, Transaction, User
-from core.transactions import list_transactions
+from core.ledger.listing import list_transactions
+from core.storage.tables import Account, LedgerNote, Transaction, User
 from tests.conftest import MakeWorld
-from tests.harness import ENCODINGS, Client, World
-from tests.ledger_world import MAC, NOVEMBER_23, fill_chapter_40, ledger_row
+from tests.worlds.harness import ENCODINGS, Client, World
+from tests.worlds.ledger import MAC, NOVEMBER_23, fill_chapter_40, ledger_row
 
 MANY, DOUBLINGS = 100_000, 4
 

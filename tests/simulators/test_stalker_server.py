@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,8 +21,7 @@ from simulators.portal import faults
 from simulators.stalker import StalkerPortal, in_order
 from tests.simulators.client import API, M1, M2, Answer, call
 from tests.simulators.conftest import MakePortal
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.worlds.places import ROOT
 
 
 def put(portal: StalkerPortal, body: str = "status=0", timeout: float = 5) -> Answer:

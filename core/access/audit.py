@@ -1,0 +1,127 @@
+"""Writing of the audit log and the login history. Source: contract chapters 10 §4.1, §4.5 and 20 §1.11.
+
+Never a password or a hash in any row. Reading them is the business of the endpoints that show them.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
+
+import orjson
+from sqlalchemy import Connection, insert
+
+from core.access.actors import Actor, bare_actor
+from core.errors import DatabaseFailed
+from core.panel import Panel
+from core.storage.tables import AuditEntry, LoginHistory
+
+log = logging.getLogger(__name__)
+
+USER_AGENT_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where a request came: IP address and user agent, as logs keep them."""
+
+    address: str
+    user_agent: str
+
+    @property
+    def stored_agent(self) -> str | None:
+        return self.user_agent[:USER_AGENT_CHARACTERS] or None
+
+    @property
+    def stored_address(self) -> str | None:
+        return self.address[:45] or None
+
+
+class About(TypedDict, total=False):
+    """What a row is about and what changed; ``old`` and ``new`` become JSON."""
+
+    target_id: object
+    target_name: str | None
+    old: Mapping[str, object] | None
+    new: Mapping[str, object] | None
+    details: str | None
+
+
+# what the scheduled jobs do, and as whom where no user asked for it
+CRON = Origin("", "cron")
+SYSTEM_CRON = bare_actor(0, "system_cron")
+
+
+def write_audit(
+    panel: Panel,
+    connection: Connection,
+    actor: Actor,
+    origin: Origin,
+    action: str,
+    target_type: str,
+    **about: Unpack[About],
+) -> None:
+    """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
+    write_audit_rows(panel, connection, [audit_row(panel, actor, origin, action, target_type, **about)])
+
+
+def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Many rows of :func:`audit_row` in one statement, otherwise as :func:`write_audit`."""
+    if rows and panel.layout.has_table("_audit_log"):
+        connection.execute(insert(AuditEntry), rows)
+
+
+def audit_row(
+    panel: Panel, actor: Actor, origin: Origin, action: str, target_type: str, **about: Unpack[About]
+) -> dict[str, Any]:
+    """The columns of one row, of now."""
+    target_id = about.get("target_id")
+    return {
+        "timestamp": panel.clock.now(),
+        "user_id": actor.id,
+        "username": actor.username,
+        "user_type": actor.role,
+        "action": action,
+        "target_type": target_type,
+        "target_id": None if target_id is None else str(target_id),
+        "target_name": about.get("target_name"),
+        "old_value": _json(about.get("old")),
+        "new_value": _json(about.get("new")),
+        "ip_address": origin.stored_address,
+        "user_agent": origin.stored_agent,
+        "details": about.get("details"),
+    }
+
+
+def record_login(
+    panel: Panel,
+    origin: Origin,
+    user_id: int,
+    username: str,
+    *,
+    method: str = "password",
+    failure_reason: str | None = None,
+) -> None:
+    """One row of login history in its own transaction; its failure is logged and never breaks a login."""
+    try:
+        if not panel.layout.has_table("_login_history"):
+            return
+        with panel.database.write() as connection:
+            connection.execute(
+                insert(LoginHistory).values(
+                    user_id=user_id,
+                    username=username[:255],
+                    login_time=panel.clock.now(),
+                    ip_address=origin.stored_address,
+                    user_agent=origin.stored_agent,
+                    login_method=method,
+                    status="failed" if failure_reason else "success",
+                    failure_reason=failure_reason,
+                )
+            )
+    except DatabaseFailed as error:
+        log.warning("A login could not be written to the login history: %s", type(error.__cause__).__name__)
+
+
+def _json(values: Mapping[str, object] | None) -> str | None:
+    return None if values is None else orjson.dumps(values, default=str).decode()

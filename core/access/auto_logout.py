@@ -1,0 +1,42 @@
+"""The auto-logout timeout of all sessions: reading and setting it. Source: contract chapter 10 §4.7."""
+
+from sqlalchemy import insert, select, update
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+from core.errors import DatabaseFailed
+from core.panel import Panel
+from core.storage.tables import AppSetting
+
+
+def read_auto_logout(panel: Panel) -> int:
+    if not panel.layout.has_table("_app_settings"):
+        return AUTO_LOGOUT_DEFAULT
+    with panel.database.read() as connection:
+        value = select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY)
+        return auto_logout_minutes(connection.execute(value).scalar())
+
+
+def set_auto_logout(panel: Panel, actor: Actor, origin: Origin, minutes: int) -> None:
+    """Store the timeout, effective for all at once. Raises DatabaseFailed where the table is missing."""
+    if not panel.layout.has_table("_app_settings"):
+        raise DatabaseFailed("This database has no settings table yet; run the database upgrade first")
+    values = {"setting_value": str(minutes), "updated_at": panel.clock.now()}
+    stored = AppSetting.setting_key == AUTO_LOGOUT_KEY
+    with panel.database.write() as connection:
+        found = connection.execute(select(AppSetting.id).where(stored).with_for_update()).scalar()
+        if found is None:
+            connection.execute(insert(AppSetting).values(setting_key=AUTO_LOGOUT_KEY, **values))
+        else:
+            connection.execute(update(AppSetting).where(AppSetting.id == found).values(**values))
+        write_audit(
+            panel,
+            connection,
+            actor,
+            origin,
+            "update",
+            "setting",
+            target_name=AUTO_LOGOUT_KEY,
+            new={"timeout": minutes},
+        )

@@ -1,0 +1,233 @@
+"""Who is calling: the user row behind a session, and whether the session still stands.
+
+Roles come from the row at each request, never from the session's copies. Source: contract chapter 10 §2.2, §2.4, §2.5.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam, select
+
+from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
+from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+from core.errors import NotLoggedIn
+from core.panel import Panel
+from core.security.passwords import fingerprint
+from core.storage.database import AnySelect, json_integer, same_text
+from core.storage.tables import AppSetting, Credential, Currency, StoredSession, User
+from core.values.currencies import shown_currency
+
+# our own session keys; PHP leaves unknown keys alone
+IDLE_MARK = "sbx_idle"
+CREDENTIAL_MARK = "sbx_pw"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An actor with what belongs to judging the session: the idle timeout and the stored password's fingerprint."""
+
+    actor: Actor
+    timeout_minutes: int
+    credential: str
+
+
+def says_logged_in(session: Mapping[str, Any]) -> bool:
+    """Whether the session claims a login, as loosely as PHP compares (1, "1", true)."""
+    login = session.get("login")
+    return (
+        (login is True or login in (1, "1")) and isinstance(session.get("username"), str) and bool(session["username"])
+    )
+
+
+def is_idle(session: Mapping[str, Any], timeout_minutes: int, now: int) -> bool:
+    """The idle rule: at least ``timeout_minutes`` since the last activity; 0 is never."""
+    last = session.get("last_activity")
+    return timeout_minutes > 0 and isinstance(last, int) and now - last >= timeout_minutes * 60
+
+
+def session_facts(actor: Actor, now: int) -> dict[str, Any]:
+    """The six keys that a login writes, in the order and with the types of the PHP panel."""
+    return {
+        "login": 1,
+        "username": actor.username,
+        "user_id": actor.id,
+        "super_user": int(actor.super_user),
+        "permissions": actor.permissions or "",
+        "last_activity": now,
+    }
+
+
+def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Identity:
+    """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed.
+
+    ``found``: the user row that was read together with the session, if any (:func:`find_session`).
+    """
+    if not says_logged_in(session):
+        raise NotLoggedIn
+    row = found
+    if row is None or row.username != session["username"]:
+        row = find_user(panel, session["username"])
+    if row is None or not _is_user_id(session.get("user_id"), row.id):
+        raise NotLoggedIn
+    actor = actor_of(row)
+    if _was_demoted(session, actor):
+        raise NotLoggedIn
+    credential = fingerprint(panel.fingerprint_key, row.password)
+    if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
+        raise NotLoggedIn
+    timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
+    return Identity(actor, timeout, credential)
+
+
+def _is_user_id(said: object, user_id: int) -> bool:
+    """As loosely as PHP compares; old panels wrote none."""
+    return said is None or str(said) == str(user_id)
+
+
+def _is_same_password(panel: Panel, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
+    """Whether a session without our mark, or with another one, still belongs to the stored password.
+
+    A session gets its mark at its first request here; until then its last activity tells whether it is older
+    than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
+    """
+    row = panel.database.first(_CREDENTIAL, user_id=user_id)
+    mark = session.get(CREDENTIAL_MARK)
+    if mark is None:
+        last = session.get("last_activity")
+        return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
+    return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
+
+
+_CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.same_as).where(
+    Credential.user_id == bindparam("user_id")
+)
+
+
+def find_user(panel: Panel, username: str) -> Any:
+    """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
+    return panel.database.first(_user_by_name(panel.database.dialect, *_optional_parts(panel)), username=username)
+
+
+def find_session(panel: Panel, session_id: str) -> Any:
+    """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
+    return panel.database.first(_session_and_user(panel.database.dialect, *_optional_parts(panel)), sid=session_id)
+
+
+def _optional_parts(panel: Panel) -> tuple[bool, bool, bool]:
+    layout = panel.layout
+    return (
+        layout.has_table("_app_settings"),
+        layout.has_column("_users", "is_observer"),
+        layout.has_column("_users", "theme"),
+    )
+
+
+def actor_of(row: Any) -> Actor:
+    """The actor of a row of :func:`find_user`."""
+    return Actor(
+        id=row.id,
+        username=row.username,
+        name=row.name,
+        email=row.email,
+        # SQLite keeps decimals as floating numbers, whose shortest text is the decimal that was stored
+        balance=Decimal(str(row.balance or 0)),
+        permissions=row.permissions,
+        max_users=row.max_users or 0,
+        super_user=row.super_user == 1,
+        is_observer=row.is_observer == 1,
+        currency=shown_currency(row.currency_id),
+        currency_name=shown_currency(row.currency_name or row.currency_id),
+        theme=row.theme,
+        ip_ranges=row.ip_ranges,
+        plans=row.plans,
+        timestamp=row.timestamp,
+    )
+
+
+@cache
+def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
+    return (
+        select(*_user_columns(*optional_parts))
+        .select_from(User)
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(same_text(User.username, bindparam("username"), dialect))
+        .order_by(User.id)
+        .limit(1)
+    )
+
+
+def read_user(panel: Panel, connection: Connection, user_id: int) -> Actor | None:
+    """The user with that id as the transaction of ``connection`` sees it."""
+    row = connection.execute(_user_by_id(*_optional_parts(panel)), {"user_id": user_id}).first()
+    return None if row is None else actor_of(row)
+
+
+@cache
+def _user_by_id(*optional_parts: bool) -> AnySelect:
+    return (
+        select(*_user_columns(*optional_parts))
+        .select_from(User)
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(User.id == bindparam("user_id", type_=sa.BigInteger))
+    )
+
+
+@cache
+def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
+    return (
+        select(
+            StoredSession.id.label("session_id"),
+            StoredSession.data,
+            StoredSession.touched_at,
+            *_user_columns(*optional_parts),
+        )
+        .select_from(StoredSession)
+        .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
+        .outerjoin(Currency, Currency.id == User.currency_id)
+        .where(StoredSession.id == bindparam("sid"))
+    )
+
+
+def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tuple[Any, ...]:
+    """What :func:`actor_of` needs of a user, with currency and idle timeout, as far as this database has it."""
+    timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
+    if has_settings:
+        timeout = (
+            select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
+        )
+    return (
+        User.id,
+        User.username,
+        User.password,
+        User.name,
+        User.email,
+        User.balance,
+        User.permissions,
+        User.max_users,
+        User.super_user,
+        User.is_observer if has_observer else sa.null().label("is_observer"),
+        User.currency_id,
+        User.theme if has_theme else sa.null().label("theme"),
+        User.ip_ranges,
+        User.plans,
+        User.timestamp,
+        Currency.name.label("currency_name"),
+        timeout.label("auto_logout"),
+    )
+
+
+def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:
+    """Whether the session was made with more rights than the user has now (contract README, "ending sessions")."""
+    if session.get("super_user") in (1, "1") and not actor.super_user:
+        return True
+    granted = session.get("permissions")
+    return (
+        isinstance(granted, str)
+        and has_field(granted, RESELLER_ADMIN_FIELD)
+        and not actor.is_reseller_admin
+        and not actor.super_user
+    )

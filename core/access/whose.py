@@ -1,0 +1,9 @@
+"""Whose accounts a user sees."""
+
+from core.access.actors import Actor
+
+
+def whose_accounts(actor: Actor, *, view_all: bool) -> int | None:
+    """Whose accounts the actor sees: None is everybody's, a number the reseller's with that id."""
+    sees_all = actor.super_user or actor.is_observer or (actor.is_reseller_admin and view_all)
+    return None if sees_all else actor.id

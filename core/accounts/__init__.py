@@ -1,0 +1,1 @@
+"""Subscriber accounts: listing, adding, changing, removing, and their operations on the portals."""

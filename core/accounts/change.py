@@ -1,0 +1,387 @@
+"""Carrying out a decided change of a subscriber account, on the portals and in the database.
+
+Server 1 decides: what it refuses happens nowhere. Server 2 follows; while it does not, the operation stays open and
+the answer carries a warning. An open change is settled by looking at server 1 and by telling a portal that lags what
+the database holds. What changes is decided in :mod:`core.accounts.edit`. Source: contract chapter 20 §1.8, §1.9.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.access.actors import Actor
+from core.access.audit import CRON, SYSTEM_CRON, Origin, write_audit
+from core.access.identity import read_user
+from core.accounts import operations
+from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
+from core.accounts.on_portals import (
+    Lag,
+    Seen,
+    all_fields_of,
+    fields_of,
+    look,
+    may_still_follow,
+    put,
+    refusal_of,
+    servers,
+    set_theme,
+)
+from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
+from core.accounts.operations import Draft, Record
+from core.accounts.rows import AccountRow, change_account, find_by_id
+from core.jobs import jobs
+from core.ledger import ledger
+from core.panel import Panel
+from core.plans.choice import PlanRow
+from core.portal import Outcome, PortalAccountNotFound, PortalError, PortalServer
+from core.portal.accounts import Field
+
+log = logging.getLogger(__name__)
+
+KIND = "change"
+STATUS, AUTO_DISABLE = "status", "auto_disable"
+_FAILED = "The portal update failed"
+# what a change is announced as, if at all
+_EVENTS = {"renewal": RENEWED, STATUS: STATUS_CHANGED}
+_PORTAL_NAMES = {
+    "username": "login",
+    "full_name": "full_name",
+    "email": "email",
+    "phone_number": "phone",
+    "tariff_plan": "tariff_plan",
+    "status": "status",
+    "end_date": "end_date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept.
+    ``is_missing``: server 1 has no such account, and the change was made without it (see :data:`AUTO_DISABLE`)."""
+
+    before: AccountRow
+    after: AccountRow
+    renewed: bool
+    lag: Lag
+    unknown_tariff: bool = False
+    plan_name: str | None = None
+    is_missing: bool = False
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
+
+    ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
+    not have is as good as one that is off. ``phone_given``: the request named a phone number.
+    """
+
+    before: AccountRow
+    after: AccountRow
+    plan: PlanRow | None = None
+    entry: ledger.Entry | None = None
+    payer: Actor | None = None
+    net: Decimal = Decimal(0)
+    always_send: tuple[str, ...] = ()
+    unknown_tariff: bool = False
+    what: str = "update"
+    phone_given: bool = False
+
+
+def take_up(panel: Panel, record: Record) -> None:
+    """Settle a change that was left open."""
+    if record.state == operations.RESERVED:
+        _settle_unknown(panel, record)
+    else:
+        _bring_up_to_date(panel, record)
+
+
+# carrying it out
+
+
+def change_if_any(
+    panel: Panel, actor: Actor, origin: Origin, plan: Callable[[Connection], Planned | None], password: str | None
+) -> Changed | None:
+    """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
+    decided: list[tuple[Planned, str | None]] = []
+
+    def draft(connection: Connection) -> Draft | None:
+        planned = plan(connection)
+        if planned is None:
+            return None
+        # after the commit nothing may fail any more that is not the portals' fault
+        decided[:] = [(planned, _theme(panel, connection, planned))]
+        return _draft(actor, origin, planned)
+
+    every_server = servers(panel)
+    record = operations.begin(panel, actor.id, draft, step=every_server[0].name)
+    if record is None:
+        return None
+    planned, theme = decided[0]
+    before, after, names = planned.before, planned.after, record.payload["portal"]
+    changed = Changed(
+        before, after, planned.plan is not None, Lag(), planned.unknown_tariff, record.payload["plan_name"]
+    )
+    if not names and not password:
+        _commit(panel, record, before, after, every_server=[])
+        return changed
+    is_there = _tell_first(panel, record, every_server[0], before, after, password)
+    record = _commit(panel, record, before, after, every_server)
+    server2 = _tell_second(panel, record, every_server[1:], after, password)
+    theme_failure = set_theme(panel, after.username, theme)
+    jobs.ring(panel)
+    return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
+
+
+def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
+    """The theme that goes out with the change: that of the account's owner."""
+    if planned.what in (STATUS, AUTO_DISABLE) or planned.after.reseller is None:
+        return None
+    owner = read_user(panel, connection, planned.after.reseller)
+    return owner.theme if owner else None
+
+
+def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
+    before, after = planned.before, planned.after
+    columns = [name for name in AccountRow.__slots__ if getattr(before, name) != getattr(after, name)]
+    changed = [_PORTAL_NAMES[name] for name in columns if name in _PORTAL_NAMES]
+    if "comment" in columns:
+        changed.append("comment")
+    names = [*changed, *(name for name in planned.always_send if name not in changed)]
+    return Draft(
+        kind=KIND,
+        username=before.username,
+        mac=before.mac,
+        account_id=before.id,
+        payload={
+            "what": planned.what,
+            "columns": {name: _plain(getattr(after, name)) for name in columns},
+            "portal": names,
+            "changed": changed,
+            "entry": planned.entry and planned.entry.stored(),
+            "plan_name": planned.plan.shown_name() if planned.plan else None,
+            "phone": planned.after.phone_number if planned.phone_given else None,
+            **stored_origin(actor, origin),
+        },
+        payer_id=planned.payer.id if planned.payer else None,
+        amount=planned.net,
+        price=planned.net,
+        new_username=after.username if after.username != before.username else None,
+    )
+
+
+def _tell_first(
+    panel: Panel, record: Record, server: PortalServer, before: AccountRow, after: AccountRow, password: str | None
+) -> bool:
+    """Server 1's yes, or the change is cancelled; False when it has no such account, which is no hindrance.
+
+    Raises UpstreamFailed and its like.
+    """
+    try:
+        put(server, before.mac, _told(server, record, after, password))
+    except PortalError as error:
+        if isinstance(error, PortalAccountNotFound) and record.payload["what"] == AUTO_DISABLE:
+            return False
+        if error.outcome is Outcome.NOT_DONE:
+            _cancel(panel, record)
+            raise refusal_of(error, _FAILED) from error
+        seen = look(server, after, record.payload["changed"] or record.payload["portal"])
+        if seen is Seen.APPLIED and not password:
+            log.warning("portal %s: the change is there although the call failed", server.name)
+            return True
+        _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
+        raise refusal_of(error, _FAILED) from error
+    return True
+
+
+def _told(server: PortalServer, record: Record, row: AccountRow, password: str | None) -> dict[str, Field]:
+    """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
+    everything = server.full_updates and record.payload["what"] not in (STATUS, AUTO_DISABLE)
+    fields = all_fields_of(row) if everything else {}
+    return fields | fields_of(row, record.payload["portal"]) | ({"password": password} if password else {})
+
+
+def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
+    """Money back. ``doubtful``: server 1 may have, or still get, the change: it is told the stored state later."""
+    with operations.best_effort(record):
+        if not doubtful:
+            operations.close(panel, record)
+            return
+        record = operations.refund(panel, record, operations.COMPENSATING)
+        operations.leave(panel, record, "Server 1 did not answer clearly; it is told the stored state again later")
+
+
+def _commit(
+    panel: Panel, record: Record, before: AccountRow, after: AccountRow, every_server: Sequence[PortalServer]
+) -> Record:
+    """Row, ledger row, audit row and the operation's next state in one transaction."""
+    payload = record.payload
+    state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
+    columns = {name: getattr(after, name) for name in payload["columns"]}
+    note = {"comment": columns.pop("comment")} if "comment" in columns else {}
+    if "reseller" in columns:
+        # assigned here: what the portal said before, or never said, does not undo it
+        note["portal_reseller_known"] = 1
+    with panel.database.write() as connection:
+        moved = operations.move(panel, connection, record, state)
+        change_account(panel, connection, before.id, columns, note)
+        entry = ledger.Entry.read(payload["entry"])
+        if entry is not None:
+            ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
+        _audit(panel, connection, record, before, after)
+        kind = _EVENTS.get(payload["what"])
+        if kind is not None:
+            announce(panel, connection, _event(kind, after, payload))
+    return moved
+
+
+def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
+    by = payload["by"]
+    return Event(
+        kind,
+        after.id,
+        after.username,
+        after.mac,
+        after.full_name,
+        after.reseller,
+        by["id"],
+        by["name"],
+        payload["plan_name"],
+        after.end_date,
+        # operations of older versions did not store it
+        payload.get("phone"),
+    )
+
+
+def _tell_second(
+    panel: Panel, record: Record, others: Sequence[PortalServer], after: AccountRow, password: str | None
+) -> str | None:
+    """Server 2 follows; if it does not, the operation stays open and the failure's text is returned."""
+    for server in others:
+        try:
+            put(server, after.mac, _told(server, record, after, password))
+        except PortalError as error:
+            note_lag(panel, record, f"{server.name}: {error.text}")
+            return error.text
+    if others:
+        with operations.best_effort(record):
+            operations.close(panel, record)
+    return None
+
+
+# settling what was left open
+
+
+def _settle_unknown(panel: Panel, record: Record) -> None:
+    """A change that was cut short: if server 1 has it, it is completed, else cancelled."""
+    with panel.database.read() as connection:
+        before = find_by_id(connection, record.account_id or 0)
+    if before is None:
+        operations.close(panel, record)
+        return
+    after = replace(before, **_typed(record.payload["columns"]))
+    server, *others = servers(panel)
+    seen = look(server, after, record.payload["changed"])
+    if seen is Seen.APPLIED:
+        record = _commit(panel, record, before, after, [server, *others])
+        _tell_second(panel, record, others, after, None)
+    elif seen is Seen.NOT_APPLIED:
+        operations.close(panel, record)
+    else:
+        # what a look cannot tell is set right by telling the stored state
+        _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
+
+
+def _bring_up_to_date(panel: Panel, record: Record) -> None:
+    """Tell the portal that lags, or may have what was cancelled, what the database holds."""
+    with panel.database.read() as connection:
+        row = find_by_id(connection, record.account_id or 0)
+    every_server = servers(panel)
+    behind = every_server[1:] if record.state == operations.CONFIRMING else every_server[:1]
+    try:
+        if row is not None:
+            for server in behind:
+                _put_if_there(server, row, _told(server, record, row, None))
+    except PortalError as error:
+        operations.leave(panel, record, f"{error.server}: {error.text}")
+        return
+    operations.close(panel, record)
+
+
+def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
+    try:
+        put(server, row.mac, fields)
+    except PortalAccountNotFound:
+        log.warning("portal %s: an account to be brought up to date is not there", server.name)
+
+
+def _typed(columns: Mapping[str, Any]) -> dict[str, Any]:
+    end_date = columns.get("end_date")
+    return {**columns, "end_date": date.fromisoformat(end_date)} if end_date else dict(columns)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+# telling of it
+
+
+def _audit(panel: Panel, connection: Connection, record: Record, before: AccountRow, after: AccountRow) -> None:
+    if record.payload["what"] == AUTO_DISABLE:
+        _audit_auto_disable(panel, connection, before)
+        return
+    ambiguous = AMBIGUOUS if before.is_ambiguous else ""
+    if record.payload["what"] == STATUS:
+        word = "active" if after.status else "disabled"
+        audit(
+            panel,
+            connection,
+            record,
+            "update",
+            "account_status",
+            old={"status": before.status},
+            new={"status": after.status},
+            details=f"Account {before.username} ({before.mac}) is now {word}{ambiguous}",
+        )
+        return
+    verb = "renewed" if record.payload["what"] == "renewal" else "updated"
+    audit(
+        panel,
+        connection,
+        record,
+        "update",
+        "account",
+        old=_audited(before),
+        new={**_audited(after), "plan": record.payload["plan_name"]},
+        details=f"Account {before.username} {verb}{ambiguous}",
+    )
+
+
+def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
+    write_audit(
+        panel,
+        connection,
+        SYSTEM_CRON,
+        CRON,
+        AUTO_DISABLE,
+        "account",
+        target_id=row.mac,
+        target_name=row.full_name,
+        old={"status": 1},
+        new={"status": 0},
+        details=f"Account {row.username} ({row.mac}) disabled: it ended on {row.end_date}",
+    )
+
+
+def _audited(row: AccountRow) -> dict[str, Any]:
+    return {"name": row.full_name, "expiry": row.end_date and row.end_date.isoformat(), "status": row.status}

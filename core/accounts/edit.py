@@ -1,0 +1,274 @@
+"""What the edits of a subscriber account decide: edit, renewal, partial update and status, with every check.
+
+Carrying the decision out, on the portals and in the database, is in :mod:`core.accounts.change`. Source: contract
+chapter 20 §1.5 to §1.8, §4, §5, §7, §8.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from core.access.actors import Actor
+from core.access.audit import Origin
+from core.access.identity import read_user
+from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
+from core.accounts import rules
+from core.accounts.change import Changed, Planned, change_if_any
+from core.accounts.on_portals import Lag, known_tariffs
+from core.accounts.rows import AccountRow, find_by_mac, refuse_taken, require_by_username
+from core.errors import InvalidInput, NotAllowed, NotFound
+from core.ledger import ledger
+from core.panel import Panel
+from core.plans.choice import (
+    NOT_FOUND,
+    PlanWish,
+    find_tariff,
+    is_no_plan,
+    net_price,
+    plan_for_add,
+    plan_for_edit,
+    plan_for_tariff,
+    portal_tariff,
+    read_plans,
+    require_balance,
+    require_usable,
+)
+from core.portal import Tariff
+from core.values.checks import checked_date, checked_email, clean_text
+from core.values.currencies import ANY_CURRENCY, currency_code
+
+# a repeated identical switch within this time is a double click (contract README, "double clicks")
+DOUBLE_CLICK_MS = 2000
+
+
+class _Null:
+    """The mark of an end date that was sent as JSON null: unlimited, unlike absent and empty, which keep."""
+
+
+UNLIMITED = _Null()
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was asked for; None is absent. Texts of the request; an empty e-mail or phone clears, other texts keep.
+
+    ``partial``: the rules of ``update_account``, else those of ``edit_account``.
+    """
+
+    username: str
+    new_username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    full_name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    comment: str | None = None
+    status: int | None = None
+    plan: PlanWish = None
+    discount: int = 0
+    partial: bool = False
+    tariff_plan: str | None = None
+    end_date: str | _Null | None = None
+    mac: str | None = None
+    reseller: int | None = None
+
+
+def edit_account(panel: Panel, actor: Actor, origin: Origin, wish: Edit) -> Changed:
+    """Edit, renew or update. Raises NotAllowed, NotFound, InvalidInput, AlreadyExists, NotEnoughCredit,
+    AccountBusy, UpstreamFailed."""
+    require(actor, EDIT_ACCOUNTS)
+    with panel.database.read() as connection:
+        _plan_edit(panel, connection, actor, wish, tariffs=None)
+    tariffs = known_tariffs(panel) if wish.tariff_plan else []
+    changed = change_if_any(
+        panel,
+        actor,
+        origin,
+        lambda connection: _plan_edit(panel, connection, actor, wish, tariffs=tariffs, asked=True),
+        password=wish.password or None,
+    )
+    assert changed is not None  # noqa: S101 - this plan always decides
+    return changed
+
+
+def set_status(
+    panel: Panel,
+    actor: Actor,
+    origin: Origin,
+    status: int | None,
+    *,
+    username: str = "",
+    mac: str = "",
+) -> Changed:
+    """Switch an account on (1) or off (0). Raises as :func:`edit_account`."""
+    if not username and not mac:
+        raise InvalidInput("Missing field: username")
+    if status is None:
+        raise InvalidInput("Missing field: status")
+    status = rules.checked_status(status, default=1)
+
+    def plan(connection: Connection) -> Planned | None:
+        before = _target(panel, connection, username, mac)
+        require_over(actor, TOGGLE_ACCOUNTS, before.reseller)
+        is_repeated = panel.clock.seconds() * 1000 - before.changed_at < DOUBLE_CLICK_MS
+        if before.status == status and is_repeated:
+            return None
+        return Planned(before, replace(before, status=status), always_send=("status",), what="status")
+
+    with panel.database.read() as connection:
+        found = _target(panel, connection, username, mac)
+        require_over(actor, TOGGLE_ACCOUNTS, found.reseller)
+    done = change_if_any(panel, actor, origin, plan, password=None)
+    if done is None:
+        return Changed(found, replace(found, status=status), renewed=False, lag=Lag())
+    return done
+
+
+def _target(panel: Panel, connection: Connection, username: str, mac: str) -> AccountRow:
+    if username:
+        return require_by_username(panel, connection, username)
+    found = find_by_mac(connection, rules.required_mac(mac))
+    if found is None:
+        raise NotFound("Account not found")
+    return found
+
+
+def _plan_edit(
+    panel: Panel,
+    connection: Connection,
+    actor: Actor,
+    wish: Edit,
+    *,
+    tariffs: Sequence[Tariff] | None,
+    asked: bool = False,
+) -> Planned:
+    """Every check, and the row as it will be. ``tariffs`` None: not known, ``asked``: although the portal was asked."""
+    if not wish.username:
+        raise InvalidInput("Missing field: username")
+    before = require_by_username(panel, connection, wish.username)
+    require_over(actor, EDIT_ACCOUNTS, before.reseller)
+    if wish.mac and rules.required_mac(wish.mac) != before.mac:
+        raise InvalidInput("The MAC address of an account cannot be changed")
+    after = _with_texts(actor, before, wish)
+    if wish.new_username and wish.new_username.casefold() != before.username.casefold():
+        after = replace(after, username=rules.new_username(wish.new_username))
+        refuse_taken(panel, connection, username=after.username)
+    after = _with_owner(panel, connection, actor, after, wish)
+    always = ("end_date",) if before.end_date is not None and not wish.partial else ()
+    planned = Planned(before, after, always_send=always, phone_given=bool(wish.phone))
+    if not is_no_plan(wish.plan):
+        return _with_renewal(panel, connection, actor, planned, wish)
+    if wish.partial:
+        planned = replace(planned, after=_with_end_date(actor, planned.after, wish))
+        if wish.tariff_plan:
+            planned = _with_tariff(panel, connection, actor, planned, wish.tariff_plan, tariffs, asked)
+    return planned
+
+
+def _with_texts(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
+    """Name, e-mail, phone, comment and status."""
+    status = rules.checked_status(wish.status, default=row.status)
+    comment = clean_text(wish.comment or "", "comment", rules.COMMENT_CHARACTERS)
+    row = replace(row, status=status, comment=comment or row.comment)
+    if not rules.may_edit_names(actor):
+        return row
+    if wish.full_name:
+        row = replace(row, full_name=clean_text(wish.full_name, "name") or row.full_name)
+    if wish.email is not None:
+        row = replace(row, email=checked_email(wish.email))
+    if wish.phone is not None:
+        row = replace(row, phone_number=rules.edited_phone(wish.phone, row.phone_number))
+    return row
+
+
+def _with_owner(panel: Panel, connection: Connection, actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
+    if not wish.partial or not wish.reseller or wish.reseller == row.reseller:
+        return row
+    if not actor.super_user:
+        raise NotAllowed("Permission denied. Only a super admin can assign an account to another reseller.")
+    if read_user(panel, connection, wish.reseller) is None:
+        raise NotFound("Reseller not found")
+    return replace(row, reseller=wish.reseller)
+
+
+def _with_end_date(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
+    if isinstance(wish.end_date, _Null):
+        if not actor.super_user and row.end_date is not None:
+            raise NotAllowed("Permission denied. Only a super admin can make an account unlimited.")
+        return replace(row, end_date=None)
+    if not wish.end_date:
+        return row
+    end_date = checked_date(wish.end_date)
+    if not is_unpaid(actor) and end_date != row.end_date:
+        raise NotAllowed("Permission denied. You cannot set the end date of an account.")
+    return replace(row, end_date=end_date)
+
+
+def _with_tariff(
+    panel: Panel,
+    connection: Connection,
+    actor: Actor,
+    planned: Planned,
+    name: str,
+    tariffs: Sequence[Tariff] | None,
+    asked: bool,
+) -> Planned:
+    """Another tariff by name. One that neither the panel nor the portal knows is not sent: a stock portal would
+    silently give its default tariff."""
+    row = planned.after
+    name = clean_text(name, "tariff plan", 100)
+    if name == row.tariff_plan:
+        return planned
+    if not is_unpaid(actor):
+        raise NotAllowed("Permission denied. You cannot change the tariff of an account.")
+    owner = read_user(panel, connection, row.reseller or actor.id) or actor
+    plan = plan_for_tariff(read_plans(connection), name, owner.currency, tariffs or ())
+    if plan is not None:
+        return replace(planned, after=replace(row, plan=plan.id, tariff_plan=portal_tariff(plan, tariffs or ())))
+    if tariffs is None and asked:
+        return replace(planned, after=replace(row, tariff_plan=name))
+    known = find_tariff(tariffs or (), name)
+    if known is None:
+        return replace(planned, unknown_tariff=True)
+    return replace(planned, after=replace(row, tariff_plan=known.external_id or known.name))
+
+
+def _with_renewal(panel: Panel, connection: Connection, actor: Actor, planned: Planned, wish: Edit) -> Planned:
+    if wish.partial and (isinstance(wish.end_date, _Null) or wish.end_date):
+        raise InvalidInput("Send either a plan or an end date")
+    before = planned.before
+    owner = read_user(panel, connection, before.reseller or actor.id) or actor
+    choose = plan_for_add if wish.partial else plan_for_edit
+    plan = choose(read_plans(connection), wish.plan, owner.currency)
+    if plan is None:
+        raise NotFound(NOT_FOUND)
+    net_price(plan, wish.discount)
+    after = replace(
+        planned.after,
+        plan=plan.id,
+        end_date=rules.renewed_end(panel.clock.today(), before.end_date, plan.days),
+    )
+    planned = replace(planned, after=after, plan=plan, always_send=("end_date",), what="renewal")
+    if is_unpaid(actor):
+        return planned
+    payer = read_user(panel, connection, actor.id) or actor
+    require_usable(plan, payer)
+    require_balance(payer.balance, plan.price)
+    entry = ledger.Entry(
+        creator=actor.username,
+        for_user=actor.id,
+        amount=str(-plan.price),
+        currency=currency_code(payer.currency if plan.currency == ANY_CURRENCY else plan.currency),
+        type=ledger.CREDIT,  # what panels write for a renewal
+        details=f"Account renewal: {before.username} - Plan: {plan.shown_name()}",
+        note=ledger.Note(
+            ledger.RENEWAL,
+            account_id=before.id,
+            username=before.username,
+            mac=before.mac,
+            full_name=before.full_name,
+            plan_id=plan.id,
+            plan_name=plan.shown_name(),
+        ),
+    )
+    return replace(planned, payer=payer, net=plan.price, entry=entry if plan.price else None)

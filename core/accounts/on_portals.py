@@ -1,0 +1,175 @@
+"""What the operations on accounts share in dealing with the portals: which servers, looks, themes, refusals.
+
+The calls themselves are in :mod:`core.portal`. Source: contract chapters 20 §1.9 and 90 §10.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum, auto
+from typing import Any
+
+from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
+from core.accounts.rules import FAR_FUTURE
+from core.errors import AlreadyExists, NotFound, PanelError, UpstreamFailed
+from core.panel import Panel
+from core.portal import (
+    Outcome,
+    PortalAccount,
+    PortalAccountNotFound,
+    PortalError,
+    PortalLoginTaken,
+    PortalMacTaken,
+    PortalServer,
+    PortalTimeout,
+    PortalUnreachable,
+    Tariff,
+)
+from core.portal.accounts import Field
+
+log = logging.getLogger(__name__)
+
+
+class Seen(Enum):
+    """What a look at the portal says about a change whose answer was lost."""
+
+    APPLIED = auto()
+    NOT_APPLIED = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What did not work although the operation did: texts for the answer, None where nothing failed."""
+
+    server2: str | None = None
+    theme: str | None = None
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The further keys of a success answer."""
+        found: dict[str, Any] = {"warning": 1} if self.server2 or self.theme else {}
+        return found | ({"server2_warning": True, "server2_error": self.server2} if self.server2 else {})
+
+
+def servers(panel: Panel) -> Sequence[PortalServer]:
+    """Server 1, and server 2 in dual mode. Raises PortalNotConfigured."""
+    portals = panel.portals
+    primary, secondary = portals.primary, portals.secondary
+    return (primary,) if secondary is None else (primary, secondary)
+
+
+def known_tariffs(panel: Panel) -> list[Tariff] | None:
+    """The tariffs of server 1; None when they cannot be read."""
+    try:
+        return panel.portals.primary.tariffs()
+    except PortalError:
+        return None
+
+
+def refusal_of(error: PortalError, doing: str) -> PanelError:
+    """The failure that the caller reads: ``doing`` says what did not work ("Account creation failed")."""
+    if isinstance(error, PortalLoginTaken):
+        return AlreadyExists(USERNAME_TAKEN)
+    if isinstance(error, PortalMacTaken):
+        return AlreadyExists(MAC_TAKEN)
+    text = f"{doing} on {error.server}: {error.text}" if error.server else f"{doing}: {error.text}"
+    return NotFound(text) if isinstance(error, PortalAccountNotFound) else UpstreamFailed(text)
+
+
+def may_still_follow(error: PortalError) -> bool:
+    """Whether the effect of a call without an answer may come after we looked for it."""
+    return error.outcome is not Outcome.NOT_DONE and isinstance(error, PortalTimeout | PortalUnreachable)
+
+
+def set_theme(panel: Panel, username: str, theme: str | None) -> str | None:
+    """Set the theme on every server; the first failure's text, None when there is none.
+
+    Without a theme or a configured key nothing is sent.
+    """
+    if not theme or not panel.config.portal.theme_key.get_secret_value():
+        return None
+    failure = None
+    for server in servers(panel):
+        try:
+            server.set_theme(username, theme)
+        except PortalError as error:
+            failure = failure or error.text
+    return failure
+
+
+def fields_of(row: AccountRow, names: Iterable[str]) -> dict[str, Field]:
+    """The portal's fields ``names`` as the account is stored; a comment that was never stored is left out."""
+    values: dict[str, Field] = {
+        "login": row.username,
+        "full_name": row.full_name,
+        "email": row.email,
+        "phone": row.phone_number,
+        "tariff_plan": row.tariff_plan,
+        "status": row.status,
+        "end_date": row.end_date,
+        "comment": row.comment,
+    }
+    fields = {name: values[name] for name in names}
+    if fields.get("comment", "") is None:
+        del fields["comment"]
+    if fields.get("tariff_plan") == "":
+        del fields["tariff_plan"]
+    return fields
+
+
+def all_fields_of(row: AccountRow) -> dict[str, Field]:
+    """Every field that the PHP panel sends with an edit, empty ones left out (chapter 20 §1.9)."""
+    names = ("login", "full_name", "email", "phone", "status", "end_date", "comment")
+    told = {name: value for name, value in fields_of(row, names).items() if value is not None and value != ""}
+    return {**told, "stb_mac": row.mac}
+
+
+def put(server: PortalServer, mac: str, fields: dict[str, Field]) -> None:
+    """Change ``fields`` of the account, the status alone by the call that may be repeated. Raises PortalError."""
+    if list(fields) == ["status"]:
+        server.set_status(mac, fields["status"] == 1)
+    elif fields:
+        server.update_account(mac, fields)
+
+
+def look(server: PortalServer, row: AccountRow, changed: Iterable[str]) -> Seen:
+    """Whether the portal has the ``changed`` fields as ``row`` has them."""
+    try:
+        found = server.account_by_mac(row.mac)
+    except PortalError:
+        return Seen.UNKNOWN
+    if found is None:
+        return Seen.NOT_APPLIED
+    answers = [_agrees(found, row, name) for name in changed]
+    visible = [answer for answer in answers if answer is not None]
+    if not visible:
+        return Seen.UNKNOWN
+    return Seen.APPLIED if all(visible) else Seen.NOT_APPLIED
+
+
+def _agrees(found: PortalAccount, row: AccountRow, name: str) -> bool | None:
+    """None for what the portal does not tell."""
+    if name == "login":
+        return found.login.casefold() == row.username.casefold()
+    if name == "status":
+        return found.status == (row.status == 1)
+    if name == "full_name":
+        return found.full_name == row.full_name
+    if name == "tariff_plan":
+        return found.tariff_plan == row.tariff_plan
+    if name == "phone" and found.has_phone:
+        return _digits(found.phone) == _digits(row.phone_number)
+    if name == "end_date" and found.has_end_date:
+        return _same_end(found.end_date, row.end_date)
+    return None
+
+
+def _same_end(told: date | None, wanted: date | None) -> bool:
+    # a stock portal cannot keep the far future and tells it as no date
+    return told == wanted or (told is None and wanted == FAR_FUTURE)
+
+
+def _digits(text: str | None) -> str:
+    return "".join(character for character in text or "" if character.isdigit())

@@ -1,0 +1,191 @@
+"""Deleting a subscriber account: from the portals and from the live table, its rows elsewhere stay.
+
+Server 1 decides, server 2 follows. A deletion that was left open is settled by looking whether server 1 still has the
+account. Source: contract chapter 20 §6.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.access.actors import Actor
+from core.access.audit import Origin
+from core.access.permissions import DELETE_ACCOUNTS, require, require_over
+from core.accounts import operations
+from core.accounts.events import REMOVED, Event, announce
+from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
+from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
+from core.accounts.operations import Draft, Record
+from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
+from core.errors import InvalidInput, NotFound
+from core.jobs import jobs
+from core.panel import Panel
+from core.portal import Outcome, PortalAccount, PortalError, PortalServer
+
+log = logging.getLogger(__name__)
+
+KIND = "remove"
+_FAILED = "The account could not be deleted"
+
+
+def remove_account(panel: Panel, actor: Actor, origin: Origin, username: str) -> Lag:
+    """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
+    if not username:
+        raise InvalidInput("Missing field: username")
+    require(actor, DELETE_ACCOUNTS)
+    with panel.database.read() as connection:
+        found = find_by_username(panel, connection, username)
+        if found is not None:
+            _require(actor, found)
+    foreign = _only_on_portal(panel, actor, username) if found is None else None
+
+    def plan(connection: Connection) -> Draft:
+        row = find_by_username(panel, connection, username)
+        if row is not None:
+            _require(actor, row)
+        elif foreign is None:
+            raise NotFound("Account not found")
+        return _draft(actor, origin, username, row, foreign)
+
+    every_server = servers(panel)
+    record = operations.begin(panel, actor.id, plan, step=every_server[0].name)
+    assert record is not None  # noqa: S101 - a deletion always has something to do
+    _delete_first(panel, record, every_server[0])
+    record = _commit(panel, record, every_server)
+    lag = Lag(server2=_delete_second(panel, record, every_server[1:]))
+    jobs.ring(panel)
+    return lag
+
+
+def take_up(panel: Panel, record: Record) -> None:
+    """Settle a deletion that was left open: server 1 has the account still, or it is completed."""
+    every_server = servers(panel)
+    if record.state == operations.RESERVED:
+        try:
+            if _find(every_server[0], record) is not None:
+                operations.close(panel, record)
+                return
+        except PortalError as error:
+            operations.leave(panel, record, f"{error.server}: {error.text}")
+            return
+        record = _commit(panel, record, every_server)
+    _delete_second(panel, record, every_server[1:])
+
+
+def _require(actor: Actor, row: AccountRow) -> None:
+    require_over(actor, DELETE_ACCOUNTS, row.reseller)
+
+
+def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
+    """An account that the panel does not know: super admins may delete it by its login."""
+    if not actor.super_user:
+        raise NotFound("Account not found")
+    try:
+        found = panel.portals.primary.account_by_login(username)
+    except PortalError as error:
+        raise refusal_of(error, _FAILED) from error
+    if found is None or not found.mac:
+        raise NotFound("Account not found")
+    return found
+
+
+def _draft(actor: Actor, origin: Origin, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
+    old: dict[str, Any] = {"mac": foreign.mac if foreign else "", "username": username, "name": ""}
+    if row is not None:
+        old = {
+            "mac": row.mac,
+            "username": row.username,
+            "name": row.full_name,
+            "expiry": row.end_date and row.end_date.isoformat(),
+            "reseller_id": row.reseller,
+        }
+    return Draft(
+        kind=KIND,
+        username=old["username"],
+        mac=old["mac"],
+        account_id=row.id if row else None,
+        payload={
+            "old": old,
+            "is_ambiguous": row.is_ambiguous if row else False,
+            **stored_origin(actor, origin),
+        },
+    )
+
+
+def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
+    """Server 1 no longer has the account, or the deletion is cancelled. Raises UpstreamFailed."""
+    try:
+        server.delete_account(record.mac)
+    except PortalError as error:
+        if error.outcome is Outcome.NOT_DONE:
+            _give_up(panel, record)
+            raise refusal_of(error, _FAILED) from error
+        try:
+            is_there = _find(server, record) is not None
+        except PortalError:
+            is_there = None
+        if is_there is False:
+            log.warning("portal %s: the account is gone although the call failed", server.name)
+            return
+        _give_up(panel, record, doubtful=is_there is None or may_still_follow(error))
+        raise refusal_of(error, _FAILED) from error
+
+
+def _give_up(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
+    with operations.best_effort(record):
+        if doubtful:
+            operations.leave(panel, record, "Server 1 did not answer clearly; it is asked again later")
+        else:
+            operations.close(panel, record)
+
+
+def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) -> Record:
+    """Archive, audit row and the operation's next state in one transaction."""
+    state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
+    payload = record.payload
+    with panel.database.write() as connection:
+        moved = operations.move(panel, connection, record, state)
+        if record.account_id is not None and find_by_id(connection, record.account_id) is not None:
+            archive_account(panel, connection, record.account_id, DELETED)
+        audit(
+            panel,
+            connection,
+            record,
+            "delete",
+            "account",
+            old={**payload["old"], "note": "transactions are kept"},
+            details=f"Account {record.username} deleted{AMBIGUOUS if payload['is_ambiguous'] else ''}",
+        )
+        if record.account_id is not None:
+            announce(panel, connection, _removed(record, record.account_id))
+    return moved
+
+
+def _removed(record: Record, account_id: int) -> Event:
+    old, by = record.payload["old"], record.payload["by"]
+    return Event(
+        REMOVED, account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
+    )
+
+
+def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer]) -> str | None:
+    """Server 2 follows; if it does not, the operation stays open and the failure's text is returned."""
+    try:
+        for server in others:
+            if _find(server, record) is not None:
+                server.delete_account(record.mac)
+    except PortalError as error:
+        note_lag(panel, record, f"{error.server}: {error.text}")
+        return error.text
+    if record.state == operations.CONFIRMING:
+        with operations.best_effort(record):
+            operations.close(panel, record)
+    return None
+
+
+def _find(server: PortalServer, record: Record) -> PortalAccount | None:
+    """The account to be deleted, if the server still has it; another one on the same device is none of ours."""
+    found = server.account_by_mac(record.mac)
+    return found if found is not None and found.login.casefold() == record.username.casefold() else None

@@ -1,0 +1,184 @@
+"""Single account rows with our notes beside them: finding, inserting, changing, archiving, inside a transaction.
+
+Who may do so is decided in :mod:`core.accounts.rules`; what the portals are told, in the operations.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, delete, insert, select, update
+
+from core.errors import AlreadyExists, NotFound
+from core.panel import Panel
+from core.portal import normal_mac
+from core.storage.database import same_text
+from core.storage.tables import Account, AccountNote, ArchivedAccount
+from core.values.macs import mac_spellings
+
+USERNAME_TAKEN = "Username already exists"
+MAC_TAKEN = "MAC address already in use"
+DELETED, VANISHED = "deleted", "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as stored. ``reseller`` None: not assigned; ``is_ambiguous``: another one has the same name."""
+
+    id: int
+    username: str
+    mac: str
+    email: str | None
+    phone_number: str | None
+    reseller: int | None
+    plan: int | None
+    timestamp: int | None
+    full_name: str
+    tariff_plan: str
+    end_date: date | None
+    status: int
+    account_number: int | None
+    comment: str | None
+    changed_at: int
+    is_ambiguous: bool = False
+
+    @property
+    def shown_name(self) -> str:
+        return self.full_name or self.username
+
+
+# of the legacy table, in its order
+ACCOUNT_COLUMNS = (
+    Account.id,
+    Account.username,
+    Account.mac,
+    Account.email,
+    Account.phone_number,
+    Account.reseller,
+    Account.plan,
+    Account.timestamp,
+    Account.full_name,
+    Account.tariff_plan,
+    Account.end_date,
+    Account.status,
+)
+_COLUMNS = (
+    *ACCOUNT_COLUMNS,
+    AccountNote.account_number,
+    AccountNote.comment,
+    AccountNote.changed_at,
+)
+
+
+def find_by_username(panel: Panel, connection: Connection, username: str) -> AccountRow | None:
+    """The account of that name, the oldest if there are several; compared as the collation does."""
+    return _find(connection, same_text(Account.username, sa.literal(username), panel.database.dialect))
+
+
+def find_by_mac(connection: Connection, mac: str) -> AccountRow | None:
+    """The account of that MAC, in any of the spellings that a panel stored."""
+    return _find(connection, Account.mac.in_(mac_spellings(mac)))
+
+
+def owners_by_mac(connection: Connection, macs: Iterable[str]) -> dict[str, int | None]:
+    """The resellers of the accounts of those MACs (None: not assigned), of the oldest account of each; in one query."""
+    spellings = [spelling for mac in macs for spelling in mac_spellings(mac)]
+    rows = connection.execute(
+        select(Account.mac, Account.reseller).where(Account.mac.in_(spellings)).order_by(Account.id.desc())
+    )
+    return {normal_mac(row.mac) or row.mac: row.reseller or None for row in rows}
+
+
+def find_by_id(connection: Connection, account_id: int) -> AccountRow | None:
+    return _find(connection, Account.id == account_id)
+
+
+def require_by_username(panel: Panel, connection: Connection, username: str) -> AccountRow:
+    """As :func:`find_by_username`; raises NotFound."""
+    found = find_by_username(panel, connection, username)
+    if found is None:
+        raise NotFound("Account not found")
+    return found
+
+
+def refuse_taken(panel: Panel, connection: Connection, *, username: str | None = None, mac: str | None = None) -> None:
+    """Raises AlreadyExists when an account has that name or MAC."""
+    if username is not None and find_by_username(panel, connection, username) is not None:
+        raise AlreadyExists(USERNAME_TAKEN)
+    if mac is not None and find_by_mac(connection, mac) is not None:
+        raise AlreadyExists(MAC_TAKEN)
+
+
+def insert_account(panel: Panel, connection: Connection, values: Mapping[str, Any], **note: Any) -> int:
+    """The new account's id."""
+    inserted = connection.execute(insert(Account).values(**values)).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - one row was inserted
+    account_id = int(inserted[0])
+    write_note(panel, connection, account_id, **note)
+    return account_id
+
+
+def change_account(
+    panel: Panel, connection: Connection, account_id: int, values: Mapping[str, Any], note: Mapping[str, Any]
+) -> None:
+    if values:
+        connection.execute(update(Account).where(Account.id == account_id).values(**values))
+    write_note(panel, connection, account_id, **note)
+
+
+def write_note(panel: Panel, connection: Connection, account_id: int, **values: Any) -> None:
+    """Change our notes of the account, and note that the panel changed it now."""
+    values = {"changed_at": int(panel.clock.seconds() * 1000), **values}
+    changed = connection.execute(update(AccountNote).where(AccountNote.account_id == account_id).values(**values))
+    if changed.rowcount == 0:
+        connection.execute(insert(AccountNote).values(account_id=account_id, **values))
+
+
+def archive_account(panel: Panel, connection: Connection, account_id: int, reason: str) -> None:
+    """Move the account out of the live table; an older archived account of the same id is replaced."""
+    kept = [column for column in ArchivedAccount.__table__.c if column.name not in ("reason", "archived_at")]
+    source = {**Account.__table__.c, **AccountNote.__table__.c}
+    known = sa.func.coalesce(AccountNote.portal_reseller_known, 0)
+    columns = [known if column.name == "portal_reseller_known" else source[column.name] for column in kept]
+    connection.execute(delete(ArchivedAccount).where(ArchivedAccount.id == account_id))
+    connection.execute(
+        insert(ArchivedAccount).from_select(
+            [*(column.name for column in kept), "reason", "archived_at"],
+            select(*columns, sa.literal(reason), sa.literal(int(panel.clock.seconds() * 1000), sa.BigInteger))
+            .select_from(Account)
+            .outerjoin(AccountNote, AccountNote.account_id == Account.id)
+            .where(Account.id == account_id),
+        )
+    )
+    connection.execute(delete(AccountNote).where(AccountNote.account_id == account_id))
+    connection.execute(delete(Account).where(Account.id == account_id))
+
+
+def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountRow | None:
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .outerjoin(AccountNote, AccountNote.account_id == Account.id)
+        .where(condition)
+        .order_by(Account.id)
+        .limit(2)
+    ).all()
+    if not rows:
+        return None
+    values = dict(rows[0]._mapping)
+    end_date = values["end_date"]
+    return AccountRow(
+        **{
+            **values,
+            "mac": normal_mac(values["mac"]) or values["mac"],
+            "reseller": values["reseller"] or None,
+            "full_name": values["full_name"] or "",
+            "tariff_plan": values["tariff_plan"] or "",
+            # a zero date of the legacy database is a text
+            "end_date": end_date if isinstance(end_date, date) else None,
+            "status": int(values["status"] == 1),
+            "changed_at": values["changed_at"] or 0,
+        },
+        is_ambiguous=len(rows) > 1,
+    )

@@ -1,0 +1,1 @@
+"""Users, demo data and the portal servers' settings, for administrators. Resellers: :mod:`core.resellers`."""

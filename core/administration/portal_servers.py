@@ -1,0 +1,198 @@
+"""The settings of the portal servers as a super admin sees and changes them: checking, testing, storing.
+
+How what is stored takes the place of the configuration: :mod:`core.portal.in_force`. Source: contract chapter 50,
+``get_stalker_settings`` and ``update_stalker_settings``.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, delete, insert, select, update
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS, require
+from core.config import Portal
+from core.errors import DatabaseFailed, InvalidInput, UpstreamFailed
+from core.panel import Panel
+from core.portal import PortalAuthentication, PortalError, PortalInvalidInput, PortalServer, ServerSettings, in_force
+from core.portal.addresses import api_address, default_api_address
+from core.portal.settings import primary_settings, secondary_settings
+from core.storage.one_at_a_time import serialise
+from core.storage.tables import StalkerSetting
+
+# what stands in the form for a password that is stored, and comes back for one that is to stay
+PLACEHOLDER = "********"
+_ADDRESS_CHARACTERS = 500
+_NAME_CHARACTERS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for. ``password`` empty or the placeholder, ``dual`` None: as it is. Empty addresses follow from
+    server 1's."""
+
+    server_address: str
+    server_2_address: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    api_base_url: str = ""
+    api_2_base_url: str = ""
+    dual: bool | None = None
+    test: bool = False
+
+    @property
+    def only_test(self) -> bool:
+        """The frontends' Test button, which sends no mode: nothing is stored."""
+        return self.test and self.dual is None
+
+    @property
+    def keeps_password(self) -> bool:
+        return self.password in ("", PLACEHOLDER)
+
+
+def read_settings(panel: Panel, actor: Actor) -> dict[str, Any]:
+    """The settings in force, the password as a placeholder. Raises NotAllowed."""
+    require(actor, READ_PORTAL_SETTINGS)
+    portal = panel.portal_settings
+    texts = in_force.shown(portal)
+    has_password = bool(portal.password.get_secret_value())
+    return {
+        "server_address": texts["server_address"],
+        "server_2_address": texts["server_2_address"],
+        "api_username": texts["api_username"],
+        "api_password": PLACEHOLDER if has_password else "",
+        "api_base_url": texts["api_base_url"],
+        "api_2_base_url": texts["api_2_base_url"],
+        "dual_server_mode_enabled": portal.dual_server,
+    }
+
+
+def change_settings(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> None:
+    """Test the settings if asked to, and store them unless that is all that was asked for.
+
+    Raises NotAllowed, InvalidInput, UpstreamFailed (the test; nothing is stored then), DatabaseFailed.
+    """
+    require(actor, CHANGE_PORTAL_SETTINGS)
+    texts = _checked(wish)
+    if wish.test:
+        _test(_wanted(panel.portal_settings, wish, texts))
+    if not wish.only_test:
+        _store(panel, actor, origin, wish, texts)
+
+
+def forget_settings(panel: Panel) -> None:
+    """From now on the configuration's portals count again."""
+    if panel.layout.has_table(in_force.TABLE):
+        with panel.database.write() as connection:
+            connection.execute(delete(StalkerSetting))
+
+
+def _checked(wish: Wish) -> dict[str, str]:
+    """The fields of section [portal]. Raises InvalidInput."""
+    if not wish.server_address or not wish.username:
+        raise InvalidInput("The server address and the API user name are required")
+    if ":" in wish.username or not wish.username.isprintable() or len(wish.username) > _NAME_CHARACTERS:
+        raise InvalidInput("The API user name is not valid: no colon and no control characters are allowed")
+    first = _address(wish.server_address, "server 1")
+    second = _address(wish.server_2_address, "server 2") if wish.server_2_address else first
+    return {
+        "primary_address": first,
+        "secondary_address": second,
+        "username": wish.username,
+        "primary_api_url": _api_url(wish.api_base_url, first, "server 1"),
+        "secondary_api_url": _api_url(wish.api_2_base_url, second, "server 2"),
+    }
+
+
+def _address(address: str, server: str) -> str:
+    _normal(address, f"The address of {server}")
+    return address
+
+
+def _api_url(address: str, base: str, server: str) -> str:
+    return _normal(address, f"The API address of {server}") if address else default_api_address(base)
+
+
+def _normal(address: str, what: str) -> str:
+    try:
+        if len(address) <= _ADDRESS_CHARACTERS:
+            return api_address(address)
+    except PortalInvalidInput:
+        pass
+    raise InvalidInput(f"{what} is not valid; expected e.g. http://portal.example.com")
+
+
+def _wanted(current: Portal, wish: Wish, texts: dict[str, str]) -> Portal:
+    values: dict[str, object] = dict(texts)
+    if not wish.keeps_password:
+        values["password"] = SecretStr(wish.password)
+    if wish.dual is not None:
+        values["dual_server"] = wish.dual
+    return current.model_copy(update=values)
+
+
+def _test(portal: Portal) -> None:
+    """Ask each server that would be used. Raises UpstreamFailed."""
+    for settings in (primary_settings(portal), secondary_settings(portal)):
+        if settings is not None:
+            _test_server(settings)
+
+
+def _test_server(settings: ServerSettings) -> None:
+    try:
+        server = PortalServer(settings)
+        try:
+            server.check()
+        finally:
+            server.close()
+    except PortalAuthentication as error:
+        raise UpstreamFailed(f"Connection test failed on {settings.name}: authentication failed") from error
+    except PortalError as error:
+        raise UpstreamFailed(f"Connection test failed on {settings.name}: {error.text}") from error
+
+
+def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[str, str]) -> None:
+    """Rows and audit row in one transaction; what is to stay stays as it is at that moment."""
+    if not panel.layout.has_table(in_force.TABLE):
+        raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
+    with panel.database.write() as connection:
+        serialise(panel.database, connection, "portal_settings")
+        rows = _rows(connection)
+        before = in_force.in_force(panel.config.portal, rows)
+        after = _wanted(before, wish, texts)
+        _write_rows(panel, connection, actor, rows, in_force.as_rows(after))
+        write_audit(
+            panel,
+            connection,
+            actor,
+            origin,
+            "update",
+            "settings",
+            target_name="stalker",
+            old=_audited(before),
+            new={**_audited(after), "password_changed": before.password != after.password},
+            details="Portal settings changed",
+        )
+
+
+def _rows(connection: Connection) -> in_force.Rows:
+    found = connection.execute(select(StalkerSetting.setting_key, StalkerSetting.setting_value))
+    return {row.setting_key: row.setting_value for row in found}
+
+
+def _write_rows(
+    panel: Panel, connection: Connection, actor: Actor, present: in_force.Rows, rows: in_force.Rows
+) -> None:
+    stamp = {"updated_at": panel.clock.now(), "updated_by": actor.id}
+    for key, value in rows.items():
+        row = {"setting_value": value, **stamp}
+        if key in present:
+            connection.execute(update(StalkerSetting).where(StalkerSetting.setting_key == key).values(**row))
+        else:
+            connection.execute(insert(StalkerSetting).values(setting_key=key, **row))
+
+
+def _audited(portal: Portal) -> dict[str, Any]:
+    return {**in_force.shown(portal), in_force.DUAL: portal.dual_server}

@@ -1,0 +1,93 @@
+"""Making users and setting their passwords from the command line. Source: contract chapters 01 and 10 §3.
+
+Resellers' own management through the panel is another room.
+"""
+
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, insert, literal, select, update
+
+from core.access.login import store_credential
+from core.errors import AlreadyExists, InvalidInput, NotFound
+from core.messages.sms.first_templates import initialise_reseller, initialise_super_admin
+from core.panel import Panel
+from core.security.passwords import BLANKS, fingerprint
+from core.storage.database import same_text
+from core.storage.tables import User
+from core.values.markup import plain
+
+ALL_PERMISSIONS = "1|1|1|1|1|1|1|1"
+RESELLER_PERMISSIONS = "1|1|0|1|1|1|1|0"
+
+
+def add_user(
+    panel: Panel,
+    username: str,
+    password: str,
+    *,
+    name: str | None = None,
+    email: str | None = None,
+    super_user: bool = False,
+    is_observer: bool = False,
+    permissions: str | None = None,
+    balance: Decimal = Decimal(0),
+    currency: str = "GBP",
+) -> int:
+    """Store a user and return the id. Raises InvalidInput or AlreadyExists."""
+    username = username.strip(BLANKS)
+    if not username or len(username) > 100:
+        raise InvalidInput("The user name must have 1 to 100 characters")
+    if plain(username) != username:
+        raise InvalidInput("The user name must not hold markup or control characters")
+    _check_password(panel, password)
+    panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
+    hashed = panel.passwords.hash(password)
+    with panel.database.write() as connection:
+        if connection.execute(select(User.id).where(_named(panel, username))).first():
+            raise AlreadyExists(f"There is a user named {username} already")
+        result = connection.execute(
+            insert(User).values(
+                username=username,
+                password=hashed,
+                name=plain(name or username),
+                email=email,
+                balance=balance,
+                permissions=permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
+                max_users=0,
+                super_user=int(super_user),
+                is_observer=int(is_observer),
+                currency_id=currency,
+                theme=panel.config.panel.default_theme[:50],
+                ip_ranges="",
+                plans="",
+                timestamp=panel.clock.stamp(),
+            )
+        )
+        assert result.inserted_primary_key is not None  # noqa: S101 - the key is the database's
+        user_id = int(result.inserted_primary_key[0])
+        (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
+        return user_id
+
+
+def set_password(panel: Panel, username: str, password: str) -> None:
+    """Give a user a new password, which ends the user's sessions. Raises InvalidInput or NotFound."""
+    _check_password(panel, password)
+    panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
+    hashed, key = panel.passwords.hash(password), panel.fingerprint_key
+    with panel.database.write() as connection:
+        named = select(User.id).where(_named(panel, username.strip(BLANKS))).order_by(User.id)
+        found = connection.execute(named).scalar()
+        if found is None:
+            raise NotFound(f"There is no user named {username}")
+        connection.execute(update(User).where(User.id == found).values(password=hashed))
+        store_credential(connection, found, fingerprint(key, hashed), changed_at=panel.clock.stamp())
+
+
+def _named(panel: Panel, username: str) -> ColumnElement[bool]:
+    return same_text(User.username, literal(username), panel.database.dialect)
+
+
+def _check_password(panel: Panel, password: str) -> None:
+    least = panel.config.security.min_password_length
+    if len(password.strip(BLANKS)) < least:
+        raise InvalidInput(f"The password must have at least {least} characters")

@@ -1,0 +1,37 @@
+"""The typed configuration: its sections, and how they are read from file and environment. Settings that are stored in
+the database stand in the rooms that use them."""
+
+from core.config.load import ENVIRONMENT_PREFIX, ConfigError, default_path, load_config
+from core.config.sections import (
+    Config,
+    DatabaseSection,
+    FrontendSection,
+    Jobs,
+    Mail,
+    PanelSection,
+    Portal,
+    Push,
+    Security,
+    Server,
+    Session,
+    Sms,
+)
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Config",
+    "ConfigError",
+    "DatabaseSection",
+    "FrontendSection",
+    "Jobs",
+    "Mail",
+    "PanelSection",
+    "Portal",
+    "Push",
+    "Security",
+    "Server",
+    "Session",
+    "Sms",
+    "default_path",
+    "load_config",
+]

@@ -1,0 +1,143 @@
+"""What one setting may hold: texts read into values, each with the sentence for who wrote them wrongly."""
+
+import ipaddress
+import re
+import ssl
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from core.errors import InvalidInput
+from core.values import money
+from core.values.currencies import PLAN_CURRENCIES
+from core.values.database_urls import normal_url
+
+KEY_CHARACTERS = 16
+
+
+def _parted(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in value.replace(",", " ").split() if item)
+
+
+def _parted_by_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(item.strip() for item in value.split(",") if item.strip()))
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError(f"'{value}' is not an address or network such as 127.0.0.1 or 10.0.0.0/8") from None
+
+
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"'{value}' is not a known time zone such as Asia/Tehran") from None
+
+
+def _http_url(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("an address must begin with http:// or https://")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    normal_url(value.get_secret_value())
+    return value
+
+
+def _directory(value: Path | None) -> Path | None:
+    if value is not None and not value.is_dir():
+        raise ValueError("this directory does not exist")
+    return value
+
+
+def _certificates(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError:
+            raise ValueError("this is no readable file with certificates (PEM)") from None
+    return value
+
+
+def _yes_or_no(value: object) -> object:
+    """The other spellings of yes and no that every switch takes."""
+    words = {"true": "yes", "1": "yes", "on": "yes", "false": "no", "0": "no", "off": "no"}
+    return words.get(value.strip().lower(), value.strip().lower()) if isinstance(value, str) else value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("a Redis address such as redis://127.0.0.1:6379/0 is expected")
+    return value
+
+
+def _long_key(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < KEY_CHARACTERS:
+        raise ValueError(f"a key has at least {KEY_CHARACTERS} characters")
+    return value
+
+
+def _vapid_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"([A-Za-z0-9_-]{43}=?)?", value.get_secret_value()):
+        raise ValueError("the private key is 32 bytes in base64url, which are 43 characters")
+    return value
+
+
+def _vapid_subject(value: str) -> str:
+    if value and not value.startswith(("https://", "mailto:")):
+        raise ValueError("the subject is an address that begins with https:// or mailto:")
+    if re.search(r"[/@](localhost|[^/@]*\.local)(?:[:/]|$)", value):
+        raise ValueError("push services refuse localhost and .local in the subject")
+    return value
+
+
+def _prices(value: object) -> object:
+    """``GBP 10, USD 12``: a currency that a plan may have, and an amount, parted by commas."""
+    if not isinstance(value, str):
+        return value
+    prices: dict[str, Decimal] = {}
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        code, _, text = item.upper().partition(" ")
+        try:
+            amount = money.read_amount(text.strip(), code, least=Decimal(0))
+        except InvalidInput:
+            raise ValueError(f"'{item}' is not a currency and an amount such as GBP 10") from None
+        if code not in PLAN_CURRENCIES or code in prices:
+            raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
+        prices[code] = amount
+    return prices
+
+
+def _optional_redis_url(value: SecretStr) -> SecretStr:
+    return _redis_url(value) if value.get_secret_value() else value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+# host or host:port
+_HOST = r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
+
+
+def _not_empty(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the name of a directory is expected")
+    return value
+
+
+ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
+Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]

@@ -1,0 +1,186 @@
+"""Sending an event or a message to one set-top box: who may, over which servers, and what is recorded of it.
+
+Server 1 decides; server 2 follows in dual mode and never changes the outcome. Source: contract chapter 50. Many boxes
+at once: :mod:`core.devices.send_many`.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.permissions import SEND_EVENTS, SEND_MESSAGES, Right, Scope, may_touch, require, scope_of
+from core.accounts.rows import owners_by_mac
+from core.devices.log import write_row
+from core.devices.rules import Content, checked_event, checked_mac, checked_message
+from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, UpstreamFailed
+from core.panel import Panel
+from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout
+
+log = logging.getLogger(__name__)
+
+NOT_KNOWN = "Device not found"
+NOT_YOURS = "Permission denied. This device does not belong to you."
+_SERVER2_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one device: ``error`` None: server 1 took it; ``server2``: why server 2 did not."""
+
+    mac: str
+    error: str | None = None
+    is_timeout: bool = False
+    server2: str | None = None
+
+
+def send_event(panel: Panel, actor: Actor, origin: Origin, mac: str, event: str, channel: str) -> dict[str, Any]:
+    """Further keys of the answer. Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed."""
+    require(actor, SEND_EVENTS)
+    device = checked_mac(mac)
+    if not event:
+        raise InvalidInput("Event type is required")
+    _require_own(panel, actor, SEND_EVENTS, device)
+    return _send(panel, actor, origin, device, checked_event(event, channel))
+
+
+def send_message(panel: Panel, actor: Actor, origin: Origin, mac: str, text: str, ttl: int | None) -> dict[str, Any]:
+    """As :func:`send_event`."""
+    require(actor, SEND_MESSAGES)
+    device = checked_mac(mac)
+    message = checked_message(text, ttl)
+    _require_own(panel, actor, SEND_MESSAGES, device)
+    return _send(panel, actor, origin, device, message)
+
+
+def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[str, NotAllowed | NotFound]:
+    """Which of ``macs`` the actor may not send to, and why. Who may send to all needs no account for them."""
+    if scope_of(actor, right) is Scope.ALL:
+        return {}
+    with panel.database.read() as connection:
+        owners = owners_by_mac(connection, macs)
+    unknown = {mac: NotFound(NOT_KNOWN) for mac in macs if mac not in owners}
+    foreign = {mac: NotAllowed(NOT_YOURS) for mac, owner in owners.items() if not may_touch(actor, right, owner)}
+    return {**unknown, **foreign}
+
+
+def deliver(panel: Panel, actor: Actor, mac: str, content: Content) -> Delivery:
+    """Hand ``content`` to the portals for the device, and log what became of it; never raises PortalError."""
+    delivery = _deliver(panel, mac, content)
+    note(panel, actor, delivery, content)
+    return delivery
+
+
+def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> None:
+    """The log's row of one device, and a line in the log file."""
+    outcome = f"failed: {delivery.error}" if delivery.error else "sent"
+    log.info("%s to %s by user %d: %s", content.file_label, delivery.mac, actor.id, outcome)
+
+    def write(connection: Connection) -> None:
+        write_row(
+            panel,
+            connection,
+            actor,
+            content.kind,
+            delivery.mac,
+            content.label,
+            full_text=content.full_text,
+            error=delivery.error,
+        )
+
+    _record(panel, write)
+
+
+def audit_sent(
+    panel: Panel, actor: Actor, origin: Origin, content: Content, target: str, new: dict[str, Any], details: str
+) -> None:
+    """One audit row for what was sent to one or many devices."""
+
+    def write(connection: Connection) -> None:
+        target_type = f"stb_{content.kind}"
+        write_audit(panel, connection, actor, origin, "send", target_type, target_name=target, new=new, details=details)
+
+    _record(panel, write)
+
+
+def note_server2(panel: Panel, actor: Actor, origin: Origin, kind: str, deliveries: list[Delivery]) -> dict[str, Any]:
+    """Audit rows for the devices that server 2 did not take, and the keys that tell of the first."""
+    late = [delivery for delivery in deliveries if delivery.server2 is not None]
+    if not late:
+        return {}
+
+    def write(connection: Connection) -> None:
+        for delivery in late:
+            write_audit(
+                panel,
+                connection,
+                actor,
+                origin,
+                "server2_failure",
+                "stalker_portal",
+                target_name=delivery.mac,
+                new={"operation": kind, "error": delivery.server2, "server": "server 2"},
+                details=_server2_sentence(kind, delivery, None),
+            )
+
+    _record(panel, write)
+    return {"server2_warning": True, "server2_error": _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)}
+
+
+def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
+    for refusal in refusals(panel, actor, right, [mac]).values():
+        raise refusal
+
+
+def _send(panel: Panel, actor: Actor, origin: Origin, mac: str, content: Content) -> dict[str, Any]:
+    delivery = deliver(panel, actor, mac, content)
+    if delivery.error is not None:
+        raise UpstreamFailed(failure_text(content, delivery.error))
+    audit_sent(panel, actor, origin, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
+    return note_server2(panel, actor, origin, content.kind, [delivery])
+
+
+def failure_text(content: Content, error: str) -> str:
+    """The frontends look into this text for the word ``event`` or ``message``, and for the portal's words."""
+    return f"Failed to send {content.kind}: {error}"
+
+
+def _deliver(panel: Panel, mac: str, content: Content) -> Delivery:
+    try:
+        portals = panel.portals
+        stock_form = content.send(portals.primary, mac)
+    except PortalError as error:
+        return Delivery(mac, _words(error), isinstance(error, PortalTimeout))
+    return Delivery(mac, server2=_follow(portals.secondary, mac, content, stock_form))
+
+
+def _follow(server: PortalServer | None, mac: str, content: Content, stock_form: bool) -> str | None:
+    if server is None:
+        return None
+    try:
+        content.send(server, mac, stock_form=stock_form)
+    except PortalError as error:
+        return error.text
+    return None
+
+
+def _words(error: PortalError) -> str:
+    # the frontends know no words for it, so that the true ones can stand
+    return error.text if isinstance(error, PortalNotConfigured) else error.device_text
+
+
+def _server2_sentence(kind: str, delivery: Delivery, limit: int | None) -> str:
+    return f"Server 2 failed: {kind} for {delivery.mac}: {(delivery.server2 or '')[:limit]}"
+
+
+def _record(panel: Panel, write: Callable[[Connection], None]) -> None:
+    """What was sent cannot be taken back: when it cannot be written down, the answer still is the portal's."""
+    try:
+        with panel.database.write() as connection:
+            write(connection)
+    except DatabaseFailed as error:
+        log.error("What was sent to a device could not be recorded: %s", type(error.__cause__).__name__)

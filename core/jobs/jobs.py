@@ -1,0 +1,307 @@
+"""Work that outlives its request: stored in the transaction that asks for it, run by workers, its progress readable.
+
+A job is a row; workers (:mod:`core.workers.workers`) claim due rows, and what a worker leaves behind when its process
+dies is claimed again. So a job may run more than once: its handler must bear that. States:
+
+``waiting``  due at ``due_at``, nobody works on it
+``running``  somebody works on it
+``done``, ``failed``  closed; kept for some days, so that its outcome can be read
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from core.errors import DatabaseFailed, PanelError
+from core.jobs import claims
+from core.jobs.bell import bell
+from core.panel import Panel
+from core.storage.tables import Job
+
+log = logging.getLogger(__name__)
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+# renewed by each report of progress; longer than the slowest step of any job
+LEASE_SECONDS = 180
+KEPT_SECONDS = 7 * 24 * 3600
+# how long a failed attempt waits for the next one: 1, 2, 4, … minutes, an hour at most
+_RETRY_SECONDS = 60
+_LONGEST_RETRY_SECONDS = 3600
+# how often a job whose process died is taken up again
+_RESTARTS = 5
+_ERROR_CHARACTERS = 500
+_REPORT_EVERY_SECONDS = 1
+
+
+class JobTaken(PanelError):
+    """The job was taken over while its worker was away for longer than its lease."""
+
+    default_text = "This took too long and is being finished in the background"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A stored job; ``total`` None: not known (yet). Times are Unix seconds."""
+
+    id: int
+    kind: str
+    state: str
+    actor_id: int | None
+    payload: dict[str, Any]
+    done: int
+    total: int | None
+    result: dict[str, Any] | None
+    error: str | None
+    attempts: int
+    due_at: int
+    owner: str | None
+    lease_until: int
+    created_at: int
+    updated_at: int
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state in (DONE, FAILED)
+
+
+class Work:
+    """What a handler gets: the job, and the means to tell how far it is."""
+
+    def __init__(self, panel: Panel, record: Record) -> None:
+        self.panel = panel
+        self.record = record
+        self._reported_at = panel.clock.seconds()
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self.record.payload
+
+    def report(self, done: int, total: int | None, result: Mapping[str, Any] | None = None) -> None:
+        """Store how far the work is, and what came of it so far, at most once a second; renews the claim.
+
+        Raises JobTaken when another worker has taken over: stop then.
+        """
+        now = self.panel.clock.seconds()
+        if now - self._reported_at < _REPORT_EVERY_SECONDS:
+            return
+        self._reported_at = now
+        values: dict[str, Any] = {"done": done, "total": total, "lease_until": int(now) + LEASE_SECONDS}
+        if result is not None:
+            values["result"] = orjson.dumps(result).decode()
+        with self.panel.database.write() as connection:
+            _change(self.panel, connection, self.record, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How jobs of one kind are run: ``attempts``: how often at most when it fails by a named error."""
+
+    handler: Callable[[Work], Mapping[str, Any] | None]
+    attempts: int = 1
+
+
+def add(
+    panel: Panel,
+    connection: Connection,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    actor_id: int | None = None,
+    due_in: int = 0,
+) -> int:
+    """Store a job in the caller's transaction, and return its id. Call :func:`ring` after the commit.
+
+    ``payload``: plain JSON data, never a password.
+    """
+    return _insert(panel, connection, kind, payload, actor_id, {"state": WAITING, "due_in": due_in})
+
+
+def ring(panel: Panel) -> None:
+    """Tell the workers that there is work. A ring that is lost costs time, never a job."""
+    bell(panel).ring()
+
+
+def read_job(panel: Panel, job_id: int) -> Record | None:
+    with panel.database.read() as connection:
+        return _read(connection, job_id)
+
+
+def open_jobs(panel: Panel) -> list[Record]:
+    """All jobs that wait, run or have failed, oldest first."""
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    with panel.database.read() as connection:
+        rows = connection.execute(select(*Job.__table__.c).where(Job.state != DONE).order_by(Job.id))
+        return [_record(row) for row in rows]
+
+
+def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[str, Any], actor_id: int) -> Record:
+    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`.
+
+    If the process dies before, another one takes it up.
+    """
+    owner, now = claims.new_owner(), panel.clock.stamp()
+    claimed = {"state": RUNNING, "owner": owner, "attempts": 1, "lease_until": now + LEASE_SECONDS}
+    record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
+    assert record is not None  # noqa: S101 - it was stored just now
+    return record
+
+
+def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, seconds: float) -> Record:
+    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it; returns it as it is then.
+
+    If it is not closed by then it goes on.
+    """
+    thread = panel.start_thread(partial(_execute, panel, kinds, record), f"job-{record.id}")
+    thread.join(seconds)
+    return read_job(panel, record.id) or record
+
+
+def run_and_wait(
+    panel: Panel, kinds: Mapping[str, Kind], kind: str, payload: Mapping[str, Any], actor_id: int, seconds: float
+) -> Record:
+    """:func:`reserve` and :func:`run_reserved` for a job that belongs to no other change."""
+    with panel.database.write() as connection:
+        record = reserve(panel, connection, kind, payload, actor_id)
+    return run_reserved(panel, kinds, record, seconds)
+
+
+def work_off(panel: Panel, kinds: Mapping[str, Kind]) -> int:
+    """Run all jobs that are due, oldest first, and return how many; one that fails hinders no other."""
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    count = 0
+    while (record := _claim_next(panel, kinds)) is not None:
+        _execute(panel, kinds, record)
+        count += 1
+    return count
+
+
+def forget_old(panel: Panel) -> None:
+    """Delete jobs that were closed some days ago."""
+    with panel.database.write() as connection:
+        old = panel.clock.stamp() - KEPT_SECONDS
+        connection.execute(delete(Job).where(Job.state.in_((DONE, FAILED)), Job.updated_at < old))
+
+
+def _insert(
+    panel: Panel,
+    connection: Connection,
+    kind: str,
+    payload: Mapping[str, Any],
+    actor_id: int | None,
+    state: dict[str, Any],
+) -> int:
+    now = panel.clock.stamp()
+    stored = connection.execute(
+        insert(Job).values(
+            kind=kind,
+            actor_id=actor_id,
+            payload=orjson.dumps(payload).decode(),
+            due_at=now + state.pop("due_in", 0),
+            created_at=now,
+            updated_at=now,
+            **state,
+        )
+    )
+    key = stored.inserted_primary_key
+    assert key is not None  # noqa: S101 - one row was inserted
+    return int(key[0])
+
+
+def _read(connection: Connection, job_id: int) -> Record | None:
+    row = connection.execute(select(*Job.__table__.c).where(Job.id == job_id)).first()
+    return None if row is None else _record(row)
+
+
+def _record(row: Any) -> Record:
+    values = dict(row._mapping)
+    result = values["result"]
+    return Record(
+        **{**values, "payload": orjson.loads(values["payload"]), "result": result and orjson.loads(result)},
+    )
+
+
+def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
+    """The oldest due job that nobody works on, now ours; kinds that this process does not know are left alone."""
+    now = panel.clock.stamp()
+    with panel.database.read() as connection:
+        due = or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= now))
+        rows = connection.execute(select(*Job.__table__.c).where(due, Job.kind.in_(kinds)).order_by(Job.id))
+        candidates = [record for record in map(_record, rows) if _is_free(record, now)]
+    for record in candidates:
+        if record.attempts >= kinds[record.kind].attempts + _RESTARTS:
+            log.error("job %d (%s) ended its process again and again, and is given up", record.id, record.kind)
+            _close(panel, record, state=FAILED, error="given up: its process ended again and again")
+            continue
+        claimed = {
+            "state": RUNNING,
+            "owner": claims.new_owner(),
+            "lease_until": now + LEASE_SECONDS,
+            "attempts": record.attempts + 1,
+        }
+        try:
+            with panel.database.write() as connection:
+                _change(panel, connection, record, **claimed)
+                return _read(connection, record.id)
+        except JobTaken:
+            continue
+    return None
+
+
+def _is_free(record: Record, now: int) -> bool:
+    if record.state == WAITING or record.owner is None or record.lease_until <= now:
+        return True
+    return claims.is_gone(record.owner)
+
+
+def _execute(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
+    kind = kinds[record.kind]
+    try:
+        result = kind.handler(Work(panel, record))
+    except JobTaken:
+        log.warning("job %d (%s) was taken over", record.id, record.kind)
+        return
+    except PanelError as error:
+        _after_failure(panel, record, error.text, again=record.attempts < kind.attempts)
+        return
+    except Exception as error:
+        # the message of an unexpected exception may hold anything; its type helps without telling secrets
+        log.error("job %d (%s): unexpected %s", record.id, record.kind, type(error).__name__)
+        _after_failure(panel, record, f"unexpected {type(error).__name__}", again=False)
+        return
+    _close(panel, record, state=DONE, result=None if result is None else orjson.dumps(result).decode(), error=None)
+
+
+def _after_failure(panel: Panel, record: Record, text: str, *, again: bool) -> None:
+    log.warning("job %d (%s) failed%s", record.id, record.kind, ", it is tried again" if again else "")
+    if not again:
+        _close(panel, record, state=FAILED, error=text[:_ERROR_CHARACTERS])
+        return
+    wait = min(_RETRY_SECONDS * 2 ** (record.attempts - 1), _LONGEST_RETRY_SECONDS)
+    due = panel.clock.stamp() + wait
+    _close(panel, record, state=WAITING, due_at=due, error=text[:_ERROR_CHARACTERS])
+    bell(panel).ring(wait)
+
+
+def _close(panel: Panel, record: Record, **values: Any) -> None:
+    """Let go of the job. When the database is away its claim runs out, and it is run again."""
+    try:
+        with panel.database.write() as connection:
+            _change(panel, connection, record, owner=None, lease_until=0, **values)
+    except (DatabaseFailed, JobTaken) as error:
+        log.error("job %d (%s) could not be closed: %s", record.id, record.kind, type(error).__name__)
+
+
+def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
+    owner = Job.owner.is_(None) if record.owner is None else Job.owner == record.owner
+    changed = connection.execute(
+        update(Job)
+        .where(Job.id == record.id, Job.state == record.state, owner)
+        .values(updated_at=panel.clock.stamp(), **values)
+    )
+    if changed.rowcount != 1:
+        raise JobTaken

@@ -1,0 +1,104 @@
+"""Named locks across processes and machines: one run of a thing at a time. Source: contract chapter 60 S7."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+
+from core.errors import DatabaseBusy, PanelError
+from core.jobs import claims
+from core.panel import Panel
+from core.storage.tables import Lock
+from core.storage.writing import insert_if_absent
+
+# renewed by its holder with each step; longer than the slowest step
+LEASE_SECONDS = 600
+# a run that takes longer than this needs somebody's attention
+STALE_SECONDS = 6 * 3600
+_POLL_SECONDS = 0.1
+_MOMENT_SECONDS = 2.0
+
+
+class LockHeld(PanelError):
+    """Somebody else holds the lock; ``age``: since how many seconds."""
+
+    code = 5
+    default_text = "This is already running, please wait until it has finished"
+
+    def __init__(self, text: str | None = None, *, age: int = 0) -> None:
+        super().__init__(text)
+        self.age = age
+
+    @property
+    def is_stale(self) -> bool:
+        return self.age > STALE_SECONDS
+
+
+class LockLost(PanelError):
+    """The lock was taken over while its holder was away for longer than its lease."""
+
+    default_text = "This took too long and was taken over"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that is ours."""
+
+    panel: Panel
+    name: str
+    owner: str
+
+    def renew(self) -> None:
+        """To be called with each step of the work. Raises LockLost."""
+        with self.panel.database.write() as connection:
+            until = self.panel.clock.stamp() + LEASE_SECONDS
+            renewed = connection.execute(
+                update(Lock).where(Lock.name == self.name, Lock.owner == self.owner).values(lease_until=until)
+            )
+            if renewed.rowcount != 1:
+                raise LockLost
+
+
+@contextmanager
+def named_lock(panel: Panel, name: str, *, wait: float = 0.0) -> Iterator[Held]:
+    """Hold the lock ``name``, waiting up to ``wait`` seconds for it. Raises LockHeld.
+
+    A lock whose process has ended, or whose lease ran out, is free.
+    """
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    started = time.monotonic()
+    while True:
+        taken = _try(panel, name)
+        if isinstance(taken, Held):
+            break
+        # where it was let go in this very moment, one more look
+        if time.monotonic() >= started + (wait if taken is not None else max(wait, _MOMENT_SECONDS)):
+            raise LockHeld(age=taken or 0)
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield taken
+    finally:
+        with panel.database.write() as connection:
+            connection.execute(delete(Lock).where(Lock.name == name, Lock.owner == taken.owner))
+
+
+def _try(panel: Panel, name: str) -> Held | int | None:
+    """The lock, or since how many seconds somebody else has it; None when that changed while we looked."""
+    owner, now = claims.new_owner(), panel.clock.stamp()
+    values = {"owner": owner, "taken_at": now, "lease_until": now + LEASE_SECONDS}
+    try:
+        with panel.database.write() as connection:
+            insert_if_absent(connection, Lock, name=name, **values)
+        with panel.database.read() as connection:
+            holder = connection.execute(select(*Lock.__table__.c).where(Lock.name == name)).first()
+        if holder is None or holder.owner == owner:
+            return None if holder is None else Held(panel, name, owner)
+        if holder.lease_until > now and not claims.is_gone(holder.owner):
+            return max(0, now - int(holder.taken_at))
+        with panel.database.write() as connection:
+            free = update(Lock).where(Lock.name == name, Lock.owner == holder.owner)
+            return Held(panel, name, owner) if connection.execute(free.values(**values)).rowcount == 1 else None
+    except DatabaseBusy:
+        return None

@@ -1,0 +1,1 @@
+"""Balances and the rows of the ledger. Payments of resellers: :mod:`core.payments`."""

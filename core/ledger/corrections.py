@@ -1,0 +1,140 @@
+"""Correcting and voiding ledger rows: the original never changes, the correction stands beside it.
+
+Neither moves the balance: a correction changes reports, invoices and what a reseller owes, not the prepaid credit.
+Source: contract chapter 40 §3.11.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, insert, select, update
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.permissions import CORRECT_TRANSACTIONS, require
+from core.errors import DatabaseFailed, InvalidInput, NotFound
+from core.ledger.listing import CORRECTED, STATUSES, Corrected, correction_columns, read_correction
+from core.ledger.manual_rows import TEXT_CHARACTERS
+from core.panel import Panel
+from core.storage.tables import Correction, Transaction
+from core.values import money
+from core.values.checks import clean_text
+
+_TARGET_CHARACTERS = 255
+_TOO_LARGE = "The correction is too large for this database; run the database upgrade first"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedRow:
+    """A ledger row after its correction; ``at``: naive local time."""
+
+    id: int
+    original: Decimal
+    correction: Corrected
+    at: datetime
+
+    @property
+    def net(self) -> Decimal:
+        return self.correction.net(self.original)
+
+
+def correct_transaction(
+    panel: Panel, actor: Actor, origin: Origin, *, number: int | None, amount: str, note: str, status: str
+) -> CorrectedRow:
+    """Set the correction of a ledger row, in place of an earlier one; status ``active`` without amount undoes it.
+
+    Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed.
+    """
+    require(actor, CORRECT_TRANSACTIONS)
+    if not number:
+        raise InvalidInput("The transaction id is required")
+    note = clean_text(note, "note", TEXT_CHARACTERS)
+    if not note:
+        raise InvalidInput("A note that explains the correction is required")
+    status = status.lower() or CORRECTED
+    if status not in STATUSES:
+        raise InvalidInput("The status is active, corrected or voided")
+    now = panel.clock.now()
+    wanted = Corrected(_amount(amount), note, actor.id, actor.username, now, status)
+    if not panel.layout.has_column("_transactions", "correction_amount"):
+        raise DatabaseFailed("This database has no columns for corrections yet; run the database upgrade first")
+    with panel.database.write() as connection:
+        before = _locked(panel, connection, number)
+        _store(connection, number, wanted)
+        row = CorrectedRow(number, money.stored(before.amount), wanted, now)
+        _audit(panel, connection, actor, origin, before, row)
+    return row
+
+
+def _amount(text: str) -> Decimal | None:
+    """None for an empty text and for zero. Raises InvalidInput."""
+    text = text.replace(",", "").removeprefix("+")
+    if not text:
+        return None
+    amount = money.read_amount(text, "correction_amount")
+    if amount != Decimal(text):
+        raise InvalidInput("Invalid value for correction_amount: at most two decimals")
+    return amount or None
+
+
+def _locked(panel: Panel, connection: Connection, number: int) -> Any:
+    row = connection.execute(
+        select(Transaction.amount, Transaction.details, *correction_columns(panel))
+        .where(Transaction.id == number)
+        .with_for_update()
+    ).first()
+    if row is None:
+        raise NotFound("Transaction not found")
+    return row
+
+
+def _store(connection: Connection, number: int, wanted: Corrected) -> None:
+    values = {
+        "correction_amount": wanted.amount,
+        "correction_note": wanted.note,
+        "corrected_by": wanted.by,
+        "corrected_by_username": wanted.by_username,
+        "corrected_at": wanted.at,
+        "status": wanted.status,
+    }
+    row = Transaction.id == number
+    try:
+        connection.execute(update(Transaction).where(row).values(**values))
+    except sa.exc.DataError:
+        raise InvalidInput(_TOO_LARGE) from None
+    # a server that is not strict stores the largest number that the panel's narrow column holds
+    if money.stored(connection.scalar(select(Transaction.correction_amount).where(row))) != (wanted.amount or 0):
+        raise InvalidInput(_TOO_LARGE)
+    connection.execute(insert(Correction).values(transaction_id=number, **values))
+
+
+def _audit(
+    panel: Panel, connection: Connection, actor: Actor, origin: Origin, before: Any, after: CorrectedRow
+) -> None:
+    write_audit(
+        panel,
+        connection,
+        actor,
+        origin,
+        "update",
+        "transaction",
+        target_id=after.id,
+        target_name=(before.details or "")[:_TARGET_CHARACTERS],
+        old=_columns(read_correction(before)),
+        new={**_columns(after.correction), "net_amount": after.net},
+        details=f"Transaction corrected: {after.correction.note}",
+    )
+
+
+def _columns(correction: Corrected) -> dict[str, object]:
+    return {
+        "correction_amount": correction.amount,
+        "correction_note": correction.note,
+        "corrected_by": correction.by,
+        "corrected_by_username": correction.by_username,
+        "corrected_at": correction.at,
+        "status": correction.status,
+    }

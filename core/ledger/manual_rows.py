@@ -1,0 +1,93 @@
+"""A ledger row made by hand, with the balance moved by it. Source: contract chapter 40 §3.10."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.identity import read_user
+from core.errors import InvalidInput, NotFound
+from core.ledger import ledger
+from core.ledger.ledger import Moved
+from core.panel import Panel
+from core.values import money
+from core.values.checks import clean_text
+from core.values.currencies import currency_code
+
+TEXT_CHARACTERS = 2000
+_CREATOR_CHARACTERS = 100
+_DIRECTIONS = {"credit": ledger.CREDIT, "1": ledger.CREDIT, "debit": ledger.DEBIT, "0": ledger.DEBIT}
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    id: int
+    balance: Decimal
+
+
+def add_transaction(
+    panel: Panel, actor: Actor, origin: Origin, *, user_id: int | None, amount: str, direction: str, details: str
+) -> Added:
+    """Credit or debit a user's balance; a debit takes what is there, and its row says what was asked for.
+
+    ``direction``: credit or debit, 1 or 0. Raises InvalidInput, NotFound.
+    """
+    if user_id is None:
+        raise InvalidInput("Missing field: user_id")
+    exact = _amount(amount)
+    type_ = _DIRECTIONS.get(direction.lower())
+    if type_ is None:
+        raise InvalidInput("The type is credit or debit (or 1 or 0)")
+    text = clean_text(details, "description", TEXT_CHARACTERS)
+    with panel.database.write() as connection:
+        target = read_user(panel, connection, user_id)
+        if target is None:
+            raise NotFound("User not found")
+        moved = ledger.move(connection, target.id, lambda old: _balance(old, exact, type_))
+        entry = ledger.Entry(
+            creator=(actor.name or actor.username)[:_CREATOR_CHARACTERS],
+            for_user=target.id,
+            amount=str(exact),
+            currency=currency_code(target.currency),
+            type=type_,
+            details=text,
+            note=ledger.Note(ledger.MANUAL),
+        )
+        number = ledger.record(connection, entry, panel.clock.stamp(), effect=moved.new - moved.old)
+        write_audit(
+            panel,
+            connection,
+            actor,
+            origin,
+            "create",
+            "transaction",
+            target_id=number,
+            target_name=target.username,
+            old={"balance": moved.old},
+            new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
+            details=_told(exact, type_, moved),
+        )
+    return Added(number, moved.new)
+
+
+def _amount(text: str) -> Decimal:
+    if not text:
+        raise InvalidInput("Missing field: amount")
+    amount = money.read_amount(text, "amount", least=money.CENT)
+    if amount != Decimal(text):
+        raise InvalidInput("Invalid value for amount: at most two decimals")
+    return amount
+
+
+def _balance(old: Decimal, amount: Decimal, type_: int) -> Decimal:
+    if type_ == ledger.CREDIT:
+        return old + amount
+    # a debit never goes below zero, and never helps a balance that is below already
+    return min(old, max(old - amount, Decimal(0)))
+
+
+def _told(amount: Decimal, type_: int, moved: Moved) -> str:
+    if type_ == ledger.CREDIT:
+        return f"Credit of {amount}"
+    taken = moved.old - moved.new
+    return f"Debit of {amount}" + ("" if taken == amount else f"; the balance was smaller, {taken} was taken")

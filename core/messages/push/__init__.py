@@ -1,0 +1,1 @@
+"""Push notices to browsers: keys, subscriptions, sending."""

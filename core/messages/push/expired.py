@@ -1,0 +1,221 @@
+"""J2: owners and reseller admins are told by push that an account has expired. Source: contract chapters 70 and 60, J2.
+
+A row of ``_push_expiry_tracking`` is the claim, made before the first device is tried, and the memory afterwards. It is
+taken back when no device was reached. What a killed process leaves counts as told: the push services cannot be asked.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, delete, select
+
+from core.accounts.end_dates import ends_on, stored_day
+from core.jobs.scheduled import Run, ScheduledJob
+from core.messages.push.client import Device
+from core.messages.push.push import TABLE as DEVICES
+from core.messages.push.push import Audience, Message, Sender, forget_orphans, shown_value
+from core.panel import Panel
+from core.storage.tables import Account, PushExpiryTracking
+from core.storage.writing import insert_if_absent
+
+log = logging.getLogger(__name__)
+
+TRACKING = PushExpiryTracking.__tablename__
+_KEPT = timedelta(days=30)
+_WHOLE_DAY = ("", "00:00", "23:59")
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """An account whose last valid day was ``day``; ``shown_end``: with the hour, where the column tells one."""
+
+    id: int
+    username: str
+    full_name: str
+    mac: str
+    owner: int | None
+    day: date
+    shown_end: str
+
+    @property
+    def shown_name(self) -> str:
+        return shown_value(self.full_name) or self.username
+
+    @property
+    def key(self) -> str:
+        return self.mac.upper() or f"#{self.id}"
+
+    def message(self) -> Message:
+        return Message(
+            title="⚠️ Account expired",
+            body=f"⚠️ {self.shown_name} has expired ({self.shown_end})",
+            tag=f"expiry-{self.mac or self.id}-{self.day}",
+            data={
+                "type": "expiry",
+                "account": self.shown_name,
+                "username": shown_value(self.username),
+                "expiry": self.day.isoformat(),
+                "url": "/dashboard.php?tab=accounts",
+            },
+            is_urgent=True,
+        )
+
+
+class _Tracking:
+    """What was told already, and claims. ``has_mac``: the panel's table has our column."""
+
+    def __init__(self, panel: Panel, days: Sequence[date]) -> None:
+        self._panel = panel
+        self._has_mac = _prepare(panel)
+        with panel.database.read() as connection:
+            self._told = self._read(connection, days)
+
+    def _read(self, connection: Connection, days: Sequence[date]) -> set[tuple[str, date]]:
+        model = PushExpiryTracking
+        mac = model.mac if self._has_mac else sa.null().label("mac")
+        rows = connection.execute(
+            select(model.account_id, model.expiry_date, mac).where(model.expiry_date.in_(days))
+        ).all()
+        by_id = {(f"#{row.account_id}", row.expiry_date) for row in rows}
+        return by_id | {(row.mac.upper(), row.expiry_date) for row in rows if row.mac}
+
+    def has(self, account: Expired) -> bool:
+        return not self._told.isdisjoint({(f"#{account.id}", account.day), (account.key, account.day)})
+
+    def claim(self, account: Expired) -> bool:
+        """False: somebody else, such as a panel beside us, has told it meanwhile."""
+        values: dict[str, object] = {
+            "account_id": account.id,
+            "expiry_date": account.day,
+            "notified_at": self._panel.clock.now(),
+        }
+        if self._has_mac:
+            values["mac"] = account.mac or None
+        with self._panel.database.write() as connection:
+            claimed = insert_if_absent(connection, PushExpiryTracking, **values)
+        self._told.add((account.key, account.day))
+        return claimed
+
+    def take_back(self, account: Expired) -> None:
+        model = PushExpiryTracking
+        with self._panel.database.write() as connection:
+            connection.execute(delete(model).where(model.account_id == account.id, model.expiry_date == account.day))
+        self._told.discard((account.key, account.day))
+
+
+def _prepare(panel: Panel) -> bool:
+    """Forget what is old; make the table where an old panel lacks it. Whether the table has our column."""
+    if not panel.layout.has_table(TRACKING):
+        with panel.database.write() as connection:
+            PushExpiryTracking.__table__.create(connection, checkfirst=True)  # type: ignore[attr-defined]
+        return True
+    with panel.database.write() as connection:
+        old = panel.clock.now() - _KEPT
+        connection.execute(delete(PushExpiryTracking).where(PushExpiryTracking.notified_at < old))
+    return panel.layout.has_column(TRACKING, "mac")
+
+
+def last_days(panel: Panel) -> list[date]:
+    """The last valid days of accounts that are to be reported now, newest first."""
+    clock, today = panel.clock, panel.clock.today()
+    since = clock.stamp() - 3600 * panel.config.push.expired_hours
+    days = [today - timedelta(days=1)]
+    # a day's end is the next one's beginning
+    while clock.first_stamp(days[-1]) > since:
+        days.append(days[-1] - timedelta(days=1))
+    return days
+
+
+def expired_accounts(panel: Panel, days: Sequence[date]) -> list[Expired]:
+    """All that ended on one of ``days``, whatever their status, the newest first."""
+    end = sa.func.substr(sa.cast(Account.end_date, sa.String(20)), 12, 5)
+    rows = (
+        select(
+            Account.id,
+            Account.username,
+            Account.full_name,
+            Account.mac,
+            Account.reseller,
+            stored_day(Account.end_date).label("day"),
+            end.label("hour"),
+        )
+        .where(sa.or_(*(ends_on(Account.end_date, day) for day in days)))
+        .order_by(Account.end_date.desc(), Account.id)
+    )
+    with panel.database.read() as connection:
+        return [
+            Expired(
+                row.id,
+                row.username or "",
+                row.full_name or "",
+                (row.mac or "").strip(),
+                row.reseller or None,
+                date.fromisoformat(row.day),
+                row.day if (row.hour or "") in _WHOLE_DAY else f"{row.day} {row.hour}",
+            )
+            for row in connection.execute(rows)
+        ]
+
+
+@dataclass(slots=True)
+class _Counts:
+    sent: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+def _run(run: Run) -> int:
+    panel, counts = run.panel, _Counts()
+    days = last_days(panel)
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    accounts = expired_accounts(panel, days)
+    if not panel.layout.has_table(DEVICES):
+        counts.skipped = len(accounts)
+    elif run.options.dry_run:
+        tracking, audience = _Tracking(panel, days), Audience.load(panel)
+        due = [account for account in accounts if not tracking.has(account) and _devices(audience, account)]
+        run.line(f"Would send: {len(due)}")
+        return 0
+    else:
+        forget_orphans(panel)
+        _tell_all(run, accounts, _Tracking(panel, days), counts)
+    told = f"Sent: {counts.sent}, Skipped: {counts.skipped}, Failed: {counts.failed}"
+    run.line(f"{panel.clock.now().isoformat(sep=' ')} - Expired accounts reported by push. {told}")
+    return counts.failed
+
+
+def _tell_all(run: Run, accounts: Sequence[Expired], tracking: _Tracking, counts: _Counts) -> None:
+    audience = Audience.load(run.panel)
+    with Sender(run.panel) as sender:
+        for number, account in enumerate(accounts, start=1):
+            devices = _devices(audience, account)
+            if tracking.has(account) or not devices or not tracking.claim(account):
+                counts.skipped += 1
+                continue
+            reached = sender.send(audience, devices, account.message(), run.held.renew)
+            log.info("account %d: %d devices reached, %d not", account.id, reached.sent, reached.failed)
+            if reached.sent:
+                counts.sent += 1
+            else:
+                tracking.take_back(account)
+                counts.failed += 1
+            run.step(number, len(accounts))
+
+
+def _devices(audience: Audience, account: Expired) -> list[Device]:
+    """Of the owner, unless that is a super admin, and of all reseller admins."""
+    owner = set() if account.owner is None else {account.owner} - audience.super_admins
+    return audience.devices_of(owner | audience.reseller_admins)
+
+
+PUSH_EXPIRED = ScheduledJob(
+    name="push-expired",
+    script="cron_check_expired.php",
+    lock="push-expired",
+    usual="*/10 * * * *",
+    summary="Tell owners and reseller admins by push that accounts have expired",
+    run=_run,
+)

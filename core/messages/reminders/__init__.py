@@ -1,0 +1,1 @@
+"""Expiry reminders on set-top boxes: settings, sweep, history."""

@@ -1,0 +1,1 @@
+"""Text messages: settings, templates, sending, log."""

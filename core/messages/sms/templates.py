@@ -1,0 +1,177 @@
+"""Users' own message templates: reading them, saving and deleting one. Source: contract chapter 60.
+
+Jobs and notices look theirs up by name. What users start with is in :mod:`core.messages.sms.first_templates`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, delete, insert, select, update
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.permissions import MESSAGING, require
+from core.errors import AlreadyExists, InvalidInput, NotFound
+from core.messages.sms.first_templates import STAGES, note_stages_given
+from core.messages.sms.settings import TEMPLATE_CHARACTERS, require_sms
+from core.panel import Panel
+from core.storage.narrow_text import storable
+from core.storage.tables import SmsTemplate, User
+from core.values.checks import clean_text
+from core.values.markup import plain
+
+NAME_CHARACTERS = 200
+DESCRIPTION_CHARACTERS = 500
+_NOT_FOUND = "Template not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A template as sent; ``id`` None: a new one."""
+
+    id: int | None
+    name: str
+    text: str
+    description: str
+
+
+def find_text(connection: Connection, user_id: int, name: str) -> str | None:
+    """The user's own template of that name, the oldest if there are several; None when it is missing or blank."""
+    texts = find_texts(connection, user_id, (name,))
+    return texts.get(name)
+
+
+def find_texts(connection: Connection, user_id: int, names: tuple[str, ...]) -> dict[str, str]:
+    """As :func:`find_text`, of several names at once."""
+    rows = connection.execute(
+        select(SmsTemplate.name, SmsTemplate.template)
+        .where(SmsTemplate.user_id == user_id, SmsTemplate.name.in_(names))
+        .order_by(SmsTemplate.id.desc())
+    )
+    found = {row.name: row.template for row in rows}
+    return {name: found[name] for name in names if (found.get(name) or "").strip()}
+
+
+def list_texts(connection: Connection, actor: Actor) -> list[dict[str, Any]]:
+    """The user's templates by name; a reseller admin without any is shown those of the first super admin with some."""
+    rows = _of_user(connection, actor.id)
+    if not rows and actor.is_reseller_admin:
+        first = select(sa.func.min(SmsTemplate.user_id)).join(User, User.id == SmsTemplate.user_id)
+        owner = connection.scalar(first.where(User.super_user == 1))
+        rows = [] if owner is None else _of_user(connection, owner)
+    return rows
+
+
+def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(SmsTemplate.id, SmsTemplate.name, SmsTemplate.template, SmsTemplate.description)
+        .where(SmsTemplate.user_id == user_id)
+        .order_by(SmsTemplate.name, SmsTemplate.id)
+    )
+    return [
+        {
+            "id": row.id,
+            "name": plain(row.name),
+            "template": plain(row.template),
+            "description": None if row.description is None else plain(row.description),
+        }
+        for row in rows
+    ]
+
+
+def save_text(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> int:
+    """Create or change, and return the id. Raises NotAllowed, InvalidInput, NotFound, AlreadyExists."""
+    require(actor, MESSAGING)
+    require_sms(panel)
+    values = _checked(wish)
+    now = panel.clock.now()
+    with panel.database.write() as connection:
+        # one at a time for each user, so that two requests cannot make two templates of one name
+        connection.execute(select(User.id).where(User.id == actor.id).with_for_update())
+        before = _own(connection, actor.id, wish.id) if wish.id is not None else None
+        _refuse_taken(connection, actor.id, values["name"], wish.id)
+        stored = storable(connection, SmsTemplate, **values)
+        if before is None:
+            inserted = insert(SmsTemplate).values(user_id=actor.id, created_at=now, updated_at=now, **stored)
+            key = connection.execute(inserted).inserted_primary_key
+            assert key is not None  # noqa: S101 - one row was inserted
+            template_id = int(key[0])
+        else:
+            template_id = before["id"]
+            connection.execute(
+                update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **stored)
+            )
+        _audit(panel, connection, actor, origin, template_id, before, values)
+    return template_id
+
+
+def delete_text(panel: Panel, actor: Actor, origin: Origin, template_id: int | None) -> None:
+    """Raises NotAllowed, InvalidInput, NotFound."""
+    require(actor, MESSAGING)
+    if template_id is None or template_id < 1:
+        raise InvalidInput("The template's id is missing or not valid")
+    require_sms(panel)
+    with panel.database.write() as connection:
+        before = _own(connection, actor.id, template_id)
+        if before["name"] in STAGES:
+            note_stages_given(panel, connection, actor.id)
+        connection.execute(delete(SmsTemplate).where(SmsTemplate.id == template_id))
+        _audit(panel, connection, actor, origin, template_id, before, None)
+
+
+def _checked(wish: Wish) -> dict[str, Any]:
+    name = clean_text(wish.name, "name", NAME_CHARACTERS)
+    if not name:
+        raise InvalidInput("The template needs a name")
+    text = clean_text(wish.text, "text", TEMPLATE_CHARACTERS)
+    if not text:
+        raise InvalidInput("The template needs a text")
+    description = clean_text(wish.description, "description", DESCRIPTION_CHARACTERS)
+    return {"name": name, "template": text, "description": description or None}
+
+
+def _own(connection: Connection, user_id: int, template_id: int) -> dict[str, Any]:
+    row = connection.execute(
+        select(SmsTemplate.id, SmsTemplate.name, SmsTemplate.template, SmsTemplate.description).where(
+            SmsTemplate.id == template_id, SmsTemplate.user_id == user_id
+        )
+    ).first()
+    if row is None:
+        raise NotFound(_NOT_FOUND)
+    return dict(row._mapping)
+
+
+def _refuse_taken(connection: Connection, user_id: int, name: str, own_id: int | None) -> None:
+    taken = select(SmsTemplate.id).where(
+        SmsTemplate.user_id == user_id, sa.func.lower(SmsTemplate.name) == name.lower(), SmsTemplate.id != (own_id or 0)
+    )
+    if connection.execute(taken).first() is not None:
+        raise AlreadyExists("You already have a template of this name")
+
+
+def _audit(
+    panel: Panel,
+    connection: Connection,
+    actor: Actor,
+    origin: Origin,
+    template_id: int,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    action = "create" if before is None else "delete" if after is None else "update"
+    old = None if before is None else {name: before[name] for name in ("name", "template", "description")}
+    name = (after or before or {})["name"]
+    write_audit(
+        panel,
+        connection,
+        actor,
+        origin,
+        action,
+        "sms_template",
+        target_id=template_id,
+        target_name=name,
+        old=old,
+        new=after,
+        details=f"SMS template {name}: {action}",
+    )

@@ -1,1 +1,0 @@
-"""The schema's revisions (Alembic) and what they are made of; when they run is decided in :mod:`core.schema`."""

@@ -1,0 +1,1 @@
+"""Moving a panel over: copying its database. Dumps as files: ``core.backup``."""

@@ -1,0 +1,1 @@
+"""What resellers paid and owe: payments, balances, invoices, receipts, and the proof of the ledger."""

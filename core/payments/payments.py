@@ -1,0 +1,280 @@
+"""What resellers paid: recording and cancelling. Source: contract chapter 30 D.
+
+A payment is a line in the book of debts and never moves ``_users.balance``. Lists are in
+:mod:`core.payments.payment_list`, what is owed in :mod:`core.payments.balances`, the receipts' files in
+:mod:`core.payments.receipts`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, insert, select, update
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.identity import read_user
+from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
+from core.errors import DatabaseFailed, InvalidInput, NotFound
+from core.jobs import jobs
+from core.messages.push import payment as push_payment
+from core.panel import Panel
+from core.payments import receipts
+from core.storage.tables import ResellerPayment, User
+from core.values import money
+from core.values.checks import checked_date, clean_text
+from core.values.currencies import CURRENCY_NUMBERS, currency_code
+
+ACTIVE, CANCELLED = "active", "cancelled"
+TABLE = ResellerPayment.__tablename__
+# of a reseller without a currency
+DEFAULT_CURRENCY = "IRR"
+_WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_WORD_CHARACTERS, _TEXT_CHARACTERS = 100, 5000
+# of the books, by the Gregorian calendar; a Shamsi date by mistake reads as one of long ago
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """A payment as the form says it: texts, trimmed and empty where nothing was said; ``receipt`` the file's bytes."""
+
+    reseller_id: int | None
+    amount: str
+    currency: str
+    payment_date: str
+    bank_name: str
+    reference_number: str
+    description: str
+    receipt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment that was just recorded."""
+
+    id: int
+    reseller: Actor
+    amount: Decimal
+    currency: str
+    payment_date: date
+    bank_name: str
+    reference_number: str
+    description: str
+    receipt_path: str | None
+
+    @property
+    def reseller_name(self) -> str:
+        return self.reseller.name or self.reseller.username
+
+
+def record_payment(panel: Panel, actor: Actor, origin: Origin, wish: NewPayment) -> Payment:
+    """Store a payment with its receipt. Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed."""
+    require(actor, RECORD_PAYMENTS)
+    _require_table(panel)
+    draft = _checked(panel, wish)
+    receipt = receipts.kind_of(wish.receipt) if wish.receipt else None
+    path = None if receipt is None else receipts.store(panel, wish.receipt, receipt)
+    try:
+        with panel.database.write() as connection:
+            payment = _insert(panel, connection, actor, origin, draft, path)
+    except BaseException:
+        if path is not None:
+            receipts.remove(panel, path)
+        raise
+    jobs.ring(panel)
+    return payment
+
+
+def cancel_payment(panel: Panel, actor: Actor, origin: Origin, payment_id: int | None, reason: str) -> int:
+    """Mark a payment as cancelled, for good; returns its id. Raises NotAllowed, InvalidInput, NotFound."""
+    require(actor, RECORD_PAYMENTS)
+    if payment_id is None or payment_id <= 0:
+        raise InvalidInput("The payment is missing")
+    reason = clean_text(reason, "reason", _TEXT_CHARACTERS)
+    if not reason:
+        raise InvalidInput("A reason is required")
+    _require_table(panel)
+    now = panel.clock.now()
+    with panel.database.write() as connection:
+        # of two clicks, one finds the payment active
+        changed = connection.execute(
+            update(ResellerPayment)
+            # an id that no column holds is no payment, not a fault
+            .where(
+                ResellerPayment.id == sa.literal(payment_id, sa.BigInteger),
+                sa.func.coalesce(ResellerPayment.status, ACTIVE) != CANCELLED,
+            )
+            .values(
+                status=CANCELLED,
+                cancelled_by=actor.id,
+                cancelled_at=now,
+                cancellation_reason=reason,
+                updated_at=now,
+            )
+        )
+        row = connection.execute(_CANCELLED, {"id": payment_id}).first()
+        if row is None:
+            raise NotFound("Payment not found")
+        if changed.rowcount != 1:
+            raise InvalidInput("The payment is cancelled already")
+        _audit_cancellation(panel, connection, actor, origin, row, reason)
+    return payment_id
+
+
+def receipt_owner(panel: Panel, path: str) -> int | None:
+    """The reseller whose payment has the receipt ``path``; None when no payment has it."""
+    if not panel.layout.has_table(TABLE):
+        return None
+    with panel.database.read() as connection:
+        return connection.execute(
+            select(ResellerPayment.reseller_id).where(ResellerPayment.receipt_path == path).limit(1)
+        ).scalar()
+
+
+def may_edit(actor: Actor) -> bool:
+    """Whether the page draws its buttons to cancel."""
+    return scope_of(actor, RECORD_PAYMENTS) is Scope.ALL
+
+
+def sees_all(actor: Actor) -> bool:
+    """Whether the actor reads everybody's books, not only the own."""
+    return scope_of(actor, READ_BOOKS) is Scope.ALL
+
+
+def find_reseller(panel: Panel, connection: Connection, reseller_id: int) -> Actor:
+    """A user who is no super admin. Raises NotFound."""
+    found = read_user(panel, connection, reseller_id)
+    if found is None or found.super_user:
+        raise NotFound("Reseller not found")
+    return found
+
+
+_CANCELLED = (
+    select(
+        ResellerPayment.id,
+        ResellerPayment.amount,
+        ResellerPayment.currency,
+        User.name.label("reseller_name"),
+        User.username.label("reseller_username"),
+    )
+    .outerjoin(User, User.id == ResellerPayment.reseller_id)
+    .where(ResellerPayment.id == sa.bindparam("id", type_=sa.BigInteger))
+)
+
+
+def _require_table(panel: Panel) -> None:
+    if not panel.layout.has_table(TABLE):
+        raise DatabaseFailed("This database has no payments table yet; run the database upgrade first")
+
+
+def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
+    """The values of the row to be, checked in the order that the contract gives."""
+    if wish.reseller_id is None or wish.reseller_id <= 0:
+        raise InvalidInput("The reseller is missing")
+    amount = _amount(wish.amount)
+    bank_name = clean_text(wish.bank_name, "bank name", _WORD_CHARACTERS)
+    if not wish.payment_date:
+        raise InvalidInput("The payment date is missing")
+    if not bank_name:
+        raise InvalidInput("The bank name is missing")
+    day = checked_date(wish.payment_date)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
+    with panel.database.read() as connection:
+        reseller = find_reseller(panel, connection, wish.reseller_id)
+    return {
+        "reseller_id": reseller.id,
+        "amount": amount,
+        "currency": _currency(wish.currency, reseller),
+        "payment_date": day,
+        "bank_name": bank_name,
+        "reference_number": clean_text(wish.reference_number, "reference number", _WORD_CHARACTERS),
+        "description": clean_text(wish.description, "description", _TEXT_CHARACTERS),
+    }
+
+
+def _amount(text: str) -> Decimal:
+    if _WITH_THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    return money.read_amount(text, "amount", least=money.CENT)
+
+
+def _currency(said: str, reseller: Actor) -> str:
+    """The reseller's currency. Raises InvalidInput when another one was said: payments add up without conversion."""
+    own = currency_code(reseller.currency) or DEFAULT_CURRENCY
+    if said and currency_code(CURRENCY_NUMBERS.get(said, said)) != own:
+        raise InvalidInput(f"The payment must be in the reseller's currency ({own})")
+    return own
+
+
+def _insert(
+    panel: Panel, connection: Connection, actor: Actor, origin: Origin, draft: dict[str, Any], path: str | None
+) -> Payment:
+    # again, for the reseller may have been removed meanwhile
+    reseller = find_reseller(panel, connection, draft["reseller_id"])
+    inserted = connection.execute(
+        insert(ResellerPayment).values(
+            **{**draft, **{name: draft[name] or None for name in ("reference_number", "description")}},
+            receipt_path=path,
+            recorded_by=actor.id,
+            recorded_by_username=actor.username,
+            created_at=panel.clock.now(),
+            status=ACTIVE,
+        )
+    ).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - one row was inserted
+    values = {key: value for key, value in draft.items() if key != "reseller_id"}
+    payment = Payment(id=inserted[0], reseller=reseller, receipt_path=path, **values)
+    write_audit(
+        panel,
+        connection,
+        actor,
+        origin,
+        "create",
+        "reseller_payment",
+        target_id=payment.id,
+        target_name=f"Payment #{payment.id} - {payment.reseller_name}"[:255],
+        new={
+            "reseller_id": reseller.id,
+            "reseller_name": payment.reseller_name,
+            "amount": str(payment.amount),
+            "currency": payment.currency,
+            "payment_date": payment.payment_date.isoformat(),
+            "bank_name": payment.bank_name,
+            "reference_number": payment.reference_number,
+        },
+        details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
+    )
+    push_payment.announce(
+        panel,
+        connection,
+        actor_id=actor.id,
+        payment_id=payment.id,
+        reseller_id=reseller.id,
+        amount=f"{money.shown(payment.amount, payment.currency)} {payment.currency}",
+        day=payment.payment_date.isoformat(),
+    )
+    return payment
+
+
+def _audit_cancellation(
+    panel: Panel, connection: Connection, actor: Actor, origin: Origin, row: Any, reason: str
+) -> None:
+    name, amount = row.reseller_name or row.reseller_username or "", str(money.stored(row.amount))
+    write_audit(
+        panel,
+        connection,
+        actor,
+        origin,
+        "update",
+        "reseller_payment",
+        target_id=row.id,
+        target_name=f"Payment #{row.id} cancelled",
+        old={"status": ACTIVE, "amount": amount, "reseller_name": name},
+        new={"status": CANCELLED, "cancelled_by": actor.username, "cancellation_reason": reason},
+        details=f"Payment of {amount} {row.currency} by {name} cancelled: {reason}",
+    )

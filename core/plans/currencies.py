@@ -1,0 +1,70 @@
+"""The table of currencies: adding a code, removing one that nothing uses. Source: contract chapter 40 §3.13, §3.14."""
+
+import re
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError
+from core.panel import Panel
+from core.storage.one_at_a_time import serialise
+from core.storage.tables import Currency, Plan, Transaction, User
+from core.values.currencies import PLAN_CURRENCIES, currency_code
+
+CURRENCIES_LOCK = "currencies_lock"
+_LEGACY_RIAL = "IRT"
+_CODE = re.compile(r"[A-Z]{3,10}")
+
+
+class CurrencyInUse(PanelError):
+    """Something still counts in the currency, or it belongs to the panel itself."""
+
+    default_text = "This currency is in use"
+
+
+def add_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> str:
+    """Add a currency under its code in capitals, which is returned. Raises InvalidInput, AlreadyExists."""
+    code = name.upper()
+    if not _CODE.fullmatch(code):
+        raise InvalidInput("The code of a currency has 3 to 10 letters")
+    if code == _LEGACY_RIAL:
+        raise InvalidInput("IRT is an old name of IRR")
+    with panel.database.write() as connection:
+        serialise(panel.database, connection, CURRENCIES_LOCK)
+        if _stored(connection, code):
+            raise AlreadyExists("This currency exists already")
+        connection.execute(insert(Currency).values(id=code, name=code))
+        write_audit(panel, connection, actor, origin, "create", "currency", target_id=code, target_name=code)
+    return code
+
+
+def remove_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> None:
+    """Remove a currency that no user, plan or ledger row uses. Raises InvalidInput, NotFound, CurrencyInUse."""
+    if not name:
+        raise InvalidInput("Missing field: id")
+    code = name.upper()
+    if currency_code(code) in PLAN_CURRENCIES:
+        raise CurrencyInUse("This currency is in use: the panel's own currencies stay")
+    with panel.database.write() as connection:
+        serialise(panel.database, connection, CURRENCIES_LOCK)
+        stored = _stored(connection, code)
+        if not stored:
+            raise NotFound("Currency not found")
+        if _is_used(connection, code):
+            raise CurrencyInUse
+        connection.execute(delete(Currency).where(Currency.id.in_(stored)))
+        write_audit(panel, connection, actor, origin, "delete", "currency", target_id=code, target_name=code)
+
+
+def _stored(connection: Connection, code: str) -> list[str]:
+    """The ids of ``code``, in whatever case a panel wrote it."""
+    return [id for id in connection.scalars(select(Currency.id)) if id.upper() == code]
+
+
+def _is_used(connection: Connection, code: str) -> bool:
+    holders: tuple[ColumnElement[bool], ...] = tuple(
+        select(table.id).where(func.upper(column) == code).exists()
+        for table, column in ((User, User.currency_id), (Plan, Plan.currency_id), (Transaction, Transaction.currency))
+    )
+    return any(connection.scalar(select(held)) for held in holders)

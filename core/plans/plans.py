@@ -1,0 +1,107 @@
+"""The plans: the list that a user may see, and the rows that the changing of plans works with.
+
+Which plan a purchase means is decided in :mod:`core.plans.choice`, changing is in :mod:`core.plans.edit`.
+Source: contract chapter 40 §1.6, §1.8, §2.2, §3.1.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, select
+
+from core.access.actors import Actor
+from core.access.whose import whose_accounts
+from core.panel import Panel
+from core.plans.choice import PlanKey, PlanRow, assigned_keys, normal_key, plan_values
+from core.storage.tables import Plan, PlanNote
+from core.values.currencies import ANY_CURRENCY, currency_code
+from core.values.markup import plain
+
+# what would end a text in an inline handler of the pages, also as an entity
+_HANDLER_SIGNS = re.compile(r"""['"`\\&]""")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan(PlanRow):
+    """A plan as the row has it; ``stored_currency`` in its own spelling, ``created_at`` Unix seconds, 0 if unknown."""
+
+    stored_currency: str
+    category: str | None
+    created_at: int
+
+
+def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[dict[str, Any]]:
+    """The plans that ``actor`` sees, as clients read them: all, newest first, or those assigned in their order."""
+    with panel.database.read() as connection:
+        plans = stored_plans(panel, connection)
+    seen = reversed(plans) if whose_accounts(actor, view_all=view_all) is None else _assigned(plans, actor)
+    return [_shown(plan) for plan in seen]
+
+
+def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
+    """All plans, oldest first."""
+    has_category = panel.layout.has_column("_plans", "category")
+    rows = connection.execute(
+        select(
+            Plan.id,
+            Plan.external_id,
+            Plan.name,
+            Plan.currency_id,
+            Plan.price,
+            Plan.days,
+            Plan.category if has_category else sa.null().label("category"),
+            PlanNote.created_at,
+        )
+        .outerjoin(PlanNote, PlanNote.plan_id == Plan.id)
+        .order_by(Plan.id)
+    )
+    return [
+        StoredPlan(
+            **plan_values(row),
+            stored_currency=row.currency_id or "",
+            category=row.category or None,
+            created_at=row.created_at or 0,
+        )
+        for row in rows
+    ]
+
+
+def find_by_key(plans: Iterable[StoredPlan], key: PlanKey) -> StoredPlan | None:
+    """The plan of ``key``: of several the oldest, and one that is spelled so before one with the legacy ``IRT``."""
+    same = [plan for plan in plans if plan.key == key]
+    return min(same, key=lambda plan: (plan.stored_currency != plan.currency, plan.id), default=None)
+
+
+def _assigned(plans: Sequence[StoredPlan], actor: Actor) -> list[StoredPlan]:
+    """The plans of the actor's list in its order, then what is valid in every currency; keys of no plan are skipped."""
+    by_key: dict[PlanKey, StoredPlan] = {}
+    for plan in plans:
+        by_key.setdefault(plan.key, plan)
+    own = currency_code(actor.currency)
+    wanted = (by_key.get(normal_key(key)) or by_key.get((key, own)) for key in assigned_keys(actor))
+    unlimited = (plan for plan in plans if plan.currency == ANY_CURRENCY)
+    return list({plan.id: plan for plan in (*wanted, *unlimited) if plan is not None}.values())
+
+
+def _shown(plan: StoredPlan) -> dict[str, Any]:
+    external_id, currency = _for_handlers(plan.external_id), _for_handlers(plan.currency)
+    return {
+        "id": plan.id,
+        "plan_id": external_id,
+        "external_id": external_id,
+        "name": plain(plan.name) or external_id,
+        "currency": currency,
+        "currency_id": currency,
+        "price": float(plan.price),
+        "expiry_days": plan.days,
+        "days": plan.days,
+        "category": plain(plan.category) if plan.category else None,
+        "timestamp": plan.created_at,
+    }
+
+
+def _for_handlers(text: str) -> str:
+    return _HANDLER_SIGNS.sub("", plain(text))

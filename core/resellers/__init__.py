@@ -1,0 +1,1 @@
+"""Resellers: adding, changing, removing, credit, assigning, themes. What they paid: :mod:`core.payments`."""

@@ -1,0 +1,180 @@
+"""Changing a reseller's user row; what is not sent stays. Source: contract chapter 30 D, ``update_reseller.php``.
+
+The portal themes that may follow are in :mod:`core.resellers.themes`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import IntegrityError
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.access.login import store_credential
+from core.access.permissions import Field
+from core.errors import AlreadyExists, NotAllowed
+from core.jobs.jobs import Record
+from core.panel import Panel
+from core.resellers import rules, themes
+from core.resellers.resellers import (
+    USERNAME_TAKEN,
+    Reseller,
+    refuse_taken_username,
+    require_reseller,
+    stored_currencies,
+    writable,
+)
+from core.security.passwords import BLANKS, fingerprint
+from core.storage.tables import User
+from core.values.markup import quotable
+
+
+@dataclass(frozen=True, slots=True)
+class ResellerEdit:
+    """What was asked for, as texts of the request; None: not sent, so it stays. An empty password stays as well."""
+
+    username: str | None = None
+    password: str | None = None
+    name: str | None = None
+    email: str | None = None
+    max_users: str | None = None
+    currency: str | None = None
+    theme: str | None = None
+    permissions: str | None = None
+    is_observer: bool | None = None
+    ip_ranges: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A reseller after the change. ``theme``: the new portal theme, None when it did not change or is none;
+    ``propagation``: the job that gives it to the reseller's accounts, if there are any.
+
+    ``credential``: fingerprint of the password as it is now, for a session that is to go on.
+    """
+
+    username: str
+    permissions: str | None
+    theme: str | None
+    propagation: Record | None
+    credential: str
+
+
+def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, wish: ResellerEdit) -> Edited:
+    """Raises NotFound, NotAllowed, InvalidInput, AlreadyExists."""
+    password = (wish.password or "").strip(BLANKS)
+    hashed = panel.passwords.hash(password) if password else None
+    key = panel.fingerprint_key
+    with panel.database.write() as connection:
+        old = require_reseller(panel, connection, reseller_id, lock=True)
+        new = _changes(old, wish, lambda: stored_currencies(connection))
+        if old.id == actor.id:
+            _refuse_own_demotion(new)
+        if "username" in new:
+            refuse_taken_username(panel, connection, new["username"], but=old.id)
+        stored = _store(panel, connection, old.id, new, hashed)
+        credential = fingerprint(key, stored)
+        if hashed or "username" in new:
+            # sessions without our mark, and those of an earlier user of the new name, are older than this
+            store_credential(connection, old.id, credential, changed_at=panel.clock.stamp())
+        if new or hashed:
+            _audit(panel, connection, actor, origin, old, new, password_changed=hashed is not None)
+        theme = new.get("theme") or None
+        propagation = themes.reserve(panel, connection, actor, old.id, theme) if theme else None
+    username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
+    return Edited(username, permissions, theme, propagation, credential)
+
+
+def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> bool:
+    """Whether storing ``theme`` would send all of the reseller's accounts another one. Raises NotFound."""
+    with panel.database.read() as connection:
+        old = require_reseller(panel, connection, reseller_id)
+    return bool(theme) and theme != old.theme
+
+
+def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
+    """Column → new value, of what differs.
+
+    What the edit form sends back as it was shown is no change, even where old panels stored what we would refuse.
+    """
+    new: dict[str, Any] = {}
+
+    def put(column: str, sent: str | None, shown: tuple[str | None, ...], check: Callable[[str], Any]) -> None:
+        if sent is None or sent in shown:
+            return
+        value = check(sent)
+        if value != getattr(old, column):
+            new[column] = value
+
+    put("username", wish.username, (old.username, quotable(old.username, "")), rules.checked_username)
+    put("name", wish.name, (old.name or None, rules.shown_name(old.name, old.username)), rules.checked_name)
+    put("email", wish.email, (old.email, quotable(old.email or "", "")), rules.reseller_email)
+    put("max_users", wish.max_users, (str(old.max_users),), rules.checked_max_users)
+    put("theme", wish.theme, (old.theme,), rules.checked_theme)
+    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, quotable(old.ip_ranges or "", "")), rules.checked_ip_ranges)
+    put("permissions", wish.permissions, (old.permissions,), rules.checked_permissions)
+    if wish.currency and not rules.same_currency(wish.currency, old.currency_id):
+        put("currency_id", wish.currency, (), lambda text: rules.checked_currency(text, currencies()))
+    is_observer = old.is_observer if wish.is_observer is None else wish.is_observer
+    if is_observer != old.is_observer:
+        new["is_observer"] = int(is_observer)
+    if is_observer:
+        permissions = rules.without_permissions(new.get("permissions", old.permissions))
+        new.pop("permissions", None)
+        if permissions != old.permissions:
+            new["permissions"] = permissions
+    return new
+
+
+def _refuse_own_demotion(new: dict[str, Any]) -> None:
+    fields = new.get("permissions", "").split("|") if "permissions" in new else None
+    lost = fields is not None and (len(fields) <= Field.RESELLER_ADMIN or fields[Field.RESELLER_ADMIN] != "1")
+    if lost or new.get("is_observer"):
+        raise NotAllowed("You cannot remove your own admin permission")
+
+
+def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, Any], hashed: str | None) -> str:
+    """Write the changes, and return the stored hash of the password."""
+    values = writable(panel, new) | ({"password": hashed} if hashed else {})
+    if values:
+        try:
+            connection.execute(update(User).where(User.id == user_id).values(**values))
+        except IntegrityError:
+            # somebody else took the name after we looked
+            raise AlreadyExists(USERNAME_TAKEN) from None
+    return hashed or str(connection.scalar(select(User.password).where(User.id == user_id)) or "")
+
+
+def _audit(
+    panel: Panel,
+    connection: Connection,
+    actor: Actor,
+    origin: Origin,
+    old: Reseller,
+    new: dict[str, Any],
+    *,
+    password_changed: bool,
+) -> None:
+    def row(target_type: str, columns: list[str], **more: Any) -> None:
+        write_audit(
+            panel,
+            connection,
+            actor,
+            origin,
+            "update",
+            target_type,
+            target_id=old.id,
+            target_name=new.get("username", old.username),
+            old={column: _plain(getattr(old, column)) for column in columns},
+            new={column: new[column] for column in columns} | more,
+        )
+
+    row("user", list(new), password_changed=password_changed)
+    if "permissions" in new:
+        row("permissions", ["permissions"])
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value

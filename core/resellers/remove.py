@@ -1,0 +1,114 @@
+"""Deleting a reseller who has no accounts; records of money stay, the payments in an archive of ours.
+
+Source: contract chapter 30 D, ``remove_reseller.php``.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, delete, insert, select
+
+from core.access.actors import Actor
+from core.access.audit import Origin, write_audit
+from core.accounts import operations
+from core.errors import InvalidInput, NotAllowed
+from core.panel import Panel
+from core.resellers.resellers import Reseller, require_reseller
+from core.storage.tables import (
+    Account,
+    ArchivedPayment,
+    Base,
+    Credential,
+    MailSettings,
+    MailTemplate,
+    PushSubscription,
+    ReminderSettings,
+    ResellerPayment,
+    SmsSettings,
+    SmsTemplate,
+    TelegramNotificationSettings,
+    Transaction,
+    User,
+    WebauthnCredential,
+)
+
+_HAS_ACCOUNTS = "This reseller still has accounts; delete them or assign them to somebody else first"
+# what is the user's own, and of no use to anybody else
+_PERSONAL: tuple[type[Base], ...] = (
+    WebauthnCredential,
+    PushSubscription,
+    ReminderSettings,
+    SmsSettings,
+    SmsTemplate,
+    MailSettings,
+    MailTemplate,
+    TelegramNotificationSettings,
+    Credential,
+)
+
+
+def remove_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int) -> None:
+    """Raises NotAllowed, NotFound, InvalidInput. The user's sessions end with the user."""
+    if reseller_id == actor.id and not actor.super_user:
+        raise NotAllowed("You cannot delete yourself")
+    with panel.database.write() as connection:
+        # no account is on its way to this reseller, and none comes until this is done
+        operations.lock_accounts(panel, connection)
+        reseller = require_reseller(panel, connection, reseller_id, lock=True)
+        _refuse_owner(connection, reseller.id)
+        payments = _archive_payments(panel, connection, reseller)
+        _audit(panel, connection, actor, origin, reseller, payments)
+        for model in _PERSONAL:
+            if panel.layout.has_table(model.__tablename__):
+                connection.execute(delete(model).where(model.__table__.c.user_id == reseller.id))
+        connection.execute(delete(User).where(User.id == reseller.id))
+
+
+def _refuse_owner(connection: Connection, user_id: int) -> None:
+    owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
+    waiting = operations.read_open(connection)
+    coming = any(user_id in (record.payer_id, record.payload.get("reseller")) for record in waiting)
+    if owned is not None or coming:
+        raise InvalidInput(_HAS_ACCOUNTS)
+
+
+def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) -> int:
+    """Move the payments into our archive, which no foreign key empties; how many there were."""
+    if not panel.layout.has_table("_reseller_payments"):
+        return 0
+    own = ResellerPayment.reseller_id == reseller.id
+    columns = [column.name for column in ResellerPayment.__table__.c]
+    more: dict[str, sa.ColumnElement[Any]] = {
+        "reseller_name": sa.literal(reseller.name, sa.String(255)),
+        "reseller_username": sa.literal(reseller.username, sa.String(100)),
+        "archived_at": sa.literal(panel.clock.stamp(), sa.Integer),
+    }
+    source = select(*(ResellerPayment.__table__.c[name] for name in columns), *more.values()).where(own)
+    connection.execute(insert(ArchivedPayment).from_select([*columns, *more], source))
+    return connection.execute(delete(ResellerPayment).where(own)).rowcount
+
+
+def _audit(
+    panel: Panel, connection: Connection, actor: Actor, origin: Origin, reseller: Reseller, payments: int
+) -> None:
+    counted = select(sa.func.count()).select_from(Transaction).where(Transaction.for_user == reseller.id)
+    write_audit(
+        panel,
+        connection,
+        actor,
+        origin,
+        "delete",
+        "user",
+        target_id=reseller.id,
+        target_name=reseller.username,
+        old={
+            "name": reseller.name,
+            "email": reseller.email,
+            "balance": reseller.balance,
+            "currency_id": reseller.currency_id,
+            "permissions": reseller.permissions,
+            "payments": payments,
+            "transactions": connection.scalar(counted) or 0,
+        },
+        details=f"{actor.username} deleted {reseller.username}; payments are archived, transactions are kept",
+    )

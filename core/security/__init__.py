@@ -1,0 +1,1 @@
+"""Passwords, throttle, keys and sealing. Who may do what: :mod:`core.access`."""

@@ -1,0 +1,1 @@
+"""The database: its connection, schema, tables and migrations. No business rule."""

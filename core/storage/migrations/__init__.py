@@ -1,0 +1,2 @@
+"""The schema's revisions (Alembic) and what they are made of; when they run is decided in
+:mod:`core.storage.schema`."""

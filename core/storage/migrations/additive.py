@@ -1,0 +1,140 @@
+"""Additive changes: what a database lacks of the models, found by looking, told in words, and added.
+
+Never renames, drops or narrows anything, and never makes existing data unique: the PHP panel may be at
+work on the same tables (chapter 01). Which tables and columns a revision promises stands in the revision.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context, op
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Column, Connection, Index, Inspector, Table
+
+from core.storage.tables import Base
+
+VERSION_TABLE = "_sbx_alembic"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One addition: ``text`` for the person at the console, ``apply`` to make it."""
+
+    text: str
+    apply: Callable[[Connection], object]
+
+
+Plan = Callable[[Connection], list[Change]]
+Report = Callable[[str], None]
+
+
+def run(plan: Plan) -> None:
+    """The body of a revision's ``upgrade``."""
+    connection = op.get_bind()
+    carry_out(connection, plan(connection), context.config.attributes["report"])
+
+
+def carry_out(connection: Connection, changes: list[Change], report: Report) -> None:
+    for change in changes:
+        report(change.text)
+        change.apply(connection)
+
+
+def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]:
+    """What of ``promised`` (table name → column names, separated by spaces) is not there yet.
+
+    A missing table is made as the model has it today, also with columns of later revisions: those find
+    their columns there. An existing table gets the promised columns only, and the model's plain indexes
+    on them.
+    """
+    existing = columns_by_table(connection)
+    inspector = sa.inspect(connection)
+    changes: list[Change] = []
+    for table in Base.metadata.sorted_tables:
+        if table.name not in promised:
+            continue
+        if table.name not in existing:
+            changes.append(Change(f"create table {table.name}", partial(table.create, checkfirst=False)))
+            continue
+        present = existing[table.name]
+        wanted = frozenset(promised[table.name].split())
+        changes += [_addition(column) for column in table.columns if column.name in wanted - present]
+        changes += _missing_indexes(inspector, connection.dialect.name, table, wanted | present)
+    return changes
+
+
+def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
+    """Table name → its columns, of all tables that we have a model of and that exist."""
+    found = sa.inspect(connection).get_multi_columns(filter_names=list(Base.metadata.tables))
+    return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
+
+
+def widened(connection: Connection, table: str, column: str) -> list[Change]:
+    """Give a decimal column the model's precision, where it is there with a smaller one.
+
+    SQLite keeps numbers of any size in any column, so nothing is to be done there.
+    """
+    if connection.dialect.name == "sqlite" or column not in columns_by_table(connection).get(table, ()):
+        return []
+    found = next(c for c in sa.inspect(connection).get_columns(table) if c["name"] == column)
+    wanted = Base.metadata.tables[table].c[column].type
+    assert isinstance(wanted, sa.Numeric)  # noqa: S101 - a mistake in a revision, not in a database
+    if not isinstance(found["type"], sa.Numeric) or (found["type"].precision or 0) >= (wanted.precision or 0):
+        return []
+
+    def widen(connection: Connection) -> None:
+        _operations(connection).alter_column(
+            table,
+            column,
+            type_=wanted,
+            existing_type=found["type"],
+            existing_nullable=found["nullable"],
+            existing_server_default=found["default"] and sa.text(found["default"]),
+            existing_comment=found.get("comment"),
+        )
+
+    return [Change(f"widen {table}.{column} to {wanted}", widen)]
+
+
+def _operations(connection: Connection) -> Operations:
+    return Operations(MigrationContext.configure(connection))
+
+
+def _addition(column: Column[Any]) -> Change:
+    table = column.table.name
+
+    def add(connection: Connection) -> None:
+        _operations(connection).add_column(table, column)
+
+    return Change(f"add column {table}.{column.name}", add)
+
+
+def _missing_indexes(inspector: Inspector, dialect: str, table: Table, columns: frozenset[str]) -> list[Change]:
+    """Plain indexes of the model that no existing index or key begins with."""
+    indexes = inspector.get_indexes(table.name)
+    covered: list[Sequence[str | None]] = [index["column_names"] for index in indexes]
+    covered += [unique["column_names"] for unique in inspector.get_unique_constraints(table.name)]
+    covered.append(inspector.get_pk_constraint(table.name)["constrained_columns"])
+    names = {index["name"] for index in indexes}
+    changes = []
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        keys = [key.name if isinstance(key, Column) else None for key in index.expressions]
+        on_expression = None in keys
+        if index.unique or index.name in names or not columns.issuperset(index.columns.keys()):
+            continue
+        if on_expression:
+            if dialect != "postgresql":
+                continue
+        elif any(list(present[: len(keys)]) == keys for present in covered):
+            continue
+        changes.append(_index_addition(index, table))
+    return changes
+
+
+def _index_addition(index: Index, table: Table) -> Change:
+    columns = ", ".join(str(key.name) if isinstance(key, Column) else str(key) for key in index.expressions)
+    return Change(f"add index on {table.name} ({columns})", partial(index.create, checkfirst=False))

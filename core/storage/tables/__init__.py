@@ -1,0 +1,97 @@
+"""The tables, as SQLAlchemy models: those of the legacy panel (chapter 01) and our own, which begin with ``_sbx_``.
+
+How a database comes by these tables is decided in :mod:`core.storage.schema`; no business rule lives here.
+Attribute names are column names. Defaults that say "now" exist for the panel's sake: our code always
+writes its own time, since a database server's clock is in another zone (chapter 01).
+"""
+
+import sqlalchemy as sa
+
+from core.storage.tables.accounts import Account, AccountNote, ArchivedAccount, Operation
+from core.storage.tables.base import OWN_PREFIX, Base
+from core.storage.tables.devices import StalkerSetting, StbActionLog
+from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
+from core.storage.tables.messages import (
+    ExpiryReminder,
+    MailLog,
+    MailReminderTracking,
+    MailSettings,
+    MailTemplate,
+    PushExpiryTracking,
+    PushSubscription,
+    ReminderSettings,
+    SmsClaim,
+    SmsLog,
+    SmsReminderTracking,
+    SmsSettings,
+    SmsStagesGiven,
+    SmsTemplate,
+    TelegramLog,
+    TelegramNotificationSettings,
+    TelegramSettings,
+    TelegramTemplate,
+)
+from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
+from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
+from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
+from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+
+__all__ = [
+    "OWN_PREFIX",
+    "OWN_TABLES",
+    "PANEL_TABLES",
+    "Account",
+    "AccountNote",
+    "AppSetting",
+    "ArchivedAccount",
+    "ArchivedPayment",
+    "AuditEntry",
+    "Base",
+    "Correction",
+    "Credential",
+    "Currency",
+    "DeletedPlan",
+    "ExpiryReminder",
+    "IranianBank",
+    "Job",
+    "LedgerNote",
+    "LedgerOpening",
+    "Lock",
+    "LoginHistory",
+    "MailLog",
+    "MailReminderTracking",
+    "MailSettings",
+    "MailTemplate",
+    "Operation",
+    "Plan",
+    "PlanNote",
+    "PushExpiryTracking",
+    "PushSubscription",
+    "ReminderSettings",
+    "ResellerPayment",
+    "SmsClaim",
+    "SmsLog",
+    "SmsReminderTracking",
+    "SmsSettings",
+    "SmsStagesGiven",
+    "SmsTemplate",
+    "StalkerSetting",
+    "State",
+    "StbActionLog",
+    "StoredSession",
+    "TelegramLog",
+    "TelegramNotificationSettings",
+    "TelegramSettings",
+    "TelegramTemplate",
+    "Transaction",
+    "User",
+    "Version",
+    "WebauthnCredential",
+]
+
+PANEL_TABLES: tuple[sa.Table, ...] = tuple(
+    table for table in Base.metadata.sorted_tables if not table.name.startswith(OWN_PREFIX)
+)
+OWN_TABLES: tuple[sa.Table, ...] = tuple(
+    table for table in Base.metadata.sorted_tables if table.name.startswith(OWN_PREFIX)
+)

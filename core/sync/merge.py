@@ -1,0 +1,370 @@
+"""What a portal's list of accounts would change in ours: comparing only, no database, no portal.
+
+Source: contract chapter 20 §1.5 (phone numbers) and §9.
+"""
+
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, compress
+from operator import attrgetter, ne
+from typing import NamedTuple
+
+from core.errors import InvalidInput
+from core.portal import PortalAccount, PortalAccountList, normal_mac
+from core.values.checks import normal_phone
+from core.values.markup import plain
+
+SUSPICIOUS_FROM = 20
+_USERNAME, _MAC, _NAME, _TARIFF, _EMAIL = 100, 50, 255, 100, 255
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_MAX_INT = 2**31 - 1
+
+
+class LocalAccount(NamedTuple):
+    """A row of ``_accounts`` with our notes on it; ``end_date`` is YYYY-MM-DD.
+
+    ``id`` is None for an account that we do not have yet, ``changed_at`` (Unix milliseconds) for one without notes.
+    ``known`` with ``seen`` None: assigned here before the portal ever named an owner.
+    """
+
+    id: int | None
+    username: str
+    mac: str
+    email: str | None
+    phone_number: str | None
+    reseller: int | None
+    plan: int | None
+    timestamp: int | None
+    full_name: str | None
+    tariff_plan: str | None
+    end_date: str | None
+    status: int | None
+    account_number: int | None
+    seen: int | None
+    known: int
+    changed_at: int | None
+
+
+_ROW = 12
+ACCOUNT_FIELDS = LocalAccount._fields[:_ROW]
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Accounts that somebody is at work on, by whatever is known of them; user names in folded case."""
+
+    ids: Collection[int | None] = frozenset()
+    usernames: Collection[str] = frozenset()
+    macs: Collection[str] = frozenset()
+
+    def has(self, id: int | None, username: str, mac: str) -> bool:
+        return bool(self.macs) and (id in self.ids or mac in self.macs or username.casefold() in self.usernames)
+
+
+@dataclass(frozen=True)
+class LocalState:
+    """What is here. ``archived`` are the vanished accounts, the latest first; ``gone`` were deleted through the
+    panel since the fetch began; ``users`` are the ids of all users."""
+
+    accounts: list[LocalAccount]
+    users: Collection[int]
+    busy: Busy = Busy()
+    gone: Busy = Busy()
+    archived: Callable[[], list[LocalAccount]] = list
+
+
+@dataclass(frozen=True)
+class Terms:
+    """``scope``: None is every account, a number the accounts of that user. ``started``: when the fetch began, Unix
+    milliseconds; what was changed here since then is left alone. ``default_owner``: of new accounts."""
+
+    scope: int | None
+    started: int
+    default_owner: int | None = None
+
+    def holds(self, owner: int | None) -> bool:
+        return self.scope is None or owner == self.scope
+
+
+@dataclass
+class Changes:
+    """``updated`` (the row) and ``noted`` (our notes on it) hold new states of known accounts, ``removed`` old ones.
+
+    ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
+    in scope that the portal confirms. ``fields`` are the columns in which any of ``updated`` differs.
+    """
+
+    in_scope: int = 0
+    listed: int = 0
+    synced: int = 0
+    skipped: int = 0
+    inserted: list[LocalAccount] = field(default_factory=list)
+    restored: list[LocalAccount] = field(default_factory=list)
+    updated: list[LocalAccount] = field(default_factory=list)
+    fields: set[str] = field(default_factory=set)
+    noted: list[LocalAccount] = field(default_factory=list)
+    removed: list[LocalAccount] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.inserted or self.restored or self.updated or self.noted or self.removed)
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the list rather shows a fault of the portal: nothing at all, or not even half of many accounts."""
+        held = self.in_scope - len(self.removed)
+        few = self.in_scope >= SUSPICIOUS_FROM and 2 * held < self.in_scope
+        return few or (self.in_scope > 0 and self.listed == 0)
+
+
+def cleaned(listed: PortalAccountList) -> PortalAccountList:
+    """The list without markup, cut to our columns, each login and each MAC once (the first one)."""
+    everything = " ".join(chain.from_iterable(map(_texts, listed.accounts)))
+    # one look at all texts together: hardly any list has markup
+    if plain(everything) is not everything:
+        for account in listed.accounts:
+            account.login, account.mac, account.full_name, account.tariff_plan, account.email = map(
+                plain, _texts(account)
+            )
+    accounts: list[PortalAccount] = []
+    logins: set[str] = set()
+    macs: set[str] = set()
+    for account in listed.accounts:
+        login, mac = account.login.casefold(), account.mac
+        if login in logins or mac in macs or not 0 < len(login) <= _USERNAME or not 0 < len(mac) <= _MAC:
+            continue
+        logins.add(login)
+        macs.add(mac)
+        account.full_name = account.full_name[:_NAME]
+        account.tariff_plan = account.tariff_plan[:_TARIFF]
+        account.email = account.email[:_EMAIL]
+        accounts.append(account)
+    return PortalAccountList(accounts, listed.skipped + len(listed.accounts) - len(accounts))
+
+
+_texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
+
+
+def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief: bool = False) -> Changes:
+    """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
+    pairs, new, left = _pairs(state.accounts, listed.accounts)
+    in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
+    changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
+    for account, told in pairs:
+        _confirm(changes, state, terms, account, told)
+        if brief and (changes.updated or changes.noted):
+            return changes
+    if new:
+        _add(changes, state, terms, new)
+    changes.removed = [
+        account for account in left if terms.holds(account.reseller) and not _is_fresh(account, state.busy, terms)
+    ]
+    changes.skipped = listed.skipped + len(listed.accounts) - changes.synced
+    return changes
+
+
+def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
+    kept = _is_told(account, told) or _is_fresh(account, state.busy, terms)
+    merged = account if kept else _merged(account, told, state.users)
+    if not terms.holds(merged.reseller):
+        return
+    changes.synced += 1
+    if merged == account:
+        return
+    if merged[:_ROW] != account[:_ROW]:
+        changes.updated.append(merged)
+        if len(changes.fields) < _ROW:
+            changes.fields.update(compress(ACCOUNT_FIELDS, map(ne, merged, account)))
+    if merged[_ROW:] != account[_ROW:]:
+        changes.noted.append(merged)
+
+
+def _add(changes: Changes, state: LocalState, terms: Terms, new: Iterable[PortalAccount]) -> None:
+    present = {account.id for account in state.accounts}
+    archived = [account for account in state.archived() if account.id not in present]
+    by_mac = _index(archived, _mac_key)
+    by_name = _index(archived, _name_key)
+    for told in new:
+        if state.busy.has(None, told.login, told.mac) or state.gone.has(None, told.login, told.mac):
+            continue
+        old = by_mac.pop(told.mac, None) or by_name.pop(told.login.casefold(), None)
+        # its id may come back only once
+        if old is not None and old.id in present:
+            old = None
+        merged = _merged(old or _unknown(told, terms, state.users), told, state.users)
+        if not terms.holds(merged.reseller):
+            continue
+        changes.synced += 1
+        if old is not None:
+            present.add(old.id)
+        # marked as of this fetch, so that an older list in another process does not take it away again
+        (changes.restored if old else changes.inserted).append(merged._replace(changed_at=terms.started))
+
+
+def _unknown(told: PortalAccount, terms: Terms, users: Collection[int]) -> LocalAccount:
+    return LocalAccount(
+        id=None,
+        username=told.login,
+        mac=told.mac,
+        email="",
+        phone_number=None,
+        reseller=terms.default_owner if terms.default_owner in users else None,
+        plan=None,
+        timestamp=terms.started // 1000,
+        full_name="",
+        tariff_plan="",
+        end_date=None,
+        status=1,
+        account_number=None,
+        seen=None,
+        known=0,
+        changed_at=None,
+    )
+
+
+def _is_fresh(account: LocalAccount, busy: Busy, terms: Terms) -> bool:
+    """Whether the account was changed here since the fetch began, or is being changed now."""
+    if account.changed_at is None:
+        fresh = (account.timestamp or 0) >= terms.started // 1000
+    else:
+        fresh = account.changed_at >= terms.started
+    return fresh or busy.has(account.id, account.username, account.mac)
+
+
+def _is_told(old: LocalAccount, told: PortalAccount) -> bool:
+    """Whether the portal says word for word what is here, as for most accounts at most times: spares the merging."""
+    return (
+        old.username == told.login
+        and old.mac == told.mac
+        and old.full_name == told.full_name
+        and old.tariff_plan == told.tariff_plan
+        and old.status == told.status
+        and (not told.has_end_date or old.end_date == (told.end_date and told.end_date.isoformat()))
+        and (not told.has_phone or old.phone_number == told.phone)
+        and (not told.has_email or old.email == told.email)
+        and (not told.account_number or str(old.account_number) == told.account_number)
+        and (told.reseller is None or (bool(old.known) and old.seen == told.reseller))
+    )
+
+
+def _merged(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> LocalAccount:
+    """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes."""
+    reseller, seen, known = _owner(old, told, users)
+    end_date = old.end_date
+    if told.has_end_date:
+        end_date = told.end_date.isoformat() if told.end_date else None
+    return LocalAccount(
+        old.id,
+        told.login,
+        told.mac,
+        _text(old.email, told.email) if told.has_email else old.email,
+        _phone(old.phone_number, told.phone) if told.has_phone else old.phone_number,
+        reseller,
+        old.plan,
+        old.timestamp,
+        _text(old.full_name, told.full_name),
+        _text(old.tariff_plan, told.tariff_plan),
+        end_date,
+        int(told.status),
+        _number(old.account_number, told.account_number),
+        seen,
+        known,
+        old.changed_at,
+    )
+
+
+def _owner(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> tuple[int | None, int | None, int]:
+    """Owner, the portal's owner as last seen, and whether one was seen: only a new word of the portal counts."""
+    named = told.reseller
+    if named is None or (old.known and old.seen == named):
+        return old.reseller, old.seen, old.known
+    assigned_before = bool(old.known) and old.seen is None
+    return (named if named in users and not assigned_before else old.reseller), named, 1
+
+
+def _text(old: str | None, told: str) -> str | None:
+    return old if (old or "") == told else told
+
+
+def _phone(old: str | None, told: str) -> str | None:
+    if old == told:
+        return old
+    try:
+        new = normal_phone(told)
+    except InvalidInput:
+        return old
+    same = _digits(old or "") in (_digits(new or ""), _digits(told))
+    return old if same else new
+
+
+def _digits(text: str) -> str:
+    return _NO_DIGITS.sub("", text)
+
+
+def _number(old: int | None, told: str) -> int | None:
+    if not told or told == str(old) or not (told.isascii() and told.isdecimal()) or len(told) > len(str(_MAX_INT)):
+        return old
+    return int(told) if int(told) <= _MAX_INT else old
+
+
+def _pairs(
+    accounts: list[LocalAccount], listed: list[PortalAccount]
+) -> tuple[list[tuple[LocalAccount, PortalAccount]], list[PortalAccount], Collection[LocalAccount]]:
+    """Who is who: (account, record) pairs, records of new accounts, accounts that the list lacks.
+
+    By MAC as it is spelled, then by MAC in the normal spelling, then by user name.
+    """
+    pairs: list[tuple[LocalAccount, PortalAccount]] = []
+    left = {id(account): account for account in accounts}
+    keys: tuple[tuple[_LocalKey, _ToldKey], ...] = (
+        (lambda account: account.mac, lambda told: told.mac),
+        (_mac_key, lambda told: told.mac),
+        (_name_key, lambda told: told.login.casefold()),
+    )
+    for local_key, told_key in keys:
+        if not left or not listed:
+            break
+        index = _index(left.values(), local_key)
+        unmatched = []
+        for told in listed:
+            account = index.pop(told_key(told), None)
+            if account is None:
+                unmatched.append(told)
+            else:
+                pairs.append((account, told))
+                del left[id(account)]
+        listed = unmatched
+    return pairs, listed, left.values()
+
+
+_LocalKey = Callable[[LocalAccount], Hashable]
+_ToldKey = Callable[[PortalAccount], Hashable]
+
+
+def _index(accounts: Iterable[LocalAccount], key: _LocalKey) -> dict[Hashable, LocalAccount]:
+    """The first account of each key."""
+    index: dict[Hashable, LocalAccount] = {}
+    for account in accounts:
+        index.setdefault(key(account), account)
+    return index
+
+
+def _mac_key(account: LocalAccount) -> str:
+    return normal_mac(account.mac) or account.mac.upper()
+
+
+def _name_key(account: LocalAccount) -> str:
+    return account.username.casefold()
+
+
+def counts(changes: Changes) -> Mapping[str, int]:
+    """What would change, for people: label → number."""
+    return {
+        "new": len(changes.inserted),
+        "back again": len(changes.restored),
+        "changed": len(changes.updated),
+        "removed": len(changes.removed),
+        "unchanged": changes.synced - len(changes.inserted) - len(changes.restored) - len(changes.updated),
+        "skipped": changes.skipped,
+    }

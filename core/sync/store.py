@@ -1,0 +1,252 @@
+"""The database's side of a sync: reading what is here, and writing changes in statements for many rows at once.
+
+What is to be changed is decided in :mod:`core.sync.merge`. Source: contract chapter 20 §1.11 and §9.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from core.access.actors import Actor
+from core.access.audit import Origin, audit_row, write_audit_rows
+from core.accounts.operations import OPEN, UNDONE, lock_accounts
+from core.accounts.rows import VANISHED
+from core.panel import Panel
+from core.storage.tables import Account, AccountNote, ArchivedAccount, Base, Operation, User
+from core.sync.merge import ACCOUNT_FIELDS, Busy, Changes, LocalAccount, LocalState
+
+BATCH = 1000
+_NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")
+
+Report = Callable[[int, int], None]
+
+
+def read_state(
+    panel: Panel, connection: Connection, started: int, *, locked: bool = False, macs: Collection[str] | None = None
+) -> LocalState:
+    """Everything that a comparison needs. ``started``: when the fetch began, Unix milliseconds.
+
+    ``locked``: for a writing transaction; no other sync writes, and nobody changes an account, until its end.
+    ``macs``: only the accounts with these.
+    """
+    if locked:
+        lock_accounts(panel, connection)
+        if connection.dialect.name != "sqlite":
+            # a statement of its own: what is read after it is as new as the locked rows
+            connection.execute(select(Account.id).with_for_update()).all()
+    wanted = _ACCOUNTS if macs is None else _ACCOUNTS.where(Account.mac.in_(macs))
+    return LocalState(
+        accounts=list(map(LocalAccount._make, connection.execute(wanted).all())),
+        users=set(connection.scalars(select(User.id))),
+        busy=_busy(connection, started),
+        gone=_gone(connection, started),
+        archived=lambda: _vanished(connection, started),
+    )
+
+
+def write_changes(
+    panel: Panel, connection: Connection, changes: Changes, actor: Actor, origin: Origin, report: Report
+) -> None:
+    """All of ``changes`` in the transaction of ``connection``; ``report`` gets rows done and rows in all."""
+    steps: tuple[tuple[list[LocalAccount], Callable[[list[LocalAccount]], None]], ...] = (
+        (changes.removed, lambda part: _remove(panel, connection, part, actor, origin)),
+        (changes.restored, lambda part: _restore(connection, part)),
+        (changes.inserted, lambda part: _insert(connection, part)),
+        (changes.updated, lambda part: _update(connection, part, changes.fields)),
+        (changes.noted, lambda part: _note(connection, part)),
+    )
+    total, done = sum(len(accounts) for accounts, _ in steps), 0
+    for accounts, write in steps:
+        for start in range(0, len(accounts), BATCH):
+            part = accounts[start : start + BATCH]
+            write(part)
+            done += len(part)
+            report(done, total)
+
+
+def _end_date(model: type[Account] | type[ArchivedAccount]) -> Any:
+    text = sa.func.substr(sa.cast(model.end_date, sa.String(20)), 1, 10)
+    return sa.func.nullif(text, "0000-00-00")
+
+
+def _columns(model: type[Account] | type[ArchivedAccount]) -> list[Any]:
+    return [_end_date(model) if name == "end_date" else getattr(model, name) for name in ACCOUNT_FIELDS]
+
+
+_ACCOUNTS = (
+    select(
+        *_columns(Account),
+        AccountNote.account_number,
+        AccountNote.portal_reseller_seen,
+        sa.func.coalesce(AccountNote.portal_reseller_known, 0),
+        AccountNote.changed_at,
+    )
+    .outerjoin(AccountNote, AccountNote.account_id == Account.id)
+    .order_by(Account.id)
+)
+
+
+def _busy(connection: Connection, started: int) -> Busy:
+    """Operations under way, and those that were undone since the fetch began."""
+    undone = sa.and_(Operation.state == UNDONE, Operation.updated_at >= started // 1000)
+    return _known_as(
+        connection.execute(
+            select(Operation.account_id, Operation.username, Operation.mac).where(
+                sa.or_(Operation.state.in_(OPEN), undone)
+            )
+        ).all()
+    )
+
+
+def _gone(connection: Connection, started: int) -> Busy:
+    return _known_as(
+        connection.execute(
+            select(ArchivedAccount.id, ArchivedAccount.username, ArchivedAccount.mac).where(
+                ArchivedAccount.archived_at >= started
+            )
+        ).all()
+    )
+
+
+def _known_as(rows: Sequence[Any]) -> Busy:
+    return Busy(
+        ids={row[0] for row in rows if row[0] is not None},
+        usernames={row[1].casefold() for row in rows},
+        macs={row[2] for row in rows},
+    )
+
+
+def _vanished(connection: Connection, started: int) -> list[LocalAccount]:
+    """The accounts that earlier syncs took away, the latest first."""
+    rows = connection.execute(
+        select(
+            *_columns(ArchivedAccount),
+            ArchivedAccount.account_number,
+            ArchivedAccount.portal_reseller_seen,
+            ArchivedAccount.portal_reseller_known,
+            sa.literal(0),
+        )
+        .where(ArchivedAccount.reason == VANISHED, ArchivedAccount.archived_at < started)
+        .order_by(ArchivedAccount.archived_at.desc(), ArchivedAccount.id.desc())
+    )
+    return [LocalAccount._make(row) for row in rows]
+
+
+def _remove(
+    panel: Panel, connection: Connection, accounts: Sequence[LocalAccount], actor: Actor, origin: Origin
+) -> None:
+    """Into the archive. The notes stay: they hold the comment, should the account come back."""
+    now = int(panel.clock.seconds() * 1000)
+    rows = [
+        {
+            **_account_row(account),
+            "account_number": account.account_number,
+            "portal_reseller_seen": account.seen,
+            "portal_reseller_known": account.known,
+            "reason": VANISHED,
+            "archived_at": now,
+        }
+        for account in accounts
+    ]
+    _upsert(connection, ArchivedAccount, rows, [name for name in rows[0] if name != "id"])
+    connection.execute(delete(Account).where(Account.id.in_([account.id for account in accounts])))
+    write_audit_rows(panel, connection, [_audit_row(panel, account, actor, origin) for account in accounts])
+
+
+def _audit_row(panel: Panel, account: LocalAccount, actor: Actor, origin: Origin) -> dict[str, Any]:
+    return audit_row(
+        panel,
+        actor,
+        origin,
+        "delete",
+        "account",
+        target_id=account.id,
+        target_name=account.mac,
+        old=_account_row(account),
+        new={"note": "Transactions are kept"},
+        details=f"Sync found that account {account.username} ({account.mac}) is no longer on the portal",
+    )
+
+
+def _restore(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+    _execute(connection, insert(Account), [_account_row(account) for account in accounts])
+    connection.execute(delete(ArchivedAccount).where(ArchivedAccount.id.in_([account.id for account in accounts])))
+    _note(connection, accounts)
+
+
+def _insert(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+    rows = [_account_row(account) for account in accounts]
+    for row in rows:
+        del row["id"]
+    _execute(connection, insert(Account), rows)
+    # nobody else has these, or they were not new
+    added = select(Account.mac, Account.id).where(Account.mac.in_([account.mac for account in accounts]))
+    ids = {row.mac: row.id for row in connection.execute(added)}
+    _note(connection, [account._replace(id=ids[account.mac]) for account in accounts])
+
+
+def _update(connection: Connection, accounts: Sequence[LocalAccount], fields: Collection[str]) -> None:
+    # naming a column costs the work on its index, even if its value stays; the first three may not be missing
+    names = tuple(dict.fromkeys(("id", "username", "mac", *sorted(fields))))
+    values = attrgetter(*names)
+    rows = [dict(zip(names, values(account), strict=True)) for account in accounts]
+    _upsert(connection, Account, rows, sorted(fields))
+
+
+def _note(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+    rows = [
+        {
+            "account_id": account.id,
+            "account_number": account.account_number,
+            "portal_reseller_seen": account.seen,
+            "portal_reseller_known": account.known,
+            "changed_at": account.changed_at or 0,
+        }
+        for account in accounts
+    ]
+    _upsert(connection, AccountNote, rows, _NOTED)
+
+
+def _account_row(account: LocalAccount) -> dict[str, Any]:
+    return dict(zip(ACCOUNT_FIELDS, account, strict=False))
+
+
+def _upsert(
+    connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]], changing: Sequence[str]
+) -> None:
+    """Insert ``rows``, or give those whose key is there the new values of ``changing``: one statement for many rows.
+
+    An update of many rows would be one round trip each with MySQL's driver.
+    """
+    made = _INSERTS[connection.dialect.name](table)
+    if connection.dialect.name in ("sqlite", "postgresql"):
+        keys = list(sa.inspect(table).primary_key)
+        statement = made.on_conflict_do_update(
+            index_elements=keys, set_={name: made.excluded[name] for name in changing}
+        )
+    else:
+        columns = table.__table__.c
+        # the newer spelling with an alias would keep the driver from sending many rows at once
+        statement = made.on_duplicate_key_update({name: sa.func.values(columns[name]) for name in changing})
+    _execute(connection, statement, rows)
+
+
+_INSERTS: dict[str, Callable[[type[Base]], Any]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+    "mysql": mysql.insert,
+    "mariadb": mysql.insert,
+}
+
+
+def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """As ``connection.execute``, but the values (dates as texts, too) go to the driver as they are: for many rows
+    that takes half the time."""
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    names = compiled.positiontup
+    values: Any = rows if names is None else list(map(itemgetter(*names), rows))
+    connection.exec_driver_sql(str(compiled), list(values))

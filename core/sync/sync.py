@@ -1,0 +1,146 @@
+"""Bringing our accounts in line with the portal's: the whole operation, for a request and for the command line.
+
+Server 1 only. The comparison is :mod:`core.sync.merge`, reading and writing :mod:`core.sync.store`, the list itself
+:mod:`core.sync.fetch`. Source: contract chapter 20 §9 and the contract's README ("sync timeout", suspicious lists).
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.access.actors import Actor
+from core.access.audit import Origin
+from core.access.identity import read_user
+from core.access.permissions import SYNC_ACCOUNTS, require
+from core.errors import DatabaseBusy, PanelError
+from core.panel import Panel
+from core.portal import PortalAccountList
+from core.sync.fetch import Fetch, FetchFailed, fetches
+from core.sync.merge import Changes, Terms, compare
+from core.sync.store import read_state, write_changes
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+_FEW = 20
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """``scope``: None is every account, a number those of that user. ``wait`` None: as long as it takes.
+
+    ``force``: believe a suspicious list. ``dry_run``: change nothing. ``report`` gets step, rows done, rows in all.
+    ``default_owner``: of accounts that are new here.
+    """
+
+    scope: int | None
+    wait: float | None = None
+    force: bool = False
+    dry_run: bool = False
+    report: Report = lambda step, done, total: None
+    default_owner: int | None = None
+
+
+def wish_of(panel: Panel, actor: Actor) -> Wish:
+    """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
+    require(actor, SYNC_ACCOUNTS)
+    scope = None if actor.super_user else actor.id
+    return Wish(scope, panel.config.portal.sync_wait_seconds, default_owner=_default_owner(panel))
+
+
+def _default_owner(panel: Panel) -> int | None:
+    """The configured owner of new accounts, if there is such a user."""
+    owner = panel.config.portal.sync_default_reseller
+    if owner is None:
+        return None
+    with panel.database.read() as connection:
+        if read_user(panel, connection, owner) is not None:
+            return owner
+    log.warning("[portal] sync_default_reseller: there is no user %d; new accounts stay unassigned", owner)
+    return None
+
+
+def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Changes:
+    """Fetch the portal's list, compare, write; returns what was (or with ``dry_run`` would be) changed.
+
+    All or nothing: a list that cannot be had in full, or that is suspicious, changes nothing. Must not be called in
+    a database transaction. Raises FetchFailed, DatabaseFailed.
+    """
+    fetch = fetches(panel).join(panel)
+    wish.report("fetching", 0, 0)
+    try:
+        listed = fetch.accounts(wish.wait)
+    except FetchFailed:
+        if not (fetch.is_done or wish.dry_run):
+            fetch.afterwards(lambda: _apply_late(panel, fetch, actor, origin, wish))
+        raise
+    return _apply(panel, fetch, listed, actor, origin, wish)
+
+
+def _apply_late(panel: Panel, fetch: Fetch, actor: Actor, origin: Origin, wish: Wish) -> None:
+    """For a caller who could not wait: otherwise a slow portal would never be synchronised with."""
+    try:
+        _apply(panel, fetch, fetch.accounts(0), actor, origin, wish)
+    except PanelError as error:
+        log.warning("A sync that nobody waited for any more has failed: %s", error.text)
+
+
+def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, actor: Actor, origin: Origin, wish: Wish) -> Changes:
+    terms = Terms(wish.scope, fetch.started, wish.default_owner)
+    started = time.monotonic()
+    # of those who share the list, the first writes, and the others find nothing to change
+    with fetch.lock:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                changes = _compare_and_write(panel, listed, terms, actor, origin, wish)
+                break
+            except DatabaseBusy:
+                if attempt == ATTEMPTS:
+                    raise
+    log.info(
+        "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
+        *(changes.synced, len(changes.inserted) + len(changes.restored), len(changes.updated), len(changes.removed)),
+        time.monotonic() - started,
+    )
+    return changes
+
+
+def _compare_and_write(
+    panel: Panel, listed: PortalAccountList, terms: Terms, actor: Actor, origin: Origin, wish: Wish
+) -> Changes:
+    wish.report("comparing", 0, len(listed.accounts))
+    if wish.dry_run or not _differs_at_once(panel, listed, terms):
+        with panel.database.read() as connection:
+            state = read_state(panel, connection, terms.started)
+            changes = compare(state, listed, terms, brief=not wish.dry_run)
+        _require_trust(changes, wish)
+        # most syncs find nothing, and then nobody is kept from writing
+        if changes.is_empty or wish.dry_run:
+            return changes
+    with panel.database.write() as connection:
+        changes = compare(read_state(panel, connection, terms.started, locked=True), listed, terms)
+        _require_trust(changes, wish)
+        write_changes(
+            panel, connection, changes, actor, origin, lambda done, total: wish.report("writing", done, total)
+        )
+    return changes
+
+
+def _differs_at_once(panel: Panel, listed: PortalAccountList, terms: Terms) -> bool:
+    """Whether the first few accounts already show that there is something to write: saves a look at all of them."""
+    few = PortalAccountList(listed.accounts[:_FEW], 0)
+    with panel.database.read() as connection:
+        state = read_state(panel, connection, terms.started, macs=[account.mac for account in few.accounts])
+        return not compare(state, few, terms, brief=True).is_empty
+
+
+def _require_trust(changes: Changes, wish: Wish) -> None:
+    if wish.force or not changes.is_suspicious:
+        return
+    if changes.listed == 0:
+        raise FetchFailed("The portal's list of accounts is empty")
+    held = changes.in_scope - len(changes.removed)
+    raise FetchFailed(f"The portal's list holds only {held} of {changes.in_scope} accounts")

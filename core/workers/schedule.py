@@ -1,0 +1,96 @@
+"""The list of all scheduled jobs, and the ways to start one without a command line: by the clock, or by request.
+
+Running a job under its lock is in :mod:`core.jobs.scheduled`. Source: contract chapter 60, "Scheduled jobs".
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from huey import crontab
+
+from core.accounts.disable_expired import DISABLE_EXPIRED
+from core.jobs import jobs
+from core.jobs.bell import bell
+from core.jobs.jobs import Kind, Work
+from core.jobs.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
+from core.messages.mail.sweep import MAIL_EXPIRY
+from core.messages.push.expired import PUSH_EXPIRED
+from core.messages.reminders.history import CLEANUP
+from core.messages.reminders.starts import REMINDERS
+from core.messages.sms.sweeps import SMS_EXPIRY, SMS_STAGES
+from core.panel import Panel
+
+log = logging.getLogger(__name__)
+
+JOBS: tuple[ScheduledJob, ...] = (
+    REMINDERS,
+    PUSH_EXPIRED,
+    DISABLE_EXPIRED,
+    SMS_EXPIRY,
+    SMS_STAGES,
+    MAIL_EXPIRY,
+    CLEANUP,
+)
+KIND = "scheduled"
+
+
+def find(name: str) -> ScheduledJob | None:
+    """The job of that name, or of that script of the panel (``cron_….php``)."""
+    return next((job for job in JOBS if name in (job.name, job.script)), None)
+
+
+class LogOutput:
+    """The lines of a job that nobody watches go to the log; its progress to the stored job, if it is one."""
+
+    def __init__(self, name: str, work: Work | None = None) -> None:
+        self._name = name
+        self._work = work
+
+    def line(self, text: str) -> None:
+        log.info("job %s: %s", self._name, text)
+
+    def progress(self, done: int, total: int) -> None:
+        if self._work is not None:
+            self._work.report(done, total)
+
+
+def is_time(usual: str, now: datetime) -> bool:
+    """Whether ``now`` is one of the minutes of ``usual`` (minute hour day month weekday)."""
+    minute, hour, day, month, weekday = usual.split()
+    return bool(crontab(minute, hour, day, month, weekday)(now))
+
+
+def attach(panel: Panel) -> None:
+    """Have the workers start each job at its usual time in the panel's zone, if that is switched on."""
+    if not panel.config.jobs.scheduler:
+        return
+    for job in JOBS:
+        # on a thread of its own: a sweep of minutes must not hold up the workers
+        start = partial(panel.start_thread, partial(run_job, panel, job, Options(), LogOutput(job.name)), job.name)
+        bell(panel).every(f"job-{job.name}", partial(_is_now, panel, job), start)
+
+
+def _is_now(panel: Panel, job: ScheduledJob) -> bool:
+    return is_time(job.usual, panel.clock.now())
+
+
+def start_in_background(panel: Panel, job: ScheduledJob) -> int:
+    """Have a worker run the job as soon as possible; the id of what it is stored as."""
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    with panel.database.write() as connection:
+        job_id = jobs.add(panel, connection, KIND, {"name": job.name})
+    jobs.ring(panel)
+    return job_id
+
+
+def _handle(work: Work) -> Mapping[str, Any]:
+    job = find(work.payload["name"])
+    if job is None:
+        return {"exit_code": COULD_NOT_RUN}
+    return {"exit_code": run_job(work.panel, job, Options(), LogOutput(job.name, work))}
+
+
+KINDS: dict[str, Kind] = {KIND: Kind(_handle)}

@@ -1,0 +1,81 @@
+"""Who does the work that jobs and the clock ask for: what workers run when they are rung, and each minute.
+
+In the server's own process by default; ``flask --app wsgi worker`` is a process of its own.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from core.accounts import events, recovery
+from core.errors import PanelError
+from core.jobs import jobs
+from core.jobs.bell import bell
+from core.messages.push import payment
+from core.messages.reminders import starts
+from core.messages.sms import notices, outbox, send
+from core.panel import Panel
+from core.resellers import themes
+from core.workers import schedule
+
+log = logging.getLogger(__name__)
+
+# every kind of job, by the name that its rows bear
+KINDS: Mapping[str, jobs.Kind] = {
+    **events.KINDS,
+    **themes.KINDS,
+    **starts.KINDS,
+    **schedule.KINDS,
+    **notices.KINDS,
+    **send.KINDS,
+    **payment.KINDS,
+}
+
+
+def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
+    """Teach the panel's queue what to do; from now on a ring may start workers in this process.
+
+    Without ``by_the_clock`` they do nothing that nobody asks for.
+    """
+    bell(panel).attach(lambda: _work_off(panel))
+    if by_the_clock:
+        bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
+        schedule.attach(panel)
+
+
+def start(panel: Panel) -> None:
+    """Take up now what an earlier process left behind, in this process if workers belong here."""
+    bell(panel).ring()
+    if panel.config.jobs.in_process:
+        panel.start_thread(lambda: _finish(panel), "open-operations")
+
+
+def work(panel: Panel) -> None:
+    """Work until told to end."""
+    bell(panel).ring()
+    panel.start_thread(lambda: _finish(panel), "open-operations")
+    bell(panel).work()
+
+
+def _each_minute(panel: Panel) -> None:
+    _work_off(panel)
+    _finish(panel)
+    try:
+        jobs.forget_old(panel)
+        outbox.settle_interrupted(panel)
+    except PanelError as error:
+        log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
+
+
+def _work_off(panel: Panel) -> None:
+    try:
+        jobs.work_off(panel, KINDS)
+    except PanelError as error:
+        # the database is away: the next minute may find it back
+        log.warning("jobs could not be looked at: %s", type(error).__name__)
+
+
+def _finish(panel: Panel) -> None:
+    try:
+        recovery.finish_open_operations(panel)
+    except PanelError as error:
+        log.warning("open operations could not be looked at: %s", type(error).__name__)

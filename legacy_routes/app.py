@@ -1,0 +1,131 @@
+"""The app: the register of all endpoints, the session store, and what is installed around them."""
+
+from typing import Any, cast
+
+from flask import Flask
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Table
+
+from compat.client import ClientResolver
+from compat.dispatcher import Dispatcher
+from compat.endpoints import Endpoint, Endpoints
+from compat.pages import Frontend
+from compat.parameters import Limits
+from compat.rate_limit import RequestLimit
+from compat.sessions import SessionStore, SessionUnavailable, install_sessions
+from compat.sessions.php_files import PhpFileSessions
+from compat.sessions.redis import RedisSessions
+from compat.sessions.sql import Find, SqlSessions
+from core.access.identity import find_session
+from core.access.idle_timeout import AUTO_LOGOUT_MAX
+from core.config import Config
+from core.errors import DatabaseFailed, PanelError
+from core.panel import Panel
+from core.storage.tables import StoredSession
+from legacy_routes import (
+    accounts,
+    assigning,
+    jobs,
+    payments,
+    plans,
+    reminders,
+    resellers,
+    session,
+    sms,
+    stalker_settings,
+    stb,
+    sync,
+    tariffs,
+    themes,
+    transactions,
+)
+from legacy_routes.cron import install_cron
+from legacy_routes.gate import Gate
+from legacy_routes.pages import install_pages
+from legacy_routes.receipts import install_receipts
+
+_MIB = 1024 * 1024
+CHAPTERS: tuple[Endpoints, ...] = (
+    session.endpoints,
+    accounts.endpoints,
+    sync.endpoints,
+    resellers.endpoints,
+    assigning.endpoints,
+    themes.endpoints,
+    reminders.endpoints,
+    payments.endpoints,
+    jobs.endpoints,
+    plans.endpoints,
+    tariffs.endpoints,
+    stb.endpoints,
+    stalker_settings.endpoints,
+    sms.endpoints,
+    transactions.endpoints,
+)
+
+
+def all_endpoints() -> list[Endpoint]:
+    """Every declared endpoint, chapter by chapter."""
+    return [endpoint for chapter in CHAPTERS for endpoint in chapter.declared.values()]
+
+
+def create_app(panel: Panel) -> Flask:
+    """The whole panel as a WSGI application. Touches no database before the first request."""
+    config = panel.config
+    app = Flask("showbox", static_folder=None, template_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
+        MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
+        MAX_FORM_PARTS=config.server.fields_limit,
+    )
+    clients = ClientResolver(config.server.trusted_proxies)
+    install_sessions(
+        app,
+        _session_store(panel),
+        secure=lambda request: request.is_secure,
+        cookie_name=config.session.cookie_name,
+    )
+    app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
+    request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
+    dispatcher.install(app, all_endpoints())
+    install_cron(app, dispatcher)
+    install_receipts(app, dispatcher)
+    install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
+    return app
+
+
+def _session_store(panel: Panel) -> SessionStore:
+    settings: Config = panel.config
+    # the gate decides when a session is idle; the store only forgets what no rule could still allow
+    lifetime = 60 * max(settings.session.lifetime_minutes, AUTO_LOGOUT_MAX)
+    now = panel.clock.seconds
+    if settings.session.store == "php-files":
+        path, handler = settings.session.php_save_path, settings.session.php_serialize_handler
+        return PhpFileSessions(path, handler, lifetime=lifetime, now=now, waiters=max(1, settings.server.threads // 2))
+    if settings.session.store == "redis":
+        client = Redis.from_url(
+            settings.session.redis_url.get_secret_value(),
+            socket_timeout=5,
+            socket_connect_timeout=2,
+            # the client's default retries would hold a request for many seconds
+            retry=Retry(NoBackoff(), 1),
+        )
+        return RedisSessions(client, "showbox:session:", lifetime, now)
+    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
+
+
+def _find(panel: Panel) -> Find:
+    """The look-up of a stored session together with its user; the first one prepares the database."""
+
+    def find(session_id: str) -> tuple[str, str, int, Any] | None:
+        try:
+            row = find_session(panel, session_id)
+        except DatabaseFailed as error:
+            raise SessionUnavailable from error
+        return None if row is None else (row.session_id, row.data, row.touched_at, row if row.id is not None else None)
+
+    return find

@@ -1,0 +1,284 @@
+"""The commands as an operator runs them, each in a process of its own."""
+
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.accounts.events import CREATED, Event, announce
+from core.config import load_config
+from core.jobs import jobs
+from core.panel import Panel
+from tests.worlds.databases import DUMPS, create_database, load_dump, require
+from tests.worlds.forked import Forked, run
+from tests.worlds.places import ROOT
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
+    return kept | {"PYTHONPATH": str(ROOT)} | variables
+
+
+def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return run("flask", *arguments, cwd=cwd, environment=environment(**variables), stdin=stdin)
+
+
+def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What ``python wsgi.py`` says that ends by itself."""
+    return run("wsgi.py", *arguments, cwd=cwd, environment=environment(**variables))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
+    """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
+    port = _free_port()
+    process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
+    try:
+        for line in process.stdout:
+            if "is served at" in line:
+                break
+        else:
+            pytest.fail(f"the server did not start: {process.stderr}")
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.end()
+        process.close()
+
+
+def _login(url: str, username: str = "admin", password: str = "admin123") -> requests.Response:
+    return requests.post(f"{url}/login.php", json={"username": username, "password": password}, timeout=20)
+
+
+# users and databases
+
+
+def test_a_first_user_is_added_and_the_password_set(tmp_path: Path) -> None:
+    added = _flask(tmp_path, "user", "add", "boss", "--super", stdin="secret-1\nsecret-1\n")
+    assert added.returncode == 0, added.stderr
+    assert "secret-1" not in added.stdout
+    again = _flask(tmp_path, "user", "add", "BOSS", "--password", "secret-2")
+    assert again.returncode == 1
+    assert "There is a user named BOSS already" in again.stderr
+    assert "Traceback" not in again.stderr
+    short = _flask(tmp_path, "user", "password", "boss", "--password", "x")
+    assert "at least 6 characters" in short.stderr
+    assert _flask(tmp_path, "user", "password", "nobody", "--password", "secret-3").returncode == 1
+    assert _flask(tmp_path, "user", "password", "boss", "--password", "secret-3").returncode == 0
+    with sqlite3.connect(tmp_path / "var/showbox.db") as database:
+        templates = dict(database.execute("SELECT name, template FROM _sms_templates WHERE user_id = 1"))
+        [(reminder,)] = database.execute("SELECT expiry_template FROM _sms_settings WHERE user_id = 1")
+        database.execute("INSERT INTO _accounts (username, mac, reseller) VALUES ('a', 'm', 1), ('b', 'n', 7)")
+    assert sorted(templates) == ["Expiry Reminder", "New Account Welcome", "Payment Reminder", "Renewal Confirmation"]
+    assert reminder == templates["Expiry Reminder"]
+    assert "{days}" in reminder
+    unassigned = _flask(tmp_path, "unassign-admins")
+    assert (unassigned.returncode, unassigned.stdout) == (0, "Updated 1 accounts.\n"), unassigned.stderr
+    with served(tmp_path) as (url, _):
+        assert _login(url, "boss", "secret-1").json()["error"] == 1
+        assert _login(url, "boss", "secret-3").json()["user"]["super_user"] == 1
+
+
+def test_check_and_upgrade(tmp_path: Path) -> None:
+    check = _flask(tmp_path, "db", "check")
+    assert check.returncode == 1
+    assert "Database: empty" in check.stdout
+    upgrade = _flask(tmp_path, "db", "upgrade")
+    assert upgrade.returncode == 0, upgrade.stderr
+    assert re.search(r"Done: \d+ changes\.", upgrade.stdout)
+    check = _flask(tmp_path, "db", "check")
+    assert (check.returncode, check.stdout) == (0, "Database: ours\nNothing to do.\n")
+    assert "Nothing to do." in _flask(tmp_path, "db", "upgrade").stdout
+
+
+def test_copying_a_panel_s_database(tmp_path: Path) -> None:
+    require("mariadb")
+    source = create_database("mariadb", "command_source")
+    load_dump(source, DUMPS["1.18.2"])
+    for _ in range(2):
+        copied = _flask(tmp_path, "copy-from", source)
+        assert copied.returncode == 0, copied.stderr
+        assert "_accounts: 5000" in copied.stdout
+    with served(tmp_path) as (url, _):
+        client = requests.Session()
+        with client:
+            answer = client.post(f"{url}/api/login.php", data={"username": "reseller1", "password": "pw1"}, timeout=20)
+            assert answer.json()["error"] == 0
+            assert client.get(f"{url}/api/get_accounts.php", timeout=20).json()["accounts"]
+
+
+def test_a_copy_that_was_worked_in_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    source = create_database("sqlite", "copy_source")
+    assert (
+        _flask(tmp_path, "user", "add", "boss", "--password", "secret-1", SHOWBOX_DATABASE_URL=source).returncode == 0
+    )
+    for _ in range(2):
+        assert _flask(tmp_path, "copy-from", source).returncode == 0
+    assert _flask(tmp_path, "user", "add", "new", "--password", "secret-2").returncode == 0
+    refused = _flask(tmp_path, "copy-from", source)
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    assert _flask(tmp_path, "copy-from", source, "--replace").returncode == 0
+
+
+@pytest.mark.parametrize("upgrade", ["yes", "no"])
+def test_no_user_is_added_to_a_database_that_is_refused(tmp_path: Path, upgrade: str) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    connection.close()
+    variables = {"SHOWBOX_DATABASE_URL": f"sqlite:///{path}", "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": upgrade}
+    result = _flask(tmp_path, "user", "add", "boss", "--password", "secret-1", **variables)
+    assert result.returncode == 1
+    assert "another application" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///nowhere/x.db", "oracle://u:hunter2@h/x", "nonsense", "mysql://u:hunter2@127.0.0.1:9/x"]
+)
+def test_copying_from_a_bad_address_is_one_sentence(tmp_path: Path, url: str) -> None:
+    result = _flask(tmp_path, "copy-from", url)
+    assert result.returncode == 1
+    assert result.stderr.strip().startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr + result.stdout
+
+
+# the server
+
+
+def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, process):
+        answer = _login(url)
+        assert answer.json()["error"] == 0
+        cookies = answer.cookies
+        accounts = requests.get(f"{url}/get_accounts.php", cookies=cookies, timeout=20).json()["accounts"]
+        assert len(accounts) == 300
+        synced = requests.post(f"{url}/sync_accounts.php", cookies=cookies, timeout=20).json()
+        assert (synced["error"], synced["synced"], synced["orphans_detected"]) == (0, 300, 0)
+        changed = {"old_password": "admin123", "new_password": "changed-1"}
+        assert (
+            requests.post(f"{url}/update_password.php", json=changed, cookies=cookies, timeout=20).json()["error"] == 0
+        )
+        assert process.end() == 0
+    with served(tmp_path, "--demo") as (url, _):
+        assert _login(url).json()["error"] == 1
+        assert _login(url, password="changed-1").json()["error"] == 0
+    assert (tmp_path / "var/demo/panel.db").exists()
+
+
+def test_the_demo_never_uses_a_configured_database(tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text("[database]\nurl = sqlite:///live.db\n")
+    with served(tmp_path, "--demo", SHOWBOX_DATABASE_URL="sqlite:///other.db") as (url, _):
+        assert _login(url).json()["error"] == 0
+    assert not (tmp_path / "live.db").exists()
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_the_configuration_file_is_found_and_named(tmp_path: Path) -> None:
+    (tmp_path / "config.ini").write_text("[database]\nurl = sqlite:///usual.db\n")
+    (tmp_path / "named.ini").write_text("[database]\nurl = sqlite:///named.db\n")
+    with served(tmp_path):
+        assert (tmp_path / "usual.db").exists()
+    with served(tmp_path, SHOWBOX_CONFIG="named.ini"):
+        assert (tmp_path / "named.db").exists()
+    with served(tmp_path, "--config", "named.ini", SHOWBOX_DATABASE_URL="sqlite:///third.db"):
+        assert (tmp_path / "third.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"SHOWBOX_SERVER_PORT": "x"}, "[server] port (SHOWBOX_SERVER_PORT): a whole number is expected."),
+        ({"SHOWBOX_NOSUCH_KEY": "x"}, "There is no section [nosuch]"),
+        ({"SHOWBOX_CONFIG": "missing.ini"}, "The configuration file missing.ini cannot be read"),
+        ({"SHOWBOX_DATABASE_URL": "mysql://u:hunter2@127.0.0.1:9/x"}, "The database is not available"),
+    ],
+)
+def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
+    result = _serve(tmp_path, **variables)
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, _):
+        result = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])
+    assert result.returncode == 1
+    assert "Nothing can be served at" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER)")
+    connection.close()
+    before = path.read_bytes()
+    result = _serve(tmp_path, SHOWBOX_DATABASE_URL=f"sqlite:///{path}")
+    assert result.returncode == 1
+    assert "another application" in result.stderr
+    assert path.read_bytes() == before
+
+
+def test_any_wsgi_server_can_load_the_app_while_the_database_is_away(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"],
+        cwd=tmp_path,
+        env=environment(SHOWBOX_DATABASE_URL="mysql://u@127.0.0.1:9/x"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "showbox\n")
+
+
+def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, process):
+        cookies = _login(url).cookies
+        _login(url, password="hunter2-wrong")
+        requests.get(f"{url}/get_user_info.php?password=hunter2", cookies=cookies, timeout=20)
+        time.sleep(0.2)
+        process.end()
+        log = process.stdout.read() + process.stderr
+    for secret in ("hunter2", cookies["PHPSESSID"]):
+        assert secret not in log
+
+
+def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> None:
+    url = create_database("sqlite", "worker")
+    panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
+    event = Event(CREATED, 1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
+    panel.layout  # noqa: B018 - creates the tables
+    with panel.database.write() as connection:
+        announce(panel, connection, event)
+    assert "welcome_device: waiting" in _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout
+    variables = environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no")
+    worker = Forked("flask", ["worker"], cwd=tmp_path, environment=variables)
+    try:
+        deadline = time.monotonic() + 30
+        while jobs.open_jobs(panel):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert worker.end() == 0
+    finally:
+        worker.close()
+        panel.close()
+    assert _flask(tmp_path, "jobs", SHOWBOX_DATABASE_URL=url).stdout == "No open jobs.\n"

@@ -1,0 +1,213 @@
+"""Crontabs of the panel, unedited (contract chapter 60): the launchers, the stand-in for php, our command."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import chdir
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from click.testing import Result
+from flask import Flask
+
+from core.config import load_config
+from core.panel import Panel
+from core.storage.tables import Account, ExpiryReminder, ReminderSettings, User
+from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, SETUP_SCRIPTS
+from core.workers.schedule import JOBS
+from simulators.stalker import StalkerPortal
+from tests.worlds.databases import create_database
+from tests.worlds.reminders import MAC
+from wsgi import build
+
+SCRIPT = "cron_check_expiry_reminders.php"
+# as the panel's guides print them; ROOT is the panel's directory
+CRONTAB = """
+0 9 * * * php ROOT/cron_check_expiry_reminders.php >> LOG 2>&1
+0 9,18 * * * cd ROOT && ./cron/cron_check_expiry_reminders.php --days=3 >> LOG 2>&1 || echo mail >> LOG
+0 * * * * php -q ROOT/cron/cron_disable_expired_accounts.php >> LOG 2>&1
+0 2 1 * * php -d memory_limit=1G -f ROOT/scripts/cleanup_old_reminders.php >> LOG 2>&1
+"""
+
+
+class Installed(NamedTuple):
+    """``place``: where the operator starts the server; ``bin``: the stand-in's directory; ``root``: the panel's."""
+
+    panel: Panel
+    portal: StalkerPortal
+    place: Path
+    bin: Path
+    root: Path
+    app: Flask
+
+    def flask(self, *arguments: str) -> Result:
+        """``flask --app wsgi`` with these arguments, where the operator's file is, in this process."""
+        with chdir(self.place):
+            return self.app.test_cli_runner().invoke(args=arguments)
+
+    def as_cron(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """As cron runs a line: no environment but a short path, another directory, no locale."""
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd="/",
+            env={"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C"},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    place = tmp_path_factory.mktemp("it's ours")
+    url = create_database("sqlite", "cron")
+    with StalkerPortal() as portal:
+        config = place / "config.ini"
+        config.write_text(
+            f"[database]\nurl = {url}\n[portal]\nprimary_api_url = {portal.base_url}\n[jobs]\nmessage_pause_ms = 0\n"
+        )
+        app, panel = build(load_config(config, {}))
+        # no blank in the interpreter's path of a launcher
+        home = tmp_path_factory.mktemp("home")
+        made = Installed(panel, portal, place, home / "bin", home / "panel", app)
+        result = made.flask("cron", "install", str(made.bin), "--root", str(made.root))
+        assert result.exit_code == 0, result.output
+        yield made
+        panel.close()
+
+
+@pytest.fixture(autouse=True)
+def _filled(installed: Installed) -> None:
+    """Three accounts, that end in 7 days, in 3, and yesterday."""
+    panel, portal = installed.panel, installed.portal
+    panel.layout  # noqa: B018 - creates the tables
+    today, now = panel.clock.today(), panel.clock.now()
+    portal.forget_requests()
+    with panel.database.write() as connection:
+        for model in (ExpiryReminder, ReminderSettings, Account, User):
+            connection.execute(sa.delete(model))
+        connection.execute(sa.insert(User).values(id=1, username="admin", password="", super_user=1))
+        connection.execute(
+            sa.insert(ReminderSettings).values(
+                user_id=1, auto_send_enabled=1, message_template="{name}", created_at=now, updated_at=now
+            )
+        )
+        for id, days in ((1, 7), (2, 3), (3, -1)):
+            end = today + timedelta(days=days)
+            row = {"id": id, "username": f"u{id}", "mac": MAC(id), "full_name": "علی", "end_date": end, "status": 1}
+            connection.execute(sa.insert(Account).values(**row))
+            if portal.user(f"u{id}") is None:
+                portal.add_user(f"u{id}", MAC(id), status=1)
+
+
+def _untimed(text: str) -> str:
+    return re.sub(r"\d\d:\d\d:\d\d", "", text)
+
+
+def test_40_the_stand_in_does_what_our_command_does(installed: Installed) -> None:
+    native = installed.flask("job", "reminders", "--dry-run")
+    assert (native.exit_code, "WOULD SEND: u1 (علی)" in native.output) == (0, True), native.output
+    script = f"{installed.root}/cron/{SCRIPT}"
+    for command in (
+        f"php {script} --dry-run",
+        f"{script} --dry-run",
+        f"{installed.bin}/php /nowhere/{SCRIPT} --dry-run",
+    ):
+        cron = installed.as_cron(command)
+        assert (cron.returncode, _untimed(cron.stdout)) == (0, _untimed(native.output)), (command, cron.stderr)
+
+
+def test_a_crontab_runs_unedited(installed: Installed) -> None:
+    log = installed.place.parent / "cron.log"
+    for line in CRONTAB.strip().splitlines():
+        command = line.split(" ", 5)[5].replace("ROOT", str(installed.root)).replace("LOG", str(log))
+        assert installed.as_cron(command).returncode == 0, command
+    text = log.read_text(encoding="utf-8")
+    for token in ("SENT: u1 (علی)", "SENT: u2 (علی)", "SUCCESS - u3", "Deleted: 0"):
+        assert token in text
+    assert "mail" not in text
+    assert sorted(installed.portal.calls) == [
+        f"POST stb_msg/{MAC(1)}",
+        f"POST stb_msg/{MAC(2)}",
+        f"PUT accounts/{MAC(3)}",
+    ]
+
+
+def test_the_stand_in_runs_nothing_else(installed: Installed) -> None:
+    for command in (
+        "php /srv/other.php",
+        "php",
+        "php -v",
+        "php -r 'echo 1;'",
+        "php -f",
+        "php -d x=y",
+        "php /etc/passwd",
+    ):
+        refused = installed.as_cron(command)
+        assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (127, "", 1), command
+
+
+def test_set_up_scripts_upgrade_and_the_reset_is_refused(installed: Installed) -> None:
+    for script in SETUP_SCRIPTS:
+        done = installed.flask("cron", "run", script, "--anything")
+        assert (done.exit_code, "up to date" in done.output) == (0, True), done.output
+    refused = installed.flask("cron", "run", "reset_messaging_database.php")
+    assert (refused.exit_code, "cron clear-history" in refused.output) == (1, True)
+    unasked = installed.flask("cron", "clear-history")
+    assert (unasked.exit_code, installed.panel.database.first(sa.select(sa.func.count(Account.id)))[0]) == (1, 3)
+    assert installed.flask("cron", "clear-history", "--yes").output == "Deleted: 0\n"
+
+
+def test_unknown_arguments_of_scripts_are_ignored_but_not_of_jobs(installed: Installed) -> None:
+    assert installed.flask("cron", "run", SCRIPT, "--dry-run", "--foo=1", "bar").exit_code == 0
+    for bad in ("0", "91", "x"):
+        refused = installed.flask("cron", "run", SCRIPT, f"--days={bad}")
+        assert (refused.exit_code, "ERROR" in refused.output) == (1, True)
+    unknown = installed.flask("job", "nothing")
+    assert (unknown.exit_code, "ERROR" in unknown.output) == (1, True)
+
+
+def test_launchers_lie_wherever_a_line_may_name_them(installed: Installed) -> None:
+    root = installed.root
+    for script in JOB_SCRIPTS:
+        assert {root / script, root / "cron" / script} <= set(root.rglob(script))
+    assert (root / "api/cron_check_expired.php").exists()
+    assert (root / "scripts/cleanup_old_reminders.php").exists()
+    for script in SETUP_SCRIPTS:
+        assert (root / "scripts" / script).exists()
+    text = (root / SCRIPT).read_text()
+    assert "@" not in text
+    assert "PHP_SAPI !== 'cli'" in text
+
+
+def test_a_foreign_file_is_not_overwritten(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "cron").mkdir()
+    foreign = tmp_path / "cron" / SCRIPT
+    foreign.write_text("<?php // the panel's own")
+    refused = installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path))
+    assert (refused.exit_code, "--replace" in refused.output) == (1, True)
+    assert foreign.read_text() == "<?php // the panel's own"
+    again = installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path), "--replace")
+    assert again.exit_code == 0
+    assert installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path)).exit_code == 0
+
+
+def test_a_launcher_works_under_a_real_php(installed: Installed) -> None:
+    php = shutil.which("php")
+    if php is None:
+        line = "no PHP on this machine"
+        pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
+    result = installed.as_cron(
+        f"{php} {installed.root}/cron/{SCRIPT} --dry-run; {php} -l {installed.root}/cron/{SCRIPT}"
+    )
+    assert (result.returncode, "WOULD SEND: u1 (علی)" in result.stdout) == (0, True)
+
+
+def test_every_script_has_one_meaning() -> None:
+    assert {job.script for job in JOBS} <= set(JOB_SCRIPTS) <= set(ALL_SCRIPTS)

@@ -1,0 +1,148 @@
+"""Real databases for the tests: made empty, filled from a panel's dump, dropped at the end."""
+
+import atexit
+import gzip
+import os
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import psycopg
+import pymysql
+import pytest
+import redis
+from psycopg import sql
+from pymysql.cursors import Cursor
+from sqlalchemy.engine import URL, make_url
+
+from tests.worlds.places import FIXTURES
+
+KINDS = ("sqlite", "mariadb", "postgresql")
+
+MARIADB_URL = os.environ.get("SHOWBOX_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/")
+POSTGRESQL_URL = os.environ.get("SHOWBOX_TEST_POSTGRESQL_URL", "postgresql://root@127.0.0.1:5432/root")
+REDIS_URL = os.environ.get("SHOWBOX_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
+
+DUMPS = {version: FIXTURES / f"panel-{version}.sql.gz" for version in ("1.11.66", "1.18.2")}
+
+_made: set[str] = set()
+
+
+@cache
+def available(kind: str) -> bool:
+    """Whether databases of this kind can be made here."""
+    if kind == "sqlite":
+        return True
+    try:
+        _administer(kind, "SELECT 1", "")
+    except (pymysql.err.OperationalError, psycopg.OperationalError):
+        return False
+    return True
+
+
+def require(kind: str) -> None:
+    """Skip the test when the server is missing; in CI its absence is a failure."""
+    if available(kind):
+        return
+    line = f"no {kind} server at the address that SHOWBOX_TEST_{kind.upper()}_URL gives or defaults to"
+    if os.environ.get("CI"):
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+def require_redis() -> None:
+    """As :func:`require`, for the Redis server."""
+    try:
+        with redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3) as client:
+            client.ping()
+    except redis.RedisError:
+        line = "no redis server at the address that SHOWBOX_TEST_REDIS_URL gives or defaults to"
+        if os.environ.get("CI"):
+            pytest.fail(line)
+        pytest.skip(line)
+
+
+def create_database(kind: str, name: str) -> str:
+    """The URL of a fresh, empty database of this test process; one of the same name is dropped first."""
+    require(kind)
+    url = _url(kind, name)
+    drop_database(url)
+    _made.add(url)
+    if kind == "mariadb":
+        _administer(kind, "CREATE DATABASE `{}` CHARACTER SET utf8mb4", _name(url))
+    elif kind == "postgresql":
+        _administer(kind, "CREATE DATABASE {}", _name(url))
+    return url
+
+
+def drop_database(url: str) -> None:
+    """Remove the database, also when somebody is still connected to it."""
+    _made.discard(url)
+    backend = make_url(url).get_backend_name()
+    if backend == "sqlite":
+        for path in Path(_name(url)).parent.glob(Path(_name(url)).name + "*"):
+            path.unlink()
+    elif backend == "mysql":
+        _administer("mariadb", "DROP DATABASE IF EXISTS `{}`", _name(url))
+    else:
+        _administer("postgresql", "DROP DATABASE IF EXISTS {} WITH (FORCE)", _name(url))
+
+
+def load_dump(url: str, path: Path) -> None:
+    """Run a gzipped mysqldump against a MariaDB database."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        text = file.read()
+    with mysql_connection(url) as connection, connection.cursor() as cursor:
+        # mysqldump writes line breaks inside values as \n, so a statement ends only here
+        for statement in text.split(";\n"):
+            if statement.strip():
+                cursor.execute(statement)
+        connection.commit()
+
+
+def mysql_connection(url: str) -> "pymysql.Connection[Cursor]":
+    parts = make_url(url)
+    return pymysql.connect(
+        host=parts.host or "127.0.0.1",
+        port=parts.port or 3306,
+        user=parts.username or "root",
+        password=parts.password or "",
+        database=parts.database or None,
+        charset="utf8mb4",
+    )
+
+
+@cache
+def _directory() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="sbx-tests-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def _url(kind: str, name: str) -> str:
+    # the process id keeps parallel workers, and two runs of the suite, apart
+    own_name = f"sbx_test_{name}_{os.getpid()}"
+    if kind == "sqlite":
+        return f"sqlite:///{_directory() / own_name}.db"
+    server: URL = make_url(MARIADB_URL if kind == "mariadb" else POSTGRESQL_URL)
+    return server.set(database=own_name).render_as_string(hide_password=False)
+
+
+def _name(url: str) -> str:
+    return make_url(url).database or ""
+
+
+def _administer(kind: str, statement: str, name: str) -> None:
+    if kind == "mariadb":
+        with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
+            cursor.execute(statement.format(name))
+        return
+    with psycopg.connect(POSTGRESQL_URL, autocommit=True, connect_timeout=3) as postgresql:
+        postgresql.execute(sql.SQL(statement).format(*([sql.Identifier(name)] if name else [])))
+
+
+@atexit.register
+def _drop_all() -> None:
+    for url in list(_made):
+        drop_database(url)

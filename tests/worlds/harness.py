@@ -1,0 +1,223 @@
+"""A panel served over real HTTP for tests, and clients that speak to it as each of its users does."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import md5
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import phpserialize
+import requests
+import sqlalchemy as sa
+import waitress
+from flask import Flask
+from sqlalchemy import delete, insert
+
+from core.config import Config, load_config
+from core.panel import Panel
+from core.security.throttle import LoginThrottle
+from core.storage.tables import Base, User
+from core.workers import workers
+from legacy_routes.app import create_app
+
+# what a reset empties, those that refer to others first, and one question which of them have rows
+_KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies", "_iranian_banks"}
+_EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT]
+_FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
+ENCODINGS = ("json", "form", "multipart", "query")
+PREFIXES = ("/", "/api/")
+NOT_LOGGED_IN = {"error": 1, "err_msg": "Not logged in", "message": "Not logged in", "code": 2}
+
+
+def legacy_hash(password: str) -> str:
+    """As the PHP panels store a password."""
+    return md5(password.encode(), usedforsecurity=False).hexdigest()
+
+
+class HttpServer:
+    """``app`` under waitress on a free loopback port, until closed."""
+
+    def __init__(self, app: Flask) -> None:
+        self._server = waitress.create_server(
+            app, host="127.0.0.1", port=0, threads=8, clear_untrusted_proxy_headers=False, max_request_body_size=2**28
+        )
+        self.url = f"http://127.0.0.1:{self._server.effective_port}"
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        def close_all() -> None:
+            for channel in list(self._server._map.values()):
+                channel.close()
+
+        # the workers first: one that ends later would pull a trigger that is closed
+        self._server.task_dispatcher.shutdown()
+        with suppress(OSError):  # the loop may run it, and so close the trigger, before it is pulled
+            self._server.trigger.pull_trigger(close_all)
+        self._thread.join(5)
+
+
+@dataclass
+class Client:
+    """One browser or script: a cookie jar of its own, every encoding, redirects not followed."""
+
+    url: str
+    cookies: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {**self.headers, **options.pop("headers", {})}
+        if self.cookies and "Cookie" not in headers:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        response = requests.request(
+            method, self.url + path, headers=headers, allow_redirects=False, timeout=30, **options
+        )
+        for name, value in response.cookies.items():
+            self.cookies[name] = value
+        for line in response.raw.headers.getlist("Set-Cookie"):
+            if "Max-Age=0" in line:
+                self.cookies.pop(line.partition("=")[0], None)
+        return response
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, fields: Mapping[str, Any] | None = None, encoding: str = "form") -> requests.Response:
+        fields = fields or {}
+        if encoding == "json":
+            return self.request("POST", path, json=fields)
+        if encoding == "multipart":
+            return self.request("POST", path, files={name: (None, str(value)) for name, value in fields.items()})
+        if encoding == "query":
+            return self.request("POST", path, params=fields)
+        return self.request("POST", path, data=fields)
+
+    def login(self, username: str, password: str) -> "Client":
+        answer = self.post("/login.php", {"username": username, "password": password}).json()
+        assert answer["error"] == 0, answer
+        return self
+
+    @property
+    def session_id(self) -> str:
+        return self.cookies["PHPSESSID"]
+
+
+class World:
+    """One served panel with a database, its rows under the test's control."""
+
+    def __init__(self, database_url: str, settings: Mapping[str, str], *, prepare: bool = True) -> None:
+        self.config: Config = load_config(None, {"SHOWBOX_DATABASE_URL": database_url, **settings})
+        self.panel = Panel(self.config)
+        if prepare:
+            self.panel.layout  # noqa: B018 - creates the tables
+        workers.attach(self.panel, by_the_clock=False)
+        self.server = HttpServer(create_app(self.panel))
+        self.url = self.server.url
+        self.session_directory = Path(self.config.session.php_save_path)
+
+    def client(self, username: str | None = None, password: str | None = None, **headers: str) -> Client:
+        client = Client(self.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return client if username is None else client.login(username, password or PASSWORDS[username])
+
+    def reset(self) -> None:
+        """Forget all rows, sessions and counted failures; currencies and banks stay, as on a fresh installation."""
+        with self.panel.database.write() as connection:
+            filled = connection.execute(_FILLED).one()
+            for table, has_rows in zip(_EMPTIED, filled, strict=True):
+                if has_rows:
+                    connection.execute(delete(table))
+        self.panel.throttle = LoginThrottle(self.config.security.login_attempts_per_minute)
+        if self.config.session.store == "php-files":
+            for path in self.session_directory.iterdir():
+                path.unlink()
+
+    def insert(self, model: type[Base], rows: Iterable[Mapping[str, Any]]) -> None:
+        self.insert_all([(model, rows)])
+
+    def insert_all(self, tables: Iterable[tuple[type[Base], Iterable[Mapping[str, Any]]]]) -> None:
+        """The rows of several tables in one transaction, which is faster."""
+        with self.panel.database.write() as connection:
+            for model, rows in tables:
+                # one statement for all rows that name the same columns
+                for _, same in groupby(rows, key=lambda row: sorted(row)):
+                    connection.execute(insert(model), list(same))
+
+    def execute(self, statement: Any) -> None:
+        with self.panel.database.write() as connection:
+            connection.execute(sa.text(statement) if isinstance(statement, str) else statement)
+
+    def rows(self, statement: Any) -> list[dict[str, Any]]:
+        with self.panel.database.read() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
+
+    def user(self, username: str) -> dict[str, Any]:
+        columns = [column for column in User.__table__.c if self.panel.layout.has_column("_users", column.name)]
+        [row] = self.rows(sa.select(*columns).where(User.username == username))
+        return row
+
+    # PHP session files
+
+    def session_file(self, session_id: str) -> Path:
+        return self.session_directory / f"sess_{session_id}"
+
+    def php_session(self, content: str | bytes, session_id: str = "k3v9x0a7b2c4dk3v9x0a7b2c4d") -> Client:
+        """A client that holds the cookie of a session file as PHP would have written it."""
+        path, prepared = self.session_file(session_id), self.session_directory / "prepared"
+        prepared.write_bytes(content.encode() if isinstance(content, str) else content)
+        prepared.chmod(0o600)
+        # in one step: a request of an earlier page may be about to delete what stands there
+        prepared.replace(path)
+        return Client(self.url, {"PHPSESSID": session_id})
+
+    def php_login(self, username: str, **more: Any) -> Client:
+        return self.php_session(php_encode({"login": 1, "username": username, **more}))
+
+    def close(self) -> None:
+        self.server.close()
+        self.panel.close()
+
+
+def php_encode(values: Mapping[str, Any]) -> str:
+    return "".join(f"{key}|{phpserialize.dumps(value).decode()}" for key, value in values.items())
+
+
+PASSWORDS = {
+    "admin": "admin123",
+    "resa": "resa-pass",
+    "obs": "obs-pass",
+    "radm": "radm-pass",
+    "noname": "noname-pass",
+    "resb": "resb-pass",
+    "radm0": "radm0-pass",
+    "reseller1": "pw1",
+    "radmin": "pw2",
+    "reseller2": "pw3",
+    "readmin": "pw4",
+    "watcher": "pw5",
+    "limited": "pw6",
+    "res": "res-pass",
+    "resirr": "resirr-pass",
+}
+
+
+def user_row(id: int, username: str, **values: Any) -> dict[str, Any]:
+    """A row of ``_users`` as the PHP panel would have made it."""
+    row = {
+        "id": id,
+        "username": username,
+        "password": legacy_hash(PASSWORDS[username]),
+        "name": username.title(),
+        "email": None,
+        "balance": 0,
+        "permissions": "0|0|0|0|0|0|0",
+        "max_users": 0,
+        "super_user": 0,
+        "is_observer": 0,
+        "currency_id": "GBP",
+        "theme": "default",
+        "timestamp": 1700000000,
+    }
+    return row | values
