@@ -15,6 +15,7 @@ from core.config.sections import (
     Server,
     Session,
     Sms,
+    Xtream,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Server",
     "Session",
     "Sms",
+    "Xtream",
     "default_path",
     "load_config",
 ]

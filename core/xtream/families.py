@@ -13,8 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
 from core.errors import DatabaseUnavailable
-from core.xtream.node_client import XC_NEW, XC_OLD
-from core.xtream_tables import (
+from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
     XtreamConnection,
@@ -27,6 +26,7 @@ from core.xtream_tables import (
     XtreamServer,
     XtreamStream,
 )
+from core.xtream.node_client import XC_NEW, XC_OLD
 
 
 class Family(StrEnum):

@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, or_, select
 
+from core.access.actors import Actor
 from core.errors import NotLoggedIn
-from core.identity import Actor
 from core.panel import Panel
+from core.storage.tables.xtream import XtreamMember
 from core.xtream.families import OWN, Tables, columns_of
 from core.xtream.permissions import Member, member_of_group, member_of_panel
 from core.xtream.store import is_on, read_settings, store
-from core.xtream_tables import XtreamMember
 
 _GROUP_COLUMNS = (
     "group_id", "is_banned", "is_admin", "is_reseller", "delete_users", "edit_isplock", "allowed_pages",

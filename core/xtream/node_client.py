@@ -20,7 +20,7 @@ import urllib3
 from pydantic import SecretStr
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from core.portal.timed_http import TimedAdapter, causes, quiet_session
+from core.outbound.timed_http import TimedAdapter, causes, quiet_session
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import ClassVar
 
 from core.errors import PanelError
-from core.locks import LockHeld, named_lock
+from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
 from core.xtream.node_client import NodeClient, NodeFailed, NodeSettings, Trouble
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from core.identity import Actor
-from core.permissions import Field
+from core.access.actors import Actor
+from core.access.permissions import Field
 
 ADMINS_GROUP = 1
 

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
-from core.database import Database
 from core.errors import DatabaseUnavailable
 from core.panel import Panel
+from core.storage.database import Database
 from core.xtream import families
 from core.xtream.families import Family, Tables
 

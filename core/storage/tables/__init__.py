@@ -35,6 +35,23 @@ from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerP
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
 from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.xtream import (
+    XtreamAssignment,
+    XtreamBouquet,
+    XtreamCommand,
+    XtreamConnection,
+    XtreamEnigma,
+    XtreamEpisode,
+    XtreamGroup,
+    XtreamLine,
+    XtreamMag,
+    XtreamMember,
+    XtreamOutput,
+    XtreamPending,
+    XtreamServer,
+    XtreamServerControl,
+    XtreamStream,
+)
 
 __all__ = [
     "OWN_PREFIX",
@@ -87,6 +104,21 @@ __all__ = [
     "User",
     "Version",
     "WebauthnCredential",
+    "XtreamAssignment",
+    "XtreamBouquet",
+    "XtreamCommand",
+    "XtreamConnection",
+    "XtreamEnigma",
+    "XtreamEpisode",
+    "XtreamGroup",
+    "XtreamLine",
+    "XtreamMag",
+    "XtreamMember",
+    "XtreamOutput",
+    "XtreamPending",
+    "XtreamServer",
+    "XtreamServerControl",
+    "XtreamStream",
 ]
 
 PANEL_TABLES: tuple[sa.Table, ...] = tuple(

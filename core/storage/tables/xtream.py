@@ -7,7 +7,7 @@ Source: contract chapter 95 §9.
 from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models import ONE, ZERO, Base, Flag, Small, _counted, _table
+from core.storage.tables.base import ONE, ZERO, Base, Flag, Small, _counted, _table
 
 
 class XtreamServer(Base):
