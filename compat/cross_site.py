@@ -15,11 +15,18 @@ def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) ->
     """
     if is_navigation(environ) and environ["REQUEST_METHOD"] in SAFE_METHODS:
         return not navigable
+    if _is_prefetch(environ):
+        return True
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
     origin = environ.get("HTTP_ORIGIN")
     return origin is not None and not clients.is_same_origin(str(origin), environ)
+
+
+def _is_prefetch(environ: Environ) -> bool:
+    """Whether a browser asks before anybody wanted it."""
+    return any("prefetch" in str(environ.get(name, "")).lower() for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
 
 
 def is_navigation(environ: Environ) -> bool:

@@ -69,10 +69,16 @@ class Dispatcher:
         return view
 
     def respond(self, endpoint: Endpoint) -> Response:
+        return self._reshaped(endpoint, self._respond(endpoint))
+
+    def _reshaped(self, endpoint: Endpoint | None, response: Response) -> Response:
+        return response if endpoint is None or endpoint.reshape is None else endpoint.reshape(self.panel, response)
+
+    def _respond(self, endpoint: Endpoint) -> Response:
         method = request.method
         if method == "OPTIONS":
             return Response(status=204, headers={"Allow": endpoint.allowed})
-        if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
+        if not endpoint.takes(method):
             return _not_allowed(endpoint)
         checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
@@ -118,6 +124,9 @@ class Dispatcher:
 
     def _fault(self, error: Exception) -> Response:
         endpoint = self._by_path.get(request.path)
+        return self._reshaped(endpoint, self._fault_of(endpoint, error))
+
+    def _fault_of(self, endpoint: Endpoint | None, error: Exception) -> Response:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)

@@ -76,7 +76,8 @@ class Endpoint:
     failures included. ``once``: identical requests of one session within a moment have one effect
     (:mod:`compat.double_clicks`); ``BROWSERS``: only those of browsers, in which people click twice, for a script
     that asks twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without
-    asking, also a refusal for lack of permission; 0 is never.
+    asking, also a refusal for lack of permission; 0 is never. ``at``: its paths where they are not the usual two.
+    ``head``: whether HEAD does what GET does. ``reshape``: gives each answer, failures included, a spelling of its own.
     """
 
     name: str
@@ -93,15 +94,21 @@ class Endpoint:
     once: bool | Literal["browsers"]
     browser_keeps: int
     chapter: str
+    at: tuple[str, ...] = ()
+    head: bool = True
+    reshape: Callable[[Any, Response], Response] | None = None
 
     @property
-    def paths(self) -> tuple[str, str]:
-        return f"/{self.name}.php", f"/api/{self.name}.php"
+    def paths(self) -> tuple[str, ...]:
+        return self.at or (f"/{self.name}.php", f"/api/{self.name}.php")
+
+    def takes(self, method: str) -> bool:
+        return method in self.methods or (method == "HEAD" and self.head and "GET" in self.methods)
 
     @property
     def allowed(self) -> str:
         """The value of the Allow header."""
-        methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
+        methods = {"OPTIONS", *(method for method in ROUTED_METHODS if self.takes(method))}
         return ", ".join(method for method in ROUTED_METHODS if method in methods)
 
 
@@ -126,6 +133,9 @@ class Endpoints:
         once: bool | Literal["browsers"] = False,
         browser_keeps: int = 0,
         chapter: str,
+        at: tuple[str, ...] = (),
+        head: bool = True,
+        reshape: Callable[[Any, Response], Response] | None = None,
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
 
@@ -147,6 +157,9 @@ class Endpoints:
                 once,
                 browser_keeps,
                 chapter,
+                at,
+                head,
+                reshape,
             )
             return handler
 

@@ -40,6 +40,7 @@ from legacy_routes import (
     tariffs,
     themes,
     transactions,
+    xtream,
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
@@ -63,6 +64,7 @@ CHAPTERS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    xtream.endpoints,
 )
 
 
@@ -94,6 +96,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)
+    xtream.install_redirect(app)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

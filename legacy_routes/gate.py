@@ -25,13 +25,17 @@ class Need:
 
     ``or_key``: who knows the configured cron key needs no session. Only with the key may such an endpoint be opened
     as a page (contract README, "state-changing GETs"): a link in a mail knows it no more than another site does.
+    ``late``: the endpoint itself admits the caller, once it knows what is asked for.
     """
 
     right: Right
     or_key: bool = False
+    late: bool = False
 
 
 LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
+# with a session of this panel, or of an Xtream panel whose database is bound
+XTREAM_SESSION = Need(Right(NotAllowed.default_text, observer=Scope.OWN), late=True)
 ANYBODY = None
 
 
@@ -69,7 +73,7 @@ class Gate:
 
     def admit(self, call: Call, who: Who) -> None:
         need = who if isinstance(who, Need) else who.get(call.method)
-        if need is None:
+        if need is None or need.late:
             return
         if need.or_key:
             if knows_cron_key(call):

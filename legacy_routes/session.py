@@ -28,6 +28,7 @@ from legacy_routes.gate import (
     origin_of,
     super_admin,
 )
+from legacy_routes.xtream import xtream_marks
 
 CHAPTER = "10"
 endpoints = Endpoints()
@@ -45,6 +46,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    call.session.update(xtream_marks(call.panel, actor, call.address))
     return {
         "err_msg": "",
         "message": "Logged in",

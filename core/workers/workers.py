@@ -16,6 +16,7 @@ from core.messages.sms import notices, outbox, send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
+from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **notices.KINDS,
     **send.KINDS,
     **payment.KINDS,
+    **pending.KINDS,
 }
 
 
@@ -39,6 +41,7 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
         bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
+        bell(panel).every("xtream", lambda: True, lambda: polling.look_at_nodes(panel))
         schedule.attach(panel)
 
 
@@ -62,6 +65,7 @@ def _each_minute(panel: Panel) -> None:
     try:
         jobs.forget_old(panel)
         outbox.settle_interrupted(panel)
+        command_log.forget_old(panel)
     except PanelError as error:
         log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
 

@@ -22,20 +22,23 @@ REQUEST_SECONDS = 9.5
 _WORKERS = 8
 
 
-class NodeUnavailable(PanelError):
+class NodeTrouble(PanelError):
+    """``trouble`` says for the log why."""
+
     code: ClassVar[int] = 8
+    trouble: Trouble | None = None
+
+
+class NodeUnavailable(NodeTrouble):
     default_text = "Streaming server is not available"
 
 
-class NodeRefused(PanelError):
-    code: ClassVar[int] = 8
+class NodeRefused(NodeTrouble):
     default_text = "Streaming server refused the command"
 
 
-class CommandsFailed(PanelError):
+class CommandsFailed(NodeTrouble):
     """Some of several servers did not do what was asked; the others did."""
-
-    code: ClassVar[int] = 8
 
     def __init__(self, servers: Sequence[int]) -> None:
         shown = ", ".join(map(str, servers))
@@ -189,12 +192,10 @@ def require_done(asked: Sequence[int], failed: Failures) -> None:
     """Raises what the caller is told when servers of ``asked`` (one entry for each command) failed."""
     if not failed:
         return
+    failure = next(iter(failed.values()))
     if len(asked) > 1:
-        raise CommandsFailed(sorted(failed))
-    [failure] = failed.values()
-    raise refusal(failure)
-
-
-def refusal(failure: NodeFailed) -> PanelError:
-    """What a person is told of the failure of one server."""
-    return NodeRefused() if failure.trouble is Trouble.REJECTED else NodeUnavailable()
+        error: NodeTrouble = CommandsFailed(sorted(failed))
+    else:
+        error = NodeRefused() if failure.trouble is Trouble.REJECTED else NodeUnavailable()
+    error.trouble = failure.trouble
+    raise error

@@ -10,6 +10,7 @@ import orjson
 
 from core.access.actors import Actor
 from core.access.permissions import Field
+from core.errors import NotAllowed
 
 ADMINS_GROUP = 1
 
@@ -78,3 +79,15 @@ def advanced_of(group_id: int, allowed_pages: str | None) -> frozenset[str] | No
     if not isinstance(names, list):
         return frozenset()
     return frozenset(name for name in names if isinstance(name, str)) if names else None
+
+
+def require_advanced(member: Member, name: str) -> None:
+    """Raises NotAllowed unless ``member`` is an admin who may open ``name``."""
+    if not member.has_advanced(name):
+        raise NotAllowed
+
+
+def require_reseller_or_advanced(member: Member, name: str) -> None:
+    """As :func:`require_advanced`, but for resellers, who may do it with what is their own."""
+    if not member.is_reseller:
+        require_advanced(member, name)
