@@ -165,7 +165,8 @@ def _end_if_expired(call: Call, timeout_minutes: int, *, by_activity: bool) -> N
 def _mark(call: Call, identity: Identity) -> None:
     """Bind the session to the stored password, and fill in what older panels did not write at login."""
     session = call.session
-    if session.get(CREDENTIAL_MARK) == identity.credential:
+    # one that does not count as activity leaves the session as it is
+    if not session.counts or session.get(CREDENTIAL_MARK) == identity.credential:
         return
     facts = session_facts(identity.actor, 0)
     for key in ("user_id", "super_user", "permissions"):
