@@ -20,7 +20,7 @@ from core.xtream.families import Tables, known
 from core.xtream.members import is_own_line
 from core.xtream.node_client import NodeFailed, Trouble
 from core.xtream.nodes import Command, require_done, send_all
-from core.xtream.permissions import require_advanced, require_reseller_or_advanced
+from core.xtream.permissions import Member, require_advanced, require_reseller_or_advanced
 from core.xtream.registry import exists, read_nodes
 from core.xtream.store import is_on, read_settings, store
 
@@ -64,13 +64,34 @@ def is_in_redis(connection: Connection, tables: Tables) -> bool:
     return not tables.is_own and is_on(read_settings(connection, tables), "redis_handler")
 
 
-def read_connections(panel: Panel, connection: Connection, *conditions: ColumnElement[bool]) -> list[Open]:
-    """Those that meet the conditions, oldest first. Raises ConnectionsInRedis."""
+def read_connections(
+    panel: Panel, connection: Connection, *conditions: ColumnElement[bool], member: Member | None = None
+) -> list[Open]:
+    """Those that meet the conditions, oldest first; only those that ``member`` may close. Raises ConnectionsInRedis."""
     tables = store(panel).tables
     if is_in_redis(connection, tables):
         raise ConnectionsInRedis
-    rows = connection.execute(select(tables.live).where(*conditions).order_by(tables.live.c.activity_id)).mappings()
-    return [_open(row) for row in rows]
+    live, lines = tables.live, tables.lines
+    wanted = select(live).where(*conditions).order_by(live.c.activity_id)
+    if member is not None and not member.is_admin:
+        wanted = wanted.join(lines, lines.c.id == live.c.user_id).where(is_own_line(tables, member))
+    return [_open(row) for row in connection.execute(wanted).mappings()]
+
+
+def read_connections_of_line(panel: Panel, connection: Connection, member: Member, line_id: int) -> list[Open] | None:
+    """None where there is no such line that ``member`` may work on."""
+    tables = store(panel).tables
+    live, lines = tables.live, tables.lines
+    if is_in_redis(connection, tables):
+        raise ConnectionsInRedis
+    rows = connection.execute(
+        select(live)
+        .select_from(lines.outerjoin(live, live.c.user_id == lines.c.id))
+        .where(lines.c.id == line_id, is_own_line(tables, member))
+        .order_by(live.c.activity_id)
+    )
+    found = list(rows.mappings())
+    return [_open(row) for row in found if row["activity_id"] is not None] if found else None
 
 
 def _open(row: Mapping[Any, Any]) -> Open:
@@ -91,15 +112,13 @@ def kill_connection(
     member = caller.member
     require_reseller_or_advanced(member, LOGS)
     xtream = store(panel)
-    live, lines = xtream.tables.live, xtream.tables.lines
+    live = xtream.tables.live
     given = {live.c.pid: pid, live.c.server_id: server_id, live.c.activity_id: activity_id}
     conditions = [column == value for column, value in given.items() if value is not None]
-    if not member.is_admin:
-        conditions.append(live.c.user_id.in_(select(lines.c.id).where(is_own_line(xtream.tables, member))))
     target = f"pid {pid}" if activity_id is None else f"activity {activity_id}"
     with logged(panel, caller, Asked("user_activity", "kill", target, server_id)):
         with xtream.read() as connection:
-            found = read_connections(panel, connection, *conditions)[:1]
+            found = read_connections(panel, connection, *conditions, member=member)[:1]
         if not found:
             raise NotFound("Connection not found") if member.is_admin else NotAllowed()
         require_done([found[0].server_id], close_connections(panel, found, until))

@@ -12,7 +12,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 from core.errors import NotAllowed, NotFound
 from core.panel import Panel
 from core.xtream.command_log import Asked, Caller, logged
-from core.xtream.connections import close_connections, is_in_redis, read_connections
+from core.xtream.connections import (
+    close_connections,
+    is_in_redis,
+    read_connections,
+    read_connections_of_line,
+)
 from core.xtream.families import cleared, known
 from core.xtream.members import is_own_line
 from core.xtream.nodes import require_done
@@ -77,14 +82,11 @@ def kill_line(panel: Panel, caller: Caller, line_id: int, until: float) -> None:
     """Close all of the line's connections; done also when it has none."""
     member = caller.member
     require_user_sub(member, "kill")
-    xtream = store(panel)
-    lines = xtream.tables.lines
     with logged(panel, caller, Asked("user", "kill", str(line_id))):
-        with xtream.read() as connection:
-            mine = select(lines.c.id).where(lines.c.id == line_id, is_own_line(xtream.tables, member))
-            if connection.execute(mine).first() is None:
-                raise _missing(member)
-            open_ones = read_connections(panel, connection, xtream.tables.live.c.user_id == line_id)
+        with store(panel).read() as connection:
+            open_ones = read_connections_of_line(panel, connection, member, line_id)
+        if open_ones is None:
+            raise _missing(member)
         failed = close_connections(panel, open_ones, until)
         require_done([one.server_id for one in open_ones], failed)
 

@@ -24,12 +24,19 @@ REFUSED = no(8, "Streaming server refused the command")
 @pytest.fixture
 def own(make_world: MakeWorld) -> Iterator[Xtream]:
     with xtream_world(make_world, "own sqlite") as xtream:
+        _hurry(xtream)
         yield xtream
+
+
+def _hurry(xtream: Xtream) -> None:
+    for server in (1, 2):
+        xtream.set_control(server, read_timeout=1)
 
 
 @pytest.fixture(params=["own sqlite", "own mariadb", NEW, OLD])
 def xtream(request: pytest.FixtureRequest, make_world: MakeWorld) -> Iterator[Xtream]:
     with xtream_world(make_world, request.param) as xtream:
+        _hurry(xtream)
         yield xtream
 
 
@@ -126,9 +133,7 @@ def test_the_breaker(own: Xtream) -> None:
     for _ in range(3):
         assert own.answer("root", start) == UNAVAILABLE
     own.a.listen()
-    began = time.monotonic()
     assert own.answer("root", start) == UNAVAILABLE
-    assert time.monotonic() - began < 0.2
     assert own.a.calls == []
     assert [row["error_class"] for row in own.log] == ["refused"] * 3 + ["paused"]
 

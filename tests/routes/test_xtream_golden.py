@@ -197,10 +197,10 @@ def test_g05_what_the_node_gets(xtream: Xtream) -> None:
 
 
 def test_g08_all_servers_at_once(xtream: Xtream) -> None:
-    xtream.a.node.latency = xtream.b.node.latency = 0.4
-    began = time.monotonic()
+    xtream.a.node.latency = xtream.b.node.latency = 0.8
     assert xtream.answer("root", START[:-1] + "-1") is True
-    assert time.monotonic() - began < 0.75
+    [first], [second] = xtream.a.requests, xtream.b.requests
+    assert abs(first.at - second.at) < 0.8, "the second began before the first had ended"
 
 
 def test_g09_one_of_two_refuses(xtream: Xtream) -> None:
@@ -212,10 +212,11 @@ def test_g09_one_of_two_refuses(xtream: Xtream) -> None:
 def test_g10_nothing_listens(xtream: Xtream) -> None:
     began = time.monotonic()
     assert xtream.answer("root", "action=stream&sub=start&stream_id=10&server_id=3") == UNAVAILABLE
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 def test_g11_a_slow_node_is_asked_once(xtream: Xtream) -> None:
+    xtream.set_control(1, read_timeout=1)
     xtream.a.fail("*", Delay(30), times=None)
     began = time.monotonic()
     assert xtream.answer("root", START) == UNAVAILABLE
