@@ -22,7 +22,7 @@ from sqlalchemy import delete
 from tqdm import tqdm
 
 from commands.sync import SYSTEM
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.config import Config, DatabaseSection, Portal
 from core.panel import Panel
 from core.storage.tables import Account, AccountNote, ArchivedAccount
@@ -186,7 +186,7 @@ def _upsert(dialect: str) -> str:
 
 def _sync(panel: Panel, changed: int | None = None) -> None:
     """Raises RuntimeError when another number of accounts was changed: then something else was measured."""
-    changes = synchronise(panel, SYSTEM, Origin("", "bench"), Wish(None, force=True))
+    changes = synchronise(panel, By(SYSTEM, Origin("", "bench")), Wish(None, force=True))
     if changed is not None and (len(changes.updated), changes.synced) != (changed, changes.in_scope):
         raise RuntimeError(f"{len(changes.updated)} of {changes.synced} accounts were changed, not {changed}")
 

@@ -5,7 +5,7 @@ import sys
 import click
 
 from commands.progress import progress
-from commands.sync import CONSOLE, SYSTEM
+from commands.sync import BY_CONSOLE
 from core.errors import PanelError
 from core.panel import Panel
 from core.payments.proof import NAMED_ROWS, Findings, Proof, accept_drifts, check_ledger
@@ -23,7 +23,7 @@ def ledger_command(panel: Panel) -> click.Group:
                 findings = check_ledger(panel, lambda done, total: report("ledger", done, total))
             _tell(findings)
             if accept and findings.drifts:
-                accept_drifts(panel, SYSTEM, CONSOLE, findings)
+                accept_drifts(panel, BY_CONSOLE, findings)
                 click.echo(f"Accepted: {len(findings.drifts)}")
         except PanelError as error:
             raise click.ClickException(error.text) from None

@@ -6,16 +6,17 @@ import click
 
 from commands.progress import progress
 from core.access.actors import bare_actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.errors import PanelError
 from core.panel import Panel
-from core.sync.merge import Changes, LocalAccount, counts
+from core.sync.fields import LocalAccount
+from core.sync.merge import Changes, counts
 from core.sync.sync import synchronise, wish_of
 
 SHOWN_NAMES = 10
 # as whom the audit log shows what the command line did
 SYSTEM = bare_actor(0, "system", super_user=True)
-CONSOLE = Origin("", "command line")
+BY_CONSOLE = By(SYSTEM, Origin("", "command line"))
 
 
 def sync_command(panel: Panel) -> click.Command:
@@ -26,7 +27,7 @@ def sync_command(panel: Panel) -> click.Command:
         try:
             with progress("accounts") as report:
                 wish = replace(wish_of(panel, SYSTEM), wait=None, force=force, dry_run=dry_run, report=report)
-                changes = synchronise(panel, SYSTEM, CONSOLE, wish)
+                changes = synchronise(panel, BY_CONSOLE, wish)
         except PanelError as error:
             raise click.ClickException(error.text) from None
         _tell(changes, dry_run)

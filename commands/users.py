@@ -3,7 +3,7 @@
 import click
 
 from commands.failing import failing_clearly
-from commands.sync import CONSOLE, SYSTEM
+from commands.sync import BY_CONSOLE
 from core.administration import users
 from core.panel import Panel
 from core.resellers import assigning
@@ -59,6 +59,6 @@ def unassign_command(panel: Panel) -> click.Command:
     @failing_clearly
     def unassign_admins() -> None:
         panel.layout  # noqa: B018 - a database that we may not touch is told now
-        click.echo(f"Updated {assigning.unassign_super_admins(panel, SYSTEM, CONSOLE)} accounts.")
+        click.echo(f"Updated {assigning.unassign_super_admins(panel, BY_CONSOLE)} accounts.")
 
     return unassign_admins

@@ -3,17 +3,17 @@
 What is declared: :mod:`compat.endpoints`. Source: contract chapter 00.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
-from compat import cross_site, envelope
+from compat import cross_site, double_clicks, envelope
 from compat.client import ClientResolver
-from compat.double_clicks import Once, key_of
-from compat.endpoints import BROWSERS, NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, log
+from compat.endpoints import NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, Manners, log
 from compat.fields import BadField
 from compat.parameters import BadParameters, Limits, Parameters, read_parameters
 from compat.rate_limit import RequestLimit
@@ -21,6 +21,7 @@ from compat.sessions import SessionUnavailable
 
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
+_BROWSER_MARKS = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_DEST")
 INTERNAL_TEXT = "An internal error occurred"
 
 
@@ -38,6 +39,7 @@ class Dispatcher:
         limits: Limits,
         failures: type[Exception],
         request_limit: RequestLimit,
+        memory: double_clicks.Memory,
     ) -> None:
         self.panel = panel
         self.gate = gate
@@ -45,7 +47,7 @@ class Dispatcher:
         self.limits = limits
         self.failures = failures
         self.request_limit = request_limit
-        self.once: Once[Answer] = Once()
+        self.memory = memory
         self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
@@ -72,39 +74,41 @@ class Dispatcher:
         return self._reshaped(endpoint, self._respond(endpoint))
 
     def _reshaped(self, endpoint: Endpoint | None, response: Response) -> Response:
-        return response if endpoint is None or endpoint.reshape is None else endpoint.reshape(self.panel, response)
+        reshape = None if endpoint is None else endpoint.manners.reshape
+        return response if reshape is None else reshape(self.panel, response)
 
     def _respond(self, endpoint: Endpoint) -> Response:
-        method = request.method
+        method, manners = request.method, endpoint.manners
         if method == "OPTIONS":
             return Response(status=204, headers={"Allow": endpoint.allowed})
         if not endpoint.takes(method):
             return _not_allowed(endpoint)
-        checked = endpoint.get_changes or method not in cross_site.SAFE_METHODS
-        if checked and cross_site.is_refused(request.environ, self.clients, navigable=endpoint.navigable):
+        checked = manners.get_changes or method not in cross_site.SAFE_METHODS
+        if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
             return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
-        if endpoint.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
+        if manners.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
             return _too_many(wait)
-        answer = self._answer(endpoint)
-        if isinstance(answer, dict):
-            return envelope.kept_by_browser(envelope.success(answer, request), endpoint.browser_keeps)
-        return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
+        return self._answered(endpoint)
 
-    def _answer(self, endpoint: Endpoint) -> Answer:
+    def _answered(self, endpoint: Endpoint) -> Response:
         call = self.call()
         if endpoint.who is not None:
             self.gate.admit(call, endpoint.who)
-        if endpoint.model is None:
-            return endpoint.handler(call)
-        parameters = self._parameters(endpoint)
-        call.files = parameters.files
-        form = endpoint.model.read(parameters.values)
-        if _is_once(endpoint, call.request) and call.session.sid:
-            # an id may pass from one user to the next
-            whose = f"{call.session.sid} {call.session.get('username')}"
-            key = key_of(whose, endpoint.name, parameters.values)
-            return self.once.run(key, lambda: endpoint.handler(call, form))
-        return endpoint.handler(call, form)
+        values: Mapping[str, Any] = {}
+        act = partial(endpoint.handler, call)
+        if endpoint.model is not None:
+            parameters = self._parameters(endpoint)
+            values, call.files = parameters.values, parameters.files
+            act = partial(endpoint.handler, call, endpoint.model.read(values))
+        if not _is_guarded(endpoint, call):
+            return _on_the_wire(endpoint, act())
+        return double_clicks.once(
+            self.memory,
+            double_clicks.session_key(str(call.session.sid), call.session["username"]),
+            double_clicks.key_of(endpoint.name, call.method, values, call.files),
+            lambda: _on_the_wire(endpoint, act()),
+            self._fault,
+        )
 
     def call(self) -> Call[Any, Any]:
         """The current request as a call whose caller is not known yet."""
@@ -118,7 +122,7 @@ class Dispatcher:
 
     def _parameters(self, endpoint: Endpoint) -> Parameters:
         parameters = read_parameters(request, self.limits)
-        if parameters.body_fault and not endpoint.bad_body_is_empty:
+        if parameters.body_fault and not endpoint.manners.bad_body_is_empty:
             raise BadParameters(parameters.body_fault)
         return parameters
 
@@ -130,11 +134,12 @@ class Dispatcher:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
-        if endpoint is not None and endpoint.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
-            return envelope.kept_by_browser(response, endpoint.browser_keeps)
-        if endpoint is not None and endpoint.as_text:
+        manners = endpoint.manners if endpoint is not None else Manners()
+        if manners.browser_keeps and getattr(error, "code", 0) == NOT_ALLOWED:
+            return envelope.kept_by_browser(response, manners.browser_keeps)
+        if manners.as_text:
             return envelope.as_text(response)
-        if response.status_code >= 500 and endpoint is not None and endpoint.plain_faults:
+        if response.status_code >= 500 and manners.plain_faults:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response
 
@@ -154,10 +159,19 @@ class Dispatcher:
         return envelope.failure(INTERNAL_TEXT, 1, 500)
 
 
-def _is_once(endpoint: Endpoint, request: Request) -> bool:
-    if endpoint.once != BROWSERS:
-        return endpoint.once
-    return "HTTP_ORIGIN" in request.environ or "HTTP_SEC_FETCH_SITE" in request.environ
+def _is_guarded(endpoint: Endpoint, call: Call[Any, Any]) -> bool:
+    """Whether a double click may have sent it: people click in browsers, a script that asks twice means it."""
+    is_browser = any(name in call.request.environ for name in _BROWSER_MARKS)
+    if not (endpoint.manners.once and is_browser and endpoint.is_write(call.request.method)):
+        return False
+    # asked last: a look at the session counts as its activity
+    return bool(call.session.sid and call.session.get("username"))
+
+
+def _on_the_wire(endpoint: Endpoint, answer: Answer) -> Response:
+    if isinstance(answer, dict):
+        return envelope.kept_by_browser(envelope.success(answer, request), endpoint.manners.browser_keeps)
+    return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
 
 def _too_many(wait: int) -> Response:

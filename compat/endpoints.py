@@ -7,7 +7,7 @@ and the typed request; :class:`Call` is what a route function receives. Source: 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from werkzeug.wrappers import Request, Response
 
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 ROUTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # the document's code for what the caller may not do
 NOT_ALLOWED = 3
-BROWSERS: Final = "browsers"
 
 PanelT = TypeVar("PanelT")
 ActorT = TypeVar("ActorT")
@@ -65,45 +64,52 @@ class Gate(Protocol):
     def admit(self, call: Any, who: Any) -> None: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How an endpoint behaves beyond what all do."""
+
+    # also its GET can change something, so that it is checked for cross-site requests
+    get_changes: bool = False
+    # may be opened in the address bar
+    navigable: bool = False
+    # chapter 10's rule for broken JSON
+    bad_body_is_empty: bool = False
+    # counts for the general limit of requests
+    limited: bool = True
+    # a fault of ours is answered without the envelope, for a client that takes any ``error`` 1 for its session's end
+    plain_faults: bool = False
+    # speaks lines of text, failures included
+    as_text: bool = False
+    # identical writes of a browser's session within a moment have one effect (:mod:`compat.double_clicks`)
+    once: bool = True
+    # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
+    browser_keeps: int = 0
+    # its paths where they are not the usual two
+    at: tuple[str, ...] = ()
+    # whether HEAD does what GET does
+    head: bool = True
+    # gives each answer, failures included, a spelling of its own
+    reshape: Callable[[Any, Response], Response] | None = None
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """One line of the wire contract.
-
-    ``get_changes``: also its GET can change something, so that it is checked for cross-site requests.
-    ``navigable``: may be opened in the address bar. ``bad_body_is_empty``: chapter 10's rule for broken JSON.
-    ``limited``: counts for the general limit of requests. ``plain_faults``: a fault of ours is answered without the
-    envelope, for a client that takes any ``error`` 1 for the end of its session. ``as_text``: speaks lines of text,
-    failures included. ``once``: identical requests of one session within a moment have one effect
-    (:mod:`compat.double_clicks`); ``BROWSERS``: only those of browsers, in which people click twice, for a script
-    that asks twice means it. ``browser_keeps``: for how many seconds a browser may show the answer again without
-    asking, also a refusal for lack of permission; 0 is never. ``at``: its paths where they are not the usual two.
-    ``head``: whether HEAD does what GET does. ``reshape``: gives each answer, failures included, a spelling of its own.
-    """
+    """One line of the wire contract; ``chapter`` is where it stands."""
 
     name: str
     methods: tuple[str, ...]
     who: Any
     handler: Callable[..., Answer]
     model: type[RequestModel] | None
-    get_changes: bool
-    navigable: bool
-    bad_body_is_empty: bool
-    limited: bool
-    plain_faults: bool
-    as_text: bool
-    once: bool | Literal["browsers"]
-    browser_keeps: int
+    manners: Manners
     chapter: str
-    at: tuple[str, ...] = ()
-    head: bool = True
-    reshape: Callable[[Any, Response], Response] | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return self.at or (f"/{self.name}.php", f"/api/{self.name}.php")
+        return self.manners.at or (f"/{self.name}.php", f"/api/{self.name}.php")
 
     def takes(self, method: str) -> bool:
-        return method in self.methods or (method == "HEAD" and self.head and "GET" in self.methods)
+        return method in self.methods or (method == "HEAD" and self.manners.head and "GET" in self.methods)
 
     @property
     def allowed(self) -> str:
@@ -111,11 +117,18 @@ class Endpoint:
         methods = {"OPTIONS", *(method for method in ROUTED_METHODS if self.takes(method))}
         return ", ".join(method for method in ROUTED_METHODS if method in methods)
 
+    def is_write(self, method: str) -> bool:
+        """Whether a request of this method can change more than its session. What answers GET and POST alike reads."""
+        if method == "POST":
+            return self.manners.get_changes or "GET" not in self.methods or isinstance(self.who, Mapping)
+        return method not in cross_site.SAFE_METHODS or (self.manners.get_changes and method == "GET")
+
 
 class Endpoints:
-    """The register of all endpoints of one server."""
+    """The register of one area: endpoints that stand in one chapter of the contract."""
 
-    def __init__(self) -> None:
+    def __init__(self, chapter: str) -> None:
+        self.chapter = chapter
         self.declared: dict[str, Endpoint] = {}
 
     def endpoint(
@@ -124,43 +137,14 @@ class Endpoints:
         *methods: str,
         who: Any,
         model: type[RequestModel] | None = None,
-        get_changes: bool = False,
-        navigable: bool = False,
-        bad_body_is_empty: bool = False,
-        limited: bool = True,
-        plain_faults: bool = False,
-        as_text: bool = False,
-        once: bool | Literal["browsers"] = False,
-        browser_keeps: int = 0,
-        chapter: str,
-        at: tuple[str, ...] = (),
-        head: bool = True,
-        reshape: Callable[[Any, Response], Response] | None = None,
+        manners: Manners = Manners(),
     ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
         """Declare the decorated function, ``handler(call)`` or with a model ``handler(call, form)``."""
 
         def declare(handler: Callable[..., Answer]) -> Callable[..., Answer]:
             if name in self.declared:
                 raise ValueError(f"endpoint {name} is declared twice")
-            self.declared[name] = Endpoint(
-                name,
-                methods,
-                who,
-                handler,
-                model,
-                get_changes,
-                navigable,
-                bad_body_is_empty,
-                limited,
-                plain_faults,
-                as_text,
-                once,
-                browser_keeps,
-                chapter,
-                at,
-                head,
-                reshape,
-            )
+            self.declared[name] = Endpoint(name, methods, who, handler, model, manners, self.chapter)
             return handler
 
         return declare

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, trimmed
 from core.access.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
 from core.access.whose import whose_accounts
@@ -19,10 +19,10 @@ from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
 from core.values.markup import plain
 from legacy_routes.forms import Number, Present, ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.server2 import told_of_lag
 
-CHAPTER = "20"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="20")
 
 
 def _plan(value: object) -> int | str | None:
@@ -43,7 +43,7 @@ MAC = AliasChoices("mac", "stb_mac")
 RESELLER = AliasChoices("reseller", "reseller_id")
 
 
-@endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+@endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_accounts(call: Call, form: ViewForm) -> Answer:
     """The list of accounts, newest first: all for super admins and observers, else one's own."""
     return list_accounts(call.panel, whose_accounts(caller(call), view_all=form.view_all))
@@ -75,7 +75,7 @@ class AddForm(RequestModel):
         return super().read({**values, "needs_plan": needs_plan})
 
 
-@endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm)
 def add_account(call: Call, form: AddForm) -> Answer:
     """Create an account on every portal server and charge its owner."""
     wish = NewAccount(
@@ -94,7 +94,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         reseller=form.reseller,
         needs_plan=form.needs_plan,
     )
-    added = core_add(call.panel, caller(call), origin_of(call), wish)
+    added = core_add(call.panel, by(call), wish)
     text = "Account created successfully" + (" on both servers" if added.is_dual else "")
     return {
         "err_msg": text,
@@ -102,7 +102,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         "account_id": added.account_id,
         "stalker_response": {"server_1": "success", "server_2": "success" if added.is_dual else "skipped"},
         "end_date": added.end_date and added.end_date.isoformat(),
-        **added.lag.extra,
+        **told_of_lag(added.lag),
     }
 
 
@@ -128,7 +128,7 @@ class EditForm(RequestModel):
         return _full_name(self.full_name, self.first_name, self.last_name, self.name)
 
 
-@endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm)
 def edit_account(call: Call, form: EditForm) -> Answer:
     """Change an account, and renew it when a plan is given."""
     wish = Edit(
@@ -143,9 +143,9 @@ def edit_account(call: Call, form: EditForm) -> Answer:
         plan=form.plan,
         discount=form.discount or 0,
     )
-    changed = core_edit(call.panel, caller(call), origin_of(call), wish)
+    changed = core_edit(call.panel, by(call), wish)
     text = "Account updated and renewed successfully" if changed.renewed else "Account updated successfully"
-    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **changed.extra}
+    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **_warnings(changed)}
 
 
 class UpdateForm(EditForm):
@@ -158,7 +158,7 @@ class UpdateForm(EditForm):
     reseller: Number = Field(None, validation_alias=RESELLER)
 
 
-@endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm)
 def update_account(call: Call, form: UpdateForm) -> Answer:
     """Change only the fields that are sent."""
     wish = Edit(
@@ -178,21 +178,21 @@ def update_account(call: Call, form: UpdateForm) -> Answer:
         mac=form.mac,
         reseller=form.reseller,
     )
-    changed = core_edit(call.panel, caller(call), origin_of(call), wish)
+    changed = core_edit(call.panel, by(call), wish)
     text = "Account updated successfully"
-    return {"err_msg": text, "message": text, **_dates(changed), **changed.extra}
+    return {"err_msg": text, "message": text, **_dates(changed), **_warnings(changed)}
 
 
 class TargetForm(RequestModel):
     username: Text = Field("", validation_alias=AliasChoices("username", "id", "original_username"))
 
 
-@endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm)
 def remove_account(call: Call, form: TargetForm) -> Answer:
     """Delete an account from the portals and the panel; its transactions stay."""
-    lag = core_remove(call.panel, caller(call), origin_of(call), form.username)
+    lag = core_remove(call.panel, by(call), form.username)
     text = "Account deleted successfully"
-    return {"err_msg": text, "message": text, "transactions_preserved": True, **lag.extra}
+    return {"err_msg": text, "message": text, "transactions_preserved": True, **told_of_lag(lag)}
 
 
 class StatusForm(TargetForm):
@@ -200,12 +200,12 @@ class StatusForm(TargetForm):
     status: Number = None
 
 
-@endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm)
 def change_status(call: Call, form: StatusForm) -> Answer:
     """Switch an account on or off, by user name or MAC."""
-    switched = set_status(call.panel, caller(call), origin_of(call), form.status, username=form.username, mac=form.mac)
+    switched = set_status(call.panel, by(call), form.status, username=form.username, mac=form.mac)
     text = "Status updated successfully"
-    return {"err_msg": text, "message": text, **switched.lag.extra}
+    return {"err_msg": text, "message": text, **told_of_lag(switched.lag)}
 
 
 @endpoints.endpoint(
@@ -214,21 +214,23 @@ def change_status(call: Call, form: StatusForm) -> Answer:
     "POST",
     who=having(TOGGLE_ACCOUNTS),
     model=StatusForm,
-    get_changes=True,
-    once=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def toggle_account_status(call: Call, form: StatusForm) -> Answer:
     """Set the given status, 1 or 0; it does not flip."""
-    switched = set_status(call.panel, caller(call), origin_of(call), form.status, username=form.username)
+    switched = set_status(call.panel, by(call), form.status, username=form.username)
     word = "active" if switched.after.status else "disabled"
     text = f"{plain(switched.after.shown_name)} is now {word}"
-    return {"err_msg": "", "message": text, **switched.lag.extra}
+    return {"err_msg": "", "message": text, **told_of_lag(switched.lag)}
 
 
 def _full_name(full: str | None, first: str | None, last: str | None, name: str | None) -> str | None:
     """The first of the three spellings that says something; None when none does."""
     return full or " ".join(part for part in (first, last) if part) or name or None
+
+
+def _warnings(changed: Changed) -> dict[str, Any]:
+    return told_of_lag(changed.lag) | ({"warning": 1} if changed.unknown_tariff else {})
 
 
 def _dates(changed: Changed) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Table
 
+from compat import double_clicks
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
 from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.rate_limit import RequestLimit
+from compat.security_headers import install_security_headers
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -22,6 +24,7 @@ from core.access.identity import find_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
 from core.errors import DatabaseFailed, PanelError
+from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
 from core.storage.tables import StoredSession
 from legacy_routes import (
@@ -30,6 +33,7 @@ from legacy_routes import (
     jobs,
     payments,
     plans,
+    push,
     reminders,
     resellers,
     session,
@@ -48,7 +52,7 @@ from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 
 _MIB = 1024 * 1024
-CHAPTERS: tuple[Endpoints, ...] = (
+AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
     accounts.endpoints,
     sync.endpoints,
@@ -64,13 +68,14 @@ CHAPTERS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    push.endpoints,
     xtream.endpoints,
 )
 
 
 def all_endpoints() -> list[Endpoint]:
-    """Every declared endpoint, chapter by chapter."""
-    return [endpoint for chapter in CHAPTERS for endpoint in chapter.declared.values()]
+    """Every declared endpoint, area by area."""
+    return [endpoint for area in AREAS for endpoint in area.declared.values()]
 
 
 def create_app(panel: Panel) -> Flask:
@@ -89,10 +94,12 @@ def create_app(panel: Panel) -> Flask:
         secure=lambda request: request.is_secure,
         cookie_name=config.session.cookie_name,
     )
+    install_security_headers(app, hsts=config.security.hsts)
     app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit)
+    memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 from werkzeug.wrappers import Response
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.envelope import NO_CACHE
 from compat.fields import RequestModel, Text
 from core.access.permissions import ASSIGN_ACCOUNTS
@@ -13,10 +13,9 @@ from core.errors import InvalidInput
 from core.resellers.assigning import assign_many, unassign_super_admins
 from core.resellers.assigning import assign_reseller as core_assign
 from legacy_routes.forms import Number
-from legacy_routes.gate import Call, caller, having, origin_of, super_admin
+from legacy_routes.gate import Call, by, having, super_admin
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 
 _ABSENT: Any = object()
 
@@ -44,10 +43,10 @@ class AssignForm(_OwnerForm):
     username: Text = ""
 
 
-@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm, chapter=CHAPTER)
+@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm)
 def assign_reseller(call: Call, form: AssignForm) -> Answer:
     """Give an account to a reseller, or to nobody."""
-    core_assign(call.panel, caller(call), origin_of(call), form.username, form.owner)
+    core_assign(call.panel, by(call), form.username, form.owner)
     return {"message": "Reseller assigned successfully", "err_msg": ""}
 
 
@@ -55,12 +54,12 @@ class BulkForm(_OwnerForm):
     usernames: Annotated[list[str], BeforeValidator(_names)] = _ABSENT
 
 
-@endpoints.endpoint("bulk_assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=BulkForm, chapter=CHAPTER)
+@endpoints.endpoint("bulk_assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=BulkForm)
 def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     """Give many accounts to a reseller, or to nobody; unknown names are skipped."""
     if form.usernames is _ABSENT:
         raise InvalidInput("Missing field: usernames")
-    assigned = assign_many(call.panel, caller(call), origin_of(call), form.usernames, form.owner)
+    assigned = assign_many(call.panel, by(call), form.usernames, form.owner)
     text = f"{assigned.changed} accounts assigned to {assigned.reseller_name}"
     return {
         "message": text,
@@ -70,9 +69,9 @@ def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     }
 
 
-@endpoints.endpoint("update_admin_resellers", "GET", "POST", who=super_admin(), get_changes=True, chapter=CHAPTER)
+@endpoints.endpoint("update_admin_resellers", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
 def update_admin_resellers(call: Call) -> Answer:
     """Accounts that belong to super admins belong to nobody from now on; answers one line of text."""
-    count = unassign_super_admins(call.panel, caller(call), origin_of(call))
+    count = unassign_super_admins(call.panel, by(call))
     text = f"Updated {count} accounts: those of super admins are not assigned to anybody now\n"
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_CACHE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from compat import endpoints
 from core.access.actors import Actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.access.identity import CREDENTIAL_MARK, IDLE_MARK, Identity, identify, is_idle, says_logged_in, session_facts
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT
 from core.access.permissions import SUPER_ADMIN_ONLY, Right, Scope, require
@@ -66,6 +66,11 @@ def caller(call: Call) -> Actor:
     if call.actor is None:
         raise NotLoggedIn
     return call.actor
+
+
+def by(call: Call) -> By:
+    """As :func:`caller`, with the address and the program that it called from."""
+    return By(caller(call), origin_of(call))
 
 
 class Gate:

@@ -7,15 +7,14 @@ from core.errors import NotFound
 from core.jobs.jobs import read_job
 from legacy_routes.gate import LOGGED_IN, Call, caller
 
-CHAPTER = "60"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="60")
 
 
 class JobForm(RequestModel):
     id: Integer
 
 
-@endpoints.endpoint("get_job_status", "GET", "POST", who=LOGGED_IN, model=JobForm, chapter=CHAPTER)
+@endpoints.endpoint("get_job_status", "GET", "POST", who=LOGGED_IN, model=JobForm)
 def get_job_status(call: Call, form: JobForm) -> Answer:
     """How far a job is that an answer named by its `job_id`, and what came of it: one's own, for admins any."""
     record = read_job(call.panel, form.id)

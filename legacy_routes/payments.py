@@ -25,10 +25,9 @@ from core.values.currencies import shown_currency
 from core.values.markup import plain
 from core.values.money import shown, stored
 from legacy_routes.forms import Number
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 
 _SYMBOLS = {"GBP": "£", "USD": "$", "EUR": "€", "IRR": "IRR ", "IRT": "IRT "}
 
@@ -43,14 +42,12 @@ class PaymentForm(RequestModel):
     description: Text = ""
 
 
-@endpoints.endpoint(
-    "add_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=PaymentForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("add_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=PaymentForm)
 def add_reseller_payment(call: Call, form: PaymentForm) -> Answer:
     """Record a payment, with a receipt if one is sent; the reseller's credit stays as it is."""
     upload = call.files.get("receipt")
     wish = NewPayment(**form.model_dump(), receipt=b"" if upload is None else upload.read())
-    payment = record_payment(call.panel, caller(call), origin_of(call), wish)
+    payment = record_payment(call.panel, by(call), wish)
     return {
         "message": "Payment recorded successfully",
         "payment_id": payment.id,
@@ -81,10 +78,10 @@ class CancelForm(RequestModel):
 
 
 # without ``once``: the second of two clicks finds the payment cancelled, and reads so
-@endpoints.endpoint("cancel_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=CancelForm, chapter=CHAPTER)
+@endpoints.endpoint("cancel_reseller_payment", "POST", who=having(RECORD_PAYMENTS), model=CancelForm)
 def cancel_reseller_payment(call: Call, form: CancelForm) -> Answer:
     """Mark a payment as cancelled, with a reason; it cannot be undone."""
-    payment_id = cancel_payment(call.panel, caller(call), origin_of(call), form.payment_id, form.reason)
+    payment_id = cancel_payment(call.panel, by(call), form.payment_id, form.reason)
     return {"message": "Payment cancelled successfully", "payment_id": payment_id}
 
 
@@ -96,7 +93,7 @@ class ListForm(RequestModel):
     limit: Number = 100
 
 
-@endpoints.endpoint("get_reseller_payments", "GET", who=having(READ_BOOKS), model=ListForm, chapter=CHAPTER)
+@endpoints.endpoint("get_reseller_payments", "GET", who=having(READ_BOOKS), model=ListForm)
 def get_reseller_payments(call: Call, form: ListForm) -> Answer:
     """Payments, newest first: of all resellers for admins and observers, else one's own."""
     actor = caller(call)
@@ -119,7 +116,7 @@ class BalanceForm(RequestModel):
     month: Number = None
 
 
-@endpoints.endpoint("get_reseller_balance", "GET", who=having(READ_BOOKS), model=BalanceForm, chapter=CHAPTER)
+@endpoints.endpoint("get_reseller_balance", "GET", who=having(READ_BOOKS), model=BalanceForm)
 def get_reseller_balance(call: Call, form: BalanceForm) -> Answer:
     """What resellers owe: sales less payments, for all time, a year or a month."""
     period = reseller_balance.period_of(form.year, form.month)
@@ -161,7 +158,7 @@ class InvoiceForm(RequestModel):
     month: Number = None
 
 
-@endpoints.endpoint("get_monthly_invoice", "GET", who=having(READ_BOOKS), model=InvoiceForm, chapter=CHAPTER)
+@endpoints.endpoint("get_monthly_invoice", "GET", who=having(READ_BOOKS), model=InvoiceForm)
 def get_monthly_invoice(call: Call, form: InvoiceForm) -> Answer:
     """The sales of a reseller in one month of the Shamsi or Gregorian calendar."""
     month = month_of(form.calendar, form.year, form.month)
@@ -247,7 +244,7 @@ def _number(amount: Decimal | int) -> float | int:
     return amount if isinstance(amount, int) else float(amount) + 0.0
 
 
-@endpoints.endpoint("get_iranian_banks", "GET", who=LOGGED_IN, chapter=CHAPTER)
+@endpoints.endpoint("get_iranian_banks", "GET", who=LOGGED_IN)
 def get_iranian_banks(call: Call) -> Answer:
     """The banks that the form of a payment offers."""
     banks, source = list_banks(call.panel)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, to_integer, trimmed
 from core.access.permissions import MANAGE_PLANS
 from core.errors import NotLoggedIn
@@ -18,10 +18,9 @@ from core.plans.edit import remove_plan as core_remove
 from core.plans.plans import list_plans
 from core.values import money
 from legacy_routes.forms import ViewForm
-from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, caller, current_identity, having, origin_of, super_admin
+from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, current_identity, having, super_admin
 
-CHAPTER = "40"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="40")
 
 
 def _told(value: object) -> str | None:
@@ -36,7 +35,7 @@ CURRENCY = AliasChoices("currency", "currency_id")
 _ID_DIGITS = 19
 
 
-@endpoints.endpoint("get_plans", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+@endpoints.endpoint("get_plans", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_plans(call: Call, form: ViewForm) -> Answer:
     """The plans: all for super admins and observers, else those assigned to the caller."""
     return {"err_msg": "", "message": "", "plans": list_plans(call.panel, caller(call), view_all=form.view_all)}
@@ -67,11 +66,11 @@ class AddForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, get_changes=True, once=True, chapter=CHAPTER
+    "add_plan", "GET", "POST", who=having(MANAGE_PLANS), model=AddForm, manners=Manners(get_changes=True)
 )
 def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
-    saved = core_add(call.panel, caller(call), origin_of(call), form.fields(external_id=form.external_id))
+    saved = core_add(call.panel, by(call), form.fields(external_id=form.external_id))
     text = "Plan updated successfully" if saved.before else "Plan created successfully"
     return {"err_msg": text, "message": text, "plan_id": saved.after.id, "id": saved.after.id}
 
@@ -81,12 +80,12 @@ class EditForm(PlanForm):
 
 
 @endpoints.endpoint(
-    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, get_changes=True, once=True, chapter=CHAPTER
+    "edit_plan", "GET", "POST", who=having(MANAGE_PLANS), model=EditForm, manners=Manners(get_changes=True)
 )
 def edit_plan(call: Call, form: EditForm) -> Answer:
     """Change name, price, days and category of a plan; 0 days make it unlimited."""
     id, external_id = _row_or_external_id(form.plan_id)
-    saved = core_edit(call.panel, caller(call), origin_of(call), form.fields(id=id, external_id=external_id))
+    saved = core_edit(call.panel, by(call), form.fields(id=id, external_id=external_id))
     return _edited(saved)
 
 
@@ -102,15 +101,13 @@ class RemoveForm(RequestModel):
     "POST",
     who=having(MANAGE_PLANS),
     model=RemoveForm,
-    get_changes=True,
-    once=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def remove_plan(call: Call, form: RemoveForm) -> Answer:
     """Delete a plan; accounts that hold it keep its name."""
     id, external_id = (None, form.plan) if form.plan else _row_or_external_id(form.plan_id)
     sent = PlanFields(id=id, external_id=external_id, currency=form.currency or None)
-    core_remove(call.panel, caller(call), origin_of(call), sent)
+    core_remove(call.panel, by(call), sent)
     text = "Plan deleted successfully"
     return {"err_msg": text, "message": text}
 
@@ -119,12 +116,10 @@ class PriceForm(PlanForm):
     external_id: Told = Field(None, validation_alias=AliasChoices("id", "plan_id", "external_id"))
 
 
-@endpoints.endpoint(
-    "plan_update", "GET", "POST", who=super_admin(), model=PriceForm, get_changes=True, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("plan_update", "GET", "POST", who=super_admin(), model=PriceForm, manners=Manners(get_changes=True))
 def plan_update(call: Call, form: PriceForm) -> Answer:
     """Change a plan's price, by the plan's external id."""
-    return _edited(set_price(call.panel, caller(call), origin_of(call), form.fields(external_id=form.external_id)))
+    return _edited(set_price(call.panel, by(call), form.fields(external_id=form.external_id)))
 
 
 class CurrencyForm(RequestModel):
@@ -132,11 +127,11 @@ class CurrencyForm(RequestModel):
 
 
 @endpoints.endpoint(
-    "add_currency", "GET", "POST", who=super_admin(), model=CurrencyForm, get_changes=True, chapter=CHAPTER
+    "add_currency", "GET", "POST", who=super_admin(), model=CurrencyForm, manners=Manners(get_changes=True)
 )
 def add_currency(call: Call, form: CurrencyForm) -> Answer:
     """Add a currency by its code."""
-    code = core_add_currency(call.panel, caller(call), origin_of(call), form.name)
+    code = core_add_currency(call.panel, by(call), form.name)
     return {"err_msg": "", "message": f"Currency {code} added successfully", "id": code}
 
 
@@ -145,15 +140,15 @@ class CurrencyIdForm(RequestModel):
 
 
 @endpoints.endpoint(
-    "remove_currency", "GET", "POST", who=super_admin(), model=CurrencyIdForm, get_changes=True, chapter=CHAPTER
+    "remove_currency", "GET", "POST", who=super_admin(), model=CurrencyIdForm, manners=Manners(get_changes=True)
 )
 def remove_currency(call: Call, form: CurrencyIdForm) -> Answer:
     """Remove a currency that nothing uses."""
-    core_remove_currency(call.panel, caller(call), origin_of(call), form.id)
+    core_remove_currency(call.panel, by(call), form.id)
     return {"err_msg": "", "message": "Currency removed successfully"}
 
 
-@endpoints.endpoint("getcont", "GET", "POST", who=ANYBODY, as_text=True, chapter=CHAPTER)
+@endpoints.endpoint("getcont", "GET", "POST", who=ANYBODY, manners=Manners(as_text=True))
 def getcont(call: Call) -> Answer:
     """A leftover of old panels: empty for who is logged in, 0 for who is not."""
     try:

@@ -14,20 +14,19 @@ from core.messages.reminders.history import is_sent, read_history
 from core.messages.reminders.settings import Change, Settings, change_settings, read_settings
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
-from core.values.markup import html_out
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from core.values import sinks
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
-CHAPTER = "60"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="60")
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
 
 
-@endpoints.endpoint("send_expiry_reminders", "POST", who=having(SEND_REMINDERS), chapter=CHAPTER)
+@endpoints.endpoint("send_expiry_reminders", "POST", who=having(SEND_REMINDERS))
 def send_expiry_reminders(call: Call) -> Answer:
     """Remind the caller's customers whose accounts end in the configured number of days."""
-    sweep = sweep_now(call.panel, caller(call), origin_of(call))
+    sweep = sweep_now(call.panel, by(call))
     answer = {"err_msg": "", **_told(sweep.tally)}
     if sweep.job_id is not None:
         text = "The reminders are still being sent, and go on in the background"
@@ -49,18 +48,20 @@ def _told(tally: Tally) -> dict[str, Any]:
 def _result(result: Result, target: str) -> dict[str, Any]:
     due = result.due
     told: dict[str, Any] = {
-        "account": html_out(due.username),
-        "full_name": html_out(due.full_name),
-        "mac": html_out(due.mac),
+        "account": due.username,
+        "full_name": due.full_name,
+        "mac": due.mac,
         "expiry_date": target,
         "status": result.status,
     }
     if result.status == SENT:
-        return told | {"message": result.text}
-    if result.status == FAILED:
-        return told | {"error": html_out(result.text)}
-    sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
-    return told | {"reason": html_out(result.text), "sent_at": sent_at}
+        told["message"] = result.text
+    elif result.status == FAILED:
+        told["error"] = result.text
+    else:
+        sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
+        told |= {"reason": result.text, "sent_at": sent_at}
+    return sinks.shown("sweep", told)
 
 
 def _days(value: object) -> int | None:
@@ -90,17 +91,15 @@ class SettingsForm(RequestModel):
     auto_send_enabled: Annotated[bool | None, BeforeValidator(_present_flag)] = None
 
 
-@endpoints.endpoint(
-    "update_reminder_settings", "POST", who=having(CHANGE_REMINDERS), model=SettingsForm, chapter=CHAPTER
-)
+@endpoints.endpoint("update_reminder_settings", "POST", who=having(CHANGE_REMINDERS), model=SettingsForm)
 def update_reminder_settings(call: Call, form: SettingsForm) -> Answer:
     """Change the caller's settings; what is not sent stays."""
     change = Change(form.days_before_expiry, form.message_template, form.auto_send_enabled)
-    settings = change_settings(call.panel, caller(call), origin_of(call), change)
+    settings = change_settings(call.panel, by(call), change)
     return {"message": "Reminder settings updated successfully", "settings": _settings(settings)}
 
 
-@endpoints.endpoint("get_reminder_settings", "GET", "POST", who=LOGGED_IN, chapter=CHAPTER)
+@endpoints.endpoint("get_reminder_settings", "GET", "POST", who=LOGGED_IN)
 def get_reminder_settings(call: Call) -> Answer:
     """The caller's settings, or the defaults."""
     settings = read_settings(call.panel, caller(call).id)
@@ -121,17 +120,14 @@ class HistoryForm(RequestModel):
     date: Annotated[str | None, BeforeValidator(_present)] = None
 
 
-@endpoints.endpoint("get_reminder_history", "GET", who=having(READ_REMINDERS), model=HistoryForm, chapter=CHAPTER)
+@endpoints.endpoint("get_reminder_history", "GET", who=having(READ_REMINDERS), model=HistoryForm)
 def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
     """What was sent on a day: by everybody for admins, else by the caller."""
     day = call.panel.clock.today() if form.date is None else _day(form.date)
     rows = read_history(call.panel, caller(call), day)
     sent = sum(map(is_sent, rows))
-    shown = [{**row, **{name: html_out(row[name]) for name in _INSERTED_AS_HTML}} for row in rows]
+    shown = [sinks.shown("reminder", row) for row in rows]
     return {"date": day.isoformat(), "total": len(rows), "sent": sent, "failed": len(rows) - sent, "reminders": shown}
-
-
-_INSERTED_AS_HTML = ("username", "full_name", "mac", "end_date")
 
 
 def _day(text: str) -> date:

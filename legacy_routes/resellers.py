@@ -4,9 +4,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import BROWSERS, Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
+from core.access.actors import Actor
+from core.access.audit import By
 from core.access.identity import CREDENTIAL_MARK
 from core.access.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
 from core.errors import InvalidInput, TooManyAttempts
@@ -17,17 +19,16 @@ from core.resellers.credit import adjust_credit as core_adjust
 from core.resellers.edit import ResellerEdit, edit_reseller, theme_would_change
 from core.resellers.plans import assign_plans as core_assign_plans
 from core.resellers.remove import remove_reseller as core_remove
-from core.resellers.resellers import Reseller, list_resellers, required_id
-from core.resellers.rules import MISSING, shown_name, shown_plans
+from core.resellers.resellers import list_resellers, required_id
+from core.resellers.rules import MISSING, shown_plans
 from core.resellers.themes import carry_out, refuse_while_running
 from core.values.currencies import shown_currency
-from core.values.markup import plain, quotable
+from core.values.sinks import shown
 from legacy_routes.forms import Number, Present
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 endpoint = endpoints.endpoint
 
 # a page of panel 1.18.2 asks again at once as long as there are no resellers
@@ -52,7 +53,7 @@ ID = AliasChoices("id", "reseller_id")
 NAME = AliasChoices("name", "full_name")
 
 
-@endpoint("get_resellers", "GET", "POST", who=having(READ_RESELLERS), chapter=CHAPTER)
+@endpoint("get_resellers", "GET", "POST", who=having(READ_RESELLERS))
 def get_resellers(call: Call) -> Answer:
     """All resellers, observers among them, with their numbers of accounts; the newest first."""
     resellers = [_shown(reseller, accounts) for reseller, accounts in list_resellers(call.panel)]
@@ -63,32 +64,30 @@ def get_resellers(call: Call) -> Answer:
     return {"resellers": resellers}
 
 
-def _shown(reseller: Reseller, accounts: int) -> dict[str, Any]:
+def _shown(reseller: Actor, accounts: int) -> dict[str, Any]:
     currency = shown_currency(reseller.currency_id)
-    return {
+    name = reseller.name or reseller.username
+    row = {
         "id": reseller.id,
-        "username": quotable(reseller.username, ""),
-        "full_name": plain(reseller.name or reseller.username),
-        "name": shown_name(reseller.name, reseller.username),
-        "email": _bare(reseller.email),
+        "username": reseller.username,
+        "full_name": name,
+        "name": name,
+        "email": reseller.email,
         "max_users": reseller.max_users,
-        "currency": _bare(currency),
-        "currency_id": _bare(currency),
-        "currency_name": _bare(shown_currency(reseller.currency_name) or currency),
-        "theme": _bare(reseller.theme),
+        "currency": currency,
+        "currency_id": currency,
+        "currency_name": shown_currency(reseller.currency_name) or currency,
+        "theme": reseller.theme,
         "super_user": 0,
         "is_observer": int(reseller.is_observer),
-        "permissions": quotable(reseller.permissions or "", ""),
+        "permissions": reseller.permissions or "",
         "balance": float(reseller.balance),
         "plans": shown_plans(reseller.plans),
         "account_count": accounts,
-        "ip_ranges": quotable(reseller.ip_ranges or "", ""),
+        "ip_ranges": reseller.ip_ranges or "",
         "timestamp": reseller.timestamp or 0,
     }
-
-
-def _bare(text: str | None) -> str | None:
-    return None if text is None else quotable(text, "")
+    return shown("reseller", row)
 
 
 class AddForm(RequestModel):
@@ -107,7 +106,7 @@ class AddForm(RequestModel):
     ip_ranges: Text = Field("", validation_alias="use_ip_ranges")
 
 
-@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm, chapter=CHAPTER)
+@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm)
 def add_reseller(call: Call, form: AddForm) -> Answer:
     """Make a reseller, with a first credit and the templates of messages."""
     wish = NewReseller(
@@ -124,7 +123,7 @@ def add_reseller(call: Call, form: AddForm) -> Answer:
         is_observer=bool(form.is_observer),
         ip_ranges=form.ip_ranges,
     )
-    reseller_id = core_add(call.panel, caller(call), origin_of(call), wish)
+    reseller_id = core_add(call.panel, by(call), wish)
     return {"err_msg": "Reseller created successfully", "reseller_id": reseller_id}
 
 
@@ -143,7 +142,7 @@ class UpdateForm(RequestModel):
     ip_ranges: Present = Field(None, validation_alias="use_ip_ranges")
 
 
-@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm, chapter=CHAPTER)
+@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm)
 def update_reseller(call: Call, form: UpdateForm) -> Answer:
     """Change what is sent of a reseller; a new theme goes to all of the reseller's accounts."""
     panel, actor = call.panel, caller(call)
@@ -162,7 +161,7 @@ def update_reseller(call: Call, form: UpdateForm) -> Answer:
         is_observer=form.is_observer,
         ip_ranges=form.ip_ranges,
     )
-    edited = edit_reseller(panel, actor, origin_of(call), reseller_id, wish)
+    edited = edit_reseller(panel, By(actor, origin_of(call)), reseller_id, wish)
     if reseller_id == actor.id:
         # the caller's own session goes on under the new name and password, all others of that user end
         call.session["username"] = edited.username
@@ -184,12 +183,11 @@ class TargetForm(RequestModel):
     "DELETE",
     who=having(MANAGE_RESELLERS),
     model=TargetForm,
-    get_changes=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def remove_reseller(call: Call, form: TargetForm) -> Answer:
     """Delete a reseller who has no accounts; payments are archived, transactions stay."""
-    core_remove(call.panel, caller(call), origin_of(call), required_id(form.id, "Missing field: id"))
+    core_remove(call.panel, by(call), required_id(form.id, "Missing field: id"))
     return {"err_msg": "Reseller deleted successfully"}
 
 
@@ -201,11 +199,11 @@ class CreditForm(RequestModel):
     description: Text = ""
 
 
-@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm, once=BROWSERS, chapter=CHAPTER)
+@endpoint("adjust_credit", "POST", who=having(ADJUST_CREDIT), model=CreditForm)
 def adjust_credit(call: Call, form: CreditForm) -> Answer:
     """Add to a reseller's credit, take from it, or set it; with a row in the ledger."""
     wish = Adjustment(form.amount, form.action, form.type, form.description)
-    balance = core_adjust(call.panel, caller(call), origin_of(call), required_id(form.reseller_id), wish)
+    balance = core_adjust(call.panel, by(call), required_id(form.reseller_id), wish)
     return {"err_msg": "Credit adjusted successfully", "new_balance": float(balance)}
 
 
@@ -215,11 +213,11 @@ class PlansForm(RequestModel):
     plans: Keys = None
 
 
-@endpoint("assign_plans", "POST", who=having(MANAGE_RESELLERS), model=PlansForm, chapter=CHAPTER)
+@endpoint("assign_plans", "POST", who=having(MANAGE_RESELLERS), model=PlansForm)
 def assign_plans(call: Call, form: PlansForm) -> Answer:
     """Replace the list of plans that a reseller may sell."""
     reseller_id = required_id(form.reseller_id)
     if form.plans is None:
         raise InvalidInput("Missing field: plans")
-    plans = core_assign_plans(call.panel, caller(call), origin_of(call), reseller_id, form.plans)
+    plans = core_assign_plans(call.panel, by(call), reseller_id, form.plans)
     return {"err_msg": "", "plans": plans}

@@ -1,14 +1,14 @@
 """Login, logout, the user's own data and password, login history, auto-logout and heartbeat (contract chapter 10)."""
 
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core.access import login as core_login
+from core.access.actors import Actor
 from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK, session_facts
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
@@ -16,13 +16,14 @@ from core.access.login_history import HistoryPage, read_login_history
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
-from core.values.markup import escaped, plain
+from core.values import sinks
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
     LOGGED_IN,
     Call,
     Expired,
+    by,
     caller,
     note_activity,
     origin_of,
@@ -30,8 +31,7 @@ from legacy_routes.gate import (
 )
 from legacy_routes.xtream import xtream_marks
 
-CHAPTER = "10"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
 
 
@@ -40,29 +40,26 @@ class LoginForm(RequestModel):
     password: RawText = ""
 
 
-@endpoint("login", "POST", who=ANYBODY, model=LoginForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(bad_body_is_empty=True, once=False))
 def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
     call.session.update(xtream_marks(call.panel, actor, call.address))
-    return {
-        "err_msg": "",
-        "message": "Logged in",
-        "user": {
-            "id": actor.id,
-            "username": actor.username,
-            "full_name": plain(actor.name or actor.username),
-            "email": actor.email,
-            "super_user": int(actor.super_user),
-            "currency": actor.currency,
-            "balance": float(actor.balance),
-        },
+    user = {
+        "id": actor.id,
+        "username": actor.username,
+        "full_name": actor.name or actor.username,
+        "email": actor.email,
+        "super_user": int(actor.super_user),
+        "currency": actor.currency,
+        "balance": float(actor.balance),
     }
+    return {"err_msg": "", "message": "Logged in", "user": sinks.shown("user", user)}
 
 
-@endpoint("logout", "GET", "POST", who=ANYBODY, get_changes=True, navigable=True, chapter=CHAPTER)
+@endpoint("logout", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, navigable=True, once=False))
 def logout(call: Call) -> Answer:
     """End the session; redirects to the login page, or answers JSON to those who ask for it."""
     call.session.destroy()
@@ -74,37 +71,35 @@ def logout(call: Call) -> Answer:
     return response
 
 
-@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm, chapter=CHAPTER)
+@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
     total = count_accounts(call.panel, whose_accounts(actor, view_all=form.view_all))
-    # observers' pages insert the name as HTML
-    name = plain(actor.name or actor.username)
+    return {"err_msg": "", "message": "", "user": sinks.shown("user", _facts(actor)), "total_accounts": total}
+
+
+def _facts(actor: Actor) -> dict[str, Any]:
+    name = actor.name or actor.username
     return {
-        "err_msg": "",
-        "message": "",
-        "user": {
-            "id": actor.id,
-            "username": actor.username,
-            "full_name": name,
-            "name": name,
-            "email": actor.email,
-            "super_user": int(actor.super_user),
-            "is_observer": int(actor.is_observer),
-            "is_reseller_admin": actor.is_reseller_admin,
-            "permissions": actor.permissions,
-            "currency": actor.currency,
-            "currency_id": actor.currency,
-            "currency_name": actor.currency_name,
-            "balance": float(actor.balance),
-            "max_users": actor.max_users,
-            "theme": actor.theme,
-            "ip_ranges": actor.ip_ranges,
-            "plans": actor.plans,
-            "timestamp": actor.timestamp,
-        },
-        "total_accounts": total,
+        "id": actor.id,
+        "username": actor.username,
+        "full_name": name,
+        "name": name,
+        "email": actor.email,
+        "super_user": int(actor.super_user),
+        "is_observer": int(actor.is_observer),
+        "is_reseller_admin": actor.is_reseller_admin,
+        "permissions": actor.permissions,
+        "currency": actor.currency,
+        "currency_id": actor.currency,
+        "currency_name": actor.currency_name,
+        "balance": float(actor.balance),
+        "max_users": actor.max_users,
+        "theme": actor.theme,
+        "ip_ranges": actor.ip_ranges,
+        "plans": actor.plans,
+        "timestamp": actor.timestamp,
     }
 
 
@@ -122,7 +117,7 @@ class PasswordForm(RequestModel):
     username: RawText = ""
 
 
-@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
 def update_password(call: Call, form: PasswordForm) -> Answer:
     """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)
@@ -130,7 +125,7 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
     return {"err_msg": text, "message": text}
 
 
-@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, bad_body_is_empty=True, chapter=CHAPTER)
+@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
 def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
     # the frontends send what an empty browser storage gives, the text "null"
@@ -144,7 +139,7 @@ def _change_password(call: Call, form: PasswordForm) -> None:
         raise InvalidInput("Please fill in the old and the new password")
     if form.repeated is not None and form.repeated.strip(PHP_BLANKS) != form.new.strip(PHP_BLANKS):
         raise InvalidInput("The new password and its repetition differ")
-    credential = core_login.change_own_password(call.panel, origin_of(call), caller(call), form.old, form.new)
+    credential = core_login.change_own_password(call.panel, by(call), form.old, form.new)
     call.session.renew_id(keep=True)
     call.session[CREDENTIAL_MARK] = credential
 
@@ -155,28 +150,21 @@ class HistoryForm(RequestModel):
     user_id: Text = ""
 
 
-_SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_method", "failure_reason")
-
-
-@endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm, chapter=CHAPTER)
+@endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm)
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [_escaped(row, _SHOWN_AS_HTML) for row in page.rows]
+    rows = [sinks.shown("login", row) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
         "pagination": _pagination(page),
-        "target_user": page.target and _escaped(page.target, ("username", "name")),
+        "target_user": page.target and sinks.shown("login", page.target),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
     }
-
-
-def _escaped(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {**row, **{key: escaped(row[key]) for key in keys}}
 
 
 def _pagination(page: HistoryPage) -> dict[str, Any]:
@@ -200,8 +188,7 @@ class TimeoutForm(RequestModel):
     "POST",
     who={"POST": super_admin("Only super admin can change this setting")},
     model=TimeoutForm,
-    bad_body_is_empty=True,
-    chapter=CHAPTER,
+    manners=Manners(bad_body_is_empty=True),
 )
 def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
     """The idle timeout of all sessions, in minutes: read it, or set it (0 = never)."""
@@ -209,7 +196,7 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
         minutes = read_auto_logout(call.panel)
         return {"err_msg": "", "auto_logout_timeout": minutes, "timeout_seconds": minutes * 60}
     minutes = _timeout_of(form)
-    set_auto_logout(call.panel, caller(call), origin_of(call), minutes)
+    set_auto_logout(call.panel, by(call), minutes)
     return {
         "err_msg": "",
         "message": f"Auto-logout set to {minutes} minutes" if minutes else "Auto-logout disabled",
@@ -231,7 +218,11 @@ def _timeout_of(form: TimeoutForm) -> int:
 
 
 @endpoint(
-    "session_heartbeat", "GET", "POST", who=ANYBODY, get_changes=True, limited=False, plain_faults=True, chapter=CHAPTER
+    "session_heartbeat",
+    "GET",
+    "POST",
+    who=ANYBODY,
+    manners=Manners(get_changes=True, limited=False, plain_faults=True, once=False),
 )
 def session_heartbeat(call: Call) -> Answer:
     """Tell whether the session still stands, and count as activity."""

@@ -18,10 +18,9 @@ from core.messages.sms.settings import CLEAR, Change, change_settings
 from core.messages.sms.templates import Wish as TemplateWish
 from core.messages.sms.templates import delete_text, save_text
 from core.values.checks import checked_date
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
-CHAPTER = "60"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="60")
 
 
 def _optional_flag(value: object) -> bool | None:
@@ -80,7 +79,7 @@ OptionalDay = Annotated[date | None, BeforeValidator(_day)]
 OptionalId = Annotated[int | None, BeforeValidator(_id_or_none)]
 
 
-@endpoints.endpoint("get_sms_settings", "GET", who=LOGGED_IN, chapter=CHAPTER)
+@endpoints.endpoint("get_sms_settings", "GET", who=LOGGED_IN)
 def get_sms_settings(call: Call) -> Answer:
     """The caller's SMS settings, the token masked, with the templates and the counts of the log."""
     view = read_view(call.panel, caller(call))
@@ -98,9 +97,7 @@ class SettingsForm(RequestModel):
     expiry_template: Annotated[Any, BeforeValidator(_null_clears)] = ""
 
 
-@endpoints.endpoint(
-    "update_sms_settings", "POST", who=having(MESSAGING), model=SettingsForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("update_sms_settings", "POST", who=having(MESSAGING), model=SettingsForm)
 def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
     """Change the caller's own SMS settings; what is absent or empty stays."""
     change = Change(
@@ -112,7 +109,7 @@ def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
         days=form.days_before_expiry,
         expiry_template=form.expiry_template,
     )
-    change_settings(call.panel, caller(call), origin_of(call), change)
+    change_settings(call.panel, by(call), change)
     return _said("SMS settings saved successfully")
 
 
@@ -123,11 +120,11 @@ class SendForm(RequestModel):
     account_ids: Ids = None
 
 
-@endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("send_sms", "POST", who=having(MESSAGING), model=SendForm)
 def send_sms(call: Call, form: SendForm) -> Answer:
     """Send a text to a number, or to accounts, whose placeholders are filled in."""
     wish = Wish(form.send_type, form.message, form.recipient_number, form.account_ids)
-    sending = core_send(call.panel, caller(call), origin_of(call), wish)
+    sending = core_send(call.panel, by(call), wish)
     return {
         **_said(_sentence(sending)),
         "sent_count": sending.sent,
@@ -156,7 +153,7 @@ class LogForm(RequestModel):
     date: OptionalDay = None
 
 
-@endpoints.endpoint("get_sms_logs", "GET", who=LOGGED_IN, model=LogForm, chapter=CHAPTER)
+@endpoints.endpoint("get_sms_logs", "GET", who=LOGGED_IN, model=LogForm)
 def get_sms_logs(call: Call, form: LogForm) -> Answer:
     """A page of the log of text messages, newest first: one's own, for admins all."""
     page = read_log(
@@ -179,11 +176,11 @@ class TemplateForm(RequestModel):
     description: Text = ""
 
 
-@endpoints.endpoint("save_sms_template", "POST", who=having(MESSAGING), model=TemplateForm, once=True, chapter=CHAPTER)
+@endpoints.endpoint("save_sms_template", "POST", who=having(MESSAGING), model=TemplateForm)
 def save_sms_template(call: Call, form: TemplateForm) -> Answer:
     """Create a message template of one's own, or change it."""
     wish = TemplateWish(form.template_id, form.name, form.template, form.description)
-    template_id = save_text(call.panel, caller(call), origin_of(call), wish)
+    template_id = save_text(call.panel, by(call), wish)
     verb = "created" if form.template_id is None else "updated"
     return {**_said(f"Template {verb} successfully"), "template_id": template_id}
 
@@ -192,10 +189,10 @@ class TemplateTarget(RequestModel):
     template_id: OptionalId = None
 
 
-@endpoints.endpoint("delete_sms_template", "POST", who=having(MESSAGING), model=TemplateTarget, chapter=CHAPTER)
+@endpoints.endpoint("delete_sms_template", "POST", who=having(MESSAGING), model=TemplateTarget)
 def delete_sms_template(call: Call, form: TemplateTarget) -> Answer:
     """Delete a message template of one's own; its automatic message stops with it."""
-    delete_text(call.panel, caller(call), origin_of(call), form.template_id)
+    delete_text(call.panel, by(call), form.template_id)
     return _said("Template deleted successfully")
 
 

@@ -7,11 +7,10 @@ from pydantic import BeforeValidator
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, trimmed
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
-from core.administration.portal_servers import Wish, change_settings, read_settings
-from legacy_routes.gate import Call, caller, having, origin_of
+from core.administration.portal_servers import PLACEHOLDER, Wish, change_settings, read_settings
+from legacy_routes.gate import Call, by, caller, having
 
-CHAPTER = "50"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="50")
 
 
 def _switch(value: object) -> bool | None:
@@ -23,10 +22,21 @@ def _switch(value: object) -> bool | None:
 Switch = Annotated[bool | None, BeforeValidator(_switch)]
 
 
-@endpoints.endpoint("get_stalker_settings", "GET", who=having(READ_PORTAL_SETTINGS), chapter=CHAPTER)
+@endpoints.endpoint("get_stalker_settings", "GET", who=having(READ_PORTAL_SETTINGS))
 def get_stalker_settings(call: Call) -> Answer:
     """The settings in force; the password only as asterisks."""
-    return {"settings": read_settings(call.panel, caller(call))}
+    settings = read_settings(call.panel, caller(call))
+    return {
+        "settings": {
+            "server_address": settings.server_address,
+            "server_2_address": settings.server_2_address,
+            "api_username": settings.username,
+            "api_password": PLACEHOLDER if settings.has_password else "",
+            "api_base_url": settings.api_base_url,
+            "api_2_base_url": settings.api_2_base_url,
+            "dual_server_mode_enabled": settings.dual,
+        }
+    }
 
 
 class SettingsForm(RequestModel):
@@ -40,9 +50,7 @@ class SettingsForm(RequestModel):
     test_connection: Switch = None
 
 
-@endpoints.endpoint(
-    "update_stalker_settings", "POST", who=having(CHANGE_PORTAL_SETTINGS), model=SettingsForm, chapter=CHAPTER
-)
+@endpoints.endpoint("update_stalker_settings", "POST", who=having(CHANGE_PORTAL_SETTINGS), model=SettingsForm)
 def update_stalker_settings(call: Call, form: SettingsForm) -> Answer:
     """Save the settings, tested before if wished; the Test button only tests."""
     wish = Wish(
@@ -55,7 +63,7 @@ def update_stalker_settings(call: Call, form: SettingsForm) -> Answer:
         dual=form.dual_server_mode_enabled,
         test=form.test_connection is True,
     )
-    change_settings(call.panel, caller(call), origin_of(call), wish)
+    change_settings(call.panel, by(call), wish)
     return {"message": _done(wish), "err_msg": ""}
 
 

@@ -2,23 +2,22 @@
 
 import time
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from core.access.permissions import SYNC_ACCOUNTS
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.sync.sync import synchronise, wish_of
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, caller, having
 
-CHAPTER = "20"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="20")
 
 
-@endpoints.endpoint("sync_accounts", "GET", "POST", who=having(SYNC_ACCOUNTS), get_changes=True, chapter=CHAPTER)
+@endpoints.endpoint("sync_accounts", "GET", "POST", who=having(SYNC_ACCOUNTS), manners=Manners(get_changes=True))
 def sync_accounts(call: Call) -> Answer:
     """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
     started = time.monotonic()
     actor = caller(call)
-    changes = synchronise(call.panel, actor, origin_of(call), wish_of(call.panel, actor))
+    changes = synchronise(call.panel, by(call), wish_of(call.panel, actor))
     return {
         "err_msg": "",
         "synced": changes.synced,

@@ -1,22 +1,22 @@
 """The portal's tariffs, and plans made of them (contract chapter 40 §3.6 to §3.8)."""
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from core.access.actors import bare_actor
+from core.access.audit import By
 from core.access.permissions import READ_TARIFFS
 from core.plans.tariff_import import TariffPlan, import_tariffs
 from core.plans.tariffs import OfferedTariff, portal_tariffs
-from legacy_routes.gate import Call, caller, having, origin_of, super_admin, super_admin_or_key
+from legacy_routes.gate import Call, by, having, origin_of, super_admin, super_admin_or_key
 
-CHAPTER = "40"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="40")
 
 CRON = bare_actor(0, "cron", super_user=True)
 # a longer number of the portal stays text, as it would not be the same number everywhere
 _MOST_DIGITS = 15
 
 
-@endpoints.endpoint("get_tariffs", "GET", "POST", who=having(READ_TARIFFS), chapter=CHAPTER)
+@endpoints.endpoint("get_tariffs", "GET", "POST", who=having(READ_TARIFFS))
 def get_tariffs(call: Call) -> Answer:
     """The tariffs of portal server 1, from which plans are made."""
     tariffs = [
@@ -26,10 +26,10 @@ def get_tariffs(call: Call) -> Answer:
     return {"err_msg": "", "message": "", "tariffs": tariffs, "count": len(tariffs)}
 
 
-@endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), get_changes=True, chapter=CHAPTER)
+@endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
 def sync_plans_web(call: Call) -> Answer:
     """Make plans of the portal's tariffs, and give those that are there the tariff's name and length."""
-    imported = import_tariffs(call.panel, caller(call), origin_of(call), renew=True)
+    imported = import_tariffs(call.panel, by(call), renew=True)
     inserted, updated = len(imported.inserted), len(imported.present)
     text = f"Plans synced successfully: {inserted} added, {updated} updated"
     return {
@@ -47,14 +47,11 @@ def sync_plans_web(call: Call) -> Answer:
     "GET",
     "POST",
     who=super_admin_or_key("Only super admins, and crontabs with the configured key, may import plans"),
-    get_changes=True,
-    navigable=True,
-    as_text=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True, navigable=True, as_text=True),
 )
 def sync_plans(call: Call) -> Answer:
     """Make the plans of the portal's tariffs that are missing; answers lines of text."""
-    imported = import_tariffs(call.panel, call.actor or CRON, origin_of(call), renew=False)
+    imported = import_tariffs(call.panel, By(call.actor or CRON, origin_of(call)), renew=False)
     lines = [*map(_line, imported.lines), f"Imported {len(imported.inserted)} plans"]
     return envelope.text_response("".join(f"{line}\n" for line in lines))
 

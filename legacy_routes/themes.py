@@ -11,13 +11,12 @@ from core.resellers.resellers import required_id
 from core.resellers.rules import MISSING
 from core.resellers.themes import Propagation, Theme, ThemeCounts, change_accounts_theme, offered_themes
 from legacy_routes.forms import Number
-from legacy_routes.gate import Call, caller, having, origin_of
+from legacy_routes.gate import Call, by, having
 
-CHAPTER = "30"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="30")
 
 
-@endpoints.endpoint("get_themes", "GET", who=having(USE_THEMES), chapter=CHAPTER)
+@endpoints.endpoint("get_themes", "GET", who=having(USE_THEMES))
 def get_themes(call: Call) -> Answer:
     """The portal themes that can be chosen, the default first."""
     return {"themes": [_shown(theme) for theme in offered_themes(call.panel)]}
@@ -28,13 +27,13 @@ class ThemeForm(RequestModel):
     theme: Text = ""
 
 
-@endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm, chapter=CHAPTER)
+@endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm)
 def update_reseller_accounts_theme(call: Call, form: ThemeForm) -> Answer:
     """Give all accounts of a reseller a portal theme; long runs go on in the background."""
     reseller_id = required_id(form.reseller_id, MISSING)
     if not form.theme:
         raise InvalidInput(MISSING)
-    outcome = change_accounts_theme(call.panel, caller(call), origin_of(call), reseller_id, form.theme)
+    outcome = change_accounts_theme(call.panel, by(call), reseller_id, form.theme)
     return _bulk_outcome(outcome)
 
 

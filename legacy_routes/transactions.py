@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import AliasChoices, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text
 from core.access.permissions import CORRECT_TRANSACTIONS, may
 from core.access.whose import whose_accounts
@@ -14,13 +14,12 @@ from core.ledger.listing import LedgerRow, list_transactions
 from core.ledger.manual_rows import add_transaction
 from core.ledger.marked_days import dates_with_data
 from core.ledger.sales import VOIDED
+from core.values import sinks
 from core.values.clock import shown
-from core.values.markup import plain
 from legacy_routes.forms import Id, Number, ViewForm
-from legacy_routes.gate import LOGGED_IN, Call, caller, having, origin_of, super_admin
+from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
 
-CHAPTER = "40"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="40")
 
 MAX_ROWS = 1000
 PANEL_FORM, DOCUMENT_FORM = "panel", "doc"
@@ -34,7 +33,7 @@ class ListForm(ViewForm):
     format: Text = ""
 
 
-@endpoints.endpoint("get_transactions", "GET", "POST", who=LOGGED_IN, model=ListForm, chapter=CHAPTER)
+@endpoints.endpoint("get_transactions", "GET", "POST", who=LOGGED_IN, model=ListForm)
 def get_transactions(call: Call, form: ListForm) -> Answer:
     """The ledger, newest row first: all for super admins and observers, else one's own."""
     actor = caller(call)
@@ -78,38 +77,35 @@ def _is_panel_form(call: Call, form: ListForm) -> bool:
 
 def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
     type_name = "credit" if row.is_credit else "debit"
-    details, correction = plain(row.details), row.correction
-    return {
+    correction = row.correction
+    answer = {
         "id": row.id,
-        "creator": _plain(row.creator),
+        "creator": row.creator,
         "for_user": row.for_user,
         "user_id": row.for_user,
         "amount": float(row.amount if is_panel else abs(row.amount)),
-        "currency": plain(row.currency),
+        "currency": row.currency,
         "type": row.type if is_panel else type_name,
         "type_name": type_name,
         "signed_amount": float(row.signed),
-        "details": details,
-        "description": details,
+        "details": row.details,
+        "description": row.details,
         "timestamp": row.timestamp,
         "date": shown(row.date),
-        "reseller_name": _plain(row.owner_name),
-        "reseller_username": _plain(row.owner_username),
-        "mac_address": plain(row.mac),
-        "formatted_description": plain(row.description),
+        "reseller_name": row.owner_name,
+        "reseller_username": row.owner_username,
+        "mac_address": row.mac,
+        "formatted_description": row.description,
         "correction_amount": None if correction.amount is None else float(correction.amount),
-        "correction_note": _plain(correction.note),
+        "correction_note": correction.note,
         "corrected_by": correction.by,
-        "corrected_by_username": _plain(correction.by_username),
+        "corrected_by_username": correction.by_username,
         "corrected_at": shown(correction.at),
         "status": correction.status,
         "net_amount": float(correction.net(row.amount)),
         "has_correction": correction.exists,
     }
-
-
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+    return sinks.shown("transaction", answer)
 
 
 class NewForm(RequestModel):
@@ -125,15 +121,13 @@ class NewForm(RequestModel):
     "POST",
     who=super_admin("Permission denied. Only a super admin can create transactions."),
     model=NewForm,
-    get_changes=True,
-    chapter=CHAPTER,
+    manners=Manners(get_changes=True),
 )
 def new_transaction(call: Call, form: NewForm) -> Answer:
     """Credit or debit a user's balance, with a ledger row."""
     added = add_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         user_id=form.user_id,
         amount=form.amount,
         direction=form.type,
@@ -150,15 +144,12 @@ class CorrectionForm(RequestModel):
     status: Text = ""
 
 
-@endpoints.endpoint(
-    "edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm, once=True, chapter=CHAPTER
-)
+@endpoints.endpoint("edit_transaction", "POST", who=having(CORRECT_TRANSACTIONS), model=CorrectionForm)
 def edit_transaction(call: Call, form: CorrectionForm) -> Answer:
     """Correct or void a ledger row; the original stays as it is, and so does the balance."""
     row = correct_transaction(
         call.panel,
-        caller(call),
-        origin_of(call),
+        by(call),
         number=form.transaction_id,
         amount=form.correction_amount,
         note=form.correction_note,
@@ -194,10 +185,7 @@ class DatesForm(RequestModel):
     "POST",
     who=LOGGED_IN,
     model=DatesForm,
-    limited=False,
-    once=True,
-    browser_keeps=DATES_SECONDS,
-    chapter=CHAPTER,
+    manners=Manners(limited=False, browser_keeps=DATES_SECONDS),
 )
 def get_dates_with_data(call: Call, form: DatesForm) -> Answer:
     """The days of a range that have data of one type, for the calendars of the frontend."""

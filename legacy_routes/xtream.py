@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.wrappers import Request, Response
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel
 from core.access.actors import Actor
 from core.access.identity import says_logged_in
@@ -26,8 +26,7 @@ from core.xtream.nodes import deadline
 from core.xtream.permissions import Member, require_advanced, require_reseller_or_advanced
 from legacy_routes.gate import XTREAM_SESSION, Call, current_identity
 
-CHAPTER = "95"
-endpoints = Endpoints()
+endpoints = Endpoints(chapter="95")
 endpoint = endpoints.endpoint
 
 UNKNOWN_ACTION, UNKNOWN_SUB = "Unknown action", "Unknown sub-action"
@@ -132,12 +131,10 @@ def with_result(panel: Panel, response: Response) -> Response:
     "POST",
     who=XTREAM_SESSION,
     model=ApiForm,
-    get_changes=True,
-    limited=False,
-    at=("/api.php", "/api"),
-    head=False,
-    reshape=with_result,
-    chapter=CHAPTER,
+    # commands under way are joined (core.xtream.nodes); one that is asked for again later is meant
+    manners=Manners(
+        get_changes=True, limited=False, once=False, at=("/api.php", "/api"), head=False, reshape=with_result
+    ),
 )
 def api(call: Call, form: ApiForm) -> Answer:
     """The Xtream Codes admin API: streams, movies, episodes, lines, connections and processes."""

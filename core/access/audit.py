@@ -6,7 +6,7 @@ Never a password or a hash in any row. Reading them is the business of the endpo
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import orjson
 from sqlalchemy import Connection, insert
@@ -36,6 +36,15 @@ class Origin:
     def stored_address(self) -> str | None:
         return self.address[:45] or None
 
+    def stored(self) -> dict[str, str]:
+        """As a job or an operation keeps it."""
+        return {"address": self.address, "user_agent": self.stored_agent or ""}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, str]) -> Self:
+        """What :meth:`stored` gave."""
+        return cls(stored["address"], stored["user_agent"])
+
 
 class About(TypedDict, total=False):
     """What a row is about and what changed; ``old`` and ``new`` become JSON."""
@@ -47,50 +56,48 @@ class About(TypedDict, total=False):
     details: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts and from where. It writes its own rows of the audit log."""
+
+    actor: Actor
+    origin: Origin
+
+    def write_audit(
+        self, panel: Panel, connection: Connection, action: str, target_type: str, **about: Unpack[About]
+    ) -> None:
+        """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
+        write_audit_rows(panel, connection, [self.audit_row(panel, action, target_type, **about)])
+
+    def audit_row(self, panel: Panel, action: str, target_type: str, **about: Unpack[About]) -> dict[str, Any]:
+        """The columns of one row, of now."""
+        target_id = about.get("target_id")
+        return {
+            "timestamp": panel.clock.now(),
+            "user_id": self.actor.id,
+            "username": self.actor.username,
+            "user_type": self.actor.role,
+            "action": action,
+            "target_type": target_type,
+            "target_id": None if target_id is None else str(target_id),
+            "target_name": about.get("target_name"),
+            "old_value": _json(about.get("old")),
+            "new_value": _json(about.get("new")),
+            "ip_address": self.origin.stored_address,
+            "user_agent": self.origin.stored_agent,
+            "details": about.get("details"),
+        }
+
+
 # what the scheduled jobs do, and as whom where no user asked for it
 CRON = Origin("", "cron")
-SYSTEM_CRON = bare_actor(0, "system_cron")
-
-
-def write_audit(
-    panel: Panel,
-    connection: Connection,
-    actor: Actor,
-    origin: Origin,
-    action: str,
-    target_type: str,
-    **about: Unpack[About],
-) -> None:
-    """One row in the transaction of ``connection``; none where the legacy database has no audit log yet."""
-    write_audit_rows(panel, connection, [audit_row(panel, actor, origin, action, target_type, **about)])
+BY_CRON = By(bare_actor(0, "system_cron"), CRON)
 
 
 def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Many rows of :func:`audit_row` in one statement, otherwise as :func:`write_audit`."""
+    """Many rows of :meth:`By.audit_row` in one statement, otherwise as :meth:`By.write_audit`."""
     if rows and panel.layout.has_table("_audit_log"):
         connection.execute(insert(AuditEntry), rows)
-
-
-def audit_row(
-    panel: Panel, actor: Actor, origin: Origin, action: str, target_type: str, **about: Unpack[About]
-) -> dict[str, Any]:
-    """The columns of one row, of now."""
-    target_id = about.get("target_id")
-    return {
-        "timestamp": panel.clock.now(),
-        "user_id": actor.id,
-        "username": actor.username,
-        "user_type": actor.role,
-        "action": action,
-        "target_type": target_type,
-        "target_id": None if target_id is None else str(target_id),
-        "target_name": about.get("target_name"),
-        "old_value": _json(about.get("old")),
-        "new_value": _json(about.get("new")),
-        "ip_address": origin.stored_address,
-        "user_agent": origin.stored_agent,
-        "details": about.get("details"),
-    }
 
 
 def record_login(

@@ -2,8 +2,7 @@
 
 from sqlalchemy import insert, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
 from core.errors import DatabaseFailed
 from core.panel import Panel
@@ -18,7 +17,7 @@ def read_auto_logout(panel: Panel) -> int:
         return auto_logout_minutes(connection.execute(value).scalar())
 
 
-def set_auto_logout(panel: Panel, actor: Actor, origin: Origin, minutes: int) -> None:
+def set_auto_logout(panel: Panel, by: By, minutes: int) -> None:
     """Store the timeout, effective for all at once. Raises DatabaseFailed where the table is missing."""
     if not panel.layout.has_table("_app_settings"):
         raise DatabaseFailed("This database has no settings table yet; run the database upgrade first")
@@ -30,11 +29,9 @@ def set_auto_logout(panel: Panel, actor: Actor, origin: Origin, minutes: int) ->
             connection.execute(insert(AppSetting).values(setting_key=AUTO_LOGOUT_KEY, **values))
         else:
             connection.execute(update(AppSetting).where(AppSetting.id == found).values(**values))
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "setting",
             target_name=AUTO_LOGOUT_KEY,

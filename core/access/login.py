@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, record_login, write_audit
-from core.access.identity import actor_of, find_user
+from core.access.audit import By, Origin, record_login
+from core.access.identity import find_user
+from core.access.user_rows import actor_of
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, WrongCredentials
 from core.panel import Panel
 from core.security.passwords import BLANKS, fingerprint
@@ -42,14 +43,15 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Actor:
     return actor_of(row)
 
 
-def change_own_password(panel: Panel, origin: Origin, actor: Actor, old: str, new: str) -> str:
-    """Store ``new`` for ``actor``; all of the user's sessions but the caller's end.
+def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
+    """Store ``new`` for the actor; all of the user's sessions but the caller's end.
 
     Returns the new credential fingerprint, for the session that stays. Raises WrongCredentials when ``old`` is
     wrong, InvalidInput when ``new`` is empty or too short, TooManyAttempts.
     """
     # hashing is slow: outside of the transaction
-    with panel.throttle.attempt(origin.address, actor.username):
+    actor = by.actor
+    with panel.throttle.attempt(by.origin.address, actor.username):
         with panel.database.read() as connection:
             stored = connection.execute(select(User.password).where(User.id == actor.id)).scalar()
         if not panel.passwords.verify(stored, old):
@@ -70,11 +72,9 @@ def change_own_password(panel: Panel, origin: Origin, actor: Actor, old: str, ne
         if changed.rowcount != 1:
             raise WrongCredentials("Old password is incorrect")
         store_credential(connection, actor.id, fingerprint(key, hashed), changed_at=panel.clock.stamp())
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "password",
             target_id=actor.id,

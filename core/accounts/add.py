@@ -13,16 +13,17 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import By
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
+from core.access.user_rows import read_user
 from core.accounts import operations, rules
-from core.accounts.events import CREATED, Event, announce
+from core.accounts.events import AccountCreated
 from core.accounts.on_portals import Lag, known_tariffs, may_still_follow, refusal_of, servers, set_theme
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import insert_account, refuse_taken
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import (
@@ -41,7 +42,7 @@ from core.plans.choice import (
 )
 from core.portal import NewPortalAccount, Outcome, PortalError, PortalServer, Tariff
 from core.storage.tables import Account
-from core.values.checks import checked_date, checked_email, clean_text, normal_phone
+from core.values.checks import checked_date, checked_email, clean_name, clean_text, normal_phone
 from core.values.currencies import ANY_CURRENCY, currency_code
 
 KIND = "add"
@@ -90,25 +91,25 @@ class _Purchase:
     entry: ledger.Entry | None
 
 
-def add_account(panel: Panel, actor: Actor, origin: Origin, wish: NewAccount) -> Added:
+def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     """Raises NotAllowed, InvalidInput, AlreadyExists, NotFound, NotEnoughCredit, AccountBusy, UpstreamFailed."""
-    require(actor, ADD_ACCOUNTS)
+    require(by.actor, ADD_ACCOUNTS)
     wish = _checked(wish)
     with panel.database.read() as connection:
         # what can be refused is refused before any portal is asked; checked again in the transaction that reserves
-        _draft(panel, connection, actor, origin, wish, tariffs=None)
+        _draft(panel, connection, by, wish, tariffs=None)
     every_server = servers(panel)
     tariffs = known_tariffs(panel) or []
 
     def plan(connection: Connection) -> Draft:
-        draft = _draft(panel, connection, actor, origin, wish, tariffs)
+        draft = _draft(panel, connection, by, wish, tariffs)
         number = operations.next_account_number(connection)
         return Draft(**{**_fields(draft), "payload": {**draft.payload, "account_number": number}})
 
-    record = operations.begin(panel, actor.id, plan, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do
     _create(panel, record, every_server, wish.password)
-    account_id = _confirm(panel, actor, origin, record)
+    account_id = _confirm(panel, by, record)
     payload = record.payload
     theme = set_theme(panel, record.username, payload["theme"])
     jobs.ring(panel)
@@ -129,7 +130,7 @@ def _checked(wish: NewAccount) -> NewAccount:
         username=rules.new_username(wish.username),
         mac=rules.required_mac(wish.mac),
         password=wish.password,
-        full_name=clean_text(wish.full_name, "name"),
+        full_name=clean_name(wish.full_name, "name"),
         email=checked_email(wish.email) or "",
         phone=normal_phone(wish.phone) or "",
         plan=wish.plan,
@@ -146,17 +147,16 @@ def _checked(wish: NewAccount) -> NewAccount:
 def _draft(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     wish: NewAccount,
     tariffs: Sequence[Tariff] | None,
 ) -> Draft:
     """Every check, and what the operation will do; ``tariffs`` None: the portal was not asked yet."""
-    owner = _owner(panel, connection, actor, wish)
-    _refuse_too_many(connection, actor, owner)
-    purchase = _purchase(connection, actor, owner, wish, tariffs)
+    owner = _owner(panel, connection, by.actor, wish)
+    _refuse_too_many(connection, by.actor, owner)
+    purchase = _purchase(connection, by.actor, owner, wish, tariffs)
     refuse_taken(panel, connection, username=wish.username, mac=wish.mac)
-    end_date = _end_date(panel, actor, wish, purchase.plan)
+    end_date = _end_date(panel, by.actor, wish, purchase.plan)
     payer, plan = purchase.payer, purchase.plan
     return Draft(
         kind=KIND,
@@ -294,7 +294,7 @@ def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
     )
 
 
-def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
+def _confirm(panel: Panel, by: By, record: Record) -> int:
     """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
     payload = record.payload
     try:
@@ -326,16 +326,15 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
             if entry is not None:
                 taken = record.amount or Decimal(0)
                 ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
-            _audit(panel, connection, actor, origin, record, account_id)
-            event = Event(
-                CREATED,
+            _audit(panel, connection, by, record, account_id)
+            event = AccountCreated(
                 account_id,
                 record.username,
                 record.mac,
                 payload["full_name"],
                 payload["reseller"],
-                actor.id,
-                actor.name or actor.username,
+                by.actor.id,
+                by.actor.name or by.actor.username,
                 payload["plan_name"],
                 _day(payload["end_date"]),
                 payload["phone"],
@@ -347,13 +346,11 @@ def _confirm(panel: Panel, actor: Actor, origin: Origin, record: Record) -> int:
     return account_id
 
 
-def _audit(panel: Panel, connection: Connection, actor: Actor, origin: Origin, record: Record, account_id: int) -> None:
+def _audit(panel: Panel, connection: Connection, by: By, record: Record, account_id: int) -> None:
     payload = record.payload
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "create",
         "account",
         target_id=account_id,

@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import CRON, SYSTEM_CRON, Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import BY_CRON, By
+from core.access.user_rows import read_user
 from core.accounts import operations
-from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
+from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.on_portals import (
     Lag,
     Seen,
@@ -35,6 +35,7 @@ from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_ori
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import AccountRow, change_account, find_by_id
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import PlanRow
@@ -47,7 +48,7 @@ KIND = "change"
 STATUS, AUTO_DISABLE = "status", "auto_disable"
 _FAILED = "The portal update failed"
 # what a change is announced as, if at all
-_EVENTS = {"renewal": RENEWED, STATUS: STATUS_CHANGED}
+_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -71,10 +72,6 @@ class Changed:
     unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def take_up(panel: Panel, record: Record) -> None:
 
 
 def change_if_any(
-    panel: Panel, actor: Actor, origin: Origin, plan: Callable[[Connection], Planned | None], password: str | None
+    panel: Panel, by: By, plan: Callable[[Connection], Planned | None], password: str | None
 ) -> Changed | None:
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
     decided: list[tuple[Planned, str | None]] = []
@@ -120,10 +117,10 @@ def change_if_any(
             return None
         # after the commit nothing may fail any more that is not the portals' fault
         decided[:] = [(planned, _theme(panel, connection, planned))]
-        return _draft(actor, origin, planned)
+        return _draft(by, planned)
 
     every_server = servers(panel)
-    record = operations.begin(panel, actor.id, draft, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, draft, step=every_server[0].name)
     if record is None:
         return None
     planned, theme = decided[0]
@@ -150,7 +147,7 @@ def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None
     return owner.theme if owner else None
 
 
-def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
+def _draft(by: By, planned: Planned) -> Draft:
     before, after = planned.before, planned.after
     columns = [name for name in AccountRow.__slots__ if getattr(before, name) != getattr(after, name)]
     changed = [_PORTAL_NAMES[name] for name in columns if name in _PORTAL_NAMES]
@@ -170,7 +167,7 @@ def _draft(actor: Actor, origin: Origin, planned: Planned) -> Draft:
             "entry": planned.entry and planned.entry.stored(),
             "plan_name": planned.plan.shown_name() if planned.plan else None,
             "phone": planned.after.phone_number if planned.phone_given else None,
-            **stored_origin(actor, origin),
+            **stored_origin(by),
         },
         payer_id=planned.payer.id if planned.payer else None,
         amount=planned.net,
@@ -238,16 +235,15 @@ def _commit(
         if entry is not None:
             ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
         _audit(panel, connection, record, before, after)
-        kind = _EVENTS.get(payload["what"])
-        if kind is not None:
-            announce(panel, connection, _event(kind, after, payload))
+        event = _EVENTS.get(payload["what"])
+        if event is not None:
+            announce(panel, connection, _event(event, after, payload))
     return moved
 
 
-def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
+def _event(event: type[AccountEvent], after: AccountRow, payload: Mapping[str, Any]) -> AccountEvent:
     by = payload["by"]
-    return Event(
-        kind,
+    return event(
         after.id,
         after.username,
         after.mac,
@@ -368,11 +364,9 @@ def _audit(panel: Panel, connection: Connection, record: Record, before: Account
 
 
 def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
-    write_audit(
+    BY_CRON.write_audit(
         panel,
         connection,
-        SYSTEM_CRON,
-        CRON,
         AUTO_DISABLE,
         "account",
         target_id=row.mac,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
-from core.access.audit import CRON, SYSTEM_CRON
+from core.access.audit import BY_CRON
 from core.accounts.change import AUTO_DISABLE, Changed, Planned, change_if_any
 from core.accounts.end_dates import ended_before, stored_day
 from core.accounts.on_portals import servers
@@ -61,7 +61,7 @@ def disable(panel: Panel, account_id: int) -> Changed | None:
             return None
         return Planned(before, replace(before, status=0), always_send=("status",), what=AUTO_DISABLE)
 
-    return change_if_any(panel, SYSTEM_CRON, CRON, plan, password=None)
+    return change_if_any(panel, BY_CRON, plan, password=None)
 
 
 def _run(run: Run) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
-from typing import Any
 
 from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
@@ -41,16 +40,10 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What did not work although the operation did: texts for the answer, None where nothing failed."""
+    """What did not work although the operation did: texts for the caller, None where nothing failed."""
 
     server2: str | None = None
     theme: str | None = None
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """The further keys of a success answer."""
-        found: dict[str, Any] = {"warning": 1} if self.server2 or self.theme else {}
-        return found | ({"server2_warning": True, "server2_error": self.server2} if self.server2 else {})
 
 
 def servers(panel: Panel) -> Sequence[PortalServer]:

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor, bare_actor
-from core.access.audit import Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import By, Origin
+from core.access.user_rows import read_user
 from core.accounts import operations
 from core.accounts.operations import Record
 from core.panel import Panel
@@ -18,21 +18,19 @@ from core.panel import Panel
 AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
 
 
-def stored_origin(actor: Actor, origin: Origin) -> dict[str, Any]:
+def stored_origin(by: By) -> dict[str, Any]:
     """Who began an operation and from where, for its record."""
     return {
-        "by": {"id": actor.id, "username": actor.username, "name": actor.name or actor.username},
-        "origin": {"address": origin.address, "user_agent": origin.stored_agent or ""},
+        "by": {"id": by.actor.id, "username": by.actor.username, "name": by.actor.name or by.actor.username},
+        "origin": by.origin.stored(),
     }
 
 
 def audit(panel: Panel, connection: Connection, record: Record, action: str, target_type: str, **row: Any) -> None:
-    """One row about the record's account, as its actor; ``row``: old, new, details of :func:`write_audit`."""
-    write_audit(
+    """One row about the record's account, as its actor; ``row``: old, new and details of its ``About``."""
+    By(_actor(panel, connection, record.payload["by"]), Origin.read(record.payload["origin"])).write_audit(
         panel,
         connection,
-        _actor(panel, connection, record.payload["by"]),
-        Origin(**record.payload["origin"]),
         action,
         target_type,
         target_id=record.account_id,

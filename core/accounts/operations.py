@@ -167,8 +167,7 @@ def _insert(
         "amount": amount,
         "step": step,
         "error": None,
-        "owner": claims.new_owner(),
-        "lease_until": now + LEASE_SECONDS,
+        **claims.new_lease(now, LEASE_SECONDS),
         "created_at": now,
         "updated_at": now,
     }
@@ -256,23 +255,18 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         others = (other for other in opened if other.id != record_id and other.mac == record.mac)
         if any(not is_idle(panel, other) for other in others):
             return None
-        owner = claims.new_owner()
-        claimed = replace(record, owner=owner, lease_until=panel.clock.stamp() + LEASE_SECONDS)
-        _change(panel, connection, record, owner=owner, lease_until=claimed.lease_until)
-    return claimed
+        lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
+        _change(panel, connection, record, **lease)
+    return replace(record, **lease)
 
 
 def is_idle(panel: Panel, record: Record) -> bool:
     """Whether nobody works on the operation: it was left, its lease ran out, or its process is gone."""
-    return record.owner is None or record.lease_until <= panel.clock.stamp() or claims.is_gone(record.owner)
+    return claims.is_free(record, panel.clock.stamp())
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    owner = Operation.owner.is_(None) if record.owner is None else Operation.owner == record.owner
-    changed = connection.execute(
-        update(Operation)
-        .where(Operation.id == record.id, Operation.state == record.state, owner)
-        .values(updated_at=panel.clock.stamp(), **values)
-    )
-    if changed.rowcount != 1:
+    row = (Operation.id == record.id) & (Operation.state == record.state)
+    values = {"updated_at": panel.clock.stamp(), **values}
+    if not claims.change_held(connection, Operation, row, record.owner, values):
         raise OperationTaken

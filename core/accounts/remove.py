@@ -11,16 +11,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin
+from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations
-from core.accounts.events import REMOVED, Event, announce
+from core.accounts.events import AccountRemoved
 from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
 from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.accounts.operations import Draft, Record
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
 from core.errors import InvalidInput, NotFound
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.panel import Panel
 from core.portal import Outcome, PortalAccount, PortalError, PortalServer
 
@@ -30,27 +31,27 @@ KIND = "remove"
 _FAILED = "The account could not be deleted"
 
 
-def remove_account(panel: Panel, actor: Actor, origin: Origin, username: str) -> Lag:
+def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
         raise InvalidInput("Missing field: username")
-    require(actor, DELETE_ACCOUNTS)
+    require(by.actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)
         if found is not None:
-            _require(actor, found)
-    foreign = _only_on_portal(panel, actor, username) if found is None else None
+            _require(by.actor, found)
+    foreign = _only_on_portal(panel, by.actor, username) if found is None else None
 
     def plan(connection: Connection) -> Draft:
         row = find_by_username(panel, connection, username)
         if row is not None:
-            _require(actor, row)
+            _require(by.actor, row)
         elif foreign is None:
             raise NotFound("Account not found")
-        return _draft(actor, origin, username, row, foreign)
+        return _draft(by, username, row, foreign)
 
     every_server = servers(panel)
-    record = operations.begin(panel, actor.id, plan, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a deletion always has something to do
     _delete_first(panel, record, every_server[0])
     record = _commit(panel, record, every_server)
@@ -91,7 +92,7 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
     return found
 
 
-def _draft(actor: Actor, origin: Origin, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
+def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
     old: dict[str, Any] = {"mac": foreign.mac if foreign else "", "username": username, "name": ""}
     if row is not None:
         old = {
@@ -109,7 +110,7 @@ def _draft(actor: Actor, origin: Origin, username: str, row: AccountRow | None, 
         payload={
             "old": old,
             "is_ambiguous": row.is_ambiguous if row else False,
-            **stored_origin(actor, origin),
+            **stored_origin(by),
         },
     )
 
@@ -163,10 +164,10 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
     return moved
 
 
-def _removed(record: Record, account_id: int) -> Event:
+def _removed(record: Record, account_id: int) -> AccountRemoved:
     old, by = record.payload["old"], record.payload["by"]
-    return Event(
-        REMOVED, account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
+    return AccountRemoved(
+        account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, delete, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS, require
 from core.config import Portal
 from core.errors import DatabaseFailed, InvalidInput, UpstreamFailed
@@ -52,34 +52,46 @@ class Wish:
         return self.password in ("", PLACEHOLDER)
 
 
-def read_settings(panel: Panel, actor: Actor) -> dict[str, Any]:
-    """The settings in force, the password as a placeholder. Raises NotAllowed."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force, addresses that are not set filled in as they are understood."""
+
+    server_address: str
+    server_2_address: str
+    username: str
+    has_password: bool
+    api_base_url: str
+    api_2_base_url: str
+    dual: bool
+
+
+def read_settings(panel: Panel, actor: Actor) -> Settings:
+    """Raises NotAllowed."""
     require(actor, READ_PORTAL_SETTINGS)
     portal = panel.portal_settings
     texts = in_force.shown(portal)
-    has_password = bool(portal.password.get_secret_value())
-    return {
-        "server_address": texts["server_address"],
-        "server_2_address": texts["server_2_address"],
-        "api_username": texts["api_username"],
-        "api_password": PLACEHOLDER if has_password else "",
-        "api_base_url": texts["api_base_url"],
-        "api_2_base_url": texts["api_2_base_url"],
-        "dual_server_mode_enabled": portal.dual_server,
-    }
+    return Settings(
+        server_address=texts["server_address"],
+        server_2_address=texts["server_2_address"],
+        username=texts["api_username"],
+        has_password=bool(portal.password.get_secret_value()),
+        api_base_url=texts["api_base_url"],
+        api_2_base_url=texts["api_2_base_url"],
+        dual=portal.dual_server,
+    )
 
 
-def change_settings(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> None:
+def change_settings(panel: Panel, by: By, wish: Wish) -> None:
     """Test the settings if asked to, and store them unless that is all that was asked for.
 
     Raises NotAllowed, InvalidInput, UpstreamFailed (the test; nothing is stored then), DatabaseFailed.
     """
-    require(actor, CHANGE_PORTAL_SETTINGS)
+    require(by.actor, CHANGE_PORTAL_SETTINGS)
     texts = _checked(wish)
     if wish.test:
         _test(_wanted(panel.portal_settings, wish, texts))
     if not wish.only_test:
-        _store(panel, actor, origin, wish, texts)
+        _store(panel, by, wish, texts)
 
 
 def forget_settings(panel: Panel) -> None:
@@ -153,7 +165,7 @@ def _test_server(settings: ServerSettings) -> None:
         raise UpstreamFailed(f"Connection test failed on {settings.name}: {error.text}") from error
 
 
-def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[str, str]) -> None:
+def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
     """Rows and audit row in one transaction; what is to stay stays as it is at that moment."""
     if not panel.layout.has_table(in_force.TABLE):
         raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
@@ -162,12 +174,10 @@ def _store(panel: Panel, actor: Actor, origin: Origin, wish: Wish, texts: dict[s
         rows = _rows(connection)
         before = in_force.in_force(panel.config.portal, rows)
         after = _wanted(before, wish, texts)
-        _write_rows(panel, connection, actor, rows, in_force.as_rows(after))
-        write_audit(
+        _write_rows(panel, connection, by.actor, rows, in_force.as_rows(after))
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "settings",
             target_name="stalker",

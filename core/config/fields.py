@@ -6,6 +6,7 @@ import ssl
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -99,9 +100,15 @@ def _vapid_key(value: SecretStr) -> SecretStr:
 
 
 def _vapid_subject(value: str) -> str:
-    if value and not value.startswith(("https://", "mailto:")):
+    """Push services refuse a subject by which nobody can be reached; Apple's says only ``BadJwtToken``."""
+    if not value:
+        return value
+    if not re.fullmatch(r"(https://|mailto:)[^\s<>]+", value):
         raise ValueError("the subject is an address that begins with https:// or mailto:")
-    if re.search(r"[/@](localhost|[^/@]*\.local)(?:[:/]|$)", value):
+    host = (urlsplit(value).hostname if value.startswith("https://") else value.rpartition("@")[2]) or ""
+    if not re.fullmatch(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]+", host.lower().rstrip(".")):
+        raise ValueError("the subject names a host with a real domain, such as panel.example.com")
+    if host.lower().rstrip(".").endswith((".local", ".localhost", ".localdomain", ".internal", ".invalid", ".test")):
         raise ValueError("push services refuse localhost and .local in the subject")
     return value
 

@@ -136,6 +136,13 @@ class Push(_Section):
     vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
     allow_insecure: bool = False
     expired_hours: int = Field(24, ge=1, le=168)
+    retry_seconds: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=600)], ...], BeforeValidator(_parted), Field(max_length=5)
+    ] = (2.0, 8.0)
+    urgent: Annotated[tuple[Literal["new_account", "renewal", "expiry", "payment"], ...], BeforeValidator(_parted)] = (
+        "expiry",
+        "payment",
+    )
 
 
 class Mail(_Section):

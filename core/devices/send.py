@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import SEND_EVENTS, SEND_MESSAGES, Right, Scope, may_touch, require, scope_of
 from core.accounts.rows import owners_by_mac
 from core.devices.log import write_row
@@ -38,23 +38,26 @@ class Delivery:
     server2: str | None = None
 
 
-def send_event(panel: Panel, actor: Actor, origin: Origin, mac: str, event: str, channel: str) -> dict[str, Any]:
-    """Further keys of the answer. Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed."""
-    require(actor, SEND_EVENTS)
+def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> str | None:
+    """What server 2 said instead of taking it, None where nothing failed.
+
+    Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed.
+    """
+    require(by.actor, SEND_EVENTS)
     device = checked_mac(mac)
     if not event:
         raise InvalidInput("Event type is required")
-    _require_own(panel, actor, SEND_EVENTS, device)
-    return _send(panel, actor, origin, device, checked_event(event, channel))
+    _require_own(panel, by.actor, SEND_EVENTS, device)
+    return _send(panel, by, device, checked_event(event, channel))
 
 
-def send_message(panel: Panel, actor: Actor, origin: Origin, mac: str, text: str, ttl: int | None) -> dict[str, Any]:
+def send_message(panel: Panel, by: By, mac: str, text: str, ttl: int | None) -> str | None:
     """As :func:`send_event`."""
-    require(actor, SEND_MESSAGES)
+    require(by.actor, SEND_MESSAGES)
     device = checked_mac(mac)
     message = checked_message(text, ttl)
-    _require_own(panel, actor, SEND_MESSAGES, device)
-    return _send(panel, actor, origin, device, message)
+    _require_own(panel, by.actor, SEND_MESSAGES, device)
+    return _send(panel, by, device, message)
 
 
 def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[str, NotAllowed | NotFound]:
@@ -95,31 +98,27 @@ def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> No
     _record(panel, write)
 
 
-def audit_sent(
-    panel: Panel, actor: Actor, origin: Origin, content: Content, target: str, new: dict[str, Any], details: str
-) -> None:
+def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> None:
     """One audit row for what was sent to one or many devices."""
 
     def write(connection: Connection) -> None:
         target_type = f"stb_{content.kind}"
-        write_audit(panel, connection, actor, origin, "send", target_type, target_name=target, new=new, details=details)
+        by.write_audit(panel, connection, "send", target_type, target_name=target, new=new, details=details)
 
     _record(panel, write)
 
 
-def note_server2(panel: Panel, actor: Actor, origin: Origin, kind: str, deliveries: list[Delivery]) -> dict[str, Any]:
-    """Audit rows for the devices that server 2 did not take, and the keys that tell of the first."""
+def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
+    """Audit rows for the devices that server 2 did not take, and a sentence that tells of the first."""
     late = [delivery for delivery in deliveries if delivery.server2 is not None]
     if not late:
-        return {}
+        return None
 
     def write(connection: Connection) -> None:
         for delivery in late:
-            write_audit(
+            by.write_audit(
                 panel,
                 connection,
-                actor,
-                origin,
                 "server2_failure",
                 "stalker_portal",
                 target_name=delivery.mac,
@@ -128,7 +127,7 @@ def note_server2(panel: Panel, actor: Actor, origin: Origin, kind: str, deliveri
             )
 
     _record(panel, write)
-    return {"server2_warning": True, "server2_error": _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)}
+    return _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)
 
 
 def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
@@ -136,12 +135,12 @@ def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
         raise refusal
 
 
-def _send(panel: Panel, actor: Actor, origin: Origin, mac: str, content: Content) -> dict[str, Any]:
-    delivery = deliver(panel, actor, mac, content)
+def _send(panel: Panel, by: By, mac: str, content: Content) -> str | None:
+    delivery = deliver(panel, by.actor, mac, content)
     if delivery.error is not None:
         raise UpstreamFailed(failure_text(content, delivery.error))
-    audit_sent(panel, actor, origin, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
-    return note_server2(panel, actor, origin, content.kind, [delivery])
+    audit_sent(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
+    return note_server2(panel, by, content.kind, [delivery])
 
 
 def failure_text(content: Content, error: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from core.access.actors import Actor
-from core.access.audit import Origin
+from core.access.audit import By
 from core.access.permissions import Right, require
 from core.devices.rules import Content
 from core.devices.send import Delivery, audit_sent, deliver, failure_text, note, note_server2, refusals
@@ -22,11 +22,11 @@ _PATIENCE_TIMEOUTS = 3
 
 @dataclass(slots=True)
 class Report:
-    """Failed targets with their reasons, in the order of the request; ``extra``: further keys of the answer."""
+    """Failed targets with their reasons, in the order of the request; ``server2``: of the first that it refused."""
 
     total: int
     failed: dict[str, PanelError] = field(default_factory=dict)
-    extra: dict[str, object] = field(default_factory=dict)
+    server2: str | None = None
 
     @property
     def sent(self) -> int:
@@ -34,23 +34,23 @@ class Report:
 
 
 def send_to_many(
-    panel: Panel, actor: Actor, origin: Origin, right: Right, targets: list[str], content: Content, *, in_detail: bool
+    panel: Panel, by: By, right: Right, targets: list[str], content: Content, *, in_detail: bool
 ) -> Report:
     """Send ``content`` to ``targets`` (see :func:`core.devices.rules.checked_targets`).
 
     Raises when none was reached: NotAllowed, NotFound, InvalidInput where that is the reason of all; else
     UpstreamFailed, which tells the portal's words of a single target only ``in_detail``.
     """
-    require(actor, right)
-    report = Report(len(targets), _refused(panel, actor, right, targets))
-    deliveries = list(_deliver_all(panel, actor, [mac for mac in targets if mac not in report.failed], content))
+    require(by.actor, right)
+    report = Report(len(targets), _refused(panel, by.actor, right, targets))
+    deliveries = list(_deliver_all(panel, by.actor, [mac for mac in targets if mac not in report.failed], content))
     failed = {d.mac: UpstreamFailed(failure_text(content, d.error)) for d in deliveries if d.error is not None}
     found = {**report.failed, **failed}
     report.failed = {target: found[target] for target in targets if target in found}
     if not report.sent:
         raise _nothing_sent(report, content, in_detail)
-    _audit(panel, actor, origin, report, deliveries, content)
-    report.extra.update(note_server2(panel, actor, origin, content.kind, deliveries))
+    _audit(panel, by, report, deliveries, content)
+    report.server2 = note_server2(panel, by, content.kind, deliveries)
     return report
 
 
@@ -82,9 +82,7 @@ def _nothing_sent(report: Report, content: Content, in_detail: bool) -> PanelErr
     return UpstreamFailed(f"The {content.kind} could not be sent to any STB")
 
 
-def _audit(
-    panel: Panel, actor: Actor, origin: Origin, report: Report, deliveries: list[Delivery], content: Content
-) -> None:
+def _audit(panel: Panel, by: By, report: Report, deliveries: list[Delivery], content: Content) -> None:
     sent = [delivery.mac for delivery in deliveries if delivery.error is None]
     if not report.failed:
         target, new = f"Bulk: {report.sent} devices", {**content.facts, "devices": sent}
@@ -93,4 +91,4 @@ def _audit(
         failed = {"failed_count": len(report.failed), "failed_devices": list(report.failed)}
         new = {**content.facts, "success_count": report.sent, **failed}
     details = f"{content.kind.title()} sent to {report.sent} of {report.total} STBs"
-    audit_sent(panel, actor, origin, content, target, new, details)
+    audit_sent(panel, by, content, target, new, details)

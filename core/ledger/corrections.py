@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import CORRECT_TRANSACTIONS, require
-from core.errors import DatabaseFailed, InvalidInput, NotFound
+from core.errors import InvalidInput, NotFound
 from core.ledger.listing import CORRECTED, STATUSES, Corrected, correction_columns, read_correction
 from core.ledger.manual_rows import TEXT_CHARACTERS
 from core.panel import Panel
+from core.storage.schema import LacksColumns
 from core.storage.tables import Correction, Transaction
 from core.values import money
 from core.values.checks import clean_text
@@ -42,13 +42,13 @@ class CorrectedRow:
 
 
 def correct_transaction(
-    panel: Panel, actor: Actor, origin: Origin, *, number: int | None, amount: str, note: str, status: str
+    panel: Panel, by: By, *, number: int | None, amount: str, note: str, status: str
 ) -> CorrectedRow:
     """Set the correction of a ledger row, in place of an earlier one; status ``active`` without amount undoes it.
 
-    Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed.
+    Raises NotAllowed, InvalidInput, NotFound, LacksColumns.
     """
-    require(actor, CORRECT_TRANSACTIONS)
+    require(by.actor, CORRECT_TRANSACTIONS)
     if not number:
         raise InvalidInput("The transaction id is required")
     note = clean_text(note, "note", TEXT_CHARACTERS)
@@ -58,14 +58,14 @@ def correct_transaction(
     if status not in STATUSES:
         raise InvalidInput("The status is active, corrected or voided")
     now = panel.clock.now()
-    wanted = Corrected(_amount(amount), note, actor.id, actor.username, now, status)
-    if not panel.layout.has_column("_transactions", "correction_amount"):
-        raise DatabaseFailed("This database has no columns for corrections yet; run the database upgrade first")
+    wanted = Corrected(_amount(amount), note, by.actor.id, by.actor.username, now, status)
+    if not panel.layout.has(Transaction.correction_amount):
+        raise LacksColumns("This database has no columns for corrections yet; run the database upgrade first")
     with panel.database.write() as connection:
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)
         row = CorrectedRow(number, money.stored(before.amount), wanted, now)
-        _audit(panel, connection, actor, origin, before, row)
+        _audit(panel, connection, by, before, row)
     return row
 
 
@@ -111,14 +111,10 @@ def _store(connection: Connection, number: int, wanted: Corrected) -> None:
     connection.execute(insert(Correction).values(transaction_id=number, **values))
 
 
-def _audit(
-    panel: Panel, connection: Connection, actor: Actor, origin: Origin, before: Any, after: CorrectedRow
-) -> None:
-    write_audit(
+def _audit(panel: Panel, connection: Connection, by: By, before: Any, after: CorrectedRow) -> None:
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "update",
         "transaction",
         target_id=after.id,

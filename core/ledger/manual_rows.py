@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import By
+from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound
 from core.ledger import ledger
 from core.ledger.ledger import Moved
@@ -25,9 +24,7 @@ class Added:
     balance: Decimal
 
 
-def add_transaction(
-    panel: Panel, actor: Actor, origin: Origin, *, user_id: int | None, amount: str, direction: str, details: str
-) -> Added:
+def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, direction: str, details: str) -> Added:
     """Credit or debit a user's balance; a debit takes what is there, and its row says what was asked for.
 
     ``direction``: credit or debit, 1 or 0. Raises InvalidInput, NotFound.
@@ -45,7 +42,7 @@ def add_transaction(
             raise NotFound("User not found")
         moved = ledger.move(connection, target.id, lambda old: _balance(old, exact, type_))
         entry = ledger.Entry(
-            creator=(actor.name or actor.username)[:_CREATOR_CHARACTERS],
+            creator=(by.actor.name or by.actor.username)[:_CREATOR_CHARACTERS],
             for_user=target.id,
             amount=str(exact),
             currency=currency_code(target.currency),
@@ -54,11 +51,9 @@ def add_transaction(
             note=ledger.Note(ledger.MANUAL),
         )
         number = ledger.record(connection, entry, panel.clock.stamp(), effect=moved.new - moved.old)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "create",
             "transaction",
             target_id=number,

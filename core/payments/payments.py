@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import By
 from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
+from core.access.user_rows import require_reseller
 from core.errors import DatabaseFailed, InvalidInput, NotFound
 from core.jobs import jobs
-from core.messages.push import payment as push_payment
+from core.jobs.events import announce
+from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
@@ -71,16 +72,16 @@ class Payment:
         return self.reseller.name or self.reseller.username
 
 
-def record_payment(panel: Panel, actor: Actor, origin: Origin, wish: NewPayment) -> Payment:
+def record_payment(panel: Panel, by: By, wish: NewPayment) -> Payment:
     """Store a payment with its receipt. Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed."""
-    require(actor, RECORD_PAYMENTS)
+    require(by.actor, RECORD_PAYMENTS)
     _require_table(panel)
     draft = _checked(panel, wish)
     receipt = receipts.kind_of(wish.receipt) if wish.receipt else None
     path = None if receipt is None else receipts.store(panel, wish.receipt, receipt)
     try:
         with panel.database.write() as connection:
-            payment = _insert(panel, connection, actor, origin, draft, path)
+            payment = _insert(panel, connection, by, draft, path)
     except BaseException:
         if path is not None:
             receipts.remove(panel, path)
@@ -89,9 +90,9 @@ def record_payment(panel: Panel, actor: Actor, origin: Origin, wish: NewPayment)
     return payment
 
 
-def cancel_payment(panel: Panel, actor: Actor, origin: Origin, payment_id: int | None, reason: str) -> int:
+def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) -> int:
     """Mark a payment as cancelled, for good; returns its id. Raises NotAllowed, InvalidInput, NotFound."""
-    require(actor, RECORD_PAYMENTS)
+    require(by.actor, RECORD_PAYMENTS)
     if payment_id is None or payment_id <= 0:
         raise InvalidInput("The payment is missing")
     reason = clean_text(reason, "reason", _TEXT_CHARACTERS)
@@ -110,7 +111,7 @@ def cancel_payment(panel: Panel, actor: Actor, origin: Origin, payment_id: int |
             )
             .values(
                 status=CANCELLED,
-                cancelled_by=actor.id,
+                cancelled_by=by.actor.id,
                 cancelled_at=now,
                 cancellation_reason=reason,
                 updated_at=now,
@@ -121,7 +122,7 @@ def cancel_payment(panel: Panel, actor: Actor, origin: Origin, payment_id: int |
             raise NotFound("Payment not found")
         if changed.rowcount != 1:
             raise InvalidInput("The payment is cancelled already")
-        _audit_cancellation(panel, connection, actor, origin, row, reason)
+        _audit_cancellation(panel, connection, by, row, reason)
     return payment_id
 
 
@@ -143,14 +144,6 @@ def may_edit(actor: Actor) -> bool:
 def sees_all(actor: Actor) -> bool:
     """Whether the actor reads everybody's books, not only the own."""
     return scope_of(actor, READ_BOOKS) is Scope.ALL
-
-
-def find_reseller(panel: Panel, connection: Connection, reseller_id: int) -> Actor:
-    """A user who is no super admin. Raises NotFound."""
-    found = read_user(panel, connection, reseller_id)
-    if found is None or found.super_user:
-        raise NotFound("Reseller not found")
-    return found
 
 
 _CANCELLED = (
@@ -185,7 +178,7 @@ def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
     with panel.database.read() as connection:
-        reseller = find_reseller(panel, connection, wish.reseller_id)
+        reseller = require_reseller(panel, connection, wish.reseller_id)
     return {
         "reseller_id": reseller.id,
         "amount": amount,
@@ -211,17 +204,15 @@ def _currency(said: str, reseller: Actor) -> str:
     return own
 
 
-def _insert(
-    panel: Panel, connection: Connection, actor: Actor, origin: Origin, draft: dict[str, Any], path: str | None
-) -> Payment:
+def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any], path: str | None) -> Payment:
     # again, for the reseller may have been removed meanwhile
-    reseller = find_reseller(panel, connection, draft["reseller_id"])
+    reseller = require_reseller(panel, connection, draft["reseller_id"])
     inserted = connection.execute(
         insert(ResellerPayment).values(
             **{**draft, **{name: draft[name] or None for name in ("reference_number", "description")}},
             receipt_path=path,
-            recorded_by=actor.id,
-            recorded_by_username=actor.username,
+            recorded_by=by.actor.id,
+            recorded_by_username=by.actor.username,
             created_at=panel.clock.now(),
             status=ACTIVE,
         )
@@ -229,11 +220,9 @@ def _insert(
     assert inserted is not None  # noqa: S101 - one row was inserted
     values = {key: value for key, value in draft.items() if key != "reseller_id"}
     payment = Payment(id=inserted[0], reseller=reseller, receipt_path=path, **values)
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "create",
         "reseller_payment",
         target_id=payment.id,
@@ -249,32 +238,23 @@ def _insert(
         },
         details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
     )
-    push_payment.announce(
-        panel,
-        connection,
-        actor_id=actor.id,
-        payment_id=payment.id,
-        reseller_id=reseller.id,
-        amount=f"{money.shown(payment.amount, payment.currency)} {payment.currency}",
-        day=payment.payment_date.isoformat(),
+    event = PaymentRecorded(
+        by.actor.id, payment.id, reseller.id, payment.amount, payment.currency, payment.payment_date
     )
+    announce(panel, connection, event)
     return payment
 
 
-def _audit_cancellation(
-    panel: Panel, connection: Connection, actor: Actor, origin: Origin, row: Any, reason: str
-) -> None:
+def _audit_cancellation(panel: Panel, connection: Connection, by: By, row: Any, reason: str) -> None:
     name, amount = row.reseller_name or row.reseller_username or "", str(money.stored(row.amount))
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "update",
         "reseller_payment",
         target_id=row.id,
         target_name=f"Payment #{row.id} cancelled",
         old={"status": ACTIVE, "amount": amount, "reseller_name": name},
-        new={"status": CANCELLED, "cancelled_by": actor.username, "cancellation_reason": reason},
+        new={"status": CANCELLED, "cancelled_by": by.actor.username, "cancellation_reason": reason},
         details=f"Payment of {amount} {row.currency} by {name} cancelled: {reason}",
     )

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select
 
-from core.access.actors import Actor, bare_actor
-from core.access.audit import Origin, write_audit
+from core.access.actors import bare_actor
+from core.access.audit import By
 from core.access.permissions import is_unpaid
 from core.accounts import operations
 from core.ledger import ledger
@@ -109,17 +109,15 @@ def check_ledger(panel: Panel, report: Report | None = None) -> Findings:
     return findings
 
 
-def accept_drifts(panel: Panel, actor: Actor, origin: Origin, findings: Findings) -> None:
+def accept_drifts(panel: Panel, by: By, findings: Findings) -> None:
     """From now on take the balances with a drift for right; the audit log keeps what was accepted."""
     with panel.database.write() as connection:
         for proof in findings.drifts:
             accepted = replace(proof, opening=Opening(proof.opening.amount + proof.drift, proof.opening.pays))
             _remember(panel, connection, [accepted])
-            write_audit(
+            by.write_audit(
                 panel,
                 connection,
-                actor,
-                origin,
                 "update",
                 "ledger_opening",
                 target_id=proof.user_id,

@@ -4,8 +4,7 @@ import re
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
@@ -23,7 +22,7 @@ class CurrencyInUse(PanelError):
     default_text = "This currency is in use"
 
 
-def add_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> str:
+def add_currency(panel: Panel, by: By, name: str) -> str:
     """Add a currency under its code in capitals, which is returned. Raises InvalidInput, AlreadyExists."""
     code = name.upper()
     if not _CODE.fullmatch(code):
@@ -35,11 +34,11 @@ def add_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> str:
         if _stored(connection, code):
             raise AlreadyExists("This currency exists already")
         connection.execute(insert(Currency).values(id=code, name=code))
-        write_audit(panel, connection, actor, origin, "create", "currency", target_id=code, target_name=code)
+        by.write_audit(panel, connection, "create", "currency", target_id=code, target_name=code)
     return code
 
 
-def remove_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> None:
+def remove_currency(panel: Panel, by: By, name: str) -> None:
     """Remove a currency that no user, plan or ledger row uses. Raises InvalidInput, NotFound, CurrencyInUse."""
     if not name:
         raise InvalidInput("Missing field: id")
@@ -54,7 +53,7 @@ def remove_currency(panel: Panel, actor: Actor, origin: Origin, name: str) -> No
         if _is_used(connection, code):
             raise CurrencyInUse
         connection.execute(delete(Currency).where(Currency.id.in_(stored)))
-        write_audit(panel, connection, actor, origin, "delete", "currency", target_id=code, target_name=code)
+        by.write_audit(panel, connection, "delete", "currency", target_id=code, target_name=code)
 
 
 def _stored(connection: Connection, code: str) -> list[str]:

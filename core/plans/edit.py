@@ -10,9 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
-from core.errors import AlreadyExists, DatabaseFailed, InvalidInput, NotFound
+from core.access.audit import By
+from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.panel import Panel
 from core.plans.plans import StoredPlan, find_by_key, stored_plans
 from core.plans.rules import (
@@ -66,16 +65,16 @@ def alone_with_plans(panel: Panel) -> Iterator[tuple[Connection, list[StoredPlan
         yield connection, stored_plans(panel, connection)
 
 
-def add_plan(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> Saved:
+def add_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Make a plan, or change the one with the same external id and currency. Raises InvalidInput."""
     key, values = _new_values(sent)
     with alone_with_plans(panel) as (connection, plans):
         saved = _put(panel, connection, plans, key, values)
-        _audit(panel, connection, actor, origin, saved)
+        _audit(panel, connection, by, saved)
     return saved
 
 
-def edit_plan(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> Saved:
+def edit_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Change name, price, days and category of a plan. Accounts that hold it stay as they are.
 
     Raises InvalidInput, NotFound, AlreadyExists (it would become unlimited, and there is such a one).
@@ -92,11 +91,11 @@ def edit_plan(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> S
         saved = Saved(before, _change(panel, connection, before, values))
         if becomes_unlimited and not _has_twin(plans, before):
             replace_key(connection, before.key, f"{before.external_id}-{ANY_CURRENCY}")
-        _audit(panel, connection, actor, origin, saved)
+        _audit(panel, connection, by, saved)
     return saved
 
 
-def set_price(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> Saved:
+def set_price(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Change the price alone; with currency and days a missing plan is made. Raises InvalidInput, NotFound."""
     price = checked_price(sent.price)
     with alone_with_plans(panel) as (connection, plans):
@@ -110,11 +109,11 @@ def set_price(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> S
             if before.currency == ANY_CURRENCY and price:
                 raise InvalidInput("An unlimited plan costs nothing")
             saved = Saved(before, _change(panel, connection, before, {"price": price}))
-        _audit(panel, connection, actor, origin, saved)
+        _audit(panel, connection, by, saved)
     return saved
 
 
-def remove_plan(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) -> None:
+def remove_plan(panel: Panel, by: By, sent: PlanFields) -> None:
     """Delete a plan and take it from every reseller's list; its name is kept for the accounts that hold it.
 
     Raises InvalidInput, NotFound.
@@ -134,11 +133,9 @@ def remove_plan(panel: Panel, actor: Actor, origin: Origin, sent: PlanFields) ->
         connection.execute(delete(PlanNote).where(PlanNote.plan_id == plan.id))
         connection.execute(delete(Plan).where(Plan.id == plan.id))
         resellers = [] if _has_twin(plans, plan) else replace_key(connection, plan.key, None)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "delete",
             "plan",
             target_id=plan.id,
@@ -203,11 +200,9 @@ def _change(panel: Panel, connection: Connection, before: StoredPlan, values: di
 
 
 def _columns(panel: Panel, values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` under the names of the columns. Raises DatabaseFailed where this database cannot hold one."""
+    """``values`` under the names of the columns. Raises LacksColumns where this database cannot hold one."""
     columns = {"currency_id" if name == "currency" else name: value for name, value in values.items()}
-    if not panel.layout.has_column("_plans", "category") and columns.pop("category", None):
-        raise DatabaseFailed("This database has no categories of plans yet; run the database upgrade first")
-    return columns
+    return panel.layout.writable(Plan, columns)
 
 
 def _meant(plans: Sequence[StoredPlan], sent: PlanFields) -> StoredPlan:
@@ -233,12 +228,10 @@ def _has_twin(plans: Sequence[StoredPlan], plan: StoredPlan) -> bool:
     return any(other.key == plan.key and other.id != plan.id for other in plans)
 
 
-def _audit(panel: Panel, connection: Connection, actor: Actor, origin: Origin, saved: Saved) -> None:
-    write_audit(
+def _audit(panel: Panel, connection: Connection, by: By, saved: Saved) -> None:
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "update" if saved.before else "create",
         "plan",
         target_id=saved.after.id,

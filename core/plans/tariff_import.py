@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, literal, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.panel import Panel
 from core.plans.edit import alone_with_plans
 from core.plans.plans import StoredPlan, find_by_key
@@ -56,7 +55,7 @@ class Imported:
         return [line for line in self.lines if line.before is not None]
 
 
-def import_tariffs(panel: Panel, actor: Actor, origin: Origin, *, renew: bool) -> Imported:
+def import_tariffs(panel: Panel, by: By, *, renew: bool) -> Imported:
     """Make the plans that are missing, at the configured first prices; with ``renew``, plans that are there get the
     tariff's name and length, and keep their price. Raises UpstreamFailed, nothing done."""
     offered = portal_tariffs(panel, fresh=True)
@@ -67,7 +66,7 @@ def import_tariffs(panel: Panel, actor: Actor, origin: Origin, *, renew: bool) -
         renewed = [line for line in imported.present if renew and line.differs]
         _insert(connection, imported.inserted, panel.clock.stamp())
         _renew(connection, renewed)
-        _audit(panel, connection, actor, origin, imported.inserted, renewed)
+        _audit(panel, connection, by, imported.inserted, renewed)
     return imported
 
 
@@ -116,8 +115,7 @@ def _renew(connection: Connection, lines: Sequence[TariffPlan]) -> None:
 def _audit(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     inserted: Sequence[TariffPlan],
     renewed: Sequence[TariffPlan],
 ) -> None:
@@ -127,7 +125,7 @@ def _audit(
     old: dict[str, Any] = {_key(line): [line.before.name, line.before.days] for line in renewed if line.before}
     new: dict[str, Any] = {_key(line): [line.name, line.days] for line in (*inserted, *renewed)}
     details = f"Portal tariffs: {len(inserted)} plans added, {len(renewed)} changed"
-    write_audit(panel, connection, actor, origin, "import", "plan", old=old or None, new=new, details=details)
+    by.write_audit(panel, connection, "import", "plan", old=old or None, new=new, details=details)
 
 
 def _key(line: TariffPlan) -> str:

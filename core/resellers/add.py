@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.login import store_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
@@ -19,7 +18,7 @@ from core.panel import Panel
 from core.resellers import rules
 from core.resellers.credit import ADD, book
 from core.resellers.plans import checked_plans
-from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies, writable
+from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
 from core.values import money
@@ -44,7 +43,7 @@ class NewReseller:
     ip_ranges: str = ""
 
 
-def add_reseller(panel: Panel, actor: Actor, origin: Origin, wish: NewReseller) -> int:
+def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     """The new user's id. Raises InvalidInput, AlreadyExists."""
     if not wish.username or not wish.password.strip(BLANKS) or not wish.name:
         raise InvalidInput(rules.MISSING)
@@ -60,20 +59,18 @@ def add_reseller(panel: Panel, actor: Actor, origin: Origin, wish: NewReseller) 
         # a session of an earlier user of this name must not become this one's
         store_credential(connection, user_id, fingerprint(key, hashed), changed_at=panel.clock.stamp())
         if balance:
-            book(panel, connection, actor, user_id, ADD, balance, currency=shown_currency(values["currency_id"]))
+            book(panel, connection, by.actor, user_id, ADD, balance, currency=shown_currency(values["currency_id"]))
         initialise_reseller(panel, connection, user_id)
         shown = ("name", "email", "max_users", "is_observer", "permissions", "currency_id")
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "create",
             "user",
             target_id=user_id,
             target_name=wish.username,
             new={name: values[name] for name in shown} | {"balance": balance},
-            details=f"{actor.username} created {wish.username}",
+            details=f"{by.actor.username} created {wish.username}",
         )
     return user_id
 
@@ -99,7 +96,7 @@ def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:
 
 def _insert(panel: Panel, connection: Connection, values: dict[str, Any]) -> int:
     try:
-        inserted = connection.execute(insert(User).values(balance=0, **writable(panel, values)))
+        inserted = connection.execute(insert(User).values(balance=0, **panel.layout.writable(User, values)))
     except IntegrityError:
         # somebody else took the name after we looked
         raise AlreadyExists(USERNAME_TAKEN) from None

@@ -13,14 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts import operations
+from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.portal import PortalError, normal_mac
-from core.resellers.resellers import Reseller, require_reseller
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
+from core.values.markup import LOOKALIKES
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +41,22 @@ class Assigned:
     reseller_name: str
 
 
-def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, reseller_id: int | None) -> None:
+def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None) -> None:
     """Give the account of that name to the reseller; None: to nobody. Raises InvalidInput, NotFound."""
     if not username:
         raise InvalidInput("Missing field: username")
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
-        named = same_text_in(Account.username, [username], panel.database.dialect)
+        named = _named(panel, connection, [username])
         accounts = connection.execute(select(Account.id, Account.mac, Account.reseller).where(named)).all()
         if not accounts:
             raise NotFound("Account not found")
         reseller = _target(panel, connection, reseller_id)
         _assign(panel, connection, Account.id.in_([account.id for account in accounts]), reseller)
         for account in accounts:
-            write_audit(
+            by.write_audit(
                 panel,
                 connection,
-                actor,
-                origin,
                 "update",
                 "account",
                 target_id=account.id,
@@ -70,9 +70,7 @@ def assign_reseller(panel: Panel, actor: Actor, origin: Origin, username: str, r
             _tell_portal(panel, account.mac, reseller)
 
 
-def assign_many(
-    panel: Panel, actor: Actor, origin: Origin, usernames: Sequence[str], reseller_id: int | None
-) -> Assigned:
+def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
     """As :func:`assign_reseller`, for all accounts of these names; names that nobody has are skipped."""
     if not usernames:
         raise InvalidInput("The list of usernames is empty")
@@ -84,13 +82,11 @@ def assign_many(
         reseller = _target(panel, connection, reseller_id)
         changed = 0
         for start in range(0, len(names), _CHUNK):
-            named = same_text_in(Account.username, names[start : start + _CHUNK], panel.database.dialect)
+            named = _named(panel, connection, names[start : start + _CHUNK])
             changed += _assign(panel, connection, named, reseller)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "bulk_update",
             "accounts",
             old={"count": len(usernames)},
@@ -100,17 +96,15 @@ def assign_many(
     return Assigned(changed, _name(reseller))
 
 
-def unassign_super_admins(panel: Panel, actor: Actor, origin: Origin) -> int:
+def unassign_super_admins(panel: Panel, by: By) -> int:
     """Accounts of super admins belong to nobody from now on; how many there were."""
     admins = select(User.id).where(User.super_user == 1)
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
         changed = _assign(panel, connection, Account.reseller.in_(admins), None)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "bulk_update",
             "accounts",
             new={"reseller_id": None, "reseller_name": NOT_ASSIGNED},
@@ -119,15 +113,22 @@ def unassign_super_admins(panel: Panel, actor: Actor, origin: Origin) -> int:
     return changed
 
 
-def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Reseller | None:
+def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.ColumnElement[bool]:
+    """The accounts of these names, as they are stored or as pages show them."""
+    exactly = same_text_in(Account.username, names, panel.database.dialect)
+    shown = [name for name in names if LOOKALIKES.intersection(name)]
+    return sa.or_(exactly, Account.id.in_(ids_by_shown_name(connection, shown))) if shown else exactly
+
+
+def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Actor | None:
     return require_reseller(panel, connection, reseller_id) if reseller_id else None
 
 
-def _name(reseller: Reseller | None) -> str:
+def _name(reseller: Actor | None) -> str:
     return NOT_ASSIGNED if reseller is None else reseller.name or reseller.username
 
 
-def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Reseller | None) -> int:
+def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Actor | None) -> int:
     """How many of the accounts changed hands; all of them are noted as assigned here."""
     # the notes first: the condition may depend on the owner
     _note(panel, connection, which)
@@ -153,7 +154,7 @@ def _note(panel: Panel, connection: Connection, which: sa.ColumnElement[bool]) -
     )
 
 
-def _tell_portal(panel: Panel, mac: str, reseller: Reseller | None) -> None:
+def _tell_portal(panel: Panel, mac: str, reseller: Actor | None) -> None:
     """Best effort: a portal that keeps owners learns of it, what goes wrong is only logged."""
     owner = str(reseller.id) if reseller else _NOBODY_ON_PORTAL
     try:

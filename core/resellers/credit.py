@@ -11,12 +11,12 @@ from decimal import Decimal
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput, NotAllowed
 from core.ledger import ledger
 from core.ledger.ledger import ADJUSTMENT, CREDIT, DEBIT, Entry, Moved, Note
 from core.panel import Panel
-from core.resellers.resellers import require_reseller
 from core.values import money
 from core.values.currencies import shown_currency
 from core.values.markup import plain
@@ -40,9 +40,9 @@ class Adjustment:
     description: str = ""
 
 
-def adjust_credit(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, wish: Adjustment) -> Decimal:
+def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> Decimal:
     """The new balance. Raises NotAllowed, NotFound, InvalidInput."""
-    if reseller_id == actor.id and not actor.super_user:
+    if reseller_id == by.actor.id and not by.actor.super_user:
         raise NotAllowed("Permission denied. You cannot adjust your own credit.")
     action = _action(wish)
     amount = money.read_amount(wish.amount, "amount", least=Decimal(0) if action == SET else money.CENT)
@@ -51,14 +51,12 @@ def adjust_credit(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         currency = reseller.currency_name or reseller.currency_id
         moved = book(
-            panel, connection, actor, reseller.id, action, amount, shown_currency(currency), description=description
+            panel, connection, by.actor, reseller.id, action, amount, shown_currency(currency), description=description
         )
         unit = f" {shown_currency(currency)}" if currency else ""
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "credit",
             target_id=reseller.id,

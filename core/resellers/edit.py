@@ -11,24 +11,22 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.login import store_credential
 from core.access.permissions import Field
+from core.access.user_rows import require_reseller
 from core.errors import AlreadyExists, NotAllowed
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
 from core.resellers.resellers import (
     USERNAME_TAKEN,
-    Reseller,
     refuse_taken_username,
-    require_reseller,
     stored_currencies,
-    writable,
 )
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
-from core.values.markup import quotable
+from core.values.markup import key, quotable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Edited:
     credential: str
 
 
-def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, wish: ResellerEdit) -> Edited:
+def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) -> Edited:
     """Raises NotFound, NotAllowed, InvalidInput, AlreadyExists."""
     password = (wish.password or "").strip(BLANKS)
     hashed = panel.passwords.hash(password) if password else None
@@ -70,7 +68,7 @@ def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
     with panel.database.write() as connection:
         old = require_reseller(panel, connection, reseller_id, lock=True)
         new = _changes(old, wish, lambda: stored_currencies(connection))
-        if old.id == actor.id:
+        if old.id == by.actor.id:
             _refuse_own_demotion(new)
         if "username" in new:
             refuse_taken_username(panel, connection, new["username"], but=old.id)
@@ -80,9 +78,9 @@ def edit_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, 
             # sessions without our mark, and those of an earlier user of the new name, are older than this
             store_credential(connection, old.id, credential, changed_at=panel.clock.stamp())
         if new or hashed:
-            _audit(panel, connection, actor, origin, old, new, password_changed=hashed is not None)
+            _audit(panel, connection, by, old, new, password_changed=hashed is not None)
         theme = new.get("theme") or None
-        propagation = themes.reserve(panel, connection, actor, old.id, theme) if theme else None
+        propagation = themes.reserve(panel, connection, by.actor, old.id, theme) if theme else None
     username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
     return Edited(username, permissions, theme, propagation, credential)
 
@@ -94,7 +92,7 @@ def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> boo
     return bool(theme) and theme != old.theme
 
 
-def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
+def _changes(old: Actor, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
     """Column → new value, of what differs.
 
     What the edit form sends back as it was shown is no change, even where old panels stored what we would refuse.
@@ -108,12 +106,12 @@ def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[st
         if value != getattr(old, column):
             new[column] = value
 
-    put("username", wish.username, (old.username, quotable(old.username, "")), rules.checked_username)
+    put("username", wish.username, (old.username, quotable(old.username)), rules.checked_username)
     put("name", wish.name, (old.name or None, rules.shown_name(old.name, old.username)), rules.checked_name)
-    put("email", wish.email, (old.email, quotable(old.email or "", "")), rules.reseller_email)
+    put("email", wish.email, (old.email, quotable(old.email or "")), rules.reseller_email)
     put("max_users", wish.max_users, (str(old.max_users),), rules.checked_max_users)
     put("theme", wish.theme, (old.theme,), rules.checked_theme)
-    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, quotable(old.ip_ranges or "", "")), rules.checked_ip_ranges)
+    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, key(old.ip_ranges or "")), rules.checked_ip_ranges)
     put("permissions", wish.permissions, (old.permissions,), rules.checked_permissions)
     if wish.currency and not rules.same_currency(wish.currency, old.currency_id):
         put("currency_id", wish.currency, (), lambda text: rules.checked_currency(text, currencies()))
@@ -137,7 +135,7 @@ def _refuse_own_demotion(new: dict[str, Any]) -> None:
 
 def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, Any], hashed: str | None) -> str:
     """Write the changes, and return the stored hash of the password."""
-    values = writable(panel, new) | ({"password": hashed} if hashed else {})
+    values = panel.layout.writable(User, new) | ({"password": hashed} if hashed else {})
     if values:
         try:
             connection.execute(update(User).where(User.id == user_id).values(**values))
@@ -150,19 +148,16 @@ def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, An
 def _audit(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
-    old: Reseller,
+    by: By,
+    old: Actor,
     new: dict[str, Any],
     *,
     password_changed: bool,
 ) -> None:
     def row(target_type: str, columns: list[str], **more: Any) -> None:
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             target_type,
             target_id=old.id,

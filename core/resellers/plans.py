@@ -7,19 +7,18 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput
 from core.panel import Panel
 from core.plans.choice import normal_key
-from core.resellers.resellers import require_reseller
 from core.resellers.rules import shown_plans
 from core.storage.tables import Plan, User
 from core.values.currencies import ANY_CURRENCY, currency_code, shown_currency
 from core.values.markup import plain
 
 
-def assign_plans(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, plans: str) -> str:
+def assign_plans(panel: Panel, by: By, reseller_id: int, plans: str) -> str:
     """Replace the reseller's plans by ``plans``, keys parted by commas; returns the list as it is stored and shown.
 
     Raises NotFound, InvalidInput.
@@ -28,18 +27,16 @@ def assign_plans(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, p
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         chosen = checked_plans(connection, plans, reseller.currency_id)
         connection.execute(update(User).where(User.id == reseller.id).values(plans=chosen))
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "user",
             target_id=reseller.id,
             target_name=reseller.username,
             old={"plans": reseller.plans},
             new={"plans": chosen},
-            details=f"{actor.username} assigned plans to {reseller.username}",
+            details=f"{by.actor.username} assigned plans to {reseller.username}",
         )
     return shown_plans(chosen) or ""
 

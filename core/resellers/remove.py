@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts import operations
 from core.errors import InvalidInput, NotAllowed
 from core.panel import Panel
-from core.resellers.resellers import Reseller, require_reseller
 from core.storage.tables import (
     Account,
     ArchivedPayment,
@@ -47,9 +47,9 @@ _PERSONAL: tuple[type[Base], ...] = (
 )
 
 
-def remove_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int) -> None:
+def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
     """Raises NotAllowed, NotFound, InvalidInput. The user's sessions end with the user."""
-    if reseller_id == actor.id and not actor.super_user:
+    if reseller_id == by.actor.id and not by.actor.super_user:
         raise NotAllowed("You cannot delete yourself")
     with panel.database.write() as connection:
         # no account is on its way to this reseller, and none comes until this is done
@@ -57,7 +57,7 @@ def remove_reseller(panel: Panel, actor: Actor, origin: Origin, reseller_id: int
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         _refuse_owner(connection, reseller.id)
         payments = _archive_payments(panel, connection, reseller)
-        _audit(panel, connection, actor, origin, reseller, payments)
+        _audit(panel, connection, by, reseller, payments)
         for model in _PERSONAL:
             if panel.layout.has_table(model.__tablename__):
                 connection.execute(delete(model).where(model.__table__.c.user_id == reseller.id))
@@ -72,7 +72,7 @@ def _refuse_owner(connection: Connection, user_id: int) -> None:
         raise InvalidInput(_HAS_ACCOUNTS)
 
 
-def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) -> int:
+def _archive_payments(panel: Panel, connection: Connection, reseller: Actor) -> int:
     """Move the payments into our archive, which no foreign key empties; how many there were."""
     if not panel.layout.has_table("_reseller_payments"):
         return 0
@@ -88,15 +88,11 @@ def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) 
     return connection.execute(delete(ResellerPayment).where(own)).rowcount
 
 
-def _audit(
-    panel: Panel, connection: Connection, actor: Actor, origin: Origin, reseller: Reseller, payments: int
-) -> None:
+def _audit(panel: Panel, connection: Connection, by: By, reseller: Actor, payments: int) -> None:
     counted = select(sa.func.count()).select_from(Transaction).where(Transaction.for_user == reseller.id)
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "delete",
         "user",
         target_id=reseller.id,
@@ -110,5 +106,5 @@ def _audit(
             "payments": payments,
             "transactions": connection.scalar(counted) or 0,
         },
-        details=f"{actor.username} deleted {reseller.username}; payments are archived, transactions are kept",
+        details=f"{by.actor.username} deleted {reseller.username}; payments are archived, transactions are kept",
     )

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts.on_portals import servers
 from core.errors import DatabaseFailed, InvalidInput, PanelError
 from core.jobs import jobs
@@ -21,7 +22,6 @@ from core.jobs.jobs import Kind, Work
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout, PortalUnreachable
-from core.resellers.resellers import require_reseller
 from core.resellers.rules import MISSING, checked_theme
 from core.storage.tables import Account
 
@@ -92,7 +92,7 @@ def offered_themes(panel: Panel) -> list[Theme]:
     return [Theme(theme, _shown(theme) + (" (Default)" if theme == ids[0] else ""), theme == ids[0]) for theme in ids]
 
 
-def change_accounts_theme(panel: Panel, actor: Actor, origin: Origin, reseller_id: int, theme: str) -> Propagation:
+def change_accounts_theme(panel: Panel, by: By, reseller_id: int, theme: str) -> Propagation:
     """Give all accounts of the reseller ``theme``; the reseller's own setting stays. Raises InvalidInput, NotFound,
     ThemeRunning."""
     if not theme:
@@ -101,11 +101,9 @@ def change_accounts_theme(panel: Panel, actor: Actor, origin: Origin, reseller_i
     refuse_while_running(panel, reseller_id)
     with panel.database.write() as connection:
         reseller = require_reseller(panel, connection, reseller_id)
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "theme",
             target_id=reseller.id,
@@ -113,7 +111,7 @@ def change_accounts_theme(panel: Panel, actor: Actor, origin: Origin, reseller_i
             new={"theme": theme},
             details=f"Theme {theme} for all accounts of {reseller.username}",
         )
-        reserved = reserve(panel, connection, actor, reseller_id, theme)
+        reserved = reserve(panel, connection, by.actor, reseller_id, theme)
     return carry_out(panel, reserved)
 
 

@@ -3,13 +3,16 @@
 Tables live in :mod:`core.storage.tables`, their creation and recognition in :mod:`core.storage.schema`.
 """
 
+import random
+import sqlite3
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import sqlalchemy as sa
@@ -26,6 +29,10 @@ AnySelect = sa.Select[*tuple[Any, ...]]
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
+_PAUSES = (0.01, 0.03, 0.1, 0.3)
+_PATIENCE_SECONDS = 3.0
+
+Done = TypeVar("Done")
 
 
 class Database:
@@ -84,6 +91,25 @@ class Database:
             connection = connection.execution_options(sbx_write=True)
             with connection.begin():
                 yield connection
+
+    def transact(self, act: Callable[[Connection], Done]) -> Done:
+        """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
+
+        Deadlocks are nobody's mistake. ``act`` may call nothing outside of the database. Raises DatabaseBusy when the
+        fault does not pass within some tries, or came only after a long wait.
+        """
+        for pause in _PAUSES:
+            began = time.monotonic()
+            try:
+                with self.write() as connection:
+                    return act(connection)
+            except DatabaseBusy:
+                if time.monotonic() - began > _PATIENCE_SECONDS:
+                    raise
+                # not all who met each other again at the same instant
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, protects nothing
+        with self.write() as connection:
+            return act(connection)
 
     def _connect(self) -> Connection:
         try:
@@ -190,10 +216,17 @@ def _named_failures() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlstate", None) or next(iter(getattr(error.orig, "args", ())), None)
-        if code in _PASSING:
+        if _is_passing(error.orig):
             raise DatabaseBusy from error
         raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+
+
+def _is_passing(error: object) -> bool:
+    """Some drivers report the server's own number beside a sqlstate that says nothing (HY000): both are looked at."""
+    if isinstance(error, sqlite3.Error):
+        # the lower byte; above it stands the exact reason
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return any(code in _PASSING for code in (getattr(error, "sqlstate", None), *getattr(error, "args", ())[:1]))
 
 
 def _engine(url: URL, pool_size: int) -> Engine:

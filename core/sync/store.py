@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from core.access.actors import Actor
-from core.access.audit import Origin, audit_row, write_audit_rows
+from core.access.audit import By, write_audit_rows
 from core.accounts.operations import OPEN, UNDONE, lock_accounts
 from core.accounts.rows import VANISHED
 from core.panel import Panel
 from core.storage.tables import Account, AccountNote, ArchivedAccount, Base, Operation, User
-from core.sync.merge import ACCOUNT_FIELDS, Busy, Changes, LocalAccount, LocalState
+from core.sync.fields import ACCOUNT_FIELDS, LocalAccount
+from core.sync.merge import Busy, Changes, LocalState
 
 BATCH = 1000
 _NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")
@@ -48,12 +48,10 @@ def read_state(
     )
 
 
-def write_changes(
-    panel: Panel, connection: Connection, changes: Changes, actor: Actor, origin: Origin, report: Report
-) -> None:
+def write_changes(panel: Panel, connection: Connection, changes: Changes, by: By, report: Report) -> None:
     """All of ``changes`` in the transaction of ``connection``; ``report`` gets rows done and rows in all."""
     steps: tuple[tuple[list[LocalAccount], Callable[[list[LocalAccount]], None]], ...] = (
-        (changes.removed, lambda part: _remove(panel, connection, part, actor, origin)),
+        (changes.removed, lambda part: _remove(panel, connection, part, by)),
         (changes.restored, lambda part: _restore(connection, part)),
         (changes.inserted, lambda part: _insert(connection, part)),
         (changes.updated, lambda part: _update(connection, part, changes.fields)),
@@ -136,9 +134,7 @@ def _vanished(connection: Connection, started: int) -> list[LocalAccount]:
     return [LocalAccount._make(row) for row in rows]
 
 
-def _remove(
-    panel: Panel, connection: Connection, accounts: Sequence[LocalAccount], actor: Actor, origin: Origin
-) -> None:
+def _remove(panel: Panel, connection: Connection, accounts: Sequence[LocalAccount], by: By) -> None:
     """Into the archive. The notes stay: they hold the comment, should the account come back."""
     now = int(panel.clock.seconds() * 1000)
     rows = [
@@ -154,14 +150,12 @@ def _remove(
     ]
     _upsert(connection, ArchivedAccount, rows, [name for name in rows[0] if name != "id"])
     connection.execute(delete(Account).where(Account.id.in_([account.id for account in accounts])))
-    write_audit_rows(panel, connection, [_audit_row(panel, account, actor, origin) for account in accounts])
+    write_audit_rows(panel, connection, [_audit_row(panel, account, by) for account in accounts])
 
 
-def _audit_row(panel: Panel, account: LocalAccount, actor: Actor, origin: Origin) -> dict[str, Any]:
-    return audit_row(
+def _audit_row(panel: Panel, account: LocalAccount, by: By) -> dict[str, Any]:
+    return by.audit_row(
         panel,
-        actor,
-        origin,
         "delete",
         "account",
         target_id=account.id,

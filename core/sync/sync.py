@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.access.actors import Actor
-from core.access.audit import Origin
-from core.access.identity import read_user
+from core.access.audit import By
 from core.access.permissions import SYNC_ACCOUNTS, require
+from core.access.user_rows import read_user
 from core.errors import DatabaseBusy, PanelError
 from core.panel import Panel
 from core.portal import PortalAccountList
@@ -63,7 +63,7 @@ def _default_owner(panel: Panel) -> int | None:
     return None
 
 
-def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Changes:
+def synchronise(panel: Panel, by: By, wish: Wish) -> Changes:
     """Fetch the portal's list, compare, write; returns what was (or with ``dry_run`` would be) changed.
 
     All or nothing: a list that cannot be had in full, or that is suspicious, changes nothing. Must not be called in
@@ -75,27 +75,27 @@ def synchronise(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Chang
         listed = fetch.accounts(wish.wait)
     except FetchFailed:
         if not (fetch.is_done or wish.dry_run):
-            fetch.afterwards(lambda: _apply_late(panel, fetch, actor, origin, wish))
+            fetch.afterwards(lambda: _apply_late(panel, fetch, by, wish))
         raise
-    return _apply(panel, fetch, listed, actor, origin, wish)
+    return _apply(panel, fetch, listed, by, wish)
 
 
-def _apply_late(panel: Panel, fetch: Fetch, actor: Actor, origin: Origin, wish: Wish) -> None:
+def _apply_late(panel: Panel, fetch: Fetch, by: By, wish: Wish) -> None:
     """For a caller who could not wait: otherwise a slow portal would never be synchronised with."""
     try:
-        _apply(panel, fetch, fetch.accounts(0), actor, origin, wish)
+        _apply(panel, fetch, fetch.accounts(0), by, wish)
     except PanelError as error:
         log.warning("A sync that nobody waited for any more has failed: %s", error.text)
 
 
-def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, actor: Actor, origin: Origin, wish: Wish) -> Changes:
+def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: Wish) -> Changes:
     terms = Terms(wish.scope, fetch.started, wish.default_owner)
     started = time.monotonic()
     # of those who share the list, the first writes, and the others find nothing to change
     with fetch.lock:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                changes = _compare_and_write(panel, listed, terms, actor, origin, wish)
+                changes = _compare_and_write(panel, listed, terms, by, wish)
                 break
             except DatabaseBusy:
                 if attempt == ATTEMPTS:
@@ -108,9 +108,7 @@ def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, actor: Actor, 
     return changes
 
 
-def _compare_and_write(
-    panel: Panel, listed: PortalAccountList, terms: Terms, actor: Actor, origin: Origin, wish: Wish
-) -> Changes:
+def _compare_and_write(panel: Panel, listed: PortalAccountList, terms: Terms, by: By, wish: Wish) -> Changes:
     wish.report("comparing", 0, len(listed.accounts))
     if wish.dry_run or not _differs_at_once(panel, listed, terms):
         with panel.database.read() as connection:
@@ -123,9 +121,7 @@ def _compare_and_write(
     with panel.database.write() as connection:
         changes = compare(read_state(panel, connection, terms.started, locked=True), listed, terms)
         _require_trust(changes, wish)
-        write_changes(
-            panel, connection, changes, actor, origin, lambda done, total: wish.report("writing", done, total)
-        )
+        write_changes(panel, connection, changes, by, lambda done, total: wish.report("writing", done, total))
     return changes
 
 

@@ -3,19 +3,23 @@
 import datetime
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import requests
 import sqlalchemy as sa
 
 from core.storage.tables import AccountNote, ArchivedAccount, AuditEntry, Operation, User
+from core.values.clock import Clock
+from legacy_routes.app import create_app
 from simulators.faults import Answer, Delay, Exchange, Fault, Respond
 from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, WELCOME, Accounts, accounts_world, new_account
-from tests.worlds.harness import PREFIXES
+from tests.worlds.harness import PREFIXES, HttpServer
 
 ERROR = Answer(Response(b'{"status":"ERROR","results":"","error":"Out of order"}', content_type="application/json"))
 TOGGLE_REFUSAL = "Permission denied. You do not have permission to toggle account status."
@@ -646,9 +650,9 @@ def test_f5_the_documents_endpoint(accounts: Accounts) -> None:
 
 @pytest.mark.parametrize("sessions", [1, 2])
 def test_a_double_click_switches_once(accounts: Accounts, sessions: int) -> None:
-    clients = [accounts.client("reseller1")] * 2
+    clients = [accounts.client("reseller1").in_a_browser()] * 2
     if sessions == 2:
-        clients = [accounts.world.client("reseller1") for _ in range(2)]
+        clients = [accounts.world.client("reseller1").in_a_browser() for _ in range(2)]
     query = {"username": "user001", "status": "0"}
     answers = _in_parallel(
         [lambda client=client: client.get("/toggle_account_status.php", params=query).json() for client in clients]
@@ -658,11 +662,61 @@ def test_a_double_click_switches_once(accounts: Accounts, sessions: int) -> None
     assert len(_audit(accounts)) == 1
 
 
-def test_an_identical_addition_counts_once(accounts: Accounts) -> None:
+def test_an_identical_addition_in_a_browser_counts_once(accounts: Accounts) -> None:
     fields = new_account(plan="78-GBP")
-    accounts.client("reseller1")
-    answers = _in_parallel([lambda: accounts.post("reseller1", "add_account", **fields) for _ in range(2)])
+    client = accounts.client("reseller1").in_a_browser()
+    answers = _in_parallel([lambda: client.post("/add_account.php", fields).json() for _ in range(2)])
     assert answers[0] == answers[1]
+    assert answers[0]["error"] == 0
+    assert accounts.balance("reseller1") == Decimal("89.50")
+
+
+def test_a_script_that_adds_twice_gets_the_true_second_answer(accounts: Accounts) -> None:
+    fields = new_account(plan="78-GBP")
+    answers = [accounts.post("reseller1", "add_account", **fields) for _ in range(2)]
+    assert [(answer["error"], answer["err_msg"]) for answer in answers] == [
+        (0, answers[0]["err_msg"]),
+        (1, "Username already exists"),
+    ]
+    assert accounts.balance("reseller1") == Decimal("89.50")
+
+
+def test_field_18_off_on_and_off_again_are_three_switches(accounts: Accounts) -> None:
+    client = accounts.client("admin").in_a_browser()
+    for status in (0, 1, 0):
+        assert client.post("/change_status.php", {"username": "user001", "status": status}).json()["error"] == 0
+    row = accounts.row("user001")
+    assert row is not None
+    assert row["status"] == 0
+    assert len(accounts.calls("PUT")) == 3
+
+
+def test_an_account_added_removed_and_added_is_there(accounts: Accounts) -> None:
+    client = accounts.client("admin").in_a_browser()
+    fields = new_account(plan="78-GBP")
+    calls = [("add_account", fields), ("remove_account", {"username": fields["username"]}), ("add_account", fields)]
+    assert [client.post(f"/{name}.php", sent).json()["error"] for name, sent in calls] == [0, 0, 0]
+    assert accounts.row(str(fields["username"])) is not None
+
+
+def test_a_double_click_in_two_processes_counts_once(accounts: Accounts) -> None:
+    """Two apps over one database share nothing else, as two processes."""
+    panel = accounts.world.panel
+    # sessions of both live by the real clock
+    with patch.object(panel, "clock", Clock("Asia/Tehran")):
+        other = HttpServer(create_app(panel))
+    try:
+        here = accounts.client("reseller1").in_a_browser()
+        there = replace(here, url=other.url, headers={**here.headers, "Origin": other.url})
+        fields = new_account(plan="78-GBP")
+        answers = _in_parallel(
+            [lambda client=client: client.post("/add_account.php", fields).json() for client in (here, there)]
+        )
+        # a moment later it is still remembered, in either
+        answers += [client.post("/add_account.php", fields).json() for client in (here, there)]
+    finally:
+        other.close()
+    assert answers == [answers[0]] * 4
     assert answers[0]["error"] == 0
     assert accounts.balance("reseller1") == Decimal("89.50")
 

@@ -176,7 +176,7 @@ def test_golden_40_a_hundred_at_once(resellers: Resellers) -> None:
 
 
 def test_a_double_click_in_a_browser_counts_once(light_resellers: Resellers) -> None:
-    client = light_resellers.world.client("admin", None, Origin=light_resellers.world.url, Sec_Fetch_Site="same-origin")
+    client = light_resellers.world.client("admin").in_a_browser()
     fields = {"reseller_id": 2, "action": "add", "amount": 100}
     first, second = (client.post("/adjust_credit.php", fields, "multipart").json() for _ in range(2))
     assert first == second == {"error": 0, "err_msg": DONE, "new_balance": 600.0}

@@ -34,8 +34,11 @@ def sqlite_books(make_world: MakeWorld) -> Books:
     return fill_chapter_30(make_world("sqlite"))
 
 
+PAID = {"reseller_id": "2", "amount": "7", "payment_date": "2026-11-01", "bank_name": "Cash"}
+
+
 def upload(books: Books, content: bytes, name: str = "x.php", **changed: str) -> requests.Response:
-    fields = {"reseller_id": "2", "amount": "7", "payment_date": "2026-11-01", "bank_name": "Cash", **changed}
+    fields = {**PAID, **changed}
     return books.client("admin").request(
         "POST", "/api/add_reseller_payment.php", data=fields, files={"receipt": (name, content, "text/html")}
     )
@@ -126,6 +129,20 @@ def test_62_a_receipt_is_what_its_content_says(books: Books) -> None:
         assert books.world.client().get(f"/{path}").json() == NOT_LOGGED_IN
     names = {path.name for path in stored_files(books)}
     assert names == {Path(row["receipt_path"]).name for row in books.payments}
+
+
+def test_field_5_two_payments_that_differ_in_the_receipt_alone_are_two(sqlite_books: Books) -> None:
+    def pay(receipt: bytes) -> dict[str, Any]:
+        client = sqlite_books.client("admin").in_a_browser()
+        answer: dict[str, Any] = client.request(
+            "POST", "/api/add_reseller_payment.php", data=PAID, files={"receipt": ("r.png", receipt, "image/png")}
+        ).json()
+        return answer
+
+    first, other, again = pay(PNG), pay(PNG + b"another"), pay(PNG + b"another")
+    assert first["payment"]["id"] != other["payment"]["id"]
+    assert again == other
+    assert len(sqlite_books.payments) == 2
 
 
 def test_62_a_receipt_is_shown_to_those_who_see_the_payment(sqlite_books: Books) -> None:
@@ -435,7 +452,7 @@ def test_nothing_stored_becomes_script_in_the_page(sqlite_books: Books) -> None:
     payment_id = sqlite_books.pay(bank_name="<b>Bank", description='"><script>"&')["payment_id"]
     sqlite_books.post("admin", "cancel_reseller_payment", payment_id=payment_id, reason='" onclick="x')
     [payment] = sqlite_books.get("admin", "get_reseller_payments", status="all")["payments"]
-    assert payment["reseller_name"] == "O’Brienimg src=x #39;);alert(1)//quot; A&B"
+    assert payment["reseller_name"] == "O’Brien”‹img src=x› #39;);alert(1)//quot; A&B"
     assert payment["bank_name"] == "bBank"
     assert payment["description"] == "&quot;script&quot;&amp;"
     assert payment["cancellation_reason"] == "&quot; onclick=&quot;x"

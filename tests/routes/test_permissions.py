@@ -123,7 +123,7 @@ NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
 # the plain path and the one below /api, or what stands in its place
 PATHS = {endpoint.name: dict(zip(PREFIXES, endpoint.paths, strict=True)) for endpoint in all_endpoints()}
 # these speak no JSON, and refuse by the status
-TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.as_text}
+TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.manners.as_text}
 
 
 def test_the_matrix_covers_every_declaration() -> None:

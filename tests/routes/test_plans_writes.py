@@ -313,7 +313,7 @@ def test_d4_and_the_other_ways_to_name_a_plan(plans: Plans) -> None:
 
 def test_a_double_click_deletes_once_and_says_so_twice(plans: Plans) -> None:
     plans.add(10, "5", "Six Months", "GBP", "30.00", 180, None)
-    client = plans.client("admin")
+    client = plans.client("admin").in_a_browser()
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(client.get, ["/remove_plan.php?plan=5&currency=GBP"] * 2))
     assert [answer.json()["error"] for answer in answers] == [0, 0]

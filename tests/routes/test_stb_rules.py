@@ -146,10 +146,16 @@ def test_no_portal_is_configured(light_boxes: Boxes) -> None:
 
 
 def test_an_identical_request_of_one_session_within_a_moment_is_sent_once(light_boxes: Boxes) -> None:
-    client = light_boxes.client("admin")
+    client = light_boxes.client("admin").in_a_browser()
     answers = [client.post("/send_stb_message.php", HI).json() for _ in range(2)]
     assert answers == [MESSAGE_SENT_1] * 2
     assert light_boxes.asked == [message_call("msg=Hi")]
+
+
+def test_a_script_that_sends_twice_means_it(light_boxes: Boxes) -> None:
+    client = light_boxes.client("admin")
+    assert [client.post("/send_stb_message.php", HI).json() for _ in range(2)] == [MESSAGE_SENT_1] * 2
+    assert light_boxes.asked == [message_call("msg=Hi")] * 2
 
 
 def test_a_portal_that_never_answers_is_given_up(light_boxes: Boxes) -> None:

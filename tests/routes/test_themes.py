@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.access.actors import bare_actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.jobs.jobs import LEASE_SECONDS, work_off
 from core.jobs.locks import named_lock
 from core.resellers import themes
@@ -263,7 +263,7 @@ def test_a_run_whose_process_died_goes_on_where_it_was(resellers: Resellers) -> 
 
 def test_a_new_theme_is_not_lost_when_the_process_dies_after_it_was_stored(resellers: Resellers) -> None:
     admin = bare_actor(1, "admin", super_user=True)
-    edited = edit_reseller(resellers.panel, admin, Origin("", "test"), 2, ResellerEdit(theme="emerald"))
+    edited = edit_reseller(resellers.panel, By(admin, Origin("", "test")), 2, ResellerEdit(theme="emerald"))
     assert edited.propagation is not None
     assert work_off(resellers.panel, themes.KINDS) == 0
     # as a process that is gone leaves it

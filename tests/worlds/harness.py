@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import md5
+from http.cookiejar import DefaultCookiePolicy
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ _EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.na
 _FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
 ENCODINGS = ("json", "form", "multipart", "query")
 PREFIXES = ("/", "/api/")
+# the connections of all clients: none looks for a proxy, and none finds the cookies of another
+_CONNECTIONS = requests.Session()
+_CONNECTIONS.trust_env = False
+_CONNECTIONS.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 NOT_LOGGED_IN = {"error": 1, "err_msg": "Not logged in", "message": "Not logged in", "code": 2}
 
 
@@ -72,7 +77,7 @@ class Client:
         headers = {**self.headers, **options.pop("headers", {})}
         if self.cookies and "Cookie" not in headers:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        response = requests.request(
+        response = _CONNECTIONS.request(
             method, self.url + path, headers=headers, allow_redirects=False, timeout=30, **options
         )
         for name, value in response.cookies.items():
@@ -99,6 +104,11 @@ class Client:
         answer = self.post("/login.php", {"username": username, "password": password}).json()
         assert answer["error"] == 0, answer
         return self
+
+    def in_a_browser(self) -> "Client":
+        """The same session, with the marks that a browser puts on the calls of its own pages."""
+        marks = {"Origin": self.url, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+        return Client(self.url, self.cookies, {**self.headers, **marks})
 
     @property
     def session_id(self) -> str:

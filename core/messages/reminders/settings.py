@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import CHANGE_REMINDERS, require
 from core.errors import InvalidInput
 from core.panel import Panel
@@ -55,25 +54,23 @@ def read_settings(panel: Panel, user_id: int) -> Settings:
         return _read(connection, user_id)
 
 
-def change_settings(panel: Panel, actor: Actor, origin: Origin, change: Change) -> Settings:
+def change_settings(panel: Panel, by: By, change: Change) -> Settings:
     """Store what is given, and return all as it is then. Raises NotAllowed, InvalidInput."""
-    require(actor, CHANGE_REMINDERS)
+    require(by.actor, CHANGE_REMINDERS)
     values = _checked(change)
     with panel.database.write() as connection:
-        before = _read(connection, actor.id)
-        ensure_row(panel, connection, actor.id)
-        row = update(ReminderSettings).where(ReminderSettings.user_id == actor.id)
+        before = _read(connection, by.actor.id)
+        ensure_row(panel, connection, by.actor.id)
+        row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(updated_at=panel.clock.now(), **values))
-        after = _read(connection, actor.id)
-        write_audit(
+        after = _read(connection, by.actor.id)
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "update",
             "reminder_settings",
-            target_id=actor.id,
-            target_name=actor.username,
+            target_id=by.actor.id,
+            target_name=by.actor.username,
             old=_audited(before),
             new=_audited(after),
         )

@@ -10,14 +10,15 @@ from functools import partial
 from typing import Any
 
 from core.access.actors import Actor
-from core.access.audit import CRON, Origin
-from core.access.identity import read_user
+from core.access.audit import CRON, By, Origin
 from core.access.permissions import SEND_REMINDERS, may, require
+from core.access.user_rows import read_user
 from core.errors import NotLoggedIn, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
 from core.jobs.locks import named_lock
 from core.jobs.scheduled import Run, ScheduledJob
+from core.messages.delivery import settle_interrupted
 from core.messages.pace import Pace
 from core.messages.reminders import sweep
 from core.messages.reminders.settings import Settings, automatic, checked_days, read_settings
@@ -48,21 +49,20 @@ class _Live:
 # by hand
 
 
-def sweep_now(panel: Panel, actor: Actor, origin: Origin) -> Sweep:
+def sweep_now(panel: Panel, by: By) -> Sweep:
     """Send the actor's reminders, waiting for it up to the configured time; it then goes on as a job.
 
     Raises NotAllowed, LockHeld (a sweep is running), PortalNotConfigured, DatabaseFailed.
     """
-    require(actor, SEND_REMINDERS)
+    require(by.actor, SEND_REMINDERS)
     live = _Live()
     kinds = {KIND: Kind(partial(_handle, live=live))}
-    payload = {"address": origin.address, "user_agent": origin.stored_agent or ""}
-    record = jobs.run_and_wait(panel, kinds, KIND, payload, actor.id, panel.config.jobs.wait_seconds)
+    record = jobs.run_and_wait(panel, kinds, KIND, by.origin.stored(), by.actor.id, panel.config.jobs.wait_seconds)
     if live.error is not None:
         raise live.error
     if record.state == jobs.FAILED:
         raise PanelError("The reminders could not be sent because of an internal error")
-    tally = live.tally or sweep.begin(panel, read_settings(panel, actor.id))
+    tally = live.tally or sweep.begin(panel, read_settings(panel, by.actor.id))
     # the thread may go on meanwhile
     return Sweep(replace(tally, results=tally.results[:]), None if record.is_closed else record.id)
 
@@ -90,8 +90,9 @@ def _sweep_of(work: Work, live: _Live) -> Tally:
                 held.renew()
             work.report(len(tally.results), tally.total, tally.counts)
 
-        origin = Origin(work.payload["address"], work.payload["user_agent"])
-        sweep.carry_out(panel, actor, origin, settings, tally, Pace.of(panel), heard)
+        settle_interrupted(panel)
+        by = By(actor, Origin.read(work.payload))
+        sweep.carry_out(panel, by, settings, tally, Pace.of(panel), heard)
     return tally
 
 
@@ -111,6 +112,7 @@ KINDS: dict[str, Kind] = {KIND: Kind(_handle)}
 
 def _run(run: Run) -> int:
     """J1. How many messages failed."""
+    settle_interrupted(run.panel)
     chosen = automatic(run.panel)
     run.stamped(f"Expiry reminders: {len(chosen)} users have switched them on")
     pace, totals = Pace.of(run.panel), dict.fromkeys((SENT, SKIPPED, FAILED), 0)
@@ -142,7 +144,7 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
         else:
             run.step(len(tally.results), tally.total)
 
-    sweep.carry_out(run.panel, actor, CRON, settings, tally, pace, heard)
+    sweep.carry_out(run.panel, By(actor, CRON), settings, tally, pace, heard)
     counts = tally.counts
     run.stamped(f"User {actor.username}: " + ", ".join(f"{name.title()}={count}" for name, count in counts.items()))
     return counts

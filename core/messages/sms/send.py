@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor, bare_actor
-from core.access.audit import Origin, write_audit
-from core.access.identity import read_user
+from core.access.audit import By, Origin
 from core.access.permissions import MESSAGING, Scope, require, scope_of
+from core.access.user_rows import read_user
 from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
@@ -57,22 +57,22 @@ class Sending:
     answer: Any
 
 
-def send_sms(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> Sending:
+def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
     """Raises NotAllowed, InvalidInput, NotFound, and UpstreamFailed when not one message went out."""
-    require(actor, MESSAGING)
+    require(by.actor, MESSAGING)
     require_sms(panel)
     with panel.database.read() as connection:
-        if sender_of(connection, actor.id, inherits=actor.is_reseller_admin) is None:
+        if sender_of(connection, by.actor.id, inherits=by.actor.is_reseller_admin) is None:
             raise InvalidInput(_NOT_CONFIGURED)
-        recipients, skipped = _checked(panel, connection, actor, wish)
+        recipients, skipped = _checked(panel, connection, by.actor, wish)
     payload = {
         "message": wish.message,
         "recipients": recipients,
         "skipped": skipped,
-        "username": actor.username,
-        "origin": {"address": origin.address, "user_agent": origin.stored_agent or ""},
+        "username": by.actor.username,
+        "origin": by.origin.stored(),
     }
-    record = jobs.run_and_wait(panel, KINDS, KIND, payload, actor.id, panel.config.jobs.wait_seconds)
+    record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, panel.config.jobs.wait_seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
     result = record.result or {}
@@ -147,7 +147,7 @@ def _run(work: Work) -> Mapping[str, Any]:
     if sender is None:
         raise InvalidInput(_NOT_CONFIGURED)
     tally = _deliver(work, sender, actor.id, messages)
-    _audit(panel, actor, Origin(**payload["origin"]), tally, payload["skipped"])
+    _audit(panel, By(actor, Origin.read(payload["origin"])), tally, payload["skipped"])
     return _result(tally)
 
 
@@ -191,14 +191,12 @@ def _read_accounts(connection: Connection, ids: Sequence[int]) -> dict[int, Reci
     return {row.id: Recipient.of(row) for row in rows}
 
 
-def _audit(panel: Panel, actor: Actor, origin: Origin, tally: Tally, skipped: int) -> None:
+def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
     counts = {"sent": tally.sent, "failed": tally.failed, "skipped": skipped}
     with panel.database.write() as connection:
-        write_audit(
+        by.write_audit(
             panel,
             connection,
-            actor,
-            origin,
             "send",
             "sms",
             new=counts,

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import MESSAGING, require
 from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
@@ -146,24 +146,24 @@ def _incomplete(row: Mapping[str, Any]) -> ProviderAccount:
     return ProviderAccount(SecretStr(token), sender, url or DEFAULT_URL)
 
 
-def change_settings(panel: Panel, actor: Actor, origin: Origin, change: Change) -> None:
+def change_settings(panel: Panel, by: By, change: Change) -> None:
     """Store what is given. Raises NotAllowed, InvalidInput, DatabaseFailed."""
-    require(actor, MESSAGING)
+    require(by.actor, MESSAGING)
     require_sms(panel)
     plain_values = _plain_values(change)
     now = panel.clock.now()
     with panel.database.write() as connection:
-        insert_if_absent(connection, SmsSettings, user_id=actor.id, created_at=now, updated_at=now, **_first(panel))
-        before = _own_row(panel, connection, actor.id)
-        values = {**plain_values, **_account_values(panel, connection, actor, before, change)}
+        insert_if_absent(connection, SmsSettings, user_id=by.actor.id, created_at=now, updated_at=now, **_first(panel))
+        before = _own_row(panel, connection, by.actor.id)
+        values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
         connection.execute(
             update(SmsSettings)
-            .where(SmsSettings.user_id == actor.id)
+            .where(SmsSettings.user_id == by.actor.id)
             .values(**storable(connection, SmsSettings, **values), updated_at=now)
         )
-        _audit(panel, connection, actor, origin, before, values)
+        _audit(panel, connection, by, before, values)
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -250,21 +250,18 @@ def _refuse_other_account(inherited: ProviderAccount, change: Change) -> None:
 def _audit(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     before: Mapping[str, Any],
     values: Mapping[str, Any],
 ) -> None:
     changed = {name: value for name, value in values.items() if before.get(name) != value}
     is_new_token = changed.pop("api_token", before.get("api_token")) != before.get("api_token")
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         "update",
         "settings",
-        target_id=actor.id,
+        target_id=by.actor.id,
         target_name="sms",
         old={name: before.get(name) for name in changed},
         new=changed,

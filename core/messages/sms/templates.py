@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select, update
 
 from core.access.actors import Actor
-from core.access.audit import Origin, write_audit
+from core.access.audit import By
 from core.access.permissions import MESSAGING, require
 from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.messages.sms.first_templates import STAGES, note_stages_given
@@ -18,8 +18,8 @@ from core.messages.sms.settings import TEMPLATE_CHARACTERS, require_sms
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import SmsTemplate, User
+from core.values import sinks
 from core.values.checks import clean_text
-from core.values.markup import plain
 
 NAME_CHARACTERS = 200
 DESCRIPTION_CHARACTERS = 500
@@ -69,31 +69,23 @@ def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
         .where(SmsTemplate.user_id == user_id)
         .order_by(SmsTemplate.name, SmsTemplate.id)
     )
-    return [
-        {
-            "id": row.id,
-            "name": plain(row.name),
-            "template": plain(row.template),
-            "description": None if row.description is None else plain(row.description),
-        }
-        for row in rows
-    ]
+    return [sinks.shown("sms_template", row._asdict()) for row in rows]
 
 
-def save_text(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> int:
+def save_text(panel: Panel, by: By, wish: Wish) -> int:
     """Create or change, and return the id. Raises NotAllowed, InvalidInput, NotFound, AlreadyExists."""
-    require(actor, MESSAGING)
+    require(by.actor, MESSAGING)
     require_sms(panel)
     values = _checked(wish)
     now = panel.clock.now()
     with panel.database.write() as connection:
         # one at a time for each user, so that two requests cannot make two templates of one name
-        connection.execute(select(User.id).where(User.id == actor.id).with_for_update())
-        before = _own(connection, actor.id, wish.id) if wish.id is not None else None
-        _refuse_taken(connection, actor.id, values["name"], wish.id)
+        connection.execute(select(User.id).where(User.id == by.actor.id).with_for_update())
+        before = _own(connection, by.actor.id, wish.id) if wish.id is not None else None
+        _refuse_taken(connection, by.actor.id, values["name"], wish.id)
         stored = storable(connection, SmsTemplate, **values)
         if before is None:
-            inserted = insert(SmsTemplate).values(user_id=actor.id, created_at=now, updated_at=now, **stored)
+            inserted = insert(SmsTemplate).values(user_id=by.actor.id, created_at=now, updated_at=now, **stored)
             key = connection.execute(inserted).inserted_primary_key
             assert key is not None  # noqa: S101 - one row was inserted
             template_id = int(key[0])
@@ -102,22 +94,22 @@ def save_text(panel: Panel, actor: Actor, origin: Origin, wish: Wish) -> int:
             connection.execute(
                 update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **stored)
             )
-        _audit(panel, connection, actor, origin, template_id, before, values)
+        _audit(panel, connection, by, template_id, before, values)
     return template_id
 
 
-def delete_text(panel: Panel, actor: Actor, origin: Origin, template_id: int | None) -> None:
+def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
     """Raises NotAllowed, InvalidInput, NotFound."""
-    require(actor, MESSAGING)
+    require(by.actor, MESSAGING)
     if template_id is None or template_id < 1:
         raise InvalidInput("The template's id is missing or not valid")
     require_sms(panel)
     with panel.database.write() as connection:
-        before = _own(connection, actor.id, template_id)
+        before = _own(connection, by.actor.id, template_id)
         if before["name"] in STAGES:
-            note_stages_given(panel, connection, actor.id)
+            note_stages_given(panel, connection, by.actor.id)
         connection.execute(delete(SmsTemplate).where(SmsTemplate.id == template_id))
-        _audit(panel, connection, actor, origin, template_id, before, None)
+        _audit(panel, connection, by, template_id, before, None)
 
 
 def _checked(wish: Wish) -> dict[str, Any]:
@@ -153,8 +145,7 @@ def _refuse_taken(connection: Connection, user_id: int, name: str, own_id: int |
 def _audit(
     panel: Panel,
     connection: Connection,
-    actor: Actor,
-    origin: Origin,
+    by: By,
     template_id: int,
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
@@ -162,11 +153,9 @@ def _audit(
     action = "create" if before is None else "delete" if after is None else "update"
     old = None if before is None else {name: before[name] for name in ("name", "template", "description")}
     name = (after or before or {})["name"]
-    write_audit(
+    by.write_audit(
         panel,
         connection,
-        actor,
-        origin,
         action,
         "sms_template",
         target_id=template_id,

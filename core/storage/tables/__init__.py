@@ -12,15 +12,10 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
-    SmsClaim,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -31,10 +26,11 @@ from core.storage.tables.messages import (
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
 from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
@@ -64,11 +60,13 @@ __all__ = [
     "ArchivedPayment",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
     "DeletedPlan",
     "ExpiryReminder",
+    "GivenAnswer",
     "IranianBank",
     "Job",
     "LedgerNote",
@@ -86,7 +84,6 @@ __all__ = [
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",

@@ -63,6 +63,7 @@ _PLAIN_SECONDS = sqlite.DATETIME(truncate_microseconds=True)  # type: ignore[no-
 DateTime = sa.DateTime().with_variant(_PLAIN_SECONDS, "sqlite")
 Timestamp = sa.TIMESTAMP().with_variant(_PLAIN_SECONDS, "sqlite")
 MediumText = Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL)
+Blob = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), *_MYSQL)
 LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)
 # user names compare regardless of case, as under the legacy database's collation
 Username = String(100).with_variant(String(100, collation="NOCASE"), "sqlite")

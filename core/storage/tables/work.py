@@ -1,11 +1,23 @@
 """Tables of jobs, locks, state and settings."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Index,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    inspect,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.storage.tables.base import NOW_RENEWED, ZERO, Base, MediumText, Timestamp, _counted, _table
+from core.storage.tables.base import NOW_RENEWED, ZERO, Base, Blob, ExactId, MediumText, Timestamp, _counted, _table
 
 
 class AppSetting(Base):
@@ -55,6 +67,33 @@ class Job(Base):
     updated_at: Mapped[int]
 
 
+class Claim(Base):
+    """A message that is being sent, went out, or may have: nobody sends it again by that channel under that name.
+
+    ``owner`` is sending it just now, until ``lease_until`` at most; ``row_id`` is the channel's own row of it. Times
+    are Unix seconds. The names are explained in :mod:`core.messages.delivery`.
+    """
+
+    __tablename__ = "_sbx_claims"
+    __table_args__ = _table(Index("sbx_claims_owner", "owner"), Index("sbx_claims_claimed_at", "claimed_at"))
+
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(150), primary_key=True)
+    row_id: Mapped[int] = mapped_column(server_default=ZERO)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[int] = mapped_column(server_default=ZERO)
+    claimed_at: Mapped[int]
+
+
+@event.listens_for(Claim.__table__, "after_create")
+def _take_over(target: Table, connection: Connection, **_: Any) -> None:
+    """What was claimed while text messages had a table of their own stays claimed."""
+    if inspect(connection).has_table("_sbx_sms_claims"):
+        before = "SELECT 'sms', name, log_id, owner, claimed_at + 900, claimed_at FROM _sbx_sms_claims"
+        columns = "channel, name, row_id, owner, lease_until, claimed_at"
+        connection.exec_driver_sql(f"INSERT INTO {target.name} ({columns}) {before}")
+
+
 class Lock(Base):
     """A named lock: who holds it since when, until when at most. Times are Unix seconds."""
 
@@ -65,6 +104,25 @@ class Lock(Base):
     owner: Mapped[str] = mapped_column(String(64))
     taken_at: Mapped[int]
     lease_until: Mapped[int]
+
+
+class GivenAnswer(Base):
+    """What a session was just answered, so that a double click in another process gets the same.
+
+    ``session`` and ``request`` are digests. Times are Unix milliseconds; ``ended`` and ``answer`` are NULL while the
+    write is under way. ``is_kept``: a later request may still get it.
+    """
+
+    __tablename__ = "_sbx_given_answers"
+    __table_args__ = _table()
+
+    session: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    request: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    began: Mapped[int] = mapped_column(BigInteger)
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    is_kept: Mapped[int] = mapped_column(SmallInteger)
+    answer: Mapped[bytes | None] = mapped_column(Blob)
 
 
 class Version(Base):

@@ -259,7 +259,7 @@ import json, os, sys, tempfile, time
 from core.accounts.add import NewAccount, add_account
 from core.accounts.edit import Edit, edit_account, set_status
 from core.accounts.remove import remove_account
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.values.clock import Clock
 from core.config import load_config
 from core.access.identity import actor_of, find_user
@@ -270,15 +270,15 @@ def work(write, settings):
     start = time.time()
     panel.clock = Clock("Asia/Tehran", source=lambda: {noon} + time.time() - start)
     actor = actor_of(find_user(panel, "reseller1"))
-    origin = Origin("127.0.0.1", "")
+    by = By(actor, Origin("127.0.0.1", ""))
     if write == "add":
-        add_account(panel, actor, origin, NewAccount("new10", "{mac}", "pw-secret", full_name="Ann", plan="78-GBP"))
+        add_account(panel, by, NewAccount("new10", "{mac}", "pw-secret", full_name="Ann", plan="78-GBP"))
     elif write == "renew":
-        edit_account(panel, actor, origin, Edit("user001", plan="2"))
+        edit_account(panel, by, Edit("user001", plan="2"))
     elif write == "remove":
-        remove_account(panel, actor, origin, "user001")
+        remove_account(panel, by, "user001")
     else:
-        set_status(panel, actor, origin, 0, username="user001")
+        set_status(panel, by, 0, username="user001")
 
 with tempfile.TemporaryDirectory() as folder:
     # what is imported at first use is imported here

@@ -23,7 +23,7 @@ from core.storage.tables import Job
 from core.values.clock import Clock
 from core.workers import workers
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.databases import REDIS_URL, create_database, prepared_database, require_redis
 from tests.worlds.harness import World
 
 
@@ -204,7 +204,7 @@ def test_a_ring_wakes_the_workers_of_this_process(
 ) -> None:
     monkeypatch.setattr(workers, "KINDS", handlers.kinds)
     monkeypatch.setattr("core.jobs.bell._NAME", f"showbox-test-{os.getpid()}")
-    settings = {"SHOWBOX_DATABASE_URL": create_database("sqlite", f"ring-{storage}")}
+    settings = {"SHOWBOX_DATABASE_URL": prepared_database("sqlite", f"ring-{storage}")}
     if storage == "redis":
         require_redis()
         settings["SHOWBOX_JOBS_REDIS_URL"] = REDIS_URL

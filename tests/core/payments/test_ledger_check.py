@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 import commands
 from core.access.actors import bare_actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.accounts import operations
 from core.accounts.operations import AccountBusy, Draft
 from core.errors import InvalidInput, NotEnoughCredit
@@ -58,7 +58,7 @@ def sqlite_world(make_world: MakeWorld) -> World:
 def credit(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     try:
         added = add_transaction(
-            panel, ADMIN, CONSOLE, user_id=user, amount=str(amount), direction="credit", details=f"row {number}"
+            panel, By(ADMIN, CONSOLE), user_id=user, amount=str(amount), direction="credit", details=f"row {number}"
         )
     except InvalidInput:
         # the balance would become too large
@@ -68,7 +68,7 @@ def credit(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
 
 def debit(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     added = add_transaction(
-        panel, ADMIN, CONSOLE, user_id=user, amount=str(amount), direction="debit", details=f"row {number}"
+        panel, By(ADMIN, CONSOLE), user_id=user, amount=str(amount), direction="debit", details=f"row {number}"
     )
     moved = _effect(panel, added.id)
     assert -amount <= moved <= 0
@@ -107,7 +107,7 @@ def sale_to_an_admin(panel: Panel, user: int, amount: Decimal, number: int) -> D
 def adjustment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     with panel.database.read() as connection:
         before = money.stored(connection.scalar(sa.select(User.balance).where(User.id == user)))
-    return adjust_credit(panel, ADMIN, CONSOLE, user, Adjustment(str(amount), action="set")) - before
+    return adjust_credit(panel, By(ADMIN, CONSOLE), user, Adjustment(str(amount), action="set")) - before
 
 
 def correction(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
@@ -115,7 +115,7 @@ def correction(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal
         ids = connection.scalars(sa.select(Transaction.id).order_by(Transaction.id)).all()
     status = ("active", "corrected", "voided")[number % 3]
     target = ids[number % len(ids)]
-    correct_transaction(panel, ADMIN, CONSOLE, number=target, amount=f"-{amount}", note="why", status=status)
+    correct_transaction(panel, By(ADMIN, CONSOLE), number=target, amount=f"-{amount}", note="why", status=status)
     return Decimal(0)
 
 
@@ -123,9 +123,9 @@ def payment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     """The other book, which never touches this one."""
     currency = "IRR" if user == RESIRR else "GBP"
     wish = NewPayment(user, str(amount), currency, "2025-11-20", "Bank", "", "", b"")
-    paid = record_payment(panel, ADMIN, CONSOLE, wish)
+    paid = record_payment(panel, By(ADMIN, CONSOLE), wish)
     if number % 2:
-        cancel_payment(panel, ADMIN, CONSOLE, paid.id, "a mistake")
+        cancel_payment(panel, By(ADMIN, CONSOLE), paid.id, "a mistake")
     return Decimal(0)
 
 
@@ -289,7 +289,7 @@ def test_what_goes_past_the_ledger_is_found(world: World, number: int) -> None:
     fraud = FRAUDS[number]
     check_ledger(world.panel)
     new = add_transaction(
-        world.panel, ADMIN, CONSOLE, user_id=3, amount="10", direction="credit", details="a row of ours"
+        world.panel, By(ADMIN, CONSOLE), user_id=3, amount="10", direction="credit", details="a row of ours"
     ).id
     assert _run(world)[0] == 0
     world.execute(fraud.statement.format(new=new))
@@ -337,7 +337,7 @@ def test_more_rows_than_fit_one_sum(sqlite_world: World) -> None:
 
 def test_a_copy_takes_the_books_along_and_leaves_none_of_others(sqlite_world: World, tmp_path: Path) -> None:
     panel = sqlite_world.panel
-    add_transaction(panel, ADMIN, CONSOLE, user_id=3, amount="10", direction="credit", details="")
+    add_transaction(panel, By(ADMIN, CONSOLE), user_id=3, amount="10", direction="credit", details="")
     check_ledger(panel)
     url = f"sqlite:///{tmp_path}/copy.db"
     section = sqlite_world.config.database.model_copy(update={"url": SecretStr(url)})
@@ -347,7 +347,7 @@ def test_a_copy_takes_the_books_along_and_leaves_none_of_others(sqlite_world: Wo
         findings = check_ledger(copied)
         assert (findings.is_clean, findings.unexplained) == (True, [])
         # work in the copy that a second copy drops again
-        add_transaction(copied, ADMIN, CONSOLE, user_id=3, amount="7", direction="credit", details="")
+        add_transaction(copied, By(ADMIN, CONSOLE), user_id=3, amount="7", direction="credit", details="")
         copying.copy_from(panel.database, copied.database, replace=True)
         assert check_ledger(copied).is_clean
     finally:

@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from core.storage import schema
 from core.storage.database import Database
-from core.storage.schema import Shape, UnknownDatabase
+from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
-from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump
+from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
 from tests.worlds.places import ROOT
 
 VERSIONS = sorted(DUMPS)
@@ -45,9 +45,7 @@ def empty(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture(scope="module", params=KINDS)
 def prepared(request: pytest.FixtureRequest) -> Iterator[Database]:
     """One database of ours for all tests that do not look at its structure."""
-    for database in _opened(create_database(request.param, "prepared")):
-        schema.prepare(database)
-        yield database
+    yield from _opened(prepared_database(request.param, "prepared"))
 
 
 @pytest.fixture
@@ -213,6 +211,34 @@ class TestFresh:
         assert promised == {name: set(table.columns.keys()) for name, table in Base.metadata.tables.items()}
 
 
+class TestOlderColumns:
+    """What an older panel lacks is read as nothing, and what would be lost is refused."""
+
+    LAYOUT = Layout({"_users": frozenset(("id", "username", "email"))}, schema.LEGACY)
+
+    def test_a_column_that_is_there_is_itself(self) -> None:
+        assert self.LAYOUT.column(User.email) is User.email
+
+    def test_a_column_that_is_not_there_is_null_under_its_name(self, prepared: Database) -> None:
+        theme, observer = (self.LAYOUT.column(column) for column in (User.theme, User.is_observer))
+        with prepared.read() as connection:
+            row = connection.execute(sa.select(theme, sa.func.coalesce(observer, 0).label("is_observer"))).one()
+        assert row._asdict() == {"theme": None, "is_observer": 0}
+
+    def test_what_is_empty_is_left_out(self) -> None:
+        values = {"email": "", "theme": "", "is_observer": 0}
+        assert self.LAYOUT.writable(User, values) == {"email": ""}
+
+    def test_what_would_be_lost_is_refused(self) -> None:
+        with pytest.raises(LacksColumns):
+            self.LAYOUT.writable(User, {"email": "", "theme": "HenSoft-TV Realistic-Dark"})
+
+    def test_statements_are_kept_by_what_a_layout_says(self) -> None:
+        same = Layout(dict(self.LAYOUT.columns), schema.LEGACY)
+        assert (same, hash(same)) == (self.LAYOUT, hash(self.LAYOUT))
+        assert hash(Layout({}, schema.LEGACY)) != hash(self.LAYOUT)
+
+
 class TestLegacy:
     def test_a_start_leaves_the_panels_tables_alone(self, legacy: Database) -> None:
         before = _definitions(legacy)
@@ -351,8 +377,7 @@ class TestTogether:
         "database = Database(sys.argv[1])\n"
         "input()\n"
         "layout = schema.prepare(database)\n"
-        "with database.write() as connection:\n"
-        "    print(layout.origin, len(layout.columns), schema.secret(connection, 'key'))\n"
+        "print(layout.origin, len(layout.columns), schema.secret(database, 'key'))\n"
     )
 
     def test_processes_that_start_at_once(self, empty: Database) -> None:
@@ -387,18 +412,14 @@ class TestTogether:
 
 class TestSecret:
     def test_stays_and_is_of_its_name_alone(self, prepared: Database) -> None:
-        with prepared.write() as connection:
-            key, other = schema.secret(connection, "key"), schema.secret(connection, "other")
-        with prepared.read() as connection:
-            assert schema.secret(connection, "key") == key
+        key, other = schema.secret(prepared, "key"), schema.secret(prepared, "other")
+        assert schema.secret(prepared, "key") == key
         assert len(key) == 64
         assert key != other
 
     def test_all_who_ask_first_get_the_same(self, prepared: Database) -> None:
-
         def ask(_: int) -> str:
-            with prepared.write() as connection:
-                return schema.secret(connection, "asked at once")
+            return schema.secret(prepared, "asked at once")
 
         with ThreadPoolExecutor(6) as pool:
             assert len(set(pool.map(ask, range(12)))) == 1

@@ -122,5 +122,6 @@ if (empty($_SESSION['login'])) {
   <script src="sms-functions.js?v=<?php echo filemtime('sms-functions.js'); ?>"></script>
   <script src="mail-functions.js?v=<?php echo filemtime('mail-functions.js'); ?>"></script>
   <script src="telegram-functions.js?v=<?php echo filemtime('telegram-functions.js'); ?>"></script>
+  <script src="sink-functions.js"></script>
 </body>
 </html>

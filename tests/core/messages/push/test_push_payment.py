@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.access.actors import bare_actor
-from core.access.audit import Origin
+from core.access.audit import By, Origin
 from core.errors import InvalidInput
 from core.jobs import jobs
 from core.payments.payments import NewPayment, record_payment
@@ -26,7 +26,7 @@ def service() -> Iterator[PushService]:
 def _pay(panel: Notices, amount: str) -> int:
     wish = NewPayment(RES1, amount, "", "2025-11-22", "Cash", "", "", b"")
     actor = bare_actor(1, "admin", super_user=True)
-    return record_payment(panel.panel, actor, Origin("127.0.0.1", "test"), wish).id
+    return record_payment(panel.panel, By(actor, Origin("127.0.0.1", "test")), wish).id
 
 
 def test_the_reseller_is_told_once_and_nobody_else(make_world: MakeWorld, kind: str, service: PushService) -> None:
@@ -39,10 +39,10 @@ def test_the_reseller_is_told_once_and_nobody_else(make_world: MakeWorld, kind: 
         [shown] = service.shown
         assert shown.device == "res1"
         assert (shown.payload["title"], shown.payload["tag"]) == ("💰 Payment", f"payment-{payment}")
-        assert "1,234.50 GBP" in shown.payload["body"]
+        assert "1,235 GBP" in shown.payload["body"]
         assert shown.payload["data"] == {
             "type": "payment",
-            "amount": "1,234.50 GBP",
+            "amount": "1,235 GBP",
             "date": "2025-11-22",
             "url": "/dashboard.php?tab=accounting",
         }
