@@ -109,7 +109,20 @@ def _servers(panel: Panel) -> click.Group:
     def add(number: int, host: str, name: str | None, **more: Any) -> None:
         _add(panel, "servers", {"id": number, "host": host, "name": name or host, **more})
 
-    @servers.command("set", help="Change how one is called, in own tables and for a bound database.")
+    servers.add_command(_set_server(panel))
+
+    @servers.command("remove", help="Remove one that has no streams any more.")
+    @click.argument("number", type=int)
+    @failing_clearly
+    def remove(number: int) -> None:
+        listing.remove_server(panel, number)
+        click.echo(f"Server {number} removed.")
+
+    return servers
+
+
+def _set_server(panel: Panel) -> click.Command:
+    @click.command("set", help="Change how one is called, in own tables and for a bound database.")
     @click.argument("number", type=int)
     @click.option("--host", help="Instead of the server's own address.")
     @click.option("--port", type=click.IntRange(1, 65535))
@@ -127,14 +140,7 @@ def _servers(panel: Panel) -> click.Group:
         links.set_server(panel, number, {**values, "secret": asked})
         click.echo(f"Server {number} set.")
 
-    @servers.command("remove", help="Remove one that has no streams any more.")
-    @click.argument("number", type=int)
-    @failing_clearly
-    def remove(number: int) -> None:
-        listing.remove_server(panel, number)
-        click.echo(f"Server {number} removed.")
-
-    return servers
+    return set_
 
 
 def _streams(panel: Panel) -> click.Group:
