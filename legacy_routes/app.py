@@ -49,6 +49,7 @@ from legacy_routes import (
     telegram,
     themes,
     transactions,
+    xtream,
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
@@ -79,6 +80,7 @@ AREAS: tuple[Endpoints, ...] = (
     transactions.endpoints,
     push.endpoints,
     backup.endpoints,
+    xtream.endpoints,
 )
 
 
@@ -114,6 +116,7 @@ def create_app(panel: Panel) -> Flask:
     install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
     backup.install_downloads(app, dispatcher)
+    xtream.install_redirect(app)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

@@ -47,6 +47,21 @@ from core.storage.tables import (
     User,
     Version,
     WebauthnCredential,
+    XtreamAssignment,
+    XtreamBouquet,
+    XtreamCommand,
+    XtreamConnection,
+    XtreamEnigma,
+    XtreamEpisode,
+    XtreamGroup,
+    XtreamLine,
+    XtreamMag,
+    XtreamMember,
+    XtreamOutput,
+    XtreamPending,
+    XtreamServer,
+    XtreamServerControl,
+    XtreamStream,
 )
 
 # ours that belong to the panel's rows
@@ -61,10 +76,25 @@ COMPANIONS: tuple[type[Base], ...] = (
     PlanNote,
     MailTemplatesGiven,
     SmsStagesGiven,
+    XtreamServer,
+    XtreamServerControl,
+    XtreamStream,
+    XtreamAssignment,
+    XtreamEpisode,
+    XtreamBouquet,
+    XtreamGroup,
+    XtreamMember,
+    XtreamLine,
+    XtreamOutput,
+    XtreamMag,
+    XtreamEnigma,
 )
 # sessions, keys and counters of passkeys, work that is under way, who got which message, and what is counted from other
 # tables: true of this server only
 NEVER_SAVED: tuple[type[Base], ...] = (
+    XtreamConnection,
+    XtreamPending,
+    XtreamCommand,
     TelegramLink,
     AuditDigest,
     AuditDigestReach,

@@ -17,6 +17,7 @@ from core.config.sections import (
     Session,
     Sms,
     Telegram,
+    Xtream,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Session",
     "Sms",
     "Telegram",
+    "Xtream",
     "default_path",
     "load_config",
 ]

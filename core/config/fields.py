@@ -71,6 +71,10 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _optional_database_url(value: SecretStr) -> SecretStr:
+    return _database_url(value) if value.get_secret_value() else value
+
+
 def _directory(value: Path | None) -> Path | None:
     if value is not None and not value.is_dir():
         raise ValueError("this directory does not exist")

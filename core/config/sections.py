@@ -17,6 +17,7 @@ from core.config.fields import (
     _long_key,
     _network,
     _not_empty,
+    _optional_database_url,
     _optional_redis_url,
     _parted,
     _parted_by_commas,
@@ -180,6 +181,13 @@ class Backup(_Section):
     keep_days: int = Field(14, ge=1, le=3650)
 
 
+class Xtream(_Section):
+    database_url: Annotated[SecretStr, AfterValidator(_optional_database_url)] = SecretStr("")
+    plain_result: bool = False
+    via_main: bool = False
+    api_pass: SecretStr = SecretStr("")
+
+
 class Security(_Section):
     upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
@@ -208,6 +216,7 @@ class Config(_Section):
     jobs: Jobs = Jobs()
     sms: Sms = Sms()
     backup: Backup = Backup()
+    xtream: Xtream = Xtream()
     security: Security = Security()
 
     @model_validator(mode="after")
