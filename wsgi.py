@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(app: Flask, config: Config, greeting: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    body_limit = int(config.server.body_limit_mib * _MIB)
+    largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
     server = waitress.create_server(
         app,
         host=config.server.host,
@@ -128,7 +128,7 @@ def serve(app: Flask, config: Config, greeting: str) -> None:
         asyncore_use_poll=True,
         ident=None,
         # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
-        max_request_body_size=8 * body_limit,
+        max_request_body_size=int(largest * _MIB),
         # ours reads forwarding headers, from trusted proxies only
         clear_untrusted_proxy_headers=False,
     )

@@ -84,6 +84,10 @@ class Manners:
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
+    # a directory below which it answers as well
+    folder: str = ""
+    # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere
+    upload_limit: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,10 @@ class Endpoint:
     chapter: str
 
     @property
-    def paths(self) -> tuple[str, str]:
-        return f"/{self.name}.php", f"/api/{self.name}.php"
+    def paths(self) -> tuple[str, ...]:
+        folder = self.manners.folder
+        also = (f"/{folder}/{self.name}.php",) if folder else ()
+        return f"/{self.name}.php", f"/api/{self.name}.php", *also
 
     @property
     def allowed(self) -> str:

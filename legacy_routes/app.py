@@ -30,7 +30,10 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    audit_log,
+    backup,
     jobs,
+    passkeys,
     payments,
     plans,
     push,
@@ -53,6 +56,8 @@ from legacy_routes.receipts import install_receipts
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
+    passkeys.endpoints,
+    audit_log.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,
@@ -68,6 +73,7 @@ AREAS: tuple[Endpoints, ...] = (
     sms.endpoints,
     transactions.endpoints,
     push.endpoints,
+    backup.endpoints,
 )
 
 
@@ -101,6 +107,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_receipts(app, dispatcher)
+    backup.install_downloads(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

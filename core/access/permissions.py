@@ -168,6 +168,9 @@ CHANGE_PORTAL_SETTINGS = Right(
     reseller_admin=Scope.NONE,
     reseller=Scope.NONE,
 )
+EXPORT_DATABASE = Right("Permission denied. Only administrators can back up the database.", reseller=Scope.NONE)
+# reseller admins only where the configuration says so
+IMPORT_DATABASE = Right("Permission denied. Only super admins can restore the database.", reseller=Scope.NONE)
 
 
 def is_unpaid(actor: Actor) -> bool:

@@ -128,7 +128,7 @@ def change_if_any(
         return changed
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
-    server2 = _tell_second(panel, record, every_server[1:], after, password)
+    server2 = _tell_second(panel, record, every_server[1:], before, after, password)
     theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
     return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
@@ -180,7 +180,7 @@ def _tell_first(
     """
     change = Change.read(record.payload)
     try:
-        put(server, before.mac, _told(server, change, after, password))
+        put(server, before, _told(server, change, after, password))
     except PortalError as error:
         if isinstance(error, PortalAccountNotFound) and change.what == AUTO_DISABLE:
             return False
@@ -252,13 +252,18 @@ def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> Acco
 
 
 def _tell_second(
-    panel: Panel, record: Record, others: Sequence[PortalServer], after: AccountRow, password: str | None
+    panel: Panel,
+    record: Record,
+    others: Sequence[PortalServer],
+    before: AccountRow,
+    after: AccountRow,
+    password: str | None,
 ) -> str | None:
     """Server 2 follows; if it does not, the operation stays open and the failure's text is returned."""
     change = Change.read(record.payload)
     for server in others:
         try:
-            put(server, after.mac, _told(server, change, after, password))
+            put(server, before, _told(server, change, after, password))
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
             return error.text
@@ -284,7 +289,7 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     seen = look(server, after, change.changed)
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
-        _tell_second(panel, record, others, after, None)
+        _tell_second(panel, record, others, before, after, None)
     elif seen is Seen.NOT_APPLIED:
         operations.close(panel, record)
     else:
@@ -311,6 +316,6 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
 
 def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
     try:
-        put(server, row.mac, fields)
+        put(server, row, fields)
     except PortalAccountNotFound:
         log.warning("portal %s: an account to be brought up to date is not there", server.name)

@@ -176,6 +176,6 @@ def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, lat
 
 def _remove_remains(server: PortalServer, account: NewPortalAccount) -> None:
     """Delete the account if it is the one that this creation made, never an older one of the same device."""
-    found = server.account_by_mac(account.mac)
+    found = server.account_by_mac(account.mac, login=account.login)
     if found is not None and account.is_stored_as(found):
-        server.delete_account(account.mac)
+        server.delete_account(account.mac, login=account.login)

@@ -114,7 +114,7 @@ def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount
 def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
     """Server 1 no longer has the account, or the deletion is cancelled. Raises UpstreamFailed."""
     try:
-        server.delete_account(record.mac)
+        server.delete_account(record.mac, login=record.username)
     except PortalError as error:
         if error.outcome is Outcome.NOT_DONE:
             _give_up(panel, record)
@@ -172,7 +172,7 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
     try:
         for server in others:
             if _find(server, record) is not None:
-                server.delete_account(record.mac)
+                server.delete_account(record.mac, login=record.username)
     except PortalError as error:
         note_lag(panel, record, f"{error.server}: {error.text}")
         return error.text
@@ -184,5 +184,5 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
 
 def _find(server: PortalServer, record: Record) -> PortalAccount | None:
     """The account to be deleted, if the server still has it; another one on the same device is none of ours."""
-    found = server.account_by_mac(record.mac)
+    found = server.account_by_mac(record.mac, login=record.username)
     return found if found is not None and found.login.casefold() == record.username.casefold() else None

@@ -3,6 +3,7 @@ the database stand in the rooms that use them."""
 
 from core.config.load import ENVIRONMENT_PREFIX, ConfigError, default_path, load_config
 from core.config.sections import (
+    Backup,
     Config,
     DatabaseSection,
     FrontendSection,
@@ -19,6 +20,7 @@ from core.config.sections import (
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "Backup",
     "Config",
     "ConfigError",
     "DatabaseSection",

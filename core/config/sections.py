@@ -21,6 +21,7 @@ from core.config.fields import (
     _parted,
     _parted_by_commas,
     _prices,
+    _public_url,
     _redis_url,
     _vapid_key,
     _vapid_subject,
@@ -161,6 +162,14 @@ class Jobs(_Section):
     scheduler: bool = False
 
 
+class Backup(_Section):
+    max_mib: float = Field(50, gt=0, le=4096)
+    reseller_admin_export: Literal["redacted", "full", "off"] = "redacted"
+    reseller_admin_import: bool = False
+    daily: bool = False
+    keep_days: int = Field(14, ge=1, le=3650)
+
+
 class Security(_Section):
     upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
@@ -169,6 +178,9 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    strict_passkeys: bool = False
+    php_passkeys: bool = True
 
 
 class Config(_Section):
@@ -184,6 +196,7 @@ class Config(_Section):
     mail: Mail = Mail()
     jobs: Jobs = Jobs()
     sms: Sms = Sms()
+    backup: Backup = Backup()
     security: Security = Security()
 
     @model_validator(mode="after")

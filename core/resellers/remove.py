@@ -21,6 +21,8 @@ from core.storage.tables import (
     Credential,
     MailSettings,
     MailTemplate,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     ResellerPayment,
@@ -36,6 +38,8 @@ _HAS_ACCOUNTS = "This reseller still has accounts; delete them or assign them to
 # what is the user's own, and of no use to anybody else
 _PERSONAL: tuple[type[Base], ...] = (
     WebauthnCredential,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     SmsSettings,

@@ -29,6 +29,13 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("auto_logout_settings", "POST"): {"admin"},
     ("session_heartbeat", "GET"): LOGGED_IN,
     ("session_heartbeat", "POST"): LOGGED_IN,
+    ("webauthn_register", "GET"): LOGGED_IN,
+    ("webauthn_register", "POST"): LOGGED_IN,
+    ("webauthn_authenticate", "GET"): EVERYBODY,
+    ("webauthn_authenticate", "POST"): EVERYBODY,
+    ("webauthn_manage", "GET"): LOGGED_IN,
+    ("webauthn_manage", "DELETE"): LOGGED_IN,
+    ("get_audit_log", "GET"): LOGGED_IN,
     ("get_accounts", "GET"): LOGGED_IN,
     ("get_accounts", "POST"): LOGGED_IN,
     ("add_account", "POST"): ADMINS | {"resa", "resb"},
@@ -110,8 +117,16 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("send_message", "POST"): {"admin", "radm", "resa", "resb"},
     ("send_event", "POST"): ADMINS | {"resa", "resb"},
     ("get_stb_logs", "GET"): LOGGED_IN,
+    ("get_vapid_key", "GET"): EVERYBODY,
+    ("push_subscribe", "GET"): LOGGED_IN,
+    ("push_subscribe", "POST"): LOGGED_IN,
+    ("push_subscribe", "DELETE"): LOGGED_IN,
     ("get_stalker_settings", "GET"): {"admin"},
     ("update_stalker_settings", "POST"): {"admin"},
+    ("export_database", "GET"): ADMINS,
+    ("export_database", "POST"): ADMINS,
+    # reseller admins only where the configuration says so
+    ("import_database", "POST"): {"admin"},
 }
 # enough to get past the checks that come before the permission; no portal is configured, so nothing happens
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}

@@ -28,7 +28,18 @@ from core.storage.tables.messages import (
 )
 from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
-from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
+from core.storage.tables.people import (
+    AuditDigest,
+    AuditDigestReach,
+    AuditEntry,
+    Credential,
+    LoginHistory,
+    Passkey,
+    PasskeyChallenge,
+    StoredSession,
+    User,
+    WebauthnCredential,
+)
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
 from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 
@@ -41,6 +52,8 @@ __all__ = [
     "AppSetting",
     "ArchivedAccount",
     "ArchivedPayment",
+    "AuditDigest",
+    "AuditDigestReach",
     "AuditEntry",
     "Base",
     "Claim",
@@ -61,6 +74,8 @@ __all__ = [
     "MailSettings",
     "MailTemplate",
     "Operation",
+    "Passkey",
+    "PasskeyChallenge",
     "Plan",
     "PlanNote",
     "PushExpiryTracking",
