@@ -9,6 +9,7 @@ from commands.ledger import ledger_command
 from commands.sync import sync_command
 from commands.users import unassign_command, user_command
 from commands.work import jobs_command, operations_command, worker_command
+from commands.xtream import xtream_command
 from core.panel import Panel
 
 
@@ -27,5 +28,6 @@ def register(app: Flask, panel: Panel) -> None:
         unassign_command(panel),
         job_command(panel),
         cron_command(panel),
+        xtream_command(panel),
     ):
         app.cli.add_command(command)

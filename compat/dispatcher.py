@@ -74,10 +74,17 @@ class Dispatcher:
         return view
 
     def respond(self, endpoint: Endpoint) -> Response:
+        return self._reshaped(endpoint, self._respond(endpoint))
+
+    def _reshaped(self, endpoint: Endpoint | None, response: Response) -> Response:
+        reshape = None if endpoint is None else endpoint.manners.reshape
+        return response if reshape is None else reshape(self.panel, response)
+
+    def _respond(self, endpoint: Endpoint) -> Response:
         method, manners = request.method, endpoint.manners
         if method == "OPTIONS":
             return Response(status=204, headers={"Allow": endpoint.allowed})
-        if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
+        if not endpoint.takes(method):
             return _not_allowed(endpoint)
         checked = manners.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
@@ -132,6 +139,9 @@ class Dispatcher:
 
     def _fault(self, error: Exception) -> Response:
         endpoint = self._by_path.get(request.path)
+        return self._reshaped(endpoint, self._fault_of(endpoint, error))
+
+    def _fault_of(self, endpoint: Endpoint | None, error: Exception) -> Response:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
@@ -169,8 +179,10 @@ class Dispatcher:
 def _is_guarded(endpoint: Endpoint, call: Call[Any, Any]) -> bool:
     """Whether a double click may have sent it: people click in browsers, a script that asks twice means it."""
     is_browser = any(name in call.request.environ for name in _BROWSER_MARKS)
-    in_session = bool(call.session.sid and call.session.get("username"))
-    return endpoint.manners.once and is_browser and in_session and endpoint.is_write(call.request.method)
+    if not (endpoint.manners.once and is_browser and endpoint.is_write(call.request.method)):
+        return False
+    # asked last: a look at the session counts as its activity
+    return bool(call.session.sid and call.session.get("username"))
 
 
 def _on_the_wire(endpoint: Endpoint, answer: Answer) -> Response:

@@ -16,6 +16,8 @@ from core.config.sections import (
     Server,
     Session,
     Sms,
+    Telegram,
+    Xtream,
 )
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "Server",
     "Session",
     "Sms",
+    "Telegram",
+    "Xtream",
     "default_path",
     "load_config",
 ]
