@@ -1,14 +1,13 @@
 """The statements of a dump: which we understand, and what they say. Anything else refuses the whole file.
 
-Nothing is executed. What comes of a file are its :class:`TableMade`, :class:`Rows`, :class:`ZoneSet` and
-:class:`PassedOver`, in order. Source: contract chapter 70, ``import_database.php``, and contract README, "imports of
-dumps".
+Nothing is executed. What comes of a file is what its statements say (:mod:`core.backup.meanings`), in order. Source:
+contract chapter 70, ``import_database.php``, and contract README, "imports of dumps".
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from core.backup.meanings import Counted, PassedOver, Rows, Statement, TableMade, ZoneSet
 from core.backup.tokens import Kind, Token, Tokens, Value
 
 # more columns than any table has
@@ -16,66 +15,12 @@ _COLUMNS = 1000
 _NAME_CHARACTERS = 64
 # between CREATE and what is created, of what is passed over
 _PRECEDING = frozenset(
-    (
-        "OR",
-        "REPLACE",
-        "ALGORITHM",
-        "UNDEFINED",
-        "MERGE",
-        "TEMPTABLE",
-        "DEFINER",
-        "CURRENT_USER",
-        "SQL",
-        "SECURITY",
-        "INVOKER",
-    )
+    "OR REPLACE ALGORITHM UNDEFINED MERGE TEMPTABLE DEFINER CURRENT_USER SQL SECURITY INVOKER".split()  # noqa: SIM905
 )
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
 _REFUSED = "a statement that does not belong into a dump"
-
-
-@dataclass(frozen=True, slots=True)
-class TableMade:
-    """CREATE TABLE. ``columns``: name → the first word of its type, in the order of the table."""
-
-    name: str
-    columns: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """INSERT or REPLACE. ``rows`` must be read to its end before the next statement. ``columns`` None: all of them."""
-
-    table: str
-    columns: tuple[str, ...] | None
-    rows: Iterator[list[Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneSet:
-    """In which zone the texts of TIMESTAMP columns are from here on; None: in that of the server that was dumped."""
-
-    zone: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PassedOver:
-    """Something that is no data, to be told: a trigger, a view, a message of the dump program."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The id that the next row of a table gets."""
-
-    table: str
-    next_id: str
-
-
-Statement = TableMade | Rows | ZoneSet | PassedOver | Counted
 
 
 class Script:

@@ -135,8 +135,8 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}
 OWN = {"resb": "acc5"}
 NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
-# the plain path and the one below /api, or what stands in its place
-PATHS = {endpoint.name: dict(zip(PREFIXES, endpoint.paths, strict=True)) for endpoint in all_endpoints()}
+# the plain path and the one below /api, or what stands in its place; a third one, in a folder, is served as these are
+PATHS = {endpoint.name: dict(zip(PREFIXES, endpoint.paths, strict=False)) for endpoint in all_endpoints()}
 # these speak no JSON, and refuse by the status
 TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.manners.as_text}
 
