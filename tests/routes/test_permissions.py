@@ -117,6 +117,10 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("send_message", "POST"): {"admin", "radm", "resa", "resb"},
     ("send_event", "POST"): ADMINS | {"resa", "resb"},
     ("get_stb_logs", "GET"): LOGGED_IN,
+    ("get_vapid_key", "GET"): EVERYBODY,
+    ("push_subscribe", "GET"): LOGGED_IN,
+    ("push_subscribe", "POST"): LOGGED_IN,
+    ("push_subscribe", "DELETE"): LOGGED_IN,
     ("get_stalker_settings", "GET"): {"admin"},
     ("update_stalker_settings", "POST"): {"admin"},
 }

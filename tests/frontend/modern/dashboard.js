@@ -626,7 +626,43 @@ async function startPush() {
   const subscription = await registration.pushManager.getSubscription();
   const { publicKey } = await ask("get_vapid_key.php");
   if (subscription) await postJson("push_subscribe.php", subscription);
-  byId("push-status").textContent = publicKey ? "Notifications can be switched on" : "Could not enable notifications";
+  showPush(publicKey.length > 0, subscription);
+}
+
+function showPush(canSwitchOn, subscription) {
+  const off = canSwitchOn ? "Notifications can be switched on" : "Could not enable notifications";
+  byId("push-status").textContent = subscription ? "Notifications are on" : off;
+  byId("push-switch").textContent = subscription ? "Switch notifications off" : "Switch notifications on";
+  byId("push-switch").hidden = !canSwitchOn;
+}
+
+/** The key as the browser wants it: bytes of base64url without padding. */
+function keyBytes(publicKey) {
+  const base64 = publicKey.replaceAll("-", "+").replaceAll("_", "/") + "=".repeat((4 - (publicKey.length % 4)) % 4);
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+async function switchPush() {
+  const { pushManager } = await navigator.serviceWorker.ready;
+  let subscription = await pushManager.getSubscription();
+  if (subscription) {
+    await subscription.unsubscribe();
+    await fetch("api/push_subscribe.php", {
+      method: "DELETE",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ endpoint: subscription.endpoint }),
+    });
+    return startPush();
+  }
+  const { publicKey } = await ask("get_vapid_key.php");
+  subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: keyBytes(publicKey) });
+  const answer = await postJson("push_subscribe.php", subscription);
+  if (answer.error) {
+    byId("push-status").textContent = `Could not enable notifications: ${answer.message}`;
+    return undefined;
+  }
+  // pages enter it once more right after
+  return startPush();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -637,6 +673,9 @@ document.addEventListener("DOMContentLoaded", () => {
   setTimeout(startPasskeys, 1000);
   if ("serviceWorker" in navigator) {
     setTimeout(() => startPush().catch((error) => console.log("push:", error.message)), 1500);
+    byId("push-switch").addEventListener("click", () => {
+      switchPush().catch((error) => { byId("push-status").textContent = `Could not enable notifications: ${error.message}`; });
+    });
   }
 });
 

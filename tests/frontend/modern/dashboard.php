@@ -107,6 +107,7 @@ if (empty($_SESSION['login'])) {
     </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
+    <button id="push-switch" type="button" hidden>Switch notifications on</button>
   </section>
 
   <dialog id="edit-dialog">
