@@ -13,12 +13,13 @@ from core.access.audit import By
 from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK, session_facts
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
-from core.access.login_history import HistoryPage, read_login_history
+from core.access.login_history import read_login_history
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
 from core.values import sinks
+from core.values.clock import shown
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
@@ -31,6 +32,8 @@ from legacy_routes.gate import (
     origin_of,
     super_admin,
 )
+from legacy_routes.paging import pagination
+from legacy_routes.xtream import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -47,6 +50,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    call.session.update(xtream_marks(call.panel, actor, call.address))
     note_login(call.panel, By(actor, origin_of(call)))
     user = {
         "id": actor.id,
@@ -155,27 +159,16 @@ class HistoryForm(RequestModel):
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [sinks.shown("login", row) for row in page.rows]
+    rows = [sinks.shown("login", {**row._asdict(), "login_time": shown(row.login_time)}) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
-        "pagination": _pagination(page),
-        "target_user": page.target and sinks.shown("login", page.target),
+        "pagination": pagination(page),
+        "target_user": page.target and sinks.shown("login", page.target._asdict()),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
-    }
-
-
-def _pagination(page: HistoryPage) -> dict[str, Any]:
-    return {
-        "current_page": page.page,
-        "per_page": page.per_page,
-        "total_records": page.total,
-        "total_pages": page.pages,
-        "page": page.page,
-        "total": page.total,
     }
 
 

@@ -168,6 +168,9 @@ CHANGE_PORTAL_SETTINGS = Right(
     reseller_admin=Scope.NONE,
     reseller=Scope.NONE,
 )
+EXPORT_DATABASE = Right("Permission denied. Only administrators can back up the database.", reseller=Scope.NONE)
+# reseller admins only where the configuration says so
+IMPORT_DATABASE = Right("Permission denied. Only super admins can restore the database.", reseller=Scope.NONE)
 _MAIL_REFUSAL = "Permission denied. Only super admins can use mail."
 READ_MAIL = Right(_MAIL_REFUSAL, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
 USE_MAIL = Right(_MAIL_REFUSAL, reseller_admin=Scope.NONE, reseller=Scope.NONE)

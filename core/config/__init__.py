@@ -3,6 +3,7 @@ the database stand in the rooms that use them."""
 
 from core.config.load import ENVIRONMENT_PREFIX, ConfigError, default_path, load_config
 from core.config.sections import (
+    Backup,
     Config,
     DatabaseSection,
     FrontendSection,
@@ -16,10 +17,12 @@ from core.config.sections import (
     Session,
     Sms,
     Telegram,
+    Xtream,
 )
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "Backup",
     "Config",
     "ConfigError",
     "DatabaseSection",
@@ -34,6 +37,7 @@ __all__ = [
     "Session",
     "Sms",
     "Telegram",
+    "Xtream",
     "default_path",
     "load_config",
 ]

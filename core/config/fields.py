@@ -51,9 +51,28 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    """Browsers take such an address for the origin of pages, and as one that passkeys can belong to."""
+    try:
+        parts = urlsplit(value)
+        is_secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+        is_bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+        is_numbered = not (parts.hostname or "").rpartition(".")[2].strip("0123456789") or ":" in (parts.hostname or "")
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        is_secure = is_bare = is_numbered = False
+    if value and (not is_secure or not is_bare or is_numbered):
+        raise ValueError("the panel's own address is expected, by its name, such as https://billing.example.com")
+    return value
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     normal_url(value.get_secret_value())
     return value
+
+
+def _optional_database_url(value: SecretStr) -> SecretStr:
+    return _database_url(value) if value.get_secret_value() else value
 
 
 def _directory(value: Path | None) -> Path | None:

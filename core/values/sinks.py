@@ -106,6 +106,14 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
         **dict.fromkeys(("recipient_username", "username", "message_type"), _LOG_60),
     },
     "telegram_recipient": dict.fromkeys(("username", "user_type"), _LOG_60),
+    "audit": dict.fromkeys(
+        (
+            *("username", "user_type", "action", "target_type", "target_id", "target_name", "ip_address", "details"),
+            "user_display_name",
+        ),
+        _LOG_60,
+    ),
+    "passkey": {"device_name": _LOG},
     "payment": {
         **dict.fromkeys(("reseller_name", "currency"), _HANDLER),
         **dict.fromkeys(("bank_name", "reference_number", "reseller_username", "reseller_currency", "status"), _TEXT),

@@ -23,6 +23,7 @@ from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
+from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **mail_send.KINDS,
     **telegram_send.KINDS,
     **logins.KINDS,
+    **pending.KINDS,
 }
 
 
@@ -51,6 +53,7 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
         bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
+        bell(panel).every("xtream", lambda: True, lambda: polling.look_at_nodes(panel))
         schedule.attach(panel)
 
 
@@ -76,6 +79,7 @@ def _each_minute(panel: Panel) -> None:
         given_answers.forget_old(panel)
         delivery.settle_interrupted(panel)
         delivery.forget_old(panel)
+        command_log.forget_old(panel)
     except PanelError as error:
         log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
 

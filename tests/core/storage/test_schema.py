@@ -1,7 +1,6 @@
 """The structure: made on an empty database, recognised and left alone or completed on a panel's, refused elsewhere."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from core.storage.database import Database
 from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
 from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 VERSIONS = sorted(DUMPS)
@@ -388,34 +388,29 @@ class TestRefused:
 
 class TestTogether:
     _PREPARE = (
-        "import sys\n"
+        "import os, sys, time\n"
         "from core.storage.database import Database\n"
         "from core.storage import schema\n"
         "database = Database(sys.argv[1])\n"
-        "input()\n"
+        "print('ready', flush=True)\n"
+        "while not os.path.exists(sys.argv[2]):\n"
+        "    time.sleep(0.001)\n"
         "layout = schema.prepare(database)\n"
         "print(layout.origin, len(layout.columns), schema.secret(database, 'key'))\n"
     )
 
-    def test_processes_that_start_at_once(self, empty: Database) -> None:
+    def test_processes_that_start_at_once(self, empty: Database, tmp_path: Path) -> None:
         url = empty.url.render_as_string(hide_password=False)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", self._PREPARE, url],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
-            for _ in range(2)
-        ]
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = {process.communicate(timeout=60)[0] for process in processes}
+        begin = tmp_path / "begin"
+        arguments = [self._PREPARE, url, str(begin)]
+        processes = [Forked("-c", arguments, cwd=ROOT, environment=os.environ) for _ in range(2)]
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+        begin.touch()
+        answers = {process.stdout.read() for process in processes}
 
-        assert [process.returncode for process in processes] == [0, 0]
+        assert [process.wait(60) for process in processes] == [0, 0]
+        for process in processes:
+            process.close()
         (answer,) = answers
         assert answer.startswith(f"own {len(Base.metadata.tables)} ")
         assert schema.check(empty) == schema.Findings(Shape.OURS, [])

@@ -130,7 +130,16 @@ if (empty($_SESSION['login'])) {
       <tbody id="history-rows"></tbody>
     </table>
     <span id="history-pages"></span>
+    <form id="audit-form" hidden>
+      <select name="user_id"><option value="all">All users</option></select>
+      <select name="action"><option value="">All actions</option></select>
+      <select name="target_type"><option value="">All targets</option></select>
+      <input name="date_from" type="date"> <input name="date_to" type="date">
+      <input name="search" type="search" placeholder="Search the audit log">
+      <button>Show</button>
+    </form>
     <table><tbody id="audit-rows"></tbody></table>
+    <button id="audit-previous" hidden>‹</button> <span id="audit-pages"></span> <button id="audit-next" hidden>›</button>
   </section>
   <section id="settings" hidden>
     <form id="password-form">
@@ -150,8 +159,21 @@ if (empty($_SESSION['login'])) {
       <button>Save</button>
       <p id="timeout-status"></p>
     </form>
+    <div id="passkeys" hidden>
+      <button id="add-passkey">Add a passkey</button>
+      <table><tbody id="passkey-rows"></tbody></table>
+    </div>
+    <div id="backup" hidden>
+      <button id="export">Back up the database</button>
+      <form id="import-form">
+        <input name="sql_file" type="file" accept=".sql">
+        <button>Restore</button>
+      </form>
+      <p id="backup-status" role="status"></p>
+    </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
+    <button id="push-switch" type="button" hidden>Switch notifications on</button>
   </section>
 
   <dialog id="edit-dialog">
