@@ -8,7 +8,8 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
-from core.messages.mail.log import Query, read_log
+from core.messages.log_page import Query
+from core.messages.mail.log import read_log
 from core.messages.mail.page import read_view
 from core.messages.mail.send import Wish
 from core.messages.mail.send import send_mail as core_send

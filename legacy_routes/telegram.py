@@ -15,8 +15,9 @@ from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
 from compat.fields import RequestModel, Text, to_text
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError
+from core.messages.log_page import Query
 from core.messages.telegram.linking import link_chat, make_link, unlink_chat
-from core.messages.telegram.log import Query, read_log
+from core.messages.telegram.log import read_log
 from core.messages.telegram.page import Recipient, read_view
 from core.messages.telegram.send import send_message as core_send
 from core.messages.telegram.settings import change_bot, verify_bot
@@ -192,7 +193,7 @@ def get_logs(call: Call, form: LogForm) -> Answer:
         "logs": [sinks.shown("telegram", {**row, "username": row["recipient_username"]}) for row in page.rows],
         "pagination": {
             "current_page": page.page,
-            "per_page": page.per_page,
+            "per_page": page.limit,
             "total_items": page.total,
             "total_pages": page.pages,
         },

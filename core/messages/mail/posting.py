@@ -3,9 +3,9 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from core.messages.by_hand import Tally
 from core.messages.delivery import Delivery, Fate, Outbox, settle_interrupted
 from core.messages.mail.message import NotSendable, encoded
 from core.messages.mail.outbox import MailChannel, Posting
@@ -17,40 +17,24 @@ from core.panel import Panel
 NOT_CONFIGURED = "Mail is not configured: server, user name and password are needed"
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the mails. ``known``: sent, or perhaps sent, before. ``errors``: whom it did not reach, why."""
-
-    sent: int = 0
-    known: int = 0
-    errors: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        return len(self.errors)
-
-    @property
-    def done(self) -> int:
-        return self.sent + self.known + self.failed
-
-
 def post(
     panel: Panel,
     settings: Settings | None,
     postings: Sequence[Posting],
     *,
     pause: float = 0.0,
-    report: Callable[[Tally], None] = lambda tally: None,
-) -> Tally:
+    report: Callable[[Tally[str]], None] = lambda tally: None,
+) -> Tally[str]:
     """Send what was not sent before; ``settings`` None: nothing goes out, and the log says why.
 
     Raises only what the database, or ``report``, raises.
     """
     settle_interrupted(panel)
-    tally, outbox, pace = Tally(), Outbox(panel, MailChannel(panel)), Pace(pause)
+    outbox, pace = Outbox(panel, MailChannel(panel)), Pace(pause)
+    tally: Tally[str] = Tally()
     if settings is None:
         for posting in postings:
-            _count(tally, posting, outbox.deliver([posting], _not_configured)[1])
+            tally.count(posting.mail.recipient, outbox.deliver([posting], _not_configured)[1])
         return tally
     with MailSession(settings.server, verify_tls=panel.config.mail.verify_tls) as session:
 
@@ -62,7 +46,7 @@ def post(
             return delivery
 
         for posting in postings:
-            _count(tally, posting, outbox.deliver([posting], call)[1])
+            tally.count(posting.mail.recipient, outbox.deliver([posting], call)[1])
             report(tally)
     return tally
 
@@ -78,12 +62,3 @@ def _hand_in(panel: Panel, settings: Settings, session: MailSession, posting: Po
     except NotSendable:
         return Delivery(Fate.REFUSED, "The mail cannot be written with these settings")
     return session.send(settings.from_email, posting.mail.envelope, message)
-
-
-def _count(tally: Tally, posting: Posting, delivery: Delivery | None) -> None:
-    if delivery is None:
-        tally.known += 1
-    elif delivery.fate is Fate.SENT:
-        tally.sent += 1
-    else:
-        tally.errors.append((posting.mail.recipient, delivery.error or "not sent"))

@@ -13,17 +13,16 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from core.access.actors import bare_actor
-from core.access.audit import By, Origin
+from core.access.audit import By
 from core.access.permissions import USE_MAIL, require
-from core.access.user_rows import read_user
 from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.jobs import Work
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, Tally, audit_sending, author
 from core.messages.mail.message import Mail, customer_values, filled, one_line
 from core.messages.mail.outbox import About, Posting, write_log
-from core.messages.mail.posting import Tally, post
+from core.messages.mail.posting import post
 from core.messages.mail.settings import MailBook, Template, usable_address
 from core.messages.mail.settings_edit import require_mail
 from core.messages.mail.templates import BODY_BYTES, SUBJECT_CHARACTERS
@@ -35,8 +34,6 @@ KIND = "send_mail"
 MANUAL, ACCOUNTS = "manual", "accounts"
 MOST_ACCOUNTS = 5000
 _PAUSE_SECONDS = 0.1
-# for the whole request
-_LONGEST_WAIT_SECONDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +79,10 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
         payload = {
             "text": asdict(text),
             "mails": [_stored(panel, connection, by, text, item) for item in mails],
-            "username": by.actor.username,
-            "origin": by.origin.stored(),
+            **author(by),
         }
         record = jobs.reserve(panel, connection, KIND, payload, by.actor.id)
-    seconds = min(panel.config.jobs.wait_seconds, _LONGEST_WAIT_SECONDS)
+    seconds = min(panel.config.jobs.wait_seconds, LONGEST_WAIT_SECONDS)
     record = jobs.run_reserved(panel, KINDS, record, seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
@@ -187,32 +183,16 @@ def _run(work: Work) -> Mapping[str, Any]:
     ]
     settings = MailBook.load(panel).settings_for(work.record.actor_id or 0)
 
-    def report(tally: Tally) -> None:
+    def report(tally: Tally[str]) -> None:
         work.report(tally.done, len(postings), _result(tally))
 
     tally = post(panel, settings, postings, pause=_PAUSE_SECONDS, report=report)
-    _audit(panel, work, tally)
+    audit_sending(work, "mail", "Mails", tally)
     return _result(tally)
 
 
-def _result(tally: Tally) -> dict[str, Any]:
-    # of what an earlier attempt sent, or may have, this one knows no more
-    return {"sent": tally.sent + tally.known, "errors": [f"{address}: {error}" for address, error in tally.errors]}
-
-
-def _audit(panel: Panel, work: Work, tally: Tally) -> None:
-    actor_id, payload = work.record.actor_id or 0, work.payload
-    with panel.database.write() as connection:
-        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
-        sent = tally.sent + tally.known
-        By(actor, Origin.read(payload["origin"])).write_audit(
-            panel,
-            connection,
-            "send",
-            "mail",
-            new={"sent": sent, "failed": tally.failed},
-            details=f"Mails sent: {sent}, failed: {tally.failed}",
-        )
+def _result(tally: Tally[str]) -> dict[str, Any]:
+    return {"sent": tally.reached, "errors": [f"{address}: {error}" for address, error in tally.errors]}
 
 
 KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run)}

@@ -8,8 +8,9 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, has_field
+from core.messages.by_hand import Tally
 from core.messages.telegram.markdown import filled
-from core.messages.telegram.outbox import Message, Tally, deliver
+from core.messages.telegram.outbox import Message, deliver
 from core.messages.telegram.settings import find_bot, has_telegram
 from core.messages.telegram.switches import WITHOUT_A_ROW
 from core.messages.telegram.templates import find_text
@@ -77,13 +78,13 @@ def listeners(panel: Panel, connection: Connection, switch: str) -> list[Listene
     ]
 
 
-def tell(panel: Panel, notice: Notice) -> Tally:
+def tell(panel: Panel, notice: Notice) -> Tally[int]:
     """Send the notice to each who wants it, once. Nothing where there is no bot, or no such template."""
     token = is_in_use(panel)
     return Tally() if token is None else tell_all(panel, token, [notice])
 
 
-def tell_all(panel: Panel, token: SecretStr, notices: Iterable[Notice]) -> Tally:
+def tell_all(panel: Panel, token: SecretStr, notices: Iterable[Notice]) -> Tally[int]:
     """As :func:`tell`, of several notices, by one outbox: a bot that does not answer is given up for all."""
     messages: list[Message] = []
     with panel.database.read() as connection:

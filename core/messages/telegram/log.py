@@ -1,8 +1,6 @@
 """The log of Telegram messages: a page of a day, and its counts. Source: contract chapter 80, "get_logs"."""
 
-import math
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
 from core.access.permissions import READ_TELEGRAM, require
+from core.messages.log_page import LogPage, Query
 from core.messages.telegram.settings import has_telegram
 from core.panel import Panel
 from core.storage.tables import TelegramLog, User
@@ -27,54 +26,32 @@ TYPES = (
     "daily_report",
     "broadcast",
 )
-_LEAST, _MOST = 10, 100
 _DATES = 30
-_LONGEST_SEARCH = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What was asked for; a ``status`` or ``kind`` that is none counts as not given."""
+class TelegramPage(LogPage):
+    """``counts`` of the whole day; ``dates``: the newest days with rows."""
 
-    day: date
-    status: str = ""
-    kind: str = ""
-    search: str = ""
-    page: int = 1
-    per_page: int = 25
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """``rows``: newest first; ``counts`` of the whole day; ``dates``: the newest days with rows."""
-
-    rows: list[dict[str, Any]]
-    page: int
-    per_page: int
-    total: int
     counts: dict[str, int]
     dates: list[str]
 
-    @property
-    def pages(self) -> int:
-        return math.ceil(self.total / self.per_page)
 
-
-def read_log(panel: Panel, actor: Actor, query: Query) -> LogPage:
+def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
     """A page of what the actor may see; beyond the last page, the last one. Raises NotAllowed."""
     require(actor, READ_TELEGRAM)
-    per_page = min(max(query.per_page, _LEAST), _MOST)
+    per_page = query.size
     if not has_telegram(panel):
-        return LogPage([], 1, per_page, 0, {"total": 0, "sent": 0, "failed": 0}, [])
+        return TelegramPage([], 1, per_page, 0, {"total": 0, "sent": 0, "failed": 0}, [])
     scope = _scope(actor)
-    on_day = [*scope, *_within(query.day)]
+    on_day = [*scope, *query.on_day(TelegramLog.sent_at)]
     where = [*on_day, *_filters(query)]
     with panel.database.read() as connection:
         counted = select(sa.func.count()).select_from(TelegramLog).outerjoin(User, User.id == TelegramLog.user_id)
         total = connection.scalar(counted.where(*where)) or 0
-        page = min(max(query.page, 1), max(1, math.ceil(total / per_page)))
+        page = query.number(total)
         rows = connection.execute(_ROWS.where(*where).limit(per_page).offset((page - 1) * per_page)).all()
-        return LogPage(
+        return TelegramPage(
             [_shown(row) for row in rows],
             page,
             per_page,
@@ -119,22 +96,13 @@ def _scope(actor: Actor) -> list[sa.ColumnElement[bool]]:
     return [sa.or_(kind != "manual", rank != 1)]
 
 
-def _within(day: date) -> list[sa.ColumnElement[bool]]:
-    start = datetime.combine(day, time())
-    return [TelegramLog.sent_at >= start, TelegramLog.sent_at < start + timedelta(days=1)]
-
-
 def _filters(query: Query) -> list[sa.ColumnElement[bool]]:
     filters: list[sa.ColumnElement[bool]] = []
     if query.status in STATUSES:
         filters.append(TelegramLog.status == query.status)
     if query.kind in TYPES:
         filters.append(TelegramLog.message_type == query.kind)
-    if query.search:
-        text = query.search[:_LONGEST_SEARCH]
-        columns = (User.username, TelegramLog.message, TelegramLog.related_account_mac)
-        filters.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
-    return filters
+    return [*filters, *query.containing(User.username, TelegramLog.message, TelegramLog.related_account_mac)]
 
 
 def _counts(connection: Connection, where: list[sa.ColumnElement[bool]]) -> dict[str, int]:

@@ -4,11 +4,12 @@ The way of a message is :mod:`core.messages.delivery`'s. Source: contract chapte
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
 
+from core.messages.by_hand import Tally
 from core.messages.delivery import Channel, Claimed, Fate, Outbox, settle_interrupted
 from core.messages.pace import Pace
 from core.messages.telegram.bot import BotDelivery
@@ -37,23 +38,6 @@ class Message:
     kind: str
     account_id: int | None = None
     mac: str | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the messages. ``known``: sent, or perhaps sent, before. ``errors``: whom it did not reach, why."""
-
-    sent: int = 0
-    known: int = 0
-    errors: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        return len(self.errors)
-
-    @property
-    def done(self) -> int:
-        return self.sent + self.known + self.failed
 
 
 class TelegramChannel(Channel[Message, BotDelivery]):
@@ -93,14 +77,15 @@ def deliver(
     panel: Panel,
     token: SecretStr,
     messages: Sequence[Message],
-    report: Callable[[Tally], None] = lambda tally: None,
-) -> Tally:
+    report: Callable[[Tally[int]], None] = lambda tally: None,
+) -> Tally[int]:
     """Send what was not sent before, one after the other. ``report`` is called after each.
 
     Raises only what the database, or ``report``, raises; messages that were not tried by then have no claim.
     """
     settle_interrupted(panel)
-    tally, pace, outbox = Tally(), Pace(_PAUSE_SECONDS), Outbox(panel, TelegramChannel(panel))
+    pace, outbox = Pace(_PAUSE_SECONDS), Outbox(panel, TelegramChannel(panel))
+    tally: Tally[int] = Tally()
 
     def call(batch: Sequence[Message]) -> BotDelivery:
         [message] = batch
@@ -111,11 +96,6 @@ def deliver(
 
     for message in messages:
         _, delivery = outbox.deliver([message], call)
-        if delivery is None:
-            tally.known += 1
-        elif delivery.fate is Fate.SENT:
-            tally.sent += 1
-        else:
-            tally.errors.append((message.user_id, delivery.error or "not sent"))
+        tally.count(message.user_id, delivery)
         report(tally)
     return tally

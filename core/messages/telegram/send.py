@@ -7,22 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.access.actors import bare_actor
-from core.access.audit import By, Origin
+from core.access.audit import By
 from core.access.permissions import SEND_TELEGRAM, require
-from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.jobs import Work
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, Tally, audit_sending, author
 from core.messages.telegram.markdown import LONGEST, Text, units
-from core.messages.telegram.outbox import Message, Tally, deliver
+from core.messages.telegram.outbox import Message, deliver
 from core.messages.telegram.page import Recipient, recipients_of
 from core.messages.telegram.settings import require_bot
 from core.panel import Panel
 
 KIND = "send_telegram"
-# for the whole request (settled 7)
-_LONGEST_WAIT_SECONDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +52,9 @@ def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int
     payload = {
         "message": message,
         "recipients": [{"user_id": item.id, "chat_id": item.chat_id} for item in recipients],
-        "username": by.actor.username,
-        "origin": by.origin.stored(),
+        **author(by),
     }
-    seconds = min(panel.config.jobs.wait_seconds, _LONGEST_WAIT_SECONDS)
+    seconds = min(panel.config.jobs.wait_seconds, LONGEST_WAIT_SECONDS)
     record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
@@ -103,32 +99,16 @@ def _run(work: Work) -> Mapping[str, Any]:
         for item in payload["recipients"]
     ]
 
-    def report(tally: Tally) -> None:
+    def report(tally: Tally[int]) -> None:
         work.report(tally.done, len(messages), _result(tally))
 
     tally = deliver(panel, stored.token, messages, report)
-    _audit(panel, work, tally)
+    audit_sending(work, "telegram", "Telegram messages", tally)
     return _result(tally)
 
 
-def _result(tally: Tally) -> dict[str, Any]:
-    # of what an earlier attempt sent, or may have, this one knows no more
-    return {"sent": tally.sent + tally.known, "errors": tally.errors}
-
-
-def _audit(panel: Panel, work: Work, tally: Tally) -> None:
-    actor_id, payload = work.record.actor_id or 0, work.payload
-    with panel.database.write() as connection:
-        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
-        sent = tally.sent + tally.known
-        By(actor, Origin.read(payload["origin"])).write_audit(
-            panel,
-            connection,
-            "send",
-            "telegram",
-            new={"sent": sent, "failed": tally.failed},
-            details=f"Telegram messages sent: {sent}, failed: {tally.failed}",
-        )
+def _result(tally: Tally[int]) -> dict[str, Any]:
+    return {"sent": tally.reached, "errors": tally.errors}
 
 
 KINDS = {KIND: jobs.Kind(_run)}
