@@ -21,6 +21,7 @@ from core.storage.tables import (
     Correction,
     Credential,
     DeletedPlan,
+    GivenAnswer,
     Job,
     LedgerNote,
     LedgerOpening,
@@ -55,7 +56,17 @@ COMPANIONS: tuple[type[Base], ...] = (
     SmsStagesGiven,
 )
 # sessions, keys, work that is under way, and who got which message: true of this server only
-NEVER_SAVED: tuple[type[Base], ...] = (Credential, Job, Lock, Operation, SmsClaim, State, StoredSession, Version)
+NEVER_SAVED: tuple[type[Base], ...] = (
+    Credential,
+    GivenAnswer,
+    Job,
+    Lock,
+    Operation,
+    SmsClaim,
+    State,
+    StoredSession,
+    Version,
+)
 # in the order in which rows may be added: those that others refer to first
 SAVED: tuple[sa.Table, ...] = (*PANEL_TABLES, *(Base.metadata.tables[model.__tablename__] for model in COMPANIONS))
 BY_NAME: Mapping[str, sa.Table] = {str(table.name): table for table in SAVED}

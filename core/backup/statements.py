@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.backup.tokens import Kind, Token, Tokens, Value
+from core.backup.rows import MOST_COLUMNS, read_rows
+from core.backup.tokens import FOREIGN, Kind, Token, Tokens, Value
 
-# more columns than any table has
-_COLUMNS = 1000
 _NAME_CHARACTERS = 64
 # between CREATE and what is created, of what is passed over
-_PRECEDING = frozenset(
-    ("OR", "REPLACE", "ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "DEFINER", "CURRENT_USER")
-    + ("SQL", "SECURITY", "INVOKER")
-)
+_DEFINITION = ("ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "DEFINER", "CURRENT_USER", "SQL", "SECURITY", "INVOKER")
+_PRECEDING = ("OR", "REPLACE", *_DEFINITION)
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
-_REFUSED = "a statement that does not belong into a dump"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ class Script:
                 continue
             reader = self._readers.get(token.text.upper()) if token.kind is Kind.WORD else None
             if reader is None:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             yield from reader()
 
     # rows
@@ -121,12 +117,12 @@ class Script:
             columns = tuple(self._names())
             token = self.tokens.take()
         if not token.is_word("VALUES", "VALUE"):
-            raise self.tokens.fault(_REFUSED)
-        yield Rows(table, columns, self._rows())
+            raise self.tokens.fault(FOREIGN)
+        yield Rows(table, columns, read_rows(self.tokens))
 
     def _names(self) -> Iterator[str]:
         """Up to the closing bracket."""
-        for _ in range(_COLUMNS):
+        for _ in range(MOST_COLUMNS):
             yield self._name()
             token = self.tokens.take()
             if token.is_sign(")"):
@@ -134,66 +130,6 @@ class Script:
             if not token.is_sign(","):
                 break
         raise self.tokens.fault("a list of columns that cannot be read")
-
-    def _rows(self) -> Iterator[list[Value]]:
-        while True:
-            self._expect("(")
-            yield self._row()
-            token = self.tokens.take()
-            if token.is_sign(";"):
-                return
-            if token.kind is Kind.END:
-                raise self.tokens.fault("the file ends in the middle of a statement")
-            if not token.is_sign(","):
-                raise self.tokens.fault(_REFUSED)
-
-    def _row(self) -> list[Value]:
-        row: list[Value] = []
-        plain_value = self.tokens.plain_value
-        while len(row) < _COLUMNS:
-            value, sign = plain_value() or self._any_value()
-            row.append(value)
-            if sign == ")":
-                return row
-        raise self.tokens.fault("a row has too many values")
-
-    def _any_value(self) -> tuple[Value, str]:
-        value = self._literal()
-        token = self.tokens.take()
-        if token.kind is Kind.END:
-            raise self.tokens.fault("the file ends in the middle of a statement")
-        if not token.is_sign(",") and not token.is_sign(")"):
-            raise self.tokens.fault("a value that is no plain one")
-        return value, token.text
-
-    def _literal(self) -> Value:
-        token = self.tokens.take()
-        if token.kind in (Kind.TEXT, Kind.NUMBER):
-            return token.text
-        if token.kind is Kind.BYTES:
-            return token.content
-        if token.is_sign("-") or token.is_sign("+"):
-            number = self.tokens.take()
-            if number.kind is Kind.NUMBER:
-                return ("-" if token.text == "-" else "") + number.text
-        elif token.is_word("NULL", "TRUE", "FALSE"):
-            return {"NULL": None, "TRUE": "1", "FALSE": "0"}[token.text.upper()]
-        elif token.kind is Kind.WORD and token.text.startswith("_"):
-            return self._introduced(token.text[1:].lower())
-        if token.kind is Kind.END:
-            raise self.tokens.fault("the file ends in the middle of a statement")
-        raise self.tokens.fault("a value that is no plain one")
-
-    def _introduced(self, charset: str) -> Value:
-        """A literal after ``_utf8mb4`` and the like, which says what its bytes mean; a text is in the file's UTF-8."""
-        token = self.tokens.take()
-        if token.kind is Kind.TEXT:
-            return token.text
-        if token.kind is not Kind.BYTES:
-            raise self.tokens.fault("a value that is no plain one")
-        if charset == "latin1":
-            return token.content.decode("cp1252", errors="replace")
-        return token.content
 
     # structure
 
@@ -208,7 +144,7 @@ class Script:
             while _may_precede(token := self.tokens.take()):
                 pass
             if not token.is_word(*_PASSED_OVER):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             self._skip_words("IF", "NOT", "EXISTS")
             yield PassedOver(f"{token.text.lower()} {self._shown(self._table())}")
             self._pass_on()
@@ -216,7 +152,7 @@ class Script:
     def _table_made(self) -> Iterator[Statement]:
         self._skip_words("IF", "NOT", "EXISTS")
         name = self._table()
-        self._expect("(")
+        self.tokens.expect("(")
         columns: dict[str, str] = {}
         while True:
             first = self.tokens.take()
@@ -226,7 +162,7 @@ class Script:
                 raise self.tokens.fault("a table that cannot be read")
             if self._to_end_of_part(",)") == ")":
                 break
-            if len(columns) > _COLUMNS:
+            if len(columns) > MOST_COLUMNS:
                 raise self.tokens.fault("a table has too many columns")
         yield TableMade(name, columns)
         yield from self._options(name)
@@ -235,9 +171,9 @@ class Script:
         """What stands behind the columns of CREATE TABLE; it may not be a SELECT."""
         while not (token := self.tokens.take()).is_sign(";"):
             if token.kind is Kind.END:
-                raise self.tokens.fault("the file ends in the middle of a statement")
+                raise self.tokens.cut_off()
             if token.is_word("SELECT", "AS", "LIKE"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
 
@@ -255,24 +191,24 @@ class Script:
             if depth == 0 and token.kind is Kind.SIGN and token.text in ends:
                 return token.text
             if token.kind is Kind.END or token.is_sign(";"):
-                raise self.tokens.fault("the file ends in the middle of a statement")
+                raise self.tokens.cut_off()
             depth += token.is_sign("(") - token.is_sign(")")
 
     def _drop(self) -> Iterator[Statement]:
         token = self.tokens.take()
         if not token.is_word("TABLE", *_PASSED_OVER):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
     def _alter(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         table = self._table()
         while True:
             token = self.tokens.take()
             if not token.is_word(*_ALTERATIONS):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
             if self._to_end_of_part(",;") == ";":
@@ -284,9 +220,9 @@ class Script:
         tokens: list[Token] = []
         while not (token := self.tokens.take()).is_sign(";"):
             if token.kind is Kind.END:
-                raise self.tokens.fault("the file ends in the middle of a statement")
-            if len(tokens) > _COLUMNS:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.cut_off()
+            if len(tokens) > MOST_COLUMNS:
+                raise self.tokens.fault(FOREIGN)
             if "NO_BACKSLASH_ESCAPES" in token.text.upper():
                 raise self.tokens.fault("this dump was made in a mode in which backslashes mean nothing")
             tokens.append(token)
@@ -304,13 +240,13 @@ class Script:
 
     def _lock(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLES", "TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
     def _transaction(self) -> Iterator[Statement]:
         self._skip_words("TRANSACTION", "WORK")
-        self._expect(";")
+        self.tokens.expect(";")
         yield from ()
 
     def _set_delimiter(self) -> Iterator[Statement]:
@@ -331,11 +267,11 @@ class Script:
         if first.is_word("CREATE"):
             kind = next((token for token in content if not _may_precede(token)), first)
             if not kind.is_word("TRIGGER"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             name = next((token.text for token in content if not token.is_word("IF", "NOT", "EXISTS")), "")
             yield PassedOver(f"trigger {self._shown(name)}")
         elif not first.is_word("SET", "DROP"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         for _ in content:
             pass
 
@@ -356,13 +292,6 @@ class Script:
             raise self.tokens.fault("a name that cannot be read")
         return token.text
 
-    def _expect(self, sign: str) -> None:
-        token = self.tokens.take()
-        if token.kind is Kind.END:
-            raise self.tokens.fault("the file ends in the middle of a statement")
-        if not token.is_sign(sign):
-            raise self.tokens.fault(_REFUSED)
-
     def _skip_words(self, *words: str) -> None:
         while self.tokens.peek().is_word(*words):
             self.tokens.take()
@@ -371,7 +300,7 @@ class Script:
         """To the end of the statement, of which nothing matters."""
         while not (token := self.tokens.take()).is_sign(";"):
             if token.kind is Kind.END:
-                raise self.tokens.fault("the file ends in the middle of a statement")
+                raise self.tokens.cut_off()
 
     @staticmethod
     def _shown(name: str) -> str:
