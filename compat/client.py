@@ -57,29 +57,43 @@ class ClientResolver:
 
     def host(self, environ: Environ) -> str:
         """The public host with port, lower case, without the scheme's default port."""
+        return self._host_told(environ).removesuffix(_DEFAULT_PORTS[self.scheme(environ)])
+
+    def _host_told(self, environ: Environ) -> str:
         host = self._forwarded(environ, "HTTP_X_FORWARDED_HOST") or str(environ.get("HTTP_HOST") or "")
-        return host.strip().lower().removesuffix(_DEFAULT_PORTS[self.scheme(environ)])
+        return host.strip().lower()
 
     def is_same_origin(self, origin: str, environ: Environ) -> bool:
-        """Whether an ``Origin`` header names this very host (``null`` and unreadable ones do not)."""
+        """Whether an ``Origin`` or ``Referer`` is of this very scheme and host (``null`` and unreadable ones are not).
+
+        A proxy that is not trusted is believed its scheme here: no page can make a browser send that header.
+        """
         try:
             parts = urlsplit(origin.strip().lower())
         except ValueError:
             return False
+        schemes = {self.scheme(environ), _told(environ.get("HTTP_X_FORWARDED_PROTO"))}
         default_port = _DEFAULT_PORTS.get(parts.scheme)
-        return default_port is not None and parts.netloc.removesuffix(default_port) == self.host(environ)
+        if default_port is None or parts.scheme not in schemes:
+            return False
+        return parts.netloc.removesuffix(default_port) == self._host_told(environ).removesuffix(default_port)
 
     def _forwarded(self, environ: Environ, header: str) -> str:
         value = environ.get(header)
         if not value or not self._is_trusted(str(environ.get("REMOTE_ADDR") or "")):
             return ""
-        return str(value).split(",")[-1].strip()
+        return _told(value)
 
     def _is_trusted(self, text: str) -> bool:
         if not self._trusted:
             return False
         address = _parsed(text)
         return address is not None and any(address in network for network in self._trusted)
+
+
+def _told(value: object) -> str:
+    """What the nearest of several proxies wrote."""
+    return str(value or "").split(",")[-1].strip().lower()
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -21,7 +21,7 @@ from core.security.passwords import Passwords
 from core.security.sealing import Sealer
 from core.security.throttle import LoginThrottle
 from core.storage import schema
-from core.storage.answer_cache import KeptAnswers
+from core.storage.answer_cache import AnswerCache
 from core.storage.database import Database
 from core.storage.schema import Layout
 from core.values.clock import Clock
@@ -46,7 +46,7 @@ class Panel:
         self.clock = clock or Clock(config.panel.timezone)
         self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
-        self.kept = KeptAnswers()
+        self.answer_cache = AnswerCache()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
         self._threads: WeakSet[threading.Thread] = WeakSet()
@@ -96,8 +96,7 @@ class Panel:
     def fingerprint_key(self) -> str:
         """The stored random key of :func:`core.security.passwords.fingerprint`."""
         self.layout  # noqa: B018 - the table that it is stored in
-        with self.database.write() as connection:
-            return schema.secret(connection, "credential_fingerprint")
+        return schema.secret(self.database, "credential_fingerprint")
 
     @property
     def portal_settings(self) -> Portal:

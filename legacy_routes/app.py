@@ -15,6 +15,7 @@ from compat.endpoints import Endpoint, Endpoints
 from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.rate_limit import RequestLimit
+from compat.security_headers import install_security_headers
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -29,9 +30,12 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    audit_log,
     jobs,
+    passkeys,
     payments,
     plans,
+    push,
     reminders,
     resellers,
     session,
@@ -51,6 +55,8 @@ from legacy_routes.receipts import install_receipts
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
+    passkeys.endpoints,
+    audit_log.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,
@@ -65,6 +71,7 @@ AREAS: tuple[Endpoints, ...] = (
     stalker_settings.endpoints,
     sms.endpoints,
     transactions.endpoints,
+    push.endpoints,
 )
 
 
@@ -89,6 +96,7 @@ def create_app(panel: Panel) -> Flask:
         secure=lambda request: request.is_secure,
         cookie_name=config.session.cookie_name,
     )
+    install_security_headers(app, hsts=config.security.hsts)
     app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)

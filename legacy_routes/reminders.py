@@ -14,7 +14,7 @@ from core.messages.reminders.history import is_sent, read_history
 from core.messages.reminders.settings import Change, Settings, change_settings, read_settings
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
-from core.values.markup import html_out
+from core.values import sinks
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="60")
@@ -48,18 +48,20 @@ def _told(tally: Tally) -> dict[str, Any]:
 def _result(result: Result, target: str) -> dict[str, Any]:
     due = result.due
     told: dict[str, Any] = {
-        "account": html_out(due.username),
-        "full_name": html_out(due.full_name),
-        "mac": html_out(due.mac),
+        "account": due.username,
+        "full_name": due.full_name,
+        "mac": due.mac,
         "expiry_date": target,
         "status": result.status,
     }
     if result.status == SENT:
-        return told | {"message": result.text}
-    if result.status == FAILED:
-        return told | {"error": html_out(result.text)}
-    sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
-    return told | {"reason": html_out(result.text), "sent_at": sent_at}
+        told["message"] = result.text
+    elif result.status == FAILED:
+        told["error"] = result.text
+    else:
+        sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
+        told |= {"reason": result.text, "sent_at": sent_at}
+    return sinks.shown("sweep", told)
 
 
 def _days(value: object) -> int | None:
@@ -124,11 +126,8 @@ def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
     day = call.panel.clock.today() if form.date is None else _day(form.date)
     rows = read_history(call.panel, caller(call), day)
     sent = sum(map(is_sent, rows))
-    shown = [{**row, **{name: html_out(row[name]) for name in _INSERTED_AS_HTML}} for row in rows]
+    shown = [sinks.shown("reminder", row) for row in rows]
     return {"date": day.isoformat(), "total": len(rows), "sent": sent, "failed": len(rows) - sent, "reminders": shown}
-
-
-_INSERTED_AS_HTML = ("username", "full_name", "mac", "end_date")
 
 
 def _day(text: str) -> date:

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
+from core.access.actors import Actor
 from core.access.audit import By
 from core.access.identity import CREDENTIAL_MARK
 from core.access.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
@@ -18,11 +19,11 @@ from core.resellers.credit import adjust_credit as core_adjust
 from core.resellers.edit import ResellerEdit, edit_reseller, theme_would_change
 from core.resellers.plans import assign_plans as core_assign_plans
 from core.resellers.remove import remove_reseller as core_remove
-from core.resellers.resellers import Reseller, list_resellers, required_id
-from core.resellers.rules import MISSING, shown_name, shown_plans
+from core.resellers.resellers import list_resellers, required_id
+from core.resellers.rules import MISSING, shown_plans
 from core.resellers.themes import carry_out, refuse_while_running
 from core.values.currencies import shown_currency
-from core.values.markup import plain, quotable
+from core.values.sinks import shown
 from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, by, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
@@ -63,32 +64,30 @@ def get_resellers(call: Call) -> Answer:
     return {"resellers": resellers}
 
 
-def _shown(reseller: Reseller, accounts: int) -> dict[str, Any]:
+def _shown(reseller: Actor, accounts: int) -> dict[str, Any]:
     currency = shown_currency(reseller.currency_id)
-    return {
+    name = reseller.name or reseller.username
+    row = {
         "id": reseller.id,
-        "username": quotable(reseller.username, ""),
-        "full_name": plain(reseller.name or reseller.username),
-        "name": shown_name(reseller.name, reseller.username),
-        "email": _bare(reseller.email),
+        "username": reseller.username,
+        "full_name": name,
+        "name": name,
+        "email": reseller.email,
         "max_users": reseller.max_users,
-        "currency": _bare(currency),
-        "currency_id": _bare(currency),
-        "currency_name": _bare(shown_currency(reseller.currency_name) or currency),
-        "theme": _bare(reseller.theme),
+        "currency": currency,
+        "currency_id": currency,
+        "currency_name": shown_currency(reseller.currency_name) or currency,
+        "theme": reseller.theme,
         "super_user": 0,
         "is_observer": int(reseller.is_observer),
-        "permissions": quotable(reseller.permissions or "", ""),
+        "permissions": reseller.permissions or "",
         "balance": float(reseller.balance),
         "plans": shown_plans(reseller.plans),
         "account_count": accounts,
-        "ip_ranges": quotable(reseller.ip_ranges or "", ""),
+        "ip_ranges": reseller.ip_ranges or "",
         "timestamp": reseller.timestamp or 0,
     }
-
-
-def _bare(text: str | None) -> str | None:
-    return None if text is None else quotable(text, "")
+    return shown("reseller", row)
 
 
 class AddForm(RequestModel):

@@ -1,6 +1,5 @@
 """Login, logout, the user's own data and password, login history, auto-logout and heartbeat (contract chapter 10)."""
 
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -9,14 +8,15 @@ from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core.access import login as core_login
+from core.access.actors import Actor
 from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK, session_facts
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
-from core.access.login_history import HistoryPage, read_login_history
+from core.access.login_history import read_login_history
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
-from core.values.markup import escaped, plain
+from core.values import sinks
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
@@ -29,6 +29,7 @@ from legacy_routes.gate import (
     origin_of,
     super_admin,
 )
+from legacy_routes.paging import pagination
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -45,19 +46,16 @@ def login(call: Call, form: LoginForm) -> Answer:
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
-    return {
-        "err_msg": "",
-        "message": "Logged in",
-        "user": {
-            "id": actor.id,
-            "username": actor.username,
-            "full_name": plain(actor.name or actor.username),
-            "email": actor.email,
-            "super_user": int(actor.super_user),
-            "currency": actor.currency,
-            "balance": float(actor.balance),
-        },
+    user = {
+        "id": actor.id,
+        "username": actor.username,
+        "full_name": actor.name or actor.username,
+        "email": actor.email,
+        "super_user": int(actor.super_user),
+        "currency": actor.currency,
+        "balance": float(actor.balance),
     }
+    return {"err_msg": "", "message": "Logged in", "user": sinks.shown("user", user)}
 
 
 @endpoint("logout", "GET", "POST", who=ANYBODY, manners=Manners(get_changes=True, navigable=True, once=False))
@@ -77,32 +75,30 @@ def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
     total = count_accounts(call.panel, whose_accounts(actor, view_all=form.view_all))
-    # observers' pages insert the name as HTML
-    name = plain(actor.name or actor.username)
+    return {"err_msg": "", "message": "", "user": sinks.shown("user", _facts(actor)), "total_accounts": total}
+
+
+def _facts(actor: Actor) -> dict[str, Any]:
+    name = actor.name or actor.username
     return {
-        "err_msg": "",
-        "message": "",
-        "user": {
-            "id": actor.id,
-            "username": actor.username,
-            "full_name": name,
-            "name": name,
-            "email": actor.email,
-            "super_user": int(actor.super_user),
-            "is_observer": int(actor.is_observer),
-            "is_reseller_admin": actor.is_reseller_admin,
-            "permissions": actor.permissions,
-            "currency": actor.currency,
-            "currency_id": actor.currency,
-            "currency_name": actor.currency_name,
-            "balance": float(actor.balance),
-            "max_users": actor.max_users,
-            "theme": actor.theme,
-            "ip_ranges": actor.ip_ranges,
-            "plans": actor.plans,
-            "timestamp": actor.timestamp,
-        },
-        "total_accounts": total,
+        "id": actor.id,
+        "username": actor.username,
+        "full_name": name,
+        "name": name,
+        "email": actor.email,
+        "super_user": int(actor.super_user),
+        "is_observer": int(actor.is_observer),
+        "is_reseller_admin": actor.is_reseller_admin,
+        "permissions": actor.permissions,
+        "currency": actor.currency,
+        "currency_id": actor.currency,
+        "currency_name": actor.currency_name,
+        "balance": float(actor.balance),
+        "max_users": actor.max_users,
+        "theme": actor.theme,
+        "ip_ranges": actor.ip_ranges,
+        "plans": actor.plans,
+        "timestamp": actor.timestamp,
     }
 
 
@@ -153,38 +149,20 @@ class HistoryForm(RequestModel):
     user_id: Text = ""
 
 
-_SHOWN_AS_HTML = ("username", "user_name", "ip_address", "user_agent", "login_method", "failure_reason")
-
-
 @endpoint("get_login_history", "GET", who=LOGGED_IN, model=HistoryForm)
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [_escaped(row, _SHOWN_AS_HTML) for row in page.rows]
+    rows = [sinks.shown("login", row) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
-        "pagination": _pagination(page),
-        "target_user": page.target and _escaped(page.target, ("username", "name")),
+        "pagination": pagination(page),
+        "target_user": page.target and sinks.shown("login", page.target),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
-    }
-
-
-def _escaped(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {**row, **{key: escaped(row[key]) for key in keys}}
-
-
-def _pagination(page: HistoryPage) -> dict[str, Any]:
-    return {
-        "current_page": page.page,
-        "per_page": page.per_page,
-        "total_records": page.total,
-        "total_pages": page.pages,
-        "page": page.page,
-        "total": page.total,
     }
 
 

@@ -14,8 +14,8 @@ from core.ledger.listing import LedgerRow, list_transactions
 from core.ledger.manual_rows import add_transaction
 from core.ledger.marked_days import dates_with_data
 from core.ledger.sales import VOIDED
+from core.values import sinks
 from core.values.clock import shown
-from core.values.markup import plain
 from legacy_routes.forms import Id, Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
 
@@ -77,38 +77,35 @@ def _is_panel_form(call: Call, form: ListForm) -> bool:
 
 def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
     type_name = "credit" if row.is_credit else "debit"
-    details, correction = plain(row.details), row.correction
-    return {
+    correction = row.correction
+    answer = {
         "id": row.id,
-        "creator": _plain(row.creator),
+        "creator": row.creator,
         "for_user": row.for_user,
         "user_id": row.for_user,
         "amount": float(row.amount if is_panel else abs(row.amount)),
-        "currency": plain(row.currency),
+        "currency": row.currency,
         "type": row.type if is_panel else type_name,
         "type_name": type_name,
         "signed_amount": float(row.signed),
-        "details": details,
-        "description": details,
+        "details": row.details,
+        "description": row.details,
         "timestamp": row.timestamp,
         "date": shown(row.date),
-        "reseller_name": _plain(row.owner_name),
-        "reseller_username": _plain(row.owner_username),
-        "mac_address": plain(row.mac),
-        "formatted_description": plain(row.description),
+        "reseller_name": row.owner_name,
+        "reseller_username": row.owner_username,
+        "mac_address": row.mac,
+        "formatted_description": row.description,
         "correction_amount": None if correction.amount is None else float(correction.amount),
-        "correction_note": _plain(correction.note),
+        "correction_note": correction.note,
         "corrected_by": correction.by,
-        "corrected_by_username": _plain(correction.by_username),
+        "corrected_by_username": correction.by_username,
         "corrected_at": shown(correction.at),
         "status": correction.status,
         "net_amount": float(correction.net(row.amount)),
         "has_correction": correction.exists,
     }
-
-
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+    return sinks.shown("transaction", answer)
 
 
 class NewForm(RequestModel):

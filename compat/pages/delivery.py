@@ -12,7 +12,11 @@ from threading import Lock
 
 from werkzeug.wrappers import Request, Response
 
-DEFAULT_CONTENT_SECURITY_POLICY = "frame-ancestors 'none'; object-src 'none'; base-uri 'self'"
+# the pages need inline handlers; what they load and where they send things is theirs alone (contract chapter 05 §8)
+DEFAULT_CONTENT_SECURITY_POLICY = (
+    "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; connect-src 'self'; form-action 'self'; "
+    "img-src 'self' data: blob:; worker-src 'self'; manifest-src 'self'"
+)
 _COMPRESSED_BYTES = 16 * 1024 * 1024
 _REVALIDATE = "no-cache"
 _ONE_DAY = "public, max-age=86400"

@@ -4,6 +4,7 @@ Where and how the data is kept: :mod:`compat.sessions.sql`, ``.redis`` and ``.ph
 is not decided here. Rules: contract chapter 10, section 2.
 """
 
+import logging
 import re
 import secrets
 from abc import abstractmethod
@@ -18,6 +19,8 @@ from flask_session.base import ServerSideSessionInterface
 
 from compat.sessions.codec import JsonSerializer
 from compat.sessions.session import Changes, PhpSession, StoredSession
+
+_log = logging.getLogger(__name__)
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
@@ -80,13 +83,14 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         return PhpSession(self._read, value if usable else None, cookie_sent=True)
 
     def save_session(self, app: Flask, session: PhpSession, response: Response) -> None:
-        """Raises SessionUnavailable; TypeError or ValueError for a value that the store cannot hold."""
+        """Raises SessionUnavailable where a session begins, ends or gets a new id; TypeError or ValueError for a value
+        that the store cannot hold. All other changes are notes beside work that is done, whose answer stands."""
         if not session.close():
             return
         if session.renews and session.stored is not None:
             session.rebase(self._read(str(session.cookie_id)))
         if session.stored is not None and not session.renews:
-            self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(session.sid))
+            self._note(app, session)
             return
         new_id = self._create(app, session) if session or session.renews else None
         if session.discards_old and session.cookie_id is not None:
@@ -96,6 +100,12 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
             response.set_cookie(self.get_cookie_name(app), new_id, **self._cookie_attributes(app))
         elif session.discards_old and session.cookie_sent:
             response.delete_cookie(self.get_cookie_name(app), **self._cookie_attributes(app))
+
+    def _note(self, app: Flask, session: PhpSession) -> None:
+        try:
+            self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(session.sid))
+        except SessionUnavailable as error:
+            _log.warning("a session could not be noted as used: %s", type(error.__cause__ or error).__name__)
 
     def regenerate(self, session: PhpSession) -> None:
         session.renew_id(keep=True)

@@ -5,28 +5,25 @@ Roles come from the row at each request, never from the session's copies. Source
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+from core.access.user_rows import LAYOUTS, actor_of, user_columns
 from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
 from core.storage.database import AnySelect, json_integer, same_text
 from core.storage.schema import Layout
 from core.storage.tables import AppSetting, Credential, Currency, StoredSession, User
-from core.values.currencies import shown_currency
 
 # our own session keys; PHP leaves unknown keys alone
 IDLE_MARK = "sbx_idle"
 CREDENTIAL_MARK = "sbx_pw"
-# of how many databases a process keeps the statements; a database changes its layout once in its life
-_LAYOUTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +117,7 @@ def find_session(panel: Panel, session_id: str) -> Any:
     return panel.database.first(_session_and_user(panel.database.dialect, panel.layout), sid=session_id)
 
 
-def actor_of(row: Any) -> Actor:
-    """The actor of a row of :func:`find_user`."""
-    return Actor(
-        id=row.id,
-        username=row.username,
-        name=row.name,
-        email=row.email,
-        # SQLite keeps decimals as floating numbers, whose shortest text is the decimal that was stored
-        balance=Decimal(str(row.balance or 0)),
-        permissions=row.permissions,
-        max_users=row.max_users or 0,
-        super_user=row.super_user == 1,
-        is_observer=row.is_observer == 1,
-        currency=shown_currency(row.currency_id),
-        currency_name=shown_currency(row.currency_name or row.currency_id),
-        theme=row.theme,
-        ip_ranges=row.ip_ranges,
-        plans=row.plans,
-        timestamp=row.timestamp,
-    )
-
-
-@lru_cache(_LAYOUTS)
+@lru_cache(LAYOUTS)
 def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
     return (
         select(*_user_columns(layout))
@@ -154,23 +129,7 @@ def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
     )
 
 
-def read_user(panel: Panel, connection: Connection, user_id: int) -> Actor | None:
-    """The user with that id as the transaction of ``connection`` sees it."""
-    row = connection.execute(_user_by_id(panel.layout), {"user_id": user_id}).first()
-    return None if row is None else actor_of(row)
-
-
-@lru_cache(_LAYOUTS)
-def _user_by_id(layout: Layout) -> AnySelect:
-    return (
-        select(*_user_columns(layout))
-        .select_from(User)
-        .outerjoin(Currency, Currency.id == User.currency_id)
-        .where(User.id == bindparam("user_id", type_=sa.BigInteger))
-    )
-
-
-@lru_cache(_LAYOUTS)
+@lru_cache(LAYOUTS)
 def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
     return (
         select(
@@ -187,31 +146,13 @@ def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
 
 
 def _user_columns(layout: Layout) -> tuple[Any, ...]:
-    """What :func:`actor_of` needs of a user, with currency and idle timeout, as far as this database has it."""
+    """A user's row with password and idle timeout, as far as this database has it."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if layout.has_table("_app_settings"):
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
-    return (
-        User.id,
-        User.username,
-        User.password,
-        User.name,
-        User.email,
-        User.balance,
-        User.permissions,
-        User.max_users,
-        User.super_user,
-        layout.column(User.is_observer),
-        User.currency_id,
-        layout.column(User.theme),
-        User.ip_ranges,
-        User.plans,
-        User.timestamp,
-        Currency.name.label("currency_name"),
-        timeout.label("auto_logout"),
-    )
+    return *user_columns(layout), User.password, timeout.label("auto_logout")
 
 
 def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:

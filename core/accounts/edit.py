@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
+from core.access.user_rows import read_user
 from core.accounts import rules
 from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.on_portals import Lag, known_tariffs
@@ -35,8 +35,9 @@ from core.plans.choice import (
     require_usable,
 )
 from core.portal import Tariff
-from core.values.checks import checked_date, checked_email, clean_text
+from core.values.checks import checked_date, checked_email, clean_name, clean_text
 from core.values.currencies import ANY_CURRENCY, currency_code
+from core.values.markup import quotable
 
 # a repeated identical switch within this time is a double click (contract README, "double clicks")
 DOUBLE_CLICK_MS = 2000
@@ -148,7 +149,7 @@ def _plan_edit(
     if wish.mac and rules.required_mac(wish.mac) != before.mac:
         raise InvalidInput("The MAC address of an account cannot be changed")
     after = _with_texts(actor, before, wish)
-    if wish.new_username and wish.new_username.casefold() != before.username.casefold():
+    if wish.new_username and quotable(wish.new_username).casefold() != quotable(before.username).casefold():
         after = replace(after, username=rules.new_username(wish.new_username))
         refuse_taken(panel, connection, username=after.username)
     after = _with_owner(panel, connection, actor, after, wish)
@@ -171,12 +172,17 @@ def _with_texts(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
     if not rules.may_edit_names(actor):
         return row
     if wish.full_name:
-        row = replace(row, full_name=clean_text(wish.full_name, "name") or row.full_name)
+        row = replace(row, full_name=_named(row, wish.full_name))
     if wish.email is not None:
         row = replace(row, email=checked_email(wish.email))
     if wish.phone is not None:
         row = replace(row, phone_number=rules.edited_phone(wish.phone, row.phone_number))
     return row
+
+
+def _named(row: AccountRow, name: str) -> str:
+    """The full name after an edit; one that comes back as it was shown is the stored one."""
+    return row.full_name if name == quotable(row.full_name) else clean_name(name, "name") or row.full_name
 
 
 def _with_owner(panel: Panel, connection: Connection, actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
@@ -215,7 +221,7 @@ def _with_tariff(
     silently give its default tariff."""
     row = planned.after
     name = clean_text(name, "tariff plan", 100)
-    if name == row.tariff_plan:
+    if name in (row.tariff_plan, quotable(row.tariff_plan)):
         return planned
     if not is_unpaid(actor):
         raise NotAllowed("Permission denied. You cannot change the tariff of an account.")

@@ -20,7 +20,7 @@ from core.storage.database import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 from core.values.clock import Clock
 from core.values.currencies import shown_currency
-from core.values.markup import plain
+from core.values.sinks import shown
 
 # the tables whose versions decide whether the list has changed (core.storage.tables, triggers)
 LIST_TABLES = ("accounts", "plans", "users")
@@ -28,8 +28,8 @@ GZIP_LEVEL = 4
 _QUARTER_HOUR = 900
 # what MySQL holds where a date was never set
 NO_DATE = "0000-00-00"
-# in the encoded list: markup, entities, control characters
-_SIGNS_OF_MARKUP = (b"<", b">", b"&", b"\\u00", b"\x7f")
+# in the encoded list: markup, entities, quotation marks, control characters
+_SIGNS_OF_MARKUP = (b"<", b">", b"&", b"'", b"`", b"\\", b"\x7f", "\u2028".encode(), "\u2029".encode())
 
 
 def count_accounts(panel: Panel, scope: int | None) -> int:
@@ -44,7 +44,7 @@ def list_accounts(panel: Panel, scope: int | None) -> EncodedAnswer:
     rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
 
     token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
-    return panel.kept.get(
+    return panel.answer_cache.get(
         ("accounts", scope), token, lambda: _encode(panel.database.all(rows, **parameters), panel.clock)
     )
 
@@ -74,7 +74,7 @@ def _encode(rows: Iterable[Sequence[Any]], clock: Clock) -> EncodedAnswer:
     body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
     # names may come from the portal or from the PHP panel, which let markup through; few lists have any
     if any(sign in body for sign in _SIGNS_OF_MARKUP):
-        accounts = [{key: plain(v) if isinstance(v, str) else v for key, v in item.items()} for item in accounts]
+        accounts = [shown("account", account) for account in accounts]
         body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
     return EncodedAnswer(body, gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0))
 

@@ -3,7 +3,7 @@
 Who may do so is decided in :mod:`core.accounts.rules`; what the portals are told, in the operations.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,10 +17,13 @@ from core.portal import normal_mac
 from core.storage.database import same_text
 from core.storage.tables import Account, AccountNote, ArchivedAccount
 from core.values.macs import mac_spellings
+from core.values.markup import LOOKALIKES, plain, quotable
 
 USERNAME_TAKEN = "Username already exists"
 MAC_TAKEN = "MAC address already in use"
 DELETED, VANISHED = "deleted", "vanished"
+# with one of these a name is shown in another form than it is stored in
+_UNSAFE_SIGNS = "\"'<>`&\\\t\n\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,28 @@ _COLUMNS = (
 
 
 def find_by_username(panel: Panel, connection: Connection, username: str) -> AccountRow | None:
-    """The account of that name, the oldest if there are several; compared as the collation does."""
+    """The account of that name, the oldest if there are several; compared as the collation does.
+
+    A name that pages cannot show as it is stored is found by the form that they show as well.
+    """
+    found = _find_exactly(panel, connection, username)
+    if found is not None and not LOOKALIKES.intersection(username):
+        return found
+    ids = ids_by_shown_name(connection, [username])
+    if found is not None:
+        ids.append(found.id)
+    return find_by_id(connection, min(ids)) if ids else None
+
+
+def ids_by_shown_name(connection: Connection, usernames: Collection[str]) -> list[int]:
+    """The accounts whose names pages show as ``usernames``, but which are stored otherwise."""
+    wanted = {form.casefold() for name in usernames for form in (quotable(name), plain(name))}
+    unsafe = sa.or_(*(Account.username.contains(sign, autoescape=True) for sign in _UNSAFE_SIGNS))
+    rows = connection.execute(select(Account.id, Account.username).where(unsafe).order_by(Account.id))
+    return [row.id for row in rows if quotable(row.username).casefold() in wanted]
+
+
+def _find_exactly(panel: Panel, connection: Connection, username: str) -> AccountRow | None:
     return _find(connection, same_text(Account.username, sa.literal(username), panel.database.dialect))
 
 
@@ -105,7 +129,7 @@ def require_by_username(panel: Panel, connection: Connection, username: str) -> 
 
 def refuse_taken(panel: Panel, connection: Connection, *, username: str | None = None, mac: str | None = None) -> None:
     """Raises AlreadyExists when an account has that name or MAC."""
-    if username is not None and find_by_username(panel, connection, username) is not None:
+    if username is not None and _find_exactly(panel, connection, username) is not None:
         raise AlreadyExists(USERNAME_TAKEN)
     if mac is not None and find_by_mac(connection, mac) is not None:
         raise AlreadyExists(MAC_TAKEN)

@@ -21,6 +21,7 @@ from core.config.fields import (
     _parted,
     _parted_by_commas,
     _prices,
+    _public_url,
     _redis_url,
     _vapid_key,
     _vapid_subject,
@@ -135,6 +136,13 @@ class Push(_Section):
     vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
     allow_insecure: bool = False
     expired_hours: int = Field(24, ge=1, le=168)
+    retry_seconds: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=600)], ...], BeforeValidator(_parted), Field(max_length=5)
+    ] = (2.0, 8.0)
+    urgent: Annotated[tuple[Literal["new_account", "renewal", "expiry", "payment"], ...], BeforeValidator(_parted)] = (
+        "expiry",
+        "payment",
+    )
 
 
 class Mail(_Section):
@@ -162,6 +170,9 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    strict_passkeys: bool = False
+    php_passkeys: bool = True
 
 
 class Config(_Section):

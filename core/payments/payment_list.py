@@ -14,11 +14,10 @@ from core.ledger import sales
 from core.panel import Panel
 from core.payments.payments import ACTIVE, CANCELLED, TABLE, sees_all
 from core.storage.tables import ResellerPayment, User
-from core.values import money, shamsi
+from core.values import money, shamsi, sinks
 from core.values.checks import checked_date
 from core.values.clock import shown
 from core.values.currencies import shown_currency
-from core.values.markup import escaped, plain, quotable
 
 ANY = "all"
 MOST_ROWS = 500
@@ -110,35 +109,31 @@ def _listed(conditions: list[sa.ColumnElement[bool]], limit: int) -> sa.Select[*
 def _row(row: sa.RowMapping) -> dict[str, Any]:
     day = row["payment_date"]
     name = row["reseller_name"] or row["reseller_username"]
-    return {
+    payment = {
         "id": row["id"],
         "reseller_id": row["reseller_id"],
         "amount": f"{money.stored(row['amount']):.2f}",
-        "currency": quotable(shown_currency(row["currency"]) or ""),
+        "currency": shown_currency(row["currency"]) or "",
         "payment_date": None if day is None else str(day)[:10],
-        "bank_name": plain(row["bank_name"]),
-        "reference_number": _plain(row["reference_number"]),
+        "bank_name": row["bank_name"],
+        "reference_number": row["reference_number"],
         "receipt_path": row["receipt_path"],
-        # the page puts these two into attributes as they are
-        "description": escaped(_plain(row["description"])),
+        "description": row["description"],
         "recorded_by": row["recorded_by"],
-        "recorded_by_username": plain(row["recorded_by_username"]),
+        "recorded_by_username": row["recorded_by_username"],
         "created_at": shown(row["created_at"]),
         "updated_at": shown(row["updated_at"]),
         "status": row["status"] or ACTIVE,
         "cancelled_by": row["cancelled_by"],
         "cancelled_at": shown(row["cancelled_at"]),
-        "cancellation_reason": escaped(_plain(row["cancellation_reason"])),
-        "reseller_name": None if name is None else quotable(name),
-        "reseller_username": _plain(row["reseller_username"]),
+        "cancellation_reason": row["cancellation_reason"],
+        "reseller_name": name,
+        "reseller_username": row["reseller_username"],
         "reseller_currency": shown_currency(row["reseller_currency"]),
-        "recorder_name": _plain(row["recorder_name"]),
+        "recorder_name": row["recorder_name"],
         "payment_date_shamsi": shamsi.shown(day),
     }
-
-
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+    return sinks.shown("payment", payment)
 
 
 def _summary(active: int, cancelled: int, count_active: int, count_cancelled: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from core.panel import Panel
 from core.plans.choice import PlanKey, PlanRow, assigned_keys, normal_key, plan_values
 from core.storage.tables import Plan, PlanNote
 from core.values.currencies import ANY_CURRENCY, currency_code
-from core.values.markup import plain
+from core.values.sinks import shown
 
 # what would end a text in an inline handler of the pages, also as an entity
 _HANDLER_SIGNS = re.compile(r"""['"`\\&]""")
@@ -85,21 +85,17 @@ def _assigned(plans: Sequence[StoredPlan], actor: Actor) -> list[StoredPlan]:
 
 
 def _shown(plan: StoredPlan) -> dict[str, Any]:
-    external_id, currency = _for_handlers(plan.external_id), _for_handlers(plan.currency)
-    return {
+    row = {
         "id": plan.id,
-        "plan_id": external_id,
-        "external_id": external_id,
-        "name": plain(plan.name) or external_id,
-        "currency": currency,
-        "currency_id": currency,
+        "plan_id": plan.external_id,
+        "external_id": plan.external_id,
+        "name": plan.name or plan.external_id,
+        "currency": plan.currency,
+        "currency_id": plan.currency,
         "price": float(plan.price),
         "expiry_days": plan.days,
         "days": plan.days,
-        "category": plain(plan.category) if plan.category else None,
+        "category": plan.category or None,
         "timestamp": plan.created_at,
     }
-
-
-def _for_handlers(text: str) -> str:
-    return _HANDLER_SIGNS.sub("", plain(text))
+    return shown("plan", row)

@@ -10,23 +10,23 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
+from core.access.actors import Actor
 from core.access.audit import By
 from core.access.login import store_credential
 from core.access.permissions import Field
+from core.access.user_rows import require_reseller
 from core.errors import AlreadyExists, NotAllowed
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
 from core.resellers.resellers import (
     USERNAME_TAKEN,
-    Reseller,
     refuse_taken_username,
-    require_reseller,
     stored_currencies,
 )
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
-from core.values.markup import quotable
+from core.values.markup import key, quotable
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> boo
     return bool(theme) and theme != old.theme
 
 
-def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
+def _changes(old: Actor, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
     """Column → new value, of what differs.
 
     What the edit form sends back as it was shown is no change, even where old panels stored what we would refuse.
@@ -106,12 +106,12 @@ def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[st
         if value != getattr(old, column):
             new[column] = value
 
-    put("username", wish.username, (old.username, quotable(old.username, "")), rules.checked_username)
+    put("username", wish.username, (old.username, quotable(old.username)), rules.checked_username)
     put("name", wish.name, (old.name or None, rules.shown_name(old.name, old.username)), rules.checked_name)
-    put("email", wish.email, (old.email, quotable(old.email or "", "")), rules.reseller_email)
+    put("email", wish.email, (old.email, quotable(old.email or "")), rules.reseller_email)
     put("max_users", wish.max_users, (str(old.max_users),), rules.checked_max_users)
     put("theme", wish.theme, (old.theme,), rules.checked_theme)
-    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, quotable(old.ip_ranges or "", "")), rules.checked_ip_ranges)
+    put("ip_ranges", wish.ip_ranges, (old.ip_ranges, key(old.ip_ranges or "")), rules.checked_ip_ranges)
     put("permissions", wish.permissions, (old.permissions,), rules.checked_permissions)
     if wish.currency and not rules.same_currency(wish.currency, old.currency_id):
         put("currency_id", wish.currency, (), lambda text: rules.checked_currency(text, currencies()))
@@ -149,7 +149,7 @@ def _audit(
     panel: Panel,
     connection: Connection,
     by: By,
-    old: Reseller,
+    old: Actor,
     new: dict[str, Any],
     *,
     password_changed: bool,
@@ -169,6 +169,8 @@ def _audit(
     row("user", list(new), password_changed=password_changed)
     if "permissions" in new:
         row("permissions", ["permissions"])
+    if password_changed:
+        row("password", [])
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from core.errors import InvalidInput
 from core.values.checks import TEXT_CHARACTERS, USERNAME_CHARACTERS, checked_email, clean_text
 from core.values.currencies import CURRENCY_NUMBERS, shown_currency
-from core.values.markup import quotable
+from core.values.markup import key, quotable
 
 MISSING = "Missing required fields"
 FIRST_PERMISSIONS = "0|0|0|0|1|0"
@@ -35,17 +35,18 @@ def checked_username(text: str) -> str:
 
 
 def checked_name(text: str) -> str:
-    """The name that the panel shows."""
+    """The name that the panel shows, an apostrophe as one that ends no string of a page."""
     if not text:
         raise InvalidInput(MISSING)
-    if len(text) > TEXT_CHARACTERS or quotable(text, "'") != text:
+    shown = quotable(text)
+    if len(text) > TEXT_CHARACTERS or shown != text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"):
         raise InvalidInput(f'Invalid value for name: 1 to {TEXT_CHARACTERS} characters without < > " \\ `')
-    return text
+    return shown
 
 
 def reseller_email(text: str) -> str:
     """An address, or nothing."""
-    if quotable(text, "") != text:
+    if quotable(text) != text:
         raise InvalidInput("The e-mail address is not valid")
     return checked_email(text) or ""
 
@@ -105,4 +106,4 @@ def shown_plans(stored: str | None) -> str | None:
     """Plan keys as every answer spells them: the legacy currency IRT as IRR."""
     if not stored:
         return stored
-    return ",".join(re.sub(r"-irt$", "-IRR", key, flags=re.IGNORECASE) for key in quotable(stored, "").split(","))
+    return ",".join(re.sub(r"-irt$", "-IRR", each, flags=re.IGNORECASE) for each in key(stored).split(","))

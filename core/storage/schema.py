@@ -209,15 +209,17 @@ def check(database: Database) -> Findings:
     return Findings(shape, list(dict.fromkeys(change.text for change in changes)))
 
 
-def secret(connection: Connection, name: str) -> str:
-    """A random key of this database (64 hex digits), made at the first call; needs a writing connection then."""
+def secret(database: Database, name: str) -> str:
+    """A random key of this database (64 hex digits), made at the first call; only that call writes."""
     wanted = sa.select(State.value).where(State.name == name)
-    found = connection.scalar(wanted)
+    with database.read() as connection:
+        found = connection.scalar(wanted)
     if found is None:
-        insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
-        # a locking read also sees what another process stored after our snapshot began
-        found = connection.execute(wanted.with_for_update()).scalar_one()
-    return found
+        with database.write() as connection:
+            insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
+            # a locking read also sees what another process stored after our snapshot began
+            found = connection.execute(wanted.with_for_update()).scalar_one()
+    return str(found)
 
 
 def _accepted(connection: Connection) -> Shape:

@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 from core.errors import InvalidInput
-from core.values.markup import plain
+from core.values.markup import plain, quotable
 
 USERNAME_CHARACTERS = 100
 TEXT_CHARACTERS = 255
@@ -18,6 +18,19 @@ def clean_text(text: str, name: str, limit: int = TEXT_CHARACTERS) -> str:
     cleaned = plain(text).strip()
     if len(cleaned) > limit:
         raise InvalidInput(f"The {name} is too long (more than {limit} characters)")
+    return cleaned
+
+
+def clean_name(text: str, name: str, limit: int = TEXT_CHARACTERS) -> str:
+    """``text`` in the form that pages may put into attributes and handlers.
+
+    Raises InvalidInput when it is too long, or when nothing is left of it.
+    """
+    cleaned = quotable(text).strip()
+    if len(cleaned) > limit:
+        raise InvalidInput(f"The {name} is too long (more than {limit} characters)")
+    if text.strip() and not cleaned:
+        raise InvalidInput(f"Invalid value for {name}: it has no readable character")
     return cleaned
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from core.accounts.events import CREATED, Event, announce
+from core.accounts.events import AccountCreated
 from core.config import load_config
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.panel import Panel
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
@@ -265,7 +266,7 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
 def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> None:
     url = create_database("sqlite", "worker")
     panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
-    event = Event(CREATED, 1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
+    event = AccountCreated(1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
     panel.layout  # noqa: B018 - creates the tables
     with panel.database.write() as connection:
         announce(panel, connection, event)

@@ -105,7 +105,10 @@ def test_ranges_are_ignored(client: Client) -> None:
 def test_pages_may_not_be_framed(client: Client) -> None:
     page, script = client.get("/"), client.get("/dashboard.js")
     assert page.headers["X-Frame-Options"] == "DENY"
-    assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'; object-src 'none'; base-uri 'self'"
+    policy = dict(part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; "))
+    assert policy["frame-ancestors"] == policy["object-src"] == "'none'"
+    assert policy["connect-src"] == policy["form-action"] == policy["base-uri"] == "'self'"
+    assert policy["img-src"] == "'self' data: blob:"
     assert "Content-Security-Policy" not in script.headers
 
 

@@ -496,7 +496,9 @@ def test_sql_a_request_that_changes_nothing_writes_nothing(sql: House) -> None:
     sql.moment.seconds += 1
     browser.read()
     assert traffic.checkouts == 3
-    assert traffic.verbs == ["SELECT", "SELECT", "UPDATE"]
+    # where rows are locked one by one, whoever else holds it is not waited for
+    looked = [] if sql.kind == "sqlite" else ["SELECT"]
+    assert traffic.verbs == ["SELECT", "SELECT", *looked, "UPDATE"]
 
 
 def test_sql_expired_rows_are_purged_when_a_session_is_made(sql: House) -> None:

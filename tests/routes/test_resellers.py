@@ -85,11 +85,11 @@ def test_old_rows_cannot_become_script(light_resellers: Resellers) -> None:
     values = {"username": "a'b\"<c>", "email": "x'y@example.com", "plans": "1-GBP'", "permissions": None, "theme": None}
     light_resellers.world.execute(sa.update(User).where(User.id == 5).values(name=name, **values))
     item = light_resellers.get("admin", "/get_resellers.php")["resellers"][0]
-    assert item["name"] == "O’Brien bx/b   #39;);alert(1)//"
-    assert item["full_name"] == 'O\'Brien b"x"/b \\ ` &#39;);alert(1)//'
+    assert item["name"] == "O’Brien ‹b›”x”‹/b›   #39;);alert(1)//"
+    assert item["full_name"] == item["name"]
     assert [item[key] for key in ("username", "email", "plans", "permissions", "theme")] == [
-        "abc",
-        "xy@example.com",
+        "a’b”‹c›",
+        "x’y@example.com",
         "1-GBP",
         "",
         None,
@@ -584,7 +584,7 @@ def test_golden_32_money_is_kept_and_the_rest_goes(resellers: Resellers) -> None
         assert resellers.world.rows(sa.select(*model.__table__.c)) == []
     assert resellers.world.rows(sa.select(Credential.user_id).where(Credential.user_id == 4)) == []
     [audit] = resellers.audit("delete", "user")
-    for part in ('"balance":"7.50"', '"payments":1', '"transactions":1', '"currency_id":"GBP"'):
+    for part in ('"balance":7.5,', '"payments":1', '"transactions":1', '"currency_id":"GBP"'):
         assert part in audit["old_value"], audit["old_value"]
     assert session.get("/get_accounts.php").json() == NOT_LOGGED_IN
 

@@ -1,8 +1,7 @@
-"""Mails to customers with their rows: claimed, logged as pending, sent, and marked as what became of them.
+"""Mails to customers with their rows: logged as pending, sent, and marked as what became of them.
 
-A row of ``_mail_reminder_tracking`` is the claim. What the mail server certainly did not take loses its claim, and is
-sent by the next run; what it may have taken keeps it, and so does what a killed process leaves: at most once. Source:
-contract chapters 60 S6 and 80, "Mail helper".
+The way of a mail is :mod:`core.messages.delivery`'s; ``_mail_reminder_tracking`` remembers what went out, or may have.
+Source: contract chapters 60 S6 and 80, "Mail helper".
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,19 +11,18 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
 from core.messages.mail.message import Mail
-from core.messages.mail.smtp import PERHAPS, Delivery, Fate
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import Account, MailLog, MailReminderTracking
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_if_absent, insert_row
 
 TRACKING = MailReminderTracking.__tablename__
 SENT, FAILED, PENDING = "sent", "failed", "pending"
 REMINDER = "expiry_reminder"
-INTERRUPTED = f"The sending was interrupted; {PERHAPS}, and it is not sent again"
 # of what the log keeps; a MySQL text has 64 KiB
 _BODY_CHARACTERS = 16_000
 _KEPT = timedelta(days=30)
@@ -45,11 +43,24 @@ class Subject:
         return self.mac.upper() or f"#{self.account_id}", self.stage, self.day
 
 
-class Tracking:
-    """What was sent in which stage, read once, and the claims of this run.
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A reminder's mail; ``sent_by``: whose settings send it."""
+
+    subject: Subject
+    mail: Mail
+    sent_by: int
+
+
+class Tracking(Channel[Letter, Delivery]):
+    """What was sent in which stage, read once, and what this run adds to it.
 
     ``since``: rows that do not say of which end date they are count from this day on.
     """
+
+    name = "mail-expiry"
+    # _mail_reminder_tracking remembers
+    keeps_claims = False
 
     def __init__(self, panel: Panel, since: date) -> None:
         self._panel = panel
@@ -87,16 +98,18 @@ class Tracking:
             return bool(row.end_date == day)
         return bool(row.sent_at is not None and row.sent_at >= self._since)
 
-    def claim(self, subject: Subject, mail: Mail, sent_by: int) -> int | None:
-        """The id of the mail's log row; None when a panel beside us was faster."""
-        with self._panel.database.write() as connection:
-            if not self._claim(connection, subject):
-                return None
-            log_id = _log(self._panel, connection, subject.account_id, mail, sent_by)
-        self._by_mac.add(subject.key)
-        return log_id
+    def claim_name(self, message: Letter) -> str:
+        device, stage, day = message.subject.key
+        return f"expiry:{device}:{stage}:{day}"
 
-    def _claim(self, connection: Connection, subject: Subject) -> bool:
+    def write_down(self, connection: Connection, message: Letter) -> int | None:
+        """None when a panel beside us was faster."""
+        if not self._track(connection, message.subject):
+            return None
+        self._by_mac.add(message.subject.key)
+        return insert_row(connection, MailLog, _log(self._panel, connection, message))
+
+    def _track(self, connection: Connection, subject: Subject) -> bool:
         values: dict[str, Any] = {"sent_at": self._panel.clock.now()}
         if self._has_mac:
             values["mac"] = subject.mac or None
@@ -111,46 +124,41 @@ class Tracking:
         key = {"account_id": subject.account_id, "reminder_stage": subject.stage}
         return insert_if_absent(connection, MailReminderTracking, **key, **values)
 
-    def settle(self, subject: Subject, log_id: int, delivery: Delivery) -> None:
-        """Tell the outcome in the log, and let go of the claim of what was certainly not sent."""
-        is_sent, model = delivery.fate is Fate.SENT, MailReminderTracking
-        with self._panel.database.write() as connection:
-            values = storable(connection, MailLog, error_message=delivery.error)
-            row = update(MailLog).where(MailLog.id == log_id)
-            connection.execute(row.values(status=SENT if is_sent else FAILED, **values))
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Letter]], delivery: Delivery) -> None:
+        """Tell the outcome in the log, and forget what was certainly not sent."""
+        values = storable(connection, MailLog, error_message=delivery.error)
+        status, model = SENT if delivery.fate is Fate.SENT else FAILED, MailReminderTracking
+        for letter, log_id in claimed:
+            connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, **values))
             if delivery.fate is Fate.REFUSED:
-                claimed = sa.and_(model.account_id == subject.account_id, model.reminder_stage == subject.stage)
-                connection.execute(delete(model).where(claimed))
-        if delivery.fate is Fate.REFUSED:
-            self._by_mac.discard(subject.key)
-            self._rows.pop((subject.account_id, subject.stage), None)
+                key = (letter.subject.account_id, letter.subject.stage)
+                tracked = (model.account_id == key[0]) & (model.reminder_stage == key[1])
+                connection.execute(delete(model).where(tracked))
+                self._by_mac.discard(letter.subject.key)
+                self._rows.pop(key, None)
+
+    @classmethod
+    def interrupted(cls, panel: Panel, connection: Connection, row_ids: Sequence[int]) -> None:
+        open_ = update(MailLog).where(MailLog.id.in_(row_ids), MailLog.status == PENDING)
+        connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED))
 
 
-def _log(panel: Panel, connection: Connection, account_id: int, mail: Mail, sent_by: int) -> int:
-    values = storable(
+def _log(panel: Panel, connection: Connection, letter: Letter) -> dict[str, Any]:
+    mail = letter.mail
+    return storable(
         connection,
         MailLog,
-        account_id=account_id,
+        account_id=letter.subject.account_id,
         recipient_email=mail.recipient,
         recipient_name=mail.recipient_name,
         cc_emails=orjson.dumps(mail.copies).decode(),
         subject=mail.subject,
         body=mail.html[:_BODY_CHARACTERS],
         message_type=REMINDER,
-        sent_by=sent_by,
+        sent_by=letter.sent_by,
         status=PENDING,
         created_at=panel.clock.now(),
     )
-    key = connection.execute(insert(MailLog).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])
-
-
-def settle_interrupted(panel: Panel) -> int:
-    """Close the log rows that a killed run left open, and return how many. To be called under the job's lock."""
-    with panel.database.write() as connection:
-        open_ = update(MailLog).where(MailLog.message_type == REMINDER, MailLog.status == PENDING)
-        return connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED)).rowcount
 
 
 def forget_old(panel: Panel) -> None:

@@ -11,10 +11,9 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Self
 
+from core.messages.delivery import Delivery, Fate
 from core.messages.mail.settings import SSL, TLS, MailServer
 
 log = logging.getLogger(__name__)
@@ -22,23 +21,6 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 PERHAPS = "the mail may have been delivered"
-
-
-class Fate(Enum):
-    """What became of a mail."""
-
-    SENT = "sent"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """``error``: for people, None when sent. ``is_hopeless``: the next mail would fail alike."""
-
-    fate: Fate
-    error: str | None = None
-    is_hopeless: bool = False
 
 
 class _Refused(Exception):

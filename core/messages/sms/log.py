@@ -13,7 +13,7 @@ from core.access.permissions import READ_SMS, Scope, scope_of
 from core.messages.sms.settings import has_sms
 from core.panel import Panel
 from core.storage.tables import SmsLog, User
-from core.values.markup import html_out
+from core.values import sinks
 
 MOST_ROWS = 500
 STATUSES = ("sent", "failed", "pending")
@@ -26,7 +26,6 @@ TYPES = {
     "welcome": ("new_account", "welcome"),
 }
 # what the pages insert as HTML (chapter 60 S8)
-_SHOWN_AS_HTML = ("message", "recipient_name", "recipient_number", "sent_by_name", "sent_by_username")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +110,4 @@ def _shown(actor: Actor, row: Any) -> dict[str, Any]:
         shown[name] = shown[name] and shown[name].isoformat(sep=" ")
     if not actor.super_user:
         shown["api_response"] = None
-    return {**shown, **{name: html_out(shown[name]) for name in _SHOWN_AS_HTML}}
+    return sinks.shown("sms", shown)

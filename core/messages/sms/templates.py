@@ -18,8 +18,8 @@ from core.messages.sms.settings import TEMPLATE_CHARACTERS, require_sms
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import SmsTemplate, User
+from core.values import sinks
 from core.values.checks import clean_text
-from core.values.markup import plain
 
 NAME_CHARACTERS = 200
 DESCRIPTION_CHARACTERS = 500
@@ -69,15 +69,7 @@ def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
         .where(SmsTemplate.user_id == user_id)
         .order_by(SmsTemplate.name, SmsTemplate.id)
     )
-    return [
-        {
-            "id": row.id,
-            "name": plain(row.name),
-            "template": plain(row.template),
-            "description": None if row.description is None else plain(row.description),
-        }
-        for row in rows
-    ]
+    return [sinks.shown("sms_template", row._asdict()) for row in rows]
 
 
 def save_text(panel: Panel, by: By, wish: Wish) -> int:

@@ -16,7 +16,6 @@ from core.storage.tables.messages import (
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    SmsClaim,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
@@ -29,9 +28,20 @@ from core.storage.tables.messages import (
 )
 from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
-from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
+from core.storage.tables.people import (
+    AuditDigest,
+    AuditDigestReach,
+    AuditEntry,
+    Credential,
+    LoginHistory,
+    Passkey,
+    PasskeyChallenge,
+    StoredSession,
+    User,
+    WebauthnCredential,
+)
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 
 __all__ = [
     "OWN_PREFIX",
@@ -42,8 +52,11 @@ __all__ = [
     "AppSetting",
     "ArchivedAccount",
     "ArchivedPayment",
+    "AuditDigest",
+    "AuditDigestReach",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
@@ -61,13 +74,14 @@ __all__ = [
     "MailSettings",
     "MailTemplate",
     "Operation",
+    "Passkey",
+    "PasskeyChallenge",
     "Plan",
     "PlanNote",
     "PushExpiryTracking",
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",

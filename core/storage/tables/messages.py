@@ -263,22 +263,6 @@ class TelegramTemplate(Base):
     updated_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW_RENEWED)
 
 
-class SmsClaim(Base):
-    """A text message that is being sent, or went out, or may have: nobody sends it again under that name.
-
-    ``owner`` is sending it just now, since ``claimed_at`` (Unix seconds), and its row of ``_sms_logs`` is pending.
-    The names are explained in :mod:`core.messages.sms.outbox`.
-    """
-
-    __tablename__ = "_sbx_sms_claims"
-    __table_args__ = _table(Index("sbx_sms_claims_owner", "owner"), Index("sbx_sms_claims_claimed_at", "claimed_at"))
-
-    name: Mapped[str] = mapped_column(String(150), primary_key=True)
-    log_id: Mapped[int]
-    owner: Mapped[str | None] = mapped_column(String(64))
-    claimed_at: Mapped[int]
-
-
 class SmsStagesGiven(Base):
     """Users who once got the templates of the reminder stages: one that they deleted stays deleted.
 

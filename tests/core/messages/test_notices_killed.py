@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from core.config import load_config
 from core.jobs.scheduled import Options, run_job
-from core.messages.mail.outbox import INTERRUPTED
+from core.messages.delivery import INTERRUPTED
 from core.panel import Panel
 from core.storage.tables import (
     Account,

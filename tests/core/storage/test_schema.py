@@ -379,8 +379,7 @@ class TestTogether:
         "while not os.path.exists(sys.argv[2]):\n"
         "    time.sleep(0.001)\n"
         "layout = schema.prepare(database)\n"
-        "with database.write() as connection:\n"
-        "    print(layout.origin, len(layout.columns), schema.secret(connection, 'key'))\n"
+        "print(layout.origin, len(layout.columns), schema.secret(database, 'key'))\n"
     )
 
     def test_processes_that_start_at_once(self, empty: Database, tmp_path: Path) -> None:
@@ -408,18 +407,14 @@ class TestTogether:
 
 class TestSecret:
     def test_stays_and_is_of_its_name_alone(self, prepared: Database) -> None:
-        with prepared.write() as connection:
-            key, other = schema.secret(connection, "key"), schema.secret(connection, "other")
-        with prepared.read() as connection:
-            assert schema.secret(connection, "key") == key
+        key, other = schema.secret(prepared, "key"), schema.secret(prepared, "other")
+        assert schema.secret(prepared, "key") == key
         assert len(key) == 64
         assert key != other
 
     def test_all_who_ask_first_get_the_same(self, prepared: Database) -> None:
-
         def ask(_: int) -> str:
-            with prepared.write() as connection:
-                return schema.secret(connection, "asked at once")
+            return schema.secret(prepared, "asked at once")
 
         with ThreadPoolExecutor(6) as pool:
             assert len(set(pool.map(ask, range(12)))) == 1

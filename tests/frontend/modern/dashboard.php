@@ -72,7 +72,16 @@ if (empty($_SESSION['login'])) {
       <tbody id="history-rows"></tbody>
     </table>
     <span id="history-pages"></span>
+    <form id="audit-form" hidden>
+      <select name="user_id"><option value="all">All users</option></select>
+      <select name="action"><option value="">All actions</option></select>
+      <select name="target_type"><option value="">All targets</option></select>
+      <input name="date_from" type="date"> <input name="date_to" type="date">
+      <input name="search" type="search" placeholder="Search the audit log">
+      <button>Show</button>
+    </form>
     <table><tbody id="audit-rows"></tbody></table>
+    <button id="audit-previous" hidden>‹</button> <span id="audit-pages"></span> <button id="audit-next" hidden>›</button>
   </section>
   <section id="settings" hidden>
     <form id="password-form">
@@ -92,8 +101,13 @@ if (empty($_SESSION['login'])) {
       <button>Save</button>
       <p id="timeout-status"></p>
     </form>
+    <div id="passkeys" hidden>
+      <button id="add-passkey">Add a passkey</button>
+      <table><tbody id="passkey-rows"></tbody></table>
+    </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
+    <button id="push-switch" type="button" hidden>Switch notifications on</button>
   </section>
 
   <dialog id="edit-dialog">
@@ -122,5 +136,6 @@ if (empty($_SESSION['login'])) {
   <script src="sms-functions.js?v=<?php echo filemtime('sms-functions.js'); ?>"></script>
   <script src="mail-functions.js?v=<?php echo filemtime('mail-functions.js'); ?>"></script>
   <script src="telegram-functions.js?v=<?php echo filemtime('telegram-functions.js'); ?>"></script>
+  <script src="sink-functions.js"></script>
 </body>
 </html>

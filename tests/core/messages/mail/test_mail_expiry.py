@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from core.messages.delivery import INTERRUPTED
 from core.messages.mail import smtp, sweep
-from core.messages.mail.outbox import INTERRUPTED, copies
+from core.messages.mail.outbox import copies
 from core.panel import APPLICATION_KEY_FILE as FILE
-from core.storage.tables import Account, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
+from core.storage.tables import Account, Claim, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
 from tests.conftest import MakeWorld
 from tests.worlds import mail_server
 from tests.worlds.mail_server import PASSWORD, MailServer, make_certificate
@@ -223,13 +224,20 @@ def test_a_row_left_by_a_killed_run(panel: Notices, server: MailServer) -> None:
     panel.mail_settings(ADMIN, server.port)
     row = {"recipient_email": "x@example.com", "subject": "", "body": "", "sent_by": 1, "status": "pending"}
     panel.world.insert(
-        MailLog, [{**row, "account_id": 11, "message_type": kind} for kind in ("expiry_reminder", "manual")]
+        MailLog,
+        [
+            {**row, "id": n, "account_id": 11, "message_type": kind}
+            for n, kind in ((1, "expiry_reminder"), (2, "manual"))
+        ],
     )
     panel.world.insert(
         MailReminderTracking,
         [{"account_id": 11, "reminder_stage": 1, "mac": MAC(1), "end_date": datetime.date(2025, 11, 29)}],
     )
+    claim = {"channel": "mail-expiry", "name": f"{MAC(1)}:1:2025-11-29", "row_id": 1, "owner": "gone:1:2:3"}
+    panel.world.insert(Claim, [{**claim, "claimed_at": 0, "lease_until": 0}])
     assert _counts(panel.job("mail-expiry")[1]) == (4, 3, 1, 0)
+    assert panel.world.rows(sa.select(Claim.name)) == []
     assert [(log["status"], log["error_message"]) for log in panel.logs[:2]] == [
         ("failed", INTERRUPTED),
         ("pending", None),

@@ -39,10 +39,10 @@ def test_the_reseller_is_told_once_and_nobody_else(make_world: MakeWorld, kind: 
         [shown] = service.shown
         assert shown.device == "res1"
         assert (shown.payload["title"], shown.payload["tag"]) == ("💰 Payment", f"payment-{payment}")
-        assert "1,234.50 GBP" in shown.payload["body"]
+        assert "1,235 GBP" in shown.payload["body"]
         assert shown.payload["data"] == {
             "type": "payment",
-            "amount": "1,234.50 GBP",
+            "amount": "1,235 GBP",
             "date": "2025-11-22",
             "url": "/dashboard.php?tab=accounting",
         }

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from core.config import load_config
 from core.jobs.scheduled import Options, run_job
-from core.messages.reminders.store import UNFINISHED
+from core.messages.delivery import INTERRUPTED
 from core.panel import Panel
 from core.storage.tables import Account, ExpiryReminder, ReminderSettings, User
 from core.workers.schedule import find
@@ -132,7 +132,7 @@ def _round(panel: Panel, portal: StalkerPortal, settings: dict[str, str], cwd: P
         rows = connection.execute(sa.select(ExpiryReminder.mac, ExpiryReminder.status, ExpiryReminder.error_message))
         stored = {row.mac: (row.status, row.error_message) for row in rows}
     assert len(stored) == ACCOUNTS
-    unfinished = {mac for mac, outcome in stored.items() if outcome == ("failed", UNFINISHED)}
+    unfinished = {mac for mac, outcome in stored.items() if outcome == ("failed", INTERRUPTED)}
     assert {outcome for mac, outcome in stored.items() if mac not in unfinished} == {("sent", None)}
     # only what was on its way when the process died is in doubt, and the history says so
     assert len(unfinished) == 1 if on_receipt else len(unfinished) <= 1

@@ -1,0 +1,121 @@
+"""The one table of sinks: what each page makes of each field of a list, and so in which form the field leaves us.
+
+Nothing that the frontends receive is escaped by them. Source: contract chapter 05 §6, and the README's "names with
+quotes". A new list of rows has its lines here, and passes :func:`shown` on its way out; on the way in the same forms
+are made by :mod:`core.values.checks`.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from core.values import markup
+
+
+class Sink(Enum):
+    """Where a page puts a text."""
+
+    #: text of the page, edited or exported besides: no angle brackets, quotation marks stay
+    TEXT = partial(markup.plain)
+    #: an attribute or the string of an inline handler as well
+    HANDLER = partial(markup.quotable)
+    #: the same for codes and keys, which pages put together and send back
+    KEY = partial(markup.key)
+    #: text or attribute, only displayed: as entities
+    LOG = partial(markup.escaped)
+    #: the same in the fields of which chapter 60 S8 says that ``&`` stays
+    LOG_60 = partial(markup.html_out)
+
+    def safe(self, text: str) -> str:
+        return str(self.value(text))
+
+
+_TEXT, _HANDLER, _KEY, _LOG, _LOG_60 = Sink.TEXT, Sink.HANDLER, Sink.KEY, Sink.LOG, Sink.LOG_60
+
+SINKS: Mapping[str, Mapping[str, Sink]] = {
+    # the bulk dialog reads attributes back and inserts them again; exports and edit forms show the same
+    "account": dict.fromkeys(
+        (
+            "username",
+            "mac",
+            "email",
+            "phone_number",
+            "full_name",
+            "tariff_plan",
+            "plan_name",
+            "reseller_name",
+            "currency_name",
+        ),
+        _HANDLER,
+    ),
+    "reseller": {
+        **dict.fromkeys(("username", "full_name", "name", "email", "reseller_name"), _HANDLER),
+        **dict.fromkeys(
+            ("currency", "currency_id", "currency_name", "theme", "permissions", "plans", "ip_ranges"), _KEY
+        ),
+    },
+    # an observer's page inserts the name as HTML
+    "user": {
+        **dict.fromkeys(("username", "full_name", "name"), _TEXT),
+        **dict.fromkeys(("email",), _HANDLER),
+        **dict.fromkeys(
+            ("currency", "currency_id", "currency_name", "theme", "permissions", "plans", "ip_ranges"), _KEY
+        ),
+    },
+    "plan": {
+        **dict.fromkeys(("plan_id", "external_id", "currency", "currency_id"), _KEY),
+        **dict.fromkeys(("name", "category"), _TEXT),
+    },
+    "transaction": {
+        **dict.fromkeys(
+            (
+                "creator",
+                "currency",
+                "details",
+                "description",
+                "reseller_name",
+                "reseller_username",
+                "mac_address",
+                "formatted_description",
+                "correction_note",
+            ),
+            _TEXT,
+        ),
+        **dict.fromkeys(("corrected_by_username", "corrected_at"), _HANDLER),
+    },
+    # what a sweep has done, whose text is shown by a box of the browser's own
+    "sweep": dict.fromkeys(("account", "full_name", "mac", "error", "reason", "status"), _LOG_60),
+    "reminder": dict.fromkeys(("username", "full_name", "mac", "end_date", "message", "status"), _LOG_60),
+    "sms": dict.fromkeys(
+        ("message", "message_type", "recipient_name", "recipient_number", "sent_by_name", "sent_by_username"), _LOG_60
+    ),
+    "sms_template": dict.fromkeys(("name", "template", "description"), _TEXT),
+    "stb": dict.fromkeys(("username", "mac_address", "action_detail", "action_type", "error_message", "status"), _LOG),
+    "login": dict.fromkeys(
+        ("username", "user_name", "name", "ip_address", "user_agent", "login_method", "failure_reason", "status"), _LOG
+    ),
+    "audit": dict.fromkeys(
+        (
+            *("username", "user_type", "action", "target_type", "target_id", "target_name", "ip_address", "details"),
+            "user_display_name",
+        ),
+        _LOG_60,
+    ),
+    "passkey": {"device_name": _LOG},
+    "payment": {
+        **dict.fromkeys(("reseller_name", "currency"), _HANDLER),
+        **dict.fromkeys(("bank_name", "reference_number", "reseller_username", "reseller_currency", "status"), _TEXT),
+        **dict.fromkeys(("recorded_by_username", "recorder_name"), _TEXT),
+        **dict.fromkeys(("description", "cancellation_reason"), _LOG),
+    },
+}
+
+
+def shown(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """``row`` of the list ``kind`` as it may leave; what is no text, or has no line in the table, stays as it is."""
+    sinks = SINKS[kind]
+    return {
+        name: sinks[name].safe(value) if isinstance(value, str) and name in sinks else value
+        for name, value in row.items()
+    }
