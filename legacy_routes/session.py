@@ -30,6 +30,7 @@ from legacy_routes.gate import (
     super_admin,
 )
 from legacy_routes.paging import pagination
+from legacy_routes.xtream import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -46,6 +47,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    call.session.update(xtream_marks(call.panel, actor, call.address))
     user = {
         "id": actor.id,
         "username": actor.username,
