@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
-from core.administration.demo import USERS, fill_demo
+from core.administration.demo import USERS, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
@@ -29,7 +30,9 @@ from core.workers import workers
 from core.xtream.catalogue.demo import CONNECTIONS, fill_xtream_demo
 from core.xtream.node_client import DIALECTS
 from legacy_routes.app import create_app
+from simulators.mail_catcher import MailCatcher
 from simulators.stalker import StalkerPortal
+from simulators.telegram import TOKEN, USERNAME, BotApi
 from simulators.xtream_node.server import XtreamNode
 
 DEMO_DATABASE = Path("var/demo/panel.db")
@@ -62,6 +65,22 @@ def __getattr__(name: str) -> Any:
         workers.start(panel)
     globals()["app"] = app
     return app
+
+
+@dataclass(frozen=True)
+class Catchers:
+    """What the demo's messages end in."""
+
+    api: BotApi
+    mail: MailCatcher
+
+
+@contextmanager
+def catchers(config: Config) -> Iterator[tuple[Config, Catchers]]:
+    """A Bot API and a mail server that deliver nothing, and the configuration that uses them."""
+    with BotApi() as api, MailCatcher() as mail:
+        telegram = config.telegram.model_copy(update={"api_base": api.base_url})
+        yield config.model_copy(update={"telegram": telegram}), Catchers(api, mail)
 
 
 @contextmanager
@@ -111,25 +130,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
     options = _options(arguments)
     _log_to_stderr()
+    caught: Catchers | None = None
     with ExitStack() as stack:
         try:
             config = _config(options)
             if options.demo:
                 config, portal = stack.enter_context(simulated_portal(config))
+                config, caught = stack.enter_context(catchers(config))
                 nodes = stack.enter_context(simulated_nodes())
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-            if options.demo:
+            if caught is not None:
                 # of an earlier start, whose portal had another address
                 forget_settings(panel)
                 fill_demo(panel)
+                use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
                 _fill_portal(portal, panel)
                 _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
         try:
-            serve(app, config, _greeting(config, demo=options.demo))
+            serve(app, config, _greeting(config, caught))
         except OSError as error:
             address = f"{config.server.host}:{config.server.port}"
             raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
@@ -137,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(app: Flask, config: Config, greeting: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    body_limit = int(config.server.body_limit_mib * _MIB)
+    largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
     server = waitress.create_server(
         app,
         host=config.server.host,
@@ -148,7 +170,7 @@ def serve(app: Flask, config: Config, greeting: str) -> None:
         asyncore_use_poll=True,
         ident=None,
         # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
-        max_request_body_size=8 * body_limit,
+        max_request_body_size=int(largest * _MIB),
         # ours reads forwarding headers, from trusted proxies only
         clear_untrusted_proxy_headers=False,
     )
@@ -185,15 +207,17 @@ def _config(options: argparse.Namespace) -> Config:
     return config
 
 
-def _greeting(config: Config, *, demo: bool) -> str:
+def _greeting(config: Config, caught: Catchers | None) -> str:
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
-    if demo:
+    if caught is not None:
         admin = USERS[0]
         lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in USERS), "Try:"]
         body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
         lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
         lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")
+        lines += ["Messages go nowhere; the last ones are shown at:"]
+        lines += [f"  {caught.mail.messages_url}  (mail)", f"  {caught.api.base_url}/messages  (Telegram)"]
         lines.append(f"  curl -b cookies.txt '{address}/api.php?action=stream&sub=start&stream_id=1&server_id=1'")
     return "\n".join(lines) + "\n"
 

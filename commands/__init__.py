@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from commands.backup import backup_command
 from commands.database import copy_command, database_command
 from commands.jobs import cron_command, job_command
 from commands.ledger import ledger_command
@@ -18,6 +19,7 @@ def register(app: Flask, panel: Panel) -> None:
         database_command(panel),
         user_command(panel),
         copy_command(panel),
+        backup_command(panel),
         operations_command(panel),
         jobs_command(panel),
         worker_command(panel),

@@ -84,6 +84,10 @@ class Manners:
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
+    # a directory below which it answers as well
+    folder: str = ""
+    # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere
+    upload_limit: Callable[[Any], int] | None = None
     # its paths where they are not the usual two
     at: tuple[str, ...] = ()
     # whether HEAD does what GET does
@@ -106,7 +110,9 @@ class Endpoint:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return self.manners.at or (f"/{self.name}.php", f"/api/{self.name}.php")
+        folder = self.manners.folder
+        also = (f"/{folder}/{self.name}.php",) if folder else ()
+        return self.manners.at or (f"/{self.name}.php", f"/api/{self.name}.php", *also)
 
     def takes(self, method: str) -> bool:
         return method in self.methods or (method == "HEAD" and self.manners.head and "GET" in self.methods)

@@ -119,18 +119,21 @@ def all_fields_of(row: AccountRow) -> dict[str, Field]:
     return {**told, "stb_mac": row.mac}
 
 
-def put(server: PortalServer, mac: str, fields: dict[str, Field]) -> None:
-    """Change ``fields`` of the account, the status alone by the call that may be repeated. Raises PortalError."""
+def put(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
+    """Change ``fields`` of the account that the portal has as ``row``. Raises PortalError.
+
+    The status alone goes by the call that may be repeated.
+    """
     if list(fields) == ["status"]:
-        server.set_status(mac, fields["status"] == 1)
+        server.set_status(row.mac, fields["status"] == 1, login=row.username)
     elif fields:
-        server.update_account(mac, fields)
+        server.update_account(row.mac, fields, login=row.username)
 
 
 def look(server: PortalServer, row: AccountRow, changed: Iterable[str]) -> Seen:
     """Whether the portal has the ``changed`` fields as ``row`` has them."""
     try:
-        found = server.account_by_mac(row.mac)
+        found = server.account_by_mac(row.mac, login=row.username)
     except PortalError:
         return Seen.UNKNOWN
     if found is None:

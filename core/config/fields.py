@@ -51,6 +51,21 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    """Browsers take such an address for the origin of pages, and as one that passkeys can belong to."""
+    try:
+        parts = urlsplit(value)
+        is_secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+        is_bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+        is_numbered = not (parts.hostname or "").rpartition(".")[2].strip("0123456789") or ":" in (parts.hostname or "")
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        is_secure = is_bare = is_numbered = False
+    if value and (not is_secure or not is_bare or is_numbered):
+        raise ValueError("the panel's own address is expected, by its name, such as https://billing.example.com")
+    return value
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     normal_url(value.get_secret_value())
     return value
@@ -128,6 +143,12 @@ def _prices(value: object) -> object:
             raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
         prices[code] = amount
     return prices
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("a proxy's address begins with http:// or https://")
+    return value
 
 
 def _optional_redis_url(value: SecretStr) -> SecretStr:

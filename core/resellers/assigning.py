@@ -48,7 +48,9 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
         named = _named(panel, connection, [username])
-        accounts = connection.execute(select(Account.id, Account.mac, Account.reseller).where(named)).all()
+        accounts = connection.execute(
+            select(Account.id, Account.username, Account.mac, Account.reseller).where(named)
+        ).all()
         if not accounts:
             raise NotFound("Account not found")
         reseller = _target(panel, connection, reseller_id)
@@ -67,7 +69,7 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
             )
     if panel.config.portal.send_reseller:
         for account in accounts:
-            _tell_portal(panel, account.mac, reseller)
+            _tell_portal(panel, account, reseller)
 
 
 def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
@@ -154,10 +156,11 @@ def _note(panel: Panel, connection: Connection, which: sa.ColumnElement[bool]) -
     )
 
 
-def _tell_portal(panel: Panel, mac: str, reseller: Actor | None) -> None:
+def _tell_portal(panel: Panel, account: Any, reseller: Actor | None) -> None:
     """Best effort: a portal that keeps owners learns of it, what goes wrong is only logged."""
     owner = str(reseller.id) if reseller else _NOBODY_ON_PORTAL
     try:
-        panel.portals.primary.update_account(normal_mac(mac) or mac, {"reseller": owner})
+        mac = normal_mac(account.mac) or account.mac
+        panel.portals.primary.update_account(mac, {"reseller": owner}, login=account.username)
     except PortalError as error:
         log.warning("the portal was not told of an account's new reseller: %s", type(error).__name__)

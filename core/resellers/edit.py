@@ -169,6 +169,8 @@ def _audit(
     row("user", list(new), password_changed=password_changed)
     if "permissions" in new:
         row("permissions", ["permissions"])
+    if password_changed:
+        row("password", [])
 
 
 def _plain(value: Any) -> Any:

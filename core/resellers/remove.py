@@ -21,6 +21,8 @@ from core.storage.tables import (
     Credential,
     MailSettings,
     MailTemplate,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     ResellerPayment,
@@ -36,6 +38,8 @@ _HAS_ACCOUNTS = "This reseller still has accounts; delete them or assign them to
 # what is the user's own, and of no use to anybody else
 _PERSONAL: tuple[type[Base], ...] = (
     WebauthnCredential,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     SmsSettings,
@@ -67,7 +71,7 @@ def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
 def _refuse_owner(connection: Connection, user_id: int) -> None:
     owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
     waiting = operations.read_open(connection)
-    coming = any(user_id in (record.payer_id, record.payload.get("reseller")) for record in waiting)
+    coming = any(user_id in (record.payer_id, record.reseller) for record in waiting)
     if owned is not None or coming:
         raise InvalidInput(_HAS_ACCOUNTS)
 

@@ -58,13 +58,16 @@ class Changes:
     """``updated`` (the row) and ``noted`` (our notes on it) hold new states of known accounts, ``removed`` old ones.
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
-    in scope that the portal confirms. ``fields`` are the columns in which any of ``updated`` differs.
+    in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
+    MAC, so that only one of them can be an account here. ``fields`` are the columns in which any of ``updated``
+    differs.
     """
 
     in_scope: int = 0
     listed: int = 0
     synced: int = 0
     skipped: int = 0
+    doubles: tuple[str, ...] = ()
     inserted: list[LocalAccount] = field(default_factory=list)
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
@@ -96,11 +99,15 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
             )
             account.full_name, account.email = quotable(account.full_name), quotable(account.email)
     accounts: list[PortalAccount] = []
+    doubles: list[str] = []
     logins: set[str] = set()
     macs: set[str] = set()
     for account in listed.accounts:
         login, mac = account.login.casefold(), account.mac
-        if login in logins or mac in macs or not 0 < len(login) <= _USERNAME or not 0 < len(mac) <= _MAC:
+        if not 0 < len(login) <= _USERNAME or not 0 < len(mac) <= _MAC:
+            continue
+        if login in logins or mac in macs:
+            doubles.append(account.login)
             continue
         logins.add(login)
         macs.add(mac)
@@ -108,7 +115,8 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
         account.tariff_plan = account.tariff_plan[:_TARIFF]
         account.email = account.email[:_EMAIL]
         accounts.append(account)
-    return PortalAccountList(accounts, listed.skipped + len(listed.accounts) - len(accounts))
+    skipped = listed.skipped + len(listed.accounts) - len(accounts)
+    return PortalAccountList(accounts, skipped, tuple(doubles))
 
 
 _texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
@@ -118,7 +126,7 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
-    changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
+    changes = Changes(in_scope=in_scope, listed=len(listed.accounts), doubles=listed.doubles)
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
         if brief and (changes.updated or changes.noted):

@@ -100,6 +100,8 @@ def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: 
             except DatabaseBusy:
                 if attempt == ATTEMPTS:
                     raise
+    if changes.doubles:
+        log.warning("sync: these fall together with another account of the portal: %s", ", ".join(changes.doubles))
     log.info(
         "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
         *(changes.synced, len(changes.inserted) + len(changes.restored), len(changes.updated), len(changes.removed)),

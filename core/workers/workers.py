@@ -12,9 +12,13 @@ from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
 from core.messages import delivery
+from core.messages.mail import notices as mail_notices
+from core.messages.mail import send as mail_send
 from core.messages.push import triggers
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
+from core.messages.telegram import notices as telegram_notices
+from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
@@ -23,7 +27,7 @@ from core.xtream import command_log, pending, polling
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers)
+LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -32,6 +36,8 @@ KINDS: Mapping[str, jobs.Kind] = {
     **schedule.KINDS,
     **send.KINDS,
     **triggers.KINDS,
+    **mail_send.KINDS,
+    **telegram_send.KINDS,
     **pending.KINDS,
 }
 

@@ -16,11 +16,13 @@ from core.storage.tables.messages import (
     MailReminderTracking,
     MailSettings,
     MailTemplate,
+    MailTemplatesGiven,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
     SmsStagesGiven,
     SmsTemplate,
+    TelegramLink,
     TelegramLog,
     TelegramNotificationSettings,
     TelegramSettings,
@@ -28,7 +30,18 @@ from core.storage.tables.messages import (
 )
 from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
-from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
+from core.storage.tables.people import (
+    AuditDigest,
+    AuditDigestReach,
+    AuditEntry,
+    Credential,
+    LoginHistory,
+    Passkey,
+    PasskeyChallenge,
+    StoredSession,
+    User,
+    WebauthnCredential,
+)
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
 from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
 from core.storage.tables.xtream import (
@@ -58,6 +71,8 @@ __all__ = [
     "AppSetting",
     "ArchivedAccount",
     "ArchivedPayment",
+    "AuditDigest",
+    "AuditDigestReach",
     "AuditEntry",
     "Base",
     "Claim",
@@ -77,7 +92,10 @@ __all__ = [
     "MailReminderTracking",
     "MailSettings",
     "MailTemplate",
+    "MailTemplatesGiven",
     "Operation",
+    "Passkey",
+    "PasskeyChallenge",
     "Plan",
     "PlanNote",
     "PushExpiryTracking",
@@ -93,6 +111,7 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
     "TelegramSettings",

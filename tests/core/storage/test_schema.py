@@ -1,7 +1,6 @@
 """The structure: made on an empty database, recognised and left alone or completed on a panel's, refused elsewhere."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from core.storage.database import Database
 from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
 from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 VERSIONS = sorted(DUMPS)
@@ -158,6 +158,9 @@ class TestFresh:
         expected = _catalogue(legacy)
         expected["_transactions", "correction_amount"] = WIDENED
         expected["_mail_settings", "smtp_host"] = ("varchar(255)", "YES", "NULL", "")
+        # ours, since sealed secrets are longer
+        expected["_mail_settings", "smtp_password"] = ("varchar(512)", "YES", "NULL", "")
+        expected["_telegram_settings", "bot_token"] = ("varchar(512)", "YES", "NULL", "")
         # ours, since a sync of the panel gives accounts new ids
         expected["_push_expiry_tracking", "mac"] = expected["_mail_reminder_tracking", "mac"] = (
             "varchar(50)",
@@ -304,6 +307,20 @@ class TestLegacy:
         assert comment == "Correction amount (positive=increase, negative=decrease)"
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
+    @pytest.mark.parametrize("empty", ["mariadb", "postgresql"], indirect=True)
+    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(
+        self, empty: Database, legacy: Database
+    ) -> None:
+        schema.prepare(empty)
+        narrow = "ALTER TABLE _telegram_settings " + (
+            "ALTER bot_token TYPE varchar(100)" if empty.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
+        )
+        _execute(empty, narrow)
+        assert schema.check(empty).lines == ["widen _telegram_settings.bot_token to VARCHAR(512)"]
+        assert schema.check(legacy).shape is Shape.LEGACY
+        assert not [line for line in schema.check(legacy).lines if "bot_token" in line or "smtp_password" in line]
+
+    @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
     def test_a_restored_old_backup_is_upgraded_again(self, legacy: Database) -> None:
         schema.upgrade(legacy)
         load_dump(legacy.url.render_as_string(hide_password=False), DUMPS["1.11.66"])
@@ -371,34 +388,29 @@ class TestRefused:
 
 class TestTogether:
     _PREPARE = (
-        "import sys\n"
+        "import os, sys, time\n"
         "from core.storage.database import Database\n"
         "from core.storage import schema\n"
         "database = Database(sys.argv[1])\n"
-        "input()\n"
+        "print('ready', flush=True)\n"
+        "while not os.path.exists(sys.argv[2]):\n"
+        "    time.sleep(0.001)\n"
         "layout = schema.prepare(database)\n"
         "print(layout.origin, len(layout.columns), schema.secret(database, 'key'))\n"
     )
 
-    def test_processes_that_start_at_once(self, empty: Database) -> None:
+    def test_processes_that_start_at_once(self, empty: Database, tmp_path: Path) -> None:
         url = empty.url.render_as_string(hide_password=False)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", self._PREPARE, url],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
-            for _ in range(2)
-        ]
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = {process.communicate(timeout=60)[0] for process in processes}
+        begin = tmp_path / "begin"
+        arguments = [self._PREPARE, url, str(begin)]
+        processes = [Forked("-c", arguments, cwd=ROOT, environment=os.environ) for _ in range(2)]
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+        begin.touch()
+        answers = {process.stdout.read() for process in processes}
 
-        assert [process.returncode for process in processes] == [0, 0]
+        assert [process.wait(60) for process in processes] == [0, 0]
+        for process in processes:
+            process.close()
         (answer,) = answers
         assert answer.startswith(f"own {len(Base.metadata.tables)} ")
         assert schema.check(empty) == schema.Findings(Shape.OURS, [])
