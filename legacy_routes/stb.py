@@ -125,7 +125,7 @@ def _sent(report: Report, what: str, form: TargetsForm) -> Answer:
     return _closed(report, what, form) | _open(report, what)
 
 
-def _open(report: Report, what: str) -> Answer:
+def _open(report: Report, what: str) -> dict[str, Any]:
     """What is said while the job goes on."""
     if not report.pending:
         return {}
@@ -134,7 +134,7 @@ def _open(report: Report, what: str) -> Answer:
     return {"message": text, "pending": 1, **counts, "job_id": report.job_id}
 
 
-def _closed(report: Report, what: str, form: TargetsForm) -> Answer:
+def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
     if report.failed:
         # shown as HTML, and what is no MAC may be anything
         lines = [html.escape(target) for target in report.failed]
