@@ -340,6 +340,19 @@ def test_a_subject_by_which_somebody_can_be_reached(light_push: _Push, subject: 
     assert light_push.service.shown[0].claims.get("sub", "") == subject
 
 
+@pytest.mark.parametrize(
+    ("public_url", "subject"),
+    [("https://panel.example.com", "https://panel.example.com"), ("http://localhost:8000", "")],
+)
+def test_without_a_subject_the_panels_own_address_serves(light_push: _Push, public_url: str, subject: str) -> None:
+    panel = light_push.accounts.panel
+    security = panel.config.security.model_copy(update={"public_url": public_url})
+    panel.config = panel.config.model_copy(update={"security": security})
+    light_push.add("admin")
+    light_push.work()
+    assert light_push.service.shown[0].claims.get("sub", "") == subject
+
+
 def test_one_permit_serves_all_devices_of_a_service(light_push: _Push) -> None:
     light_push.add()
     light_push.work()
