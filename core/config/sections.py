@@ -26,9 +26,9 @@ from core.config.fields import (
     _public_url,
     _redis_url,
     _vapid_key,
-    _vapid_subject,
     _yes_or_no,
     _zone,
+    checked_subject,
 )
 
 
@@ -135,7 +135,7 @@ class Sms(_Section):
 
 class Push(_Section):
     vapid_private_key: Annotated[SecretStr, AfterValidator(_vapid_key)] = SecretStr("")
-    vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
+    vapid_subject: Annotated[str, AfterValidator(checked_subject)] = ""
     allow_insecure: bool = False
     expired_hours: int = Field(24, ge=1, le=168)
     retry_seconds: Annotated[
