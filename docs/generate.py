@@ -13,7 +13,7 @@ from core.access.actors import Actor, bare_actor
 from core.access.permissions import Field, Right, scope_of
 from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
 from legacy_routes.app import all_endpoints
-from legacy_routes.gate import LOGGED_IN, Need
+from legacy_routes.gate import LOGGED_IN, XTREAM_SESSION, Need
 
 
 class Role(NamedTuple):
@@ -41,7 +41,8 @@ def endpoints_page() -> str:
         "# Endpoints",
         "",
         _GENERATED,
-        "Each answers at `/name.php` and at `/api/name.php`. Other methods get 405; HEAD works wherever GET does.",
+        "Each answers at `/name.php` and at `/api/name.php`, but for those that are shown with their paths. Other",
+        "methods get 405; HEAD works wherever GET does, except at `/api.php`, where it would carry commands out.",
         "",
         "Who may call, and over what: all, or what is the caller's own (yes: the text tells what). `… with it`: the",
         "same role with the permission that is named. An observer who is a super admin too reads as one and changes",
@@ -55,10 +56,15 @@ def endpoints_page() -> str:
         for method in endpoint.methods:
             by_need.setdefault(need_of(endpoint, method), []).append(method)
         lines += [
-            f"| `{endpoint.name}.php` | {', '.join(methods)} | {_reach(need)} | {_summary(endpoint)} |"
+            f"| `{_shown_name(endpoint)}` | {', '.join(methods)} | {_reach(need)} | {_summary(endpoint)} |"
             for need, methods in by_need.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _shown_name(endpoint: Endpoint) -> str:
+    """Those that do not answer at the two usual paths are shown with theirs."""
+    return "`, `".join(endpoint.manners.at) or f"{endpoint.name}.php"
 
 
 def need_of(endpoint: Endpoint, method: str) -> Need | None:
@@ -71,7 +77,7 @@ def _reach(need: Need | None) -> str:
     """The cells of one line of the table."""
     if need is None:
         return " | ".join(["yes"] * (len(_ROLES) + 1) + [""])
-    if need is LOGGED_IN:
+    if need in (LOGGED_IN, XTREAM_SESSION):
         return " | ".join(["yes"] * len(_ROLES) + ["no", ""])
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]

@@ -20,6 +20,7 @@ from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, SqlSessions
+from compat.slashes import with_single_slashes
 from core.access.identity import find_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
@@ -31,7 +32,9 @@ from legacy_routes import (
     accounts,
     assigning,
     audit_log,
+    backup,
     jobs,
+    mail,
     passkeys,
     payments,
     plans,
@@ -44,13 +47,16 @@ from legacy_routes import (
     stb,
     sync,
     tariffs,
+    telegram,
     themes,
     transactions,
+    xtream,
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
+from legacy_routes.telegram import install_webhook
 
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
@@ -70,8 +76,12 @@ AREAS: tuple[Endpoints, ...] = (
     stb.endpoints,
     stalker_settings.endpoints,
     sms.endpoints,
+    mail.endpoints,
+    telegram.endpoints,
     transactions.endpoints,
     push.endpoints,
+    backup.endpoints,
+    xtream.endpoints,
 )
 
 
@@ -97,14 +107,18 @@ def create_app(panel: Panel) -> Flask:
         cookie_name=config.session.cookie_name,
     )
     install_security_headers(app, hsts=config.security.hsts)
-    app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.url_map.merge_slashes = False
+    app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
+    install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
+    backup.install_downloads(app, dispatcher)
+    xtream.install_redirect(app)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

@@ -17,6 +17,7 @@ from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.values import sinks
+from core.values.clock import shown
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
@@ -30,6 +31,7 @@ from legacy_routes.gate import (
     super_admin,
 )
 from legacy_routes.paging import pagination
+from legacy_routes.xtream import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -46,6 +48,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    call.session.update(xtream_marks(call.panel, actor, call.address))
     user = {
         "id": actor.id,
         "username": actor.username,
@@ -153,14 +156,14 @@ class HistoryForm(RequestModel):
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [sinks.shown("login", row) for row in page.rows]
+    rows = [sinks.shown("login", {**row._asdict(), "login_time": shown(row.login_time)}) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
         "pagination": pagination(page),
-        "target_user": page.target and sinks.shown("login", page.target),
+        "target_user": page.target and sinks.shown("login", page.target._asdict()),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
     }

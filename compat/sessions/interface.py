@@ -88,7 +88,7 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         if not session.close():
             return
         if session.renews and session.stored is not None:
-            session.rebase(self._read(str(session.cookie_id)))
+            session.rebase(self._read(str(session.cookie_id), True))
         if session.stored is not None and not session.renews:
             self._note(app, session)
             return
@@ -116,8 +116,10 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
     # the stores' side
 
     @abstractmethod
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
-        """The session, None for one that does not exist, is too old or cannot be decoded."""
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
+        """The session, None for one that does not exist, is too old or cannot be decoded.
+
+        ``counts``: as activity; else the store's note of the last request stays as it is."""
 
     @abstractmethod
     def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None: ...
@@ -135,13 +137,13 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
             self._insert_session(store_id, dict(session))
         elif changes:
             self._merge_session(store_id, session.stored, changes)
-        else:
+        elif session.counts:
             self._touch_session(store_id, session.stored)
 
     # helpers
 
-    def _read(self, sid: str) -> StoredSession | None:
-        return self._retrieve_session_data(self._get_store_id(sid))
+    def _read(self, sid: str, counts: bool) -> StoredSession | None:
+        return self._retrieve_session_data(self._get_store_id(sid), counts=counts)
 
     def _create(self, app: Flask, session: PhpSession) -> str:
         new_id = self._generate_sid(_ID_LENGTH)

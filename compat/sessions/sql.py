@@ -66,7 +66,7 @@ class SqlSessionInterface(PhpSessionInterface):
         self._purge_lock = threading.Lock()
         self._purged_at = 0.0
 
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
 
     def _select_one(self, store_id: str) -> tuple[str, str, int, Any] | None:

@@ -71,6 +71,10 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _optional_database_url(value: SecretStr) -> SecretStr:
+    return _database_url(value) if value.get_secret_value() else value
+
+
 def _directory(value: Path | None) -> Path | None:
     if value is not None and not value.is_dir():
         raise ValueError("this directory does not exist")
@@ -139,6 +143,12 @@ def _prices(value: object) -> object:
             raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
         prices[code] = amount
     return prices
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("a proxy's address begins with http:// or https://")
+    return value
 
 
 def _optional_redis_url(value: SecretStr) -> SecretStr:

@@ -17,10 +17,12 @@ from core.config.fields import (
     _long_key,
     _network,
     _not_empty,
+    _optional_database_url,
     _optional_redis_url,
     _parted,
     _parted_by_commas,
     _prices,
+    _proxy,
     _public_url,
     _redis_url,
     _vapid_key,
@@ -152,6 +154,15 @@ class Mail(_Section):
     expired_days: int = Field(1, ge=1, le=7)
 
 
+class Telegram(_Section):
+    api_base: Annotated[HttpUrl, AfterValidator(lambda address: address.rstrip("/")), Field(min_length=8)] = (
+        "https://api.telegram.org"
+    )
+    proxy: Annotated[SecretStr, AfterValidator(_proxy)] = SecretStr("")
+    low_balance_accounts: int = Field(3, ge=0, le=1000)
+    report_hour: int = Field(21, ge=0, le=23)
+
+
 class Jobs(_Section):
     redis_url: Annotated[SecretStr, AfterValidator(_optional_redis_url)] = SecretStr("")
     queue_file: str = ""
@@ -160,6 +171,21 @@ class Jobs(_Section):
     wait_seconds: int = Field(60, ge=0, le=3600)
     message_pause_ms: int = Field(300, ge=0, le=60_000)
     scheduler: bool = False
+
+
+class Backup(_Section):
+    max_mib: float = Field(50, gt=0, le=4096)
+    reseller_admin_export: Literal["redacted", "full", "off"] = "redacted"
+    reseller_admin_import: bool = False
+    daily: bool = False
+    keep_days: int = Field(14, ge=1, le=3650)
+
+
+class Xtream(_Section):
+    database_url: Annotated[SecretStr, AfterValidator(_optional_database_url)] = SecretStr("")
+    plain_result: bool = False
+    via_main: bool = False
+    api_pass: SecretStr = SecretStr("")
 
 
 class Security(_Section):
@@ -186,8 +212,11 @@ class Config(_Section):
     portal: Portal = Portal()
     push: Push = Push()
     mail: Mail = Mail()
+    telegram: Telegram = Telegram()
     jobs: Jobs = Jobs()
     sms: Sms = Sms()
+    backup: Backup = Backup()
+    xtream: Xtream = Xtream()
     security: Security = Security()
 
     @model_validator(mode="after")

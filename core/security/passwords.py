@@ -17,6 +17,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 # what PHP's trim() takes off; all panels trim before they hash
 BLANKS = " \t\n\r\0\x0b"
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_BCRYPT = ("$2y$", "$2a$", "$2b$")
 _BCRYPT_BYTES = 72
 # the OWASP minimum: a login must not cost 64 MiB when eight arrive at once
 _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -50,6 +51,10 @@ class Passwords:
             _matches(_DUMMY, password)
         return False
 
+    def is_usable(self, stored: str) -> bool:
+        """Whether anybody could log in with a password of which ``stored`` was made."""
+        return bool(_MD5.fullmatch(stored)) or stored.startswith(("$argon2", *_BCRYPT))
+
     def should_upgrade(self, stored: str) -> bool:
         """Whether a verified password should be stored anew in the stronger form."""
         return self.strong and (not stored.startswith("$argon2") or _argon2.check_needs_rehash(stored))
@@ -72,7 +77,7 @@ def _matches(stored: str, password: str) -> bool:
             return _hashing.submit(_argon2.verify, stored, trimmed).result()
         except (Argon2Error, InvalidHashError):
             return False
-    if stored.startswith(("$2y$", "$2a$", "$2b$")):
+    if stored.startswith(_BCRYPT):
         return any(_same_bcrypt(stored, text) for text in dict.fromkeys((password, trimmed)))
     return False
 

@@ -182,6 +182,25 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
     assert (tmp_path / "var/demo/panel.db").exists()
 
 
+def test_the_demo_shows_its_messages(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, process):
+        pages = {}
+        for line in process.stdout:
+            address, _, channel = line.strip().partition("  ")
+            if channel:
+                pages[channel] = address
+            if channel == "(Telegram)":
+                break
+        cookies = _login(url).cookies
+        mail = {"to": "c@example.com", "subject": "Shown in the demo", "body": "Hello"}
+        assert requests.post(f"{url}/send_mail.php", json=mail, cookies=cookies, timeout=20).json()["sent_count"] == 1
+        message = {"message": "Shown by the bot", "recipient_ids": "[1]"}
+        answer = requests.post(f"{url}/telegram/send_message.php", data=message, cookies=cookies, timeout=20).json()
+        assert answer["results"]["sent"] == 1
+        assert "Shown in the demo" in requests.get(pages["(mail)"], timeout=20).text
+        assert "Shown by the bot" in requests.get(pages["(Telegram)"], timeout=20).text
+
+
 def test_the_demo_never_uses_a_configured_database(tmp_path: Path) -> None:
     (tmp_path / "config.ini").write_text("[database]\nurl = sqlite:///live.db\n")
     with served(tmp_path, "--demo", SHOWBOX_DATABASE_URL="sqlite:///other.db") as (url, _):

@@ -24,9 +24,10 @@ TRACKING = MailReminderTracking.__tablename__
 SENT, FAILED, PENDING = "sent", "failed", "pending"
 REMINDER = "expiry_reminder"
 # of what the log keeps; a MySQL text has 64 KiB
-_BODY_CHARACTERS = 16_000
+_BODY_BYTES = 65_000
 _KEPT = timedelta(days=30)
-_RENEWED_DAYS = 7
+# of rows that do not say of which end date they are
+_RENEWED_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Tracking(Channel[Letter, Delivery]):
         if not self._track(connection, message.subject):
             return None
         self._by_mac.add(message.subject.key)
-        return insert_row(connection, MailLog, _log(self._panel, connection, message))
+        about = About(REMINDER, message.sent_by, message.subject.account_id)
+        return write_log(self._panel, connection, message.mail, about)
 
     def _track(self, connection: Connection, subject: Subject) -> bool:
         values: dict[str, Any] = {"sent_at": self._panel.clock.now()}
@@ -126,10 +128,9 @@ class Tracking(Channel[Letter, Delivery]):
 
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Letter]], delivery: Delivery) -> None:
         """Tell the outcome in the log, and forget what was certainly not sent."""
-        values = storable(connection, MailLog, error_message=delivery.error)
-        status, model = SENT if delivery.fate is Fate.SENT else FAILED, MailReminderTracking
+        model = MailReminderTracking
         for letter, log_id in claimed:
-            connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, **values))
+            close_log(connection, log_id, delivery.error)
             if delivery.fate is Fate.REFUSED:
                 key = (letter.subject.account_id, letter.subject.stage)
                 tracked = (model.account_id == key[0]) & (model.reminder_stage == key[1])
@@ -139,36 +140,99 @@ class Tracking(Channel[Letter, Delivery]):
 
     @classmethod
     def interrupted(cls, panel: Panel, connection: Connection, row_ids: Sequence[int]) -> None:
-        open_ = update(MailLog).where(MailLog.id.in_(row_ids), MailLog.status == PENDING)
-        connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED))
+        _close_interrupted(connection, row_ids)
 
 
-def _log(panel: Panel, connection: Connection, letter: Letter) -> dict[str, Any]:
-    mail = letter.mail
-    return storable(
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the log says of a mail besides what it is."""
+
+    kind: str
+    sent_by: int
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A mail that is sent once under ``claim``. ``log_id``: its row of ``_mail_logs``, where there is one already;
+    else ``about`` says what is written there."""
+
+    claim: str
+    mail: Mail
+    log_id: int | None = None
+    about: About | None = None
+
+
+class MailChannel(Channel[Posting, Delivery]):
+    """Mails that somebody sends, and those that follow an event."""
+
+    name = "mail"
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def claim_name(self, message: Posting) -> str:
+        return message.claim
+
+    def write_down(self, connection: Connection, message: Posting) -> int | None:
+        if message.log_id is not None or message.about is None:
+            return message.log_id
+        return write_log(self._panel, connection, message.mail, message.about)
+
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Posting]], delivery: Delivery) -> None:
+        for _, log_id in claimed:
+            close_log(connection, log_id, delivery.error)
+
+    @classmethod
+    def interrupted(cls, panel: Panel, connection: Connection, row_ids: Sequence[int]) -> None:
+        _close_interrupted(connection, row_ids)
+
+
+def write_log(panel: Panel, connection: Connection, mail: Mail, about: About) -> int:
+    """A mail that is about to be sent, as pending; the id of its row."""
+    values = storable(
         connection,
         MailLog,
-        account_id=letter.subject.account_id,
+        account_id=about.account_id,
         recipient_email=mail.recipient,
         recipient_name=mail.recipient_name,
         cc_emails=orjson.dumps(mail.copies).decode(),
         subject=mail.subject,
-        body=mail.html[:_BODY_CHARACTERS],
-        message_type=REMINDER,
-        sent_by=letter.sent_by,
+        body=mail.html,
+        message_type=about.kind,
+        sent_by=about.sent_by,
         status=PENDING,
         created_at=panel.clock.now(),
     )
+    body = str(values["body"]).encode()[:_BODY_BYTES].decode(errors="ignore")
+    return insert_row(connection, MailLog, {**values, "body": body})
+
+
+def close_log(connection: Connection, log_id: int, error: str | None) -> None:
+    """Tell what became of a mail; ``error`` None: it was sent."""
+    values = storable(connection, MailLog, error_message=error)
+    status = SENT if error is None else FAILED
+    connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, **values))
+
+
+def _close_interrupted(connection: Connection, row_ids: Sequence[int]) -> None:
+    open_ = update(MailLog).where(MailLog.id.in_(row_ids), MailLog.status == PENDING)
+    connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED))
 
 
 def forget_old(panel: Panel) -> None:
-    """Delete what was sent long ago, and before today about accounts that were renewed since."""
+    """Delete what was sent long ago, and before today about accounts that end later now than when they were told."""
     model, today = MailReminderTracking, panel.clock.today()
-    renewed = select(Account.id).where(Account.end_date > today + timedelta(days=_RENEWED_DAYS))
+    present = select(Account.id).where(Account.id == model.account_id)
+    much_later = present.where(Account.end_date > today + timedelta(days=_RENEWED_DAYS)).exists()
+    renewed: sa.ColumnElement[bool] = much_later
+    if panel.layout.has_column(TRACKING, "end_date"):
+        later = present.where(Account.end_date > model.end_date).exists()
+        renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
     with panel.database.write() as connection:
         earlier = model.sent_at < datetime.combine(today, time())
         old = model.sent_at < panel.clock.now() - _KEPT
-        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, model.account_id.in_(renewed)))))
+        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, renewed))))
 
 
 def copies(addresses: Iterable[str | None], recipient: str) -> tuple[str, ...]:

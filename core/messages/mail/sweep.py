@@ -15,7 +15,7 @@ from sqlalchemy import select
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
 from core.messages.delivery import Delivery, Fate, Outbox, settle_interrupted
-from core.messages.mail.message import Mail, NotSendable, encoded, filled
+from core.messages.mail.message import Mail, NotSendable, customer_values, encoded, filled
 from core.messages.mail.outbox import Letter, Subject, Tracking, copies, forget_old
 from core.messages.mail.settings import (
     EXPIRED,
@@ -29,12 +29,10 @@ from core.messages.mail.settings import (
 )
 from core.messages.mail.smtp import MailSession
 from core.messages.pace import Pace
-from core.messages.placeholders import account_values
 from core.panel import Panel
-from core.storage.tables import Account
+from core.storage.tables import Account, Plan
 
 PAUSE_SECONDS = 0.2
-NO_NAME = "Customer"
 # days before the end → stage
 _STAGES = {7: 1, 3: 2, 1: 3}
 _EXPIRED_STAGE = 4
@@ -52,11 +50,17 @@ class Due:
     owner: int | None
     day: date
     is_active: bool
+    plan_name: str = ""
 
     def values(self, days: int) -> dict[str, str]:
-        name = self.full_name or NO_NAME
-        values = account_values(name=name, username=self.username, mac=self.mac, end_date=self.day, days=days)
-        return {**values, "password": ""}
+        return customer_values(
+            name=self.full_name,
+            username=self.username,
+            mac=self.mac,
+            end_date=self.day,
+            days=days,
+            plan_name=self.plan_name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +129,36 @@ def _accounts(panel: Panel, ahead: Sequence[date], past: Sequence[date]) -> Iter
     """Of those that have ended also the inactive ones: the nightly job has usually switched them off by then."""
     before = sa.and_(Account.status == 1, sa.or_(*(ends_on(Account.end_date, day) for day in ahead)))
     after = sa.or_(*(ends_on(Account.end_date, day) for day in past))
-    chosen = select(
-        Account.id,
-        Account.username,
-        Account.full_name,
-        Account.mac,
-        Account.email,
-        Account.reseller,
-        stored_day(Account.end_date).label("day"),
-        Account.status,
-    ).where(Account.email != "", sa.or_(before, after))
+    chosen = (
+        select(
+            Plan.name.label("plan_name"),
+            Account.id,
+            Account.username,
+            Account.full_name,
+            Account.mac,
+            Account.email,
+            Account.reseller,
+            stored_day(Account.end_date).label("day"),
+            Account.status,
+        )
+        .join_from(Account, Plan, Plan.id == Account.plan, isouter=True)
+        .where(Account.email != "", sa.or_(before, after))
+    )
     with panel.database.read() as connection:
         rows = connection.execute(chosen.order_by(Account.id)).all()
     for row in rows:
         if (email := usable_address(row.email)) is not None:
             mac, day = (row.mac or "").strip(), date.fromisoformat(row.day)
             yield Due(
-                row.id, row.username or "", row.full_name or "", mac, email, row.reseller or None, day, row.status == 1
+                row.id,
+                row.username or "",
+                row.full_name or "",
+                mac,
+                email,
+                row.reseller or None,
+                day,
+                row.status == 1,
+                row.plan_name or "",
             )
 
 
@@ -153,11 +170,12 @@ def _item(book: MailBook, due: Due, today: date) -> Item | None:
         return None
     days = (due.day - today).days
     if days < 0:
-        stage = _EXPIRED_STAGE if settings.is_multistage else None
+        stage: int | None = _EXPIRED_STAGE
     elif settings.is_multistage:
         stage = _STAGES.get(days)
     else:
-        stage = _STAGES.get(days, 1) if days == settings.days else None
+        # the only stage before the end is tracked as the first
+        stage = 1 if days == settings.days else None
     return None if stage is None else Item(due, stage, max(0, days), sender_id, settings)
 
 

@@ -16,11 +16,13 @@ from core.storage.tables.messages import (
     MailReminderTracking,
     MailSettings,
     MailTemplate,
+    MailTemplatesGiven,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
     SmsStagesGiven,
     SmsTemplate,
+    TelegramLink,
     TelegramLog,
     TelegramNotificationSettings,
     TelegramSettings,
@@ -42,6 +44,23 @@ from core.storage.tables.people import (
 )
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
 from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.xtream import (
+    XtreamAssignment,
+    XtreamBouquet,
+    XtreamCommand,
+    XtreamConnection,
+    XtreamEnigma,
+    XtreamEpisode,
+    XtreamGroup,
+    XtreamLine,
+    XtreamMag,
+    XtreamMember,
+    XtreamOutput,
+    XtreamPending,
+    XtreamServer,
+    XtreamServerControl,
+    XtreamStream,
+)
 
 __all__ = [
     "OWN_PREFIX",
@@ -73,6 +92,7 @@ __all__ = [
     "MailReminderTracking",
     "MailSettings",
     "MailTemplate",
+    "MailTemplatesGiven",
     "Operation",
     "Passkey",
     "PasskeyChallenge",
@@ -91,6 +111,7 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
     "TelegramSettings",
@@ -99,6 +120,21 @@ __all__ = [
     "User",
     "Version",
     "WebauthnCredential",
+    "XtreamAssignment",
+    "XtreamBouquet",
+    "XtreamCommand",
+    "XtreamConnection",
+    "XtreamEnigma",
+    "XtreamEpisode",
+    "XtreamGroup",
+    "XtreamLine",
+    "XtreamMag",
+    "XtreamMember",
+    "XtreamOutput",
+    "XtreamPending",
+    "XtreamServer",
+    "XtreamServerControl",
+    "XtreamStream",
 ]
 
 PANEL_TABLES: tuple[sa.Table, ...] = tuple(

@@ -72,7 +72,8 @@ class MailSettings(Base):
     smtp_port: Mapped[int | None] = mapped_column(server_default=text("587"))
     smtp_secure: Mapped[str | None] = mapped_column(Choice("tls", "ssl", "none"), server_default="tls")
     smtp_username: Mapped[str | None] = mapped_column(String(255))
-    smtp_password: Mapped[str | None] = mapped_column(String(255))
+    # the panel's has 255: sealed ones, which only a database of ours holds, are longer
+    smtp_password: Mapped[str | None] = mapped_column(String(512))
     from_email: Mapped[str | None] = mapped_column(String(255))
     from_name: Mapped[str | None] = mapped_column(String(255), server_default="ShowBox")
     auto_send_new_account: Mapped[int | None] = mapped_column(Flag, server_default=ONE)
@@ -241,7 +242,8 @@ class TelegramSettings(Base):
     __table_args__ = _counted()
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    bot_token: Mapped[str | None] = mapped_column(String(100))
+    # the panel's has 100, as above
+    bot_token: Mapped[str | None] = mapped_column(String(512))
     bot_username: Mapped[str | None] = mapped_column(String(100))
     webhook_url: Mapped[str | None] = mapped_column(String(500))
     webhook_secret: Mapped[str | None] = mapped_column(String(100))
@@ -270,6 +272,31 @@ class SmsStagesGiven(Base):
     """
 
     __tablename__ = "_sbx_sms_stages_given"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    given_at: Mapped[int]
+
+
+class TelegramLink(Base):
+    """The newest one-time token with which a user's chat can be linked; only its hash, until ``expires_at`` (Unix
+    seconds)."""
+
+    __tablename__ = "_sbx_telegram_links"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    token_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[int]
+
+
+class MailTemplatesGiven(Base):
+    """Users who once got the mail templates to start with: one that they deleted stays deleted.
+
+    ``given_at``: Unix seconds.
+    """
+
+    __tablename__ = "_sbx_mail_templates_given"
     __table_args__ = _table()
 
     user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -158,6 +158,9 @@ class TestFresh:
         expected = _catalogue(legacy)
         expected["_transactions", "correction_amount"] = WIDENED
         expected["_mail_settings", "smtp_host"] = ("varchar(255)", "YES", "NULL", "")
+        # ours, since sealed secrets are longer
+        expected["_mail_settings", "smtp_password"] = ("varchar(512)", "YES", "NULL", "")
+        expected["_telegram_settings", "bot_token"] = ("varchar(512)", "YES", "NULL", "")
         # ours, since a sync of the panel gives accounts new ids
         expected["_push_expiry_tracking", "mac"] = expected["_mail_reminder_tracking", "mac"] = (
             "varchar(50)",
@@ -302,6 +305,20 @@ class TestLegacy:
             columns = sa.inspect(connection).get_columns("_transactions")
         comment = next(column["comment"] for column in columns if column["name"] == "correction_amount")
         assert comment == "Correction amount (positive=increase, negative=decrease)"
+
+    @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
+    @pytest.mark.parametrize("empty", ["mariadb", "postgresql"], indirect=True)
+    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(
+        self, empty: Database, legacy: Database
+    ) -> None:
+        schema.prepare(empty)
+        narrow = "ALTER TABLE _telegram_settings " + (
+            "ALTER bot_token TYPE varchar(100)" if empty.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
+        )
+        _execute(empty, narrow)
+        assert schema.check(empty).lines == ["widen _telegram_settings.bot_token to VARCHAR(512)"]
+        assert schema.check(legacy).shape is Shape.LEGACY
+        assert not [line for line in schema.check(legacy).lines if "bot_token" in line or "smtp_password" in line]
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
     def test_a_restored_old_backup_is_upgraded_again(self, legacy: Database) -> None:

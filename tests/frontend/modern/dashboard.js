@@ -131,6 +131,7 @@ function showUser(answer) {
   byId("timeout-form").hidden = !isSuper;
   byId("history-user").hidden = !isSuper;
   byId("audit-form").hidden = !isSuper;
+  byId("backup").hidden = !isSuper && !isResellerAdmin;
   byId("open-bulk").hidden = !isSuper && !isResellerAdmin;
   hideTabs();
 }
@@ -363,6 +364,47 @@ byId("bulk-form").addEventListener("submit", () => {
   const usernames = [...document.querySelectorAll("#bulk-accounts li")].map((item) => item.dataset.username);
   const request = { usernames, reseller_id: byId("bulk-reseller").value || null };
   act(() => postJson("bulk_assign_reseller.php", request), (answer) => `${answer.updated_count} changed`, loadAccounts);
+});
+
+// backup: only here a status other than 2xx takes the text away
+
+/** Run ``call`` while ``button`` is off, and show what it returns. */
+async function shown(button, call) {
+  button.disabled = true;
+  try {
+    byId("backup-status").textContent = await call();
+  } catch (error) {
+    byId("backup-status").textContent = error.message;
+  }
+  button.disabled = false;
+}
+
+async function exportDatabase() {
+  const response = await fetch("scripts/export_database.php", { method: "POST" });
+  if (!response.ok) throw new Error("Network response was not ok");
+  const answer = await response.json();
+  if (answer.error != 0) return answer.message;
+  const link = document.createElement("a");
+  link.href = answer.file_url;
+  link.download = answer.filename;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  return `Saved as ${answer.filename}`;
+}
+
+async function importDatabase() {
+  const body = new FormData(byId("import-form"));
+  const answer = await (await fetch("scripts/import_database.php", { method: "POST", body })).json();
+  if (answer.error != 0) return answer.message;
+  setTimeout(() => location.reload(), 3000);
+  return `Restored. ${answer.message}`;
+}
+
+byId("export").addEventListener("click", (event) => shown(event.target, exportDatabase));
+byId("import-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  shown(event.submitter, importDatabase);
 });
 
 // logs
