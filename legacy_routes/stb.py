@@ -122,6 +122,19 @@ def send_event(call: Call, form: BulkEventForm) -> Answer:
 
 
 def _sent(report: Report, what: str, form: TargetsForm) -> Answer:
+    return _closed(report, what, form) | _open(report, what)
+
+
+def _open(report: Report, what: str) -> dict[str, Any]:
+    """What is said while the job goes on."""
+    if not report.pending:
+        return {}
+    text = f"{what} sent to {report.sent} of {report.total} devices so far; the others follow in the background"
+    counts = {"sent_count": report.sent, "failed_count": len(report.failed), "pending_count": report.pending}
+    return {"message": text, "pending": 1, **counts, "job_id": report.job_id}
+
+
+def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
     if report.failed:
         # shown as HTML, and what is no MAC may be anything
         lines = [html.escape(target) for target in report.failed]
