@@ -198,7 +198,7 @@ def _too_many(wait: int) -> Response:
 
 
 def _not_allowed(endpoint: Endpoint) -> Response:
-    response = envelope.failure("This method is not supported here", 6, 405)
+    response = envelope.failure(endpoint.manners.other_methods, 6, 405)
     response.headers["Allow"] = endpoint.allowed
     return response
 

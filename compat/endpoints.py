@@ -84,6 +84,8 @@ class Manners:
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
+    # what those read who come with another method
+    other_methods: str = "This method is not supported here"
     # a directory below which it answers as well
     folder: str = ""
     # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere
