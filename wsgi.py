@@ -4,6 +4,7 @@
 """
 
 import argparse
+import ipaddress
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
-from core.administration.demo import USERS, fill_demo
+from core.administration.demo import DemoUser, demo_users, fill_demo
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
@@ -93,23 +94,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
     options = _options(arguments)
     _log_to_stderr()
+    # what we write is nobody else's to read
+    os.umask(0o077)
     with ExitStack() as stack:
         try:
             config = _config(options)
             if options.demo:
                 config, portal = stack.enter_context(simulated_portal(config))
+            users = demo_users(only_here=_is_loopback(config.server.host))
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
             if options.demo:
                 # of an earlier start, whose portal had another address
                 forget_settings(panel)
-                fill_demo(panel)
+                fill_demo(panel, users)
                 _fill_portal(portal, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
         try:
-            serve(app, config, _greeting(config, demo=options.demo))
+            serve(app, config, _greeting(config, users if options.demo else ()))
         except OSError as error:
             address = f"{config.server.host}:{config.server.port}"
             raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
@@ -164,12 +168,20 @@ def _config(options: argparse.Namespace) -> Config:
     return config
 
 
-def _greeting(config: Config, *, demo: bool) -> str:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _greeting(config: Config, users: Sequence[DemoUser]) -> str:
+    """``users``: of the demo."""
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
-    if demo:
-        admin = USERS[0]
-        lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in USERS), "Try:"]
+    if users:
+        admin = users[0]
+        lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in users), "Try:"]
         body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
         lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
         lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")

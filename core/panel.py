@@ -16,6 +16,7 @@ from core.config import Config, Portal
 from core.errors import DatabaseFailed
 from core.portal import in_force as portal_settings
 from core.portal.portals import Portals
+from core.security.hash_kinds import HashKinds
 from core.security.key_files import kept_key
 from core.security.passwords import Passwords
 from core.security.sealing import Sealer
@@ -88,7 +89,8 @@ class Panel:
     def passwords(self) -> Passwords:
         """Strong by default in a database of our own; MD5 while the PHP panel may share it."""
         wish = self.config.security.upgrade_passwords
-        return Passwords(strong=wish == "yes" or (wish == "auto" and self.layout.origin == "own"))
+        strong = wish == "yes" or (wish == "auto" and self.layout.origin == "own")
+        return Passwords(strong=strong, kinds=HashKinds(self.database))
 
     @cached_property
     def fingerprint_key(self) -> str:

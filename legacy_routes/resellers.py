@@ -131,6 +131,7 @@ class UpdateForm(RequestModel):
     id: Number = Field(None, validation_alias=ID)
     username: Present = None
     password: Present = None
+    old_password: Present = Field(None, validation_alias=AliasChoices("old_password", "old_pass", "current_password"))
     name: Present = Field(None, validation_alias=NAME)
     email: Present = None
     max_users: Present = None
@@ -151,6 +152,7 @@ def update_reseller(call: Call, form: UpdateForm) -> Answer:
     wish = ResellerEdit(
         username=form.username,
         password=form.password,
+        old_password=form.old_password,
         name=form.name,
         email=form.email,
         max_users=form.max_users,

@@ -104,6 +104,15 @@ class PhpFileSessionInterface(PhpSessionInterface):
         except Unreadable:
             return None
 
+    def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
+        for path in sorted(Path(self._directory.path).glob("*/" * self._directory.depth + f"{_PREFIX}*")):
+            with self._locked(path.name) as file:
+                if file is None:
+                    continue
+                idle, raw = max(0, int(self.now() - os.fstat(file).st_mtime)), _read(file)
+            with suppress(Unreadable):
+                yield path.name, StoredSession(self._handler.decode(raw), idle_seconds=idle)
+
     def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None:
         raw = self._handler.encode(data)
         with _named_failures():

@@ -24,6 +24,8 @@ from core.values.currencies import shown_currency
 # our own session keys; PHP leaves unknown keys alone
 IDLE_MARK = "sbx_idle"
 CREDENTIAL_MARK = "sbx_pw"
+# Unix seconds of the login, or of the first request here of a session that the PHP panel began
+STARTED_MARK = "sbx_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ def is_idle(session: Mapping[str, Any], timeout_minutes: int, now: int) -> bool:
     """The idle rule: at least ``timeout_minutes`` since the last activity; 0 is never."""
     last = session.get("last_activity")
     return timeout_minutes > 0 and isinstance(last, int) and now - last >= timeout_minutes * 60
+
+
+def is_too_old(session: Mapping[str, Any], days: int, now: int) -> bool:
+    """Whether the session was begun more than ``days`` ago, however busy it was since; 0 is never."""
+    started = session.get(STARTED_MARK)
+    return days > 0 and isinstance(started, int) and now - started > days * 86400
 
 
 def session_facts(actor: Actor, now: int) -> dict[str, Any]:
@@ -76,7 +84,7 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Ide
     actor = actor_of(row)
     if _was_demoted(session, actor):
         raise NotLoggedIn
-    credential = fingerprint(panel.fingerprint_key, row.password)
+    credential = fingerprint(panel.fingerprint_key, row.password, row.credential_salt or "")
     if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
@@ -91,14 +99,15 @@ def _is_user_id(said: object, user_id: int) -> bool:
 def _is_same_password(panel: Panel, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
     """Whether a session without our mark, or with another one, still belongs to the stored password.
 
-    A session gets its mark at its first request here; until then its last activity tells whether it is older
-    than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
+    A session gets its mark at the login, one of the PHP panel at its first request here; until then its last activity
+    tells whether it is older than the latest change. A mark of the same password in an older form (a re-hash) is as
+    good as the new one.
     """
     row = panel.database.first(_CREDENTIAL, user_id=user_id)
     mark = session.get(CREDENTIAL_MARK)
     if mark is None:
         last = session.get("last_activity")
-        return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
+        return row is None or not row.changed_at or not isinstance(last, int) or last > row.changed_at
     return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
 
 
@@ -154,6 +163,7 @@ def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
         select(*_user_columns(*optional_parts))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .outerjoin(Credential, Credential.user_id == User.id)
         .where(same_text(User.username, bindparam("username"), dialect))
         .order_by(User.id)
         .limit(1)
@@ -172,6 +182,7 @@ def _user_by_id(*optional_parts: bool) -> AnySelect:
         select(*_user_columns(*optional_parts))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .outerjoin(Credential, Credential.user_id == User.id)
         .where(User.id == bindparam("user_id", type_=sa.BigInteger))
     )
 
@@ -188,6 +199,7 @@ def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
         .select_from(StoredSession)
         .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .outerjoin(Credential, Credential.user_id == User.id)
         .where(StoredSession.id == bindparam("sid"))
     )
 
@@ -216,6 +228,7 @@ def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tu
         User.plans,
         User.timestamp,
         Currency.name.label("currency_name"),
+        Credential.salt.label("credential_salt"),
         timeout.label("auto_logout"),
     )
 

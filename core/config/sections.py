@@ -54,6 +54,7 @@ class Session(_Section):
     php_serialize_handler: Literal["php", "php_serialize"] = "php"
     cookie_name: str = Field("PHPSESSID", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     lifetime_minutes: int = Field(24, ge=1, le=60 * 24 * 30)
+    absolute_days: int = Field(30, ge=0, le=3650)
 
     @model_validator(mode="after")
     def _save_path_is_there(self) -> Self:

@@ -37,8 +37,11 @@ class LoginThrottle:
         self._ended = threading.Condition()
 
     @contextmanager
-    def attempt(self, address: str, username: str) -> Iterator[None]:
+    def attempt(self, address: str, user: str) -> Iterator[None]:
         """Run one verification inside; it counts as a failure when it raises WrongCredentials.
+
+        ``user``: what tells the user from others, however the name was spelled. An ``address`` that begins with
+        ``?`` is only what an unknown proxy says, and may be made up.
 
         Raises TooManyAttempts before anything is verified. Of one address no more verifications run at once than
         failures are left to it; further ones wait, so that a burst of parallel guesses cannot slip through, and a
@@ -48,8 +51,8 @@ class LoginThrottle:
             yield
             return
         by_address = f"login-failures/address/{_network(address)}"
-        by_name = f"login-failures/name/{username.lower()}"
-        self._begin(by_address, by_name)
+        by_name = f"login-failures/name/{user.lower()}"
+        self._begin(by_address, by_name, certain=not address.startswith("?"))
         try:
             yield
         except WrongCredentials:
@@ -63,15 +66,15 @@ class LoginThrottle:
                     del self._running[by_address]
                 self._ended.notify_all()
 
-    def _begin(self, by_address: str, by_name: str) -> None:
+    def _begin(self, by_address: str, by_name: str, *, certain: bool) -> None:
         give_up_at = monotonic() + LONGEST_WAIT_SECONDS
         with self._ended:
             while True:
                 failures = self._storage.get(by_address)
                 if failures >= self.per_minute:
                     raise self._refusal(by_address)
-                # a name under attack is closed only to those who have failed themselves
-                if failures and self._storage.get(by_name) >= 2 * self.per_minute:
+                # a name under attack is closed only to those who have failed themselves, and may not say who they are
+                if (failures or not certain) and self._storage.get(by_name) >= 2 * self.per_minute:
                     raise self._refusal(by_name)
                 if self._running[by_address] < self.per_minute - failures:
                     self._running[by_address] += 1

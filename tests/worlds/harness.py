@@ -16,6 +16,7 @@ import waitress
 from flask import Flask
 from sqlalchemy import delete, insert
 
+import commands
 from core.config import Config, load_config
 from core.panel import Panel
 from core.security.throttle import LoginThrottle
@@ -119,7 +120,9 @@ class World:
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
-        self.server = HttpServer(create_app(self.panel))
+        self.app = create_app(self.panel)
+        commands.register(self.app, self.panel)
+        self.server = HttpServer(self.app)
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)
 
