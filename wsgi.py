@@ -25,6 +25,7 @@ from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
 from core.panel import Panel
+from core.storage.private_files import private_directory, warn_if_readable
 from core.storage.tables import Account, Plan
 from core.workers import workers
 from legacy_routes.app import create_app
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if options.demo:
                 config, portal = stack.enter_context(simulated_portal(config))
             users = demo_users(only_here=_is_loopback(config.server.host))
+            private_directory(config.panel.data_directory)
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
             if options.demo:
@@ -153,7 +155,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _config(options: argparse.Namespace) -> Config:
     """The configuration with the command line's word on top; the demo never uses a configured database."""
-    config = load_config(options.config or (None if options.demo else default_path()))
+    file = options.config or (None if options.demo else default_path())
+    config = load_config(file)
+    if file is not None:
+        warn_if_readable(file)
     given = {key: value for key in ("host", "port") if (value := getattr(options, key)) is not None}
     try:
         server = Server.model_validate({**config.server.model_dump(), **given})

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, time
 
+from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from core.errors import TooManyAttempts, WrongCredentials
 
@@ -85,6 +87,18 @@ class LoginThrottle:
     def _refusal(self, key: str) -> TooManyAttempts:
         wait = int(self._storage.get_expiry(key) - time()) + 1
         return TooManyAttempts(retry_after=min(max(wait, 1), WINDOW_SECONDS))
+
+
+class Allowance:
+    """At most ``per_minute`` of something for each key."""
+
+    def __init__(self, per_minute: int, storage_url: str = "memory://") -> None:
+        self._item = RateLimitItemPerMinute(per_minute)
+        self._limiter = FixedWindowRateLimiter(storage_from_string(storage_url))
+
+    def may(self, key: str) -> bool:
+        """Count one; whether it is still allowed."""
+        return self._limiter.hit(self._item, key)
 
 
 def _network(address: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import time
 
 import bcrypt
@@ -101,18 +102,21 @@ def test_8_a_reseller_admin_needs_the_old_password_for_a_new_one(sqlite_world: W
 
 
 def test_14_sessions_are_listed_and_ended_on_the_command_line(stored: World) -> None:
-    one, two, other = stored.client("resa"), stored.client("resa"), stored.client("obs")
+    # Redis is shared with whoever tests beside us
+    name = f"resa{secrets.token_hex(6)}"
+    stored.execute(sa.update(User).where(User.id == 2).values(username=name))
+    one, two, other = stored.client(name, "resa-pass"), stored.client(name, "resa-pass"), stored.client("obs")
     runner = stored.app.test_cli_runner()
-    listed = runner.invoke(args=["user", "sessions", "RESA"]).output
+    listed = runner.invoke(args=["user", "sessions", name.upper()]).output
     names = re.findall(r"^([0-9a-f]{12})  since 20\d\d-", listed, re.MULTILINE)
     assert len(names) == 2, listed
     assert one.session_id not in listed
-    ended = runner.invoke(args=["user", "sessions", "resa", "--end", names[0]])
+    ended = runner.invoke(args=["user", "sessions", name, "--end", names[0]])
     assert ended.output == "1 ended.\n"
     assert sorted([_is_in(one), _is_in(two)]) == [False, True]
-    assert runner.invoke(args=["user", "sessions", "resa", "--end", "all"]).output == "1 ended.\n"
+    assert runner.invoke(args=["user", "sessions", name, "--end", "all"]).output == "1 ended.\n"
     assert [_is_in(client) for client in (one, two, other)] == [False, False, True]
-    assert runner.invoke(args=["user", "sessions", "resa", "--end", "nothing"]).exit_code == 1
+    assert runner.invoke(args=["user", "sessions", name, "--end", "nothing"]).exit_code == 1
 
 
 def test_4_the_store_holds_a_hash_of_the_session_id(make_world: MakeWorld) -> None:
