@@ -39,10 +39,17 @@ class Identity:
 
 def says_logged_in(session: Mapping[str, Any]) -> bool:
     """Whether the session claims a login, as loosely as PHP compares (1, "1", true)."""
-    login = session.get("login")
-    return (
-        (login is True or login in (1, "1")) and isinstance(session.get("username"), str) and bool(session["username"])
-    )
+    login, username = session.get("login"), session.get("username")
+    return (login is True or login in (1, "1")) and isinstance(username, str) and _is_a_name(username)
+
+
+def _is_a_name(username: str) -> bool:
+    """PHP keeps bytes, which need be no text that a database could look up."""
+    try:
+        username.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(username) and "\0" not in username
 
 
 def is_idle(session: Mapping[str, Any], timeout_minutes: int, now: int) -> bool:
