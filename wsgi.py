@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import waitress
 from flask import Flask
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
+from compat.serving import create_server
 from core.administration.demo import DemoUser, demo_users, fill_demo
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -124,8 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(app: Flask, config: Config, greeting: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     body_limit = int(config.server.body_limit_mib * _MIB)
-    server = waitress.create_server(
+    server = create_server(
         app,
+        connections_per_address=config.server.connections_per_address,
+        exempt=config.server.trusted_proxies,
         host=config.server.host,
         port=config.server.port,
         threads=config.server.threads,
