@@ -9,8 +9,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sqlalchemy import select
 
 import commands
 from compat.serving import create_server
-from core.administration.demo import DemoUser, demo_users, fill_demo
+from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
@@ -28,8 +29,13 @@ from core.panel import Panel
 from core.storage.private_files import private_directory, warn_if_readable
 from core.storage.tables import Account, Plan
 from core.workers import workers
+from core.xtream.catalogue.demo import CONNECTIONS, fill_xtream_demo
+from core.xtream.node_client import DIALECTS
 from legacy_routes.app import create_app
+from simulators.mail_catcher import MailCatcher
 from simulators.stalker import StalkerPortal
+from simulators.telegram import TOKEN, USERNAME, BotApi
+from simulators.xtream_node.server import XtreamNode
 
 DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
@@ -63,6 +69,22 @@ def __getattr__(name: str) -> Any:
     return app
 
 
+@dataclass(frozen=True)
+class Catchers:
+    """What the demo's messages end in."""
+
+    api: BotApi
+    mail: MailCatcher
+
+
+@contextmanager
+def catchers(config: Config) -> Iterator[tuple[Config, Catchers]]:
+    """A Bot API and a mail server that deliver nothing, and the configuration that uses them."""
+    with BotApi() as api, MailCatcher() as mail:
+        telegram = config.telegram.model_copy(update={"api_base": api.base_url})
+        yield config.model_copy(update={"telegram": telegram}), Catchers(api, mail)
+
+
 @contextmanager
 def simulated_portal(config: Config) -> Iterator[tuple[Config, StalkerPortal]]:
     """A portal for the demo, and the configuration that uses it; it lives as long as the demo does."""
@@ -71,6 +93,21 @@ def simulated_portal(config: Config) -> Iterator[tuple[Config, StalkerPortal]]:
             primary_api_url=portal.base_url, primary_address=portal.server_address, theme_key=SecretStr(DEMO_THEME_KEY)
         )
         yield config.model_copy(update={"portal": used}), portal
+
+
+@contextmanager
+def simulated_nodes() -> Iterator[Mapping[int, XtreamNode]]:
+    """Streaming servers for the demo, one of each dialect, by their ids."""
+    with XtreamNode(DIALECTS[0], name="node 1") as one, XtreamNode(DIALECTS[1], name="node 2", seed=2) as two:
+        yield {1: one, 2: two}
+
+
+def _fill_nodes(nodes: Mapping[int, XtreamNode], panel: Panel) -> None:
+    """What the Xtream API works on, with the processes of its open connections."""
+    fill_xtream_demo(panel, {id: node.port for id, node in nodes.items()}, nodes[1].secret)
+    for _, _, _, server, pid, _ in CONNECTIONS:
+        if pid is not None:
+            nodes[server].state.add_process(pid)
 
 
 def _fill_portal(portal: StalkerPortal, panel: Panel) -> None:
@@ -97,25 +134,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_to_stderr()
     # what we write is nobody else's to read
     os.umask(0o077)
+    caught: Catchers | None = None
     with ExitStack() as stack:
         try:
             config = _config(options)
             if options.demo:
                 config, portal = stack.enter_context(simulated_portal(config))
+                config, caught = stack.enter_context(catchers(config))
+                nodes = stack.enter_context(simulated_nodes())
             users = demo_users(only_here=_is_loopback(config.server.host))
             private_directory(config.panel.data_directory)
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-            if options.demo:
+            if caught is not None:
                 # of an earlier start, whose portal had another address
                 forget_settings(panel)
                 fill_demo(panel, users)
+                use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
                 _fill_portal(portal, panel)
+                _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
         try:
-            serve(app, config, _greeting(config, users if options.demo else ()))
+            serve(app, config, _greeting(config, users, caught))
         except OSError as error:
             address = f"{config.server.host}:{config.server.port}"
             raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
@@ -123,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(app: Flask, config: Config, greeting: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    body_limit = int(config.server.body_limit_mib * _MIB)
+    largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
     server = create_server(
         app,
         connections_per_address=config.server.connections_per_address,
@@ -136,7 +178,7 @@ def serve(app: Flask, config: Config, greeting: str) -> None:
         asyncore_use_poll=True,
         ident=None,
         # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
-        max_request_body_size=8 * body_limit,
+        max_request_body_size=int(largest * _MIB),
         # ours reads forwarding headers, from trusted proxies only
         clear_untrusted_proxy_headers=False,
     )
@@ -171,7 +213,8 @@ def _config(options: argparse.Namespace) -> Config:
         database = config.database.model_copy(update={"url": SecretStr(f"sqlite:///{DEMO_DATABASE}")})
         session = config.session.model_copy(update={"store": "sql"})
         panel = config.panel.model_copy(update={"data_directory": DEMO_DATABASE.parent})
-        config = config.model_copy(update={"database": database, "session": session, "panel": panel})
+        xtream = config.xtream.model_copy(update={"database_url": SecretStr("")})
+        config = config.model_copy(update={"database": database, "session": session, "panel": panel, "xtream": xtream})
     return config
 
 
@@ -182,16 +225,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _greeting(config: Config, users: Sequence[DemoUser]) -> str:
-    """``users``: of the demo."""
+def _greeting(config: Config, users: Sequence[DemoUser], caught: Catchers | None) -> str:
+    """``users`` and ``caught``: of the demo, which has them."""
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
-    if users:
+    if caught is not None:
         admin = users[0]
         lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in users), "Try:"]
         body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
         lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
         lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")
+        lines += ["Messages go nowhere; the last ones are shown at:"]
+        lines += [f"  {caught.mail.messages_url}  (mail)", f"  {caught.api.base_url}/messages  (Telegram)"]
+        lines.append(f"  curl -b cookies.txt '{address}/api.php?action=stream&sub=start&stream_id=1&server_id=1'")
     return "\n".join(lines) + "\n"
 
 

@@ -2,12 +2,14 @@
 
 from flask import Flask
 
+from commands.backup import backup_command
 from commands.database import copy_command, database_command
 from commands.jobs import cron_command, job_command
 from commands.ledger import ledger_command
 from commands.sync import sync_command
 from commands.users import unassign_command, user_command
 from commands.work import jobs_command, operations_command, worker_command
+from commands.xtream import xtream_command
 from core.panel import Panel
 
 
@@ -17,6 +19,7 @@ def register(app: Flask, panel: Panel) -> None:
         database_command(panel),
         user_command(panel),
         copy_command(panel),
+        backup_command(panel),
         operations_command(panel),
         jobs_command(panel),
         worker_command(panel),
@@ -25,5 +28,6 @@ def register(app: Flask, panel: Panel) -> None:
         unassign_command(panel),
         job_command(panel),
         cron_command(panel),
+        xtream_command(panel),
     ):
         app.cli.add_command(command)

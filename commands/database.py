@@ -6,7 +6,9 @@ import click
 
 from commands.failing import failing_clearly
 from commands.progress import progress
+from core.messages.mail.first_templates import give_first_super
 from core.messages.sms import first_templates
+from core.messages.telegram.templates import give_missing
 from core.moving import copying
 from core.panel import Panel
 from core.storage import schema
@@ -32,7 +34,7 @@ def database_command(panel: Panel) -> click.Group:
     @failing_clearly
     def upgrade() -> None:
         done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
-        given = first_templates.give_missing_stages(panel)
+        given = first_templates.give_missing_stages(panel) + give_first_super(panel) + give_missing(panel)
         if given:
             done.append(f"add {given} message templates")
             click.echo(f"- {done[-1]}")

@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ from core.workers import schedule
 from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS, paths
 
 _HERE = Path(__file__).resolve().parent.parent
-_TEMPLATES = _HERE / "deploy" / "cron"
+_TEMPLATES = files("deploy") / "cron"
 _CLEAR = "flask --app wsgi cron clear-history"
 
 

@@ -9,7 +9,8 @@ from core.access.actors import bare_actor
 from core.access.audit import By, Origin
 from core.errors import PanelError
 from core.panel import Panel
-from core.sync.merge import Changes, LocalAccount, counts
+from core.sync.fields import LocalAccount
+from core.sync.merge import Changes, counts
 from core.sync.sync import synchronise, wish_of
 
 SHOWN_NAMES = 10

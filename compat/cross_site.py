@@ -22,7 +22,7 @@ def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) ->
     is_safe = environ["REQUEST_METHOD"] in SAFE_METHODS
     if is_navigation(environ) and not (navigable and not is_safe):
         return not navigable
-    if is_safe and not navigable and _is_part_of_a_page(environ):
+    if _is_prefetch(environ) or (is_safe and not navigable and _is_part_of_a_page(environ)):
         return True
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
@@ -32,6 +32,11 @@ def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) ->
         # an empty one is sent by scripts that name no page
         from_where = environ.get("HTTP_REFERER") or None
     return from_where is not None and not clients.is_same_origin(str(from_where), environ)
+
+
+def _is_prefetch(environ: Environ) -> bool:
+    """Whether a browser asks before anybody wanted it."""
+    return any("prefetch" in str(environ.get(name, "")).lower() for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
 
 
 def is_navigation(environ: Environ) -> bool:

@@ -4,6 +4,7 @@ What is declared: :mod:`compat.endpoints`. Source: contract chapter 00.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -21,6 +22,8 @@ from compat.sessions import SessionUnavailable
 
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
+# bytes of a body beside the one large file in it
+AROUND_A_FILE = 1024 * 1024
 _BROWSER_MARKS = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_DEST")
 INTERNAL_TEXT = "An internal error occurred"
 
@@ -71,10 +74,17 @@ class Dispatcher:
         return view
 
     def respond(self, endpoint: Endpoint) -> Response:
+        return self._reshaped(endpoint, self._respond(endpoint))
+
+    def _reshaped(self, endpoint: Endpoint | None, response: Response) -> Response:
+        reshape = None if endpoint is None else endpoint.manners.reshape
+        return response if reshape is None else reshape(self.panel, response)
+
+    def _respond(self, endpoint: Endpoint) -> Response:
         method, manners = request.method, endpoint.manners
         if method == "OPTIONS":
             return Response(status=204, headers={"Allow": endpoint.allowed})
-        if method not in endpoint.methods and not (method == "HEAD" and "GET" in endpoint.methods):
+        if not endpoint.takes(method):
             return _not_allowed(endpoint)
         checked = manners.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
@@ -114,13 +124,24 @@ class Dispatcher:
         )
 
     def _parameters(self, endpoint: Endpoint) -> Parameters:
-        parameters = read_parameters(request, self.limits)
+        parameters = read_parameters(request, self._limits(endpoint))
         if parameters.body_fault and not endpoint.manners.bad_body_is_empty:
             raise BadParameters(parameters.body_fault)
         return parameters
 
+    def _limits(self, endpoint: Endpoint) -> Limits:
+        if endpoint.manners.upload_limit is None:
+            return self.limits
+        limits = replace(self.limits, file_bytes=endpoint.manners.upload_limit(self.panel))
+        # of the whole body, before any of it is read
+        request.max_content_length = limits.file_bytes + AROUND_A_FILE
+        return limits
+
     def _fault(self, error: Exception) -> Response:
         endpoint = self._by_path.get(request.path)
+        return self._reshaped(endpoint, self._fault_of(endpoint, error))
+
+    def _fault_of(self, endpoint: Endpoint | None, error: Exception) -> Response:
         if isinstance(error, MethodNotAllowed) and endpoint is not None:
             return _not_allowed(endpoint)
         response = self._envelope_of(error)
@@ -133,6 +154,12 @@ class Dispatcher:
             return Response("Not available", response.status_code, content_type="text/plain", headers=envelope.NO_CACHE)
         return response
 
+    def _too_large_text(self) -> str:
+        endpoint = self._by_path.get(request.path)
+        if endpoint is None or endpoint.manners.upload_limit is None:
+            return TOO_LARGE_TEXT
+        return f"The file is too large: at most {endpoint.manners.upload_limit(self.panel) / 2**20:g} MiB"
+
     def _envelope_of(self, error: Exception) -> Response:
         # what happens after the handler (the session's saving) arrives wrapped
         error = getattr(error, "original_exception", None) or error
@@ -141,7 +168,7 @@ class Dispatcher:
         if isinstance(error, BadField | BadParameters):
             return envelope.failure(error.text, 6)
         if isinstance(error, RequestEntityTooLarge):
-            return envelope.failure(TOO_LARGE_TEXT, 6, 413)
+            return envelope.failure(self._too_large_text(), 6, 413)
         if isinstance(error, HTTPException):
             return _http_failure(error)
         # the message of an unexpected exception may hold anything; its type and place help without telling secrets
@@ -152,8 +179,10 @@ class Dispatcher:
 def _is_guarded(endpoint: Endpoint, call: Call[Any, Any]) -> bool:
     """Whether a double click may have sent it: people click in browsers, a script that asks twice means it."""
     is_browser = any(name in call.request.environ for name in _BROWSER_MARKS)
-    in_session = bool(call.session.sid and call.session.get("username"))
-    return endpoint.manners.once and is_browser and in_session and endpoint.is_write(call.request.method)
+    if not (endpoint.manners.once and is_browser and endpoint.is_write(call.request.method)):
+        return False
+    # asked last: a look at the session counts as its activity
+    return bool(call.session.sid and call.session.get("username"))
 
 
 def _on_the_wire(endpoint: Endpoint, answer: Answer) -> Response:

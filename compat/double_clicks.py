@@ -129,9 +129,10 @@ def session_key(session_id: str, username: object) -> str:
 
 
 def _content(file: FileStorage) -> str:
-    content = file.stream.read()
+    # in pieces: a backup may be larger than memory
+    digest = hashlib.file_digest(file.stream, hashlib.sha256).hexdigest()  # type: ignore[arg-type]
     file.stream.seek(0)
-    return _digest(content)
+    return digest
 
 
 def _digest(content: bytes) -> str:

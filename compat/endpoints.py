@@ -89,6 +89,16 @@ class Manners:
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
+    # a directory below which it answers as well
+    folder: str = ""
+    # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere
+    upload_limit: Callable[[Any], int] | None = None
+    # its paths where they are not the usual two
+    at: tuple[str, ...] = ()
+    # whether HEAD does what GET does
+    head: bool = True
+    # gives each answer, failures included, a spelling of its own
+    reshape: Callable[[Any, Response], Response] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,13 +114,18 @@ class Endpoint:
     chapter: str
 
     @property
-    def paths(self) -> tuple[str, str]:
-        return f"/{self.name}.php", f"/api/{self.name}.php"
+    def paths(self) -> tuple[str, ...]:
+        folder = self.manners.folder
+        also = (f"/{folder}/{self.name}.php",) if folder else ()
+        return self.manners.at or (f"/{self.name}.php", f"/api/{self.name}.php", *also)
+
+    def takes(self, method: str) -> bool:
+        return method in self.methods or (method == "HEAD" and self.manners.head and "GET" in self.methods)
 
     @property
     def allowed(self) -> str:
         """The value of the Allow header."""
-        methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
+        methods = {"OPTIONS", *(method for method in ROUTED_METHODS if self.takes(method))}
         return ", ".join(method for method in ROUTED_METHODS if method in methods)
 
     def is_write(self, method: str) -> bool:

@@ -23,7 +23,7 @@ from core.security.passwords import Passwords
 from core.security.sealing import Sealer, Unreadable
 from core.security.throttle import Allowance, LoginThrottle
 from core.storage import schema
-from core.storage.answer_cache import KeptAnswers
+from core.storage.answer_cache import AnswerCache
 from core.storage.database import Database
 from core.storage.schema import Layout
 from core.values.clock import Clock
@@ -53,7 +53,7 @@ class Panel:
         self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
         self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counter_storage)
-        self.kept = KeptAnswers()
+        self.answer_cache = AnswerCache()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
         self._threads: WeakSet[threading.Thread] = WeakSet()
@@ -86,7 +86,9 @@ class Panel:
             return layout
         with self._layout_lock:
             if self._layout is layout:
-                self._layout = schema.prepare(self.database) if layout is None else schema.read_layout(self.database)
+                found = schema.prepare(self.database) if layout is None else schema.read_layout(self.database)
+                # the same object while it is the same: statements that are kept by layout are found at once
+                self._layout = layout if found == layout else found
                 self._layout_read_at = monotonic()
             assert self._layout is not None  # noqa: S101 - set above, by us or by who held the lock
             return self._layout
@@ -102,8 +104,7 @@ class Panel:
     def fingerprint_key(self) -> str:
         """The stored random key of :func:`core.security.passwords.fingerprint`."""
         self.layout  # noqa: B018 - the table that it is stored in
-        with self.database.write() as connection:
-            return schema.secret(connection, "credential_fingerprint")
+        return schema.secret(self.database, "credential_fingerprint")
 
     @property
     def portal_settings(self) -> Portal:

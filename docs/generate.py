@@ -1,6 +1,9 @@
 """Writes the generated pages of the documentation: ``python -m docs.generate``."""
 
-from collections.abc import Callable, Mapping
+import ast
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +13,7 @@ from core.access.actors import Actor, bare_actor
 from core.access.permissions import Field, Right, scope_of
 from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
 from legacy_routes.app import all_endpoints
-from legacy_routes.gate import LOGGED_IN, Need
+from legacy_routes.gate import LOGGED_IN, XTREAM_SESSION, Need
 
 
 class Role(NamedTuple):
@@ -28,6 +31,7 @@ _ROLES = {
     "… with it ": Role(has_field=True),
     "observer": Role(observer=True),
 }
+_ROOT = Path(__file__).parents[1]
 _GENERATED = "<!-- written by python -m docs.generate -->\n"
 
 
@@ -37,7 +41,8 @@ def endpoints_page() -> str:
         "# Endpoints",
         "",
         _GENERATED,
-        "Each answers at `/name.php` and at `/api/name.php`. Other methods get 405; HEAD works wherever GET does.",
+        "Each answers at `/name.php` and at `/api/name.php`, but for those that are shown with their paths. Other",
+        "methods get 405; HEAD works wherever GET does, except at `/api.php`, where it would carry commands out.",
         "",
         "Who may call, and over what: all, or what is the caller's own (yes: the text tells what). `… with it`: the",
         "same role with the permission that is named. An observer who is a super admin too reads as one and changes",
@@ -51,10 +56,15 @@ def endpoints_page() -> str:
         for method in endpoint.methods:
             by_need.setdefault(need_of(endpoint, method), []).append(method)
         lines += [
-            f"| `{endpoint.name}.php` | {', '.join(methods)} | {_reach(need)} | {_summary(endpoint)} |"
+            f"| `{_shown_name(endpoint)}` | {', '.join(methods)} | {_reach(need)} | {_summary(endpoint)} |"
             for need, methods in by_need.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _shown_name(endpoint: Endpoint) -> str:
+    """Those that do not answer at the two usual paths are shown with theirs."""
+    return "`, `".join(endpoint.manners.at) or f"{endpoint.name}.php"
 
 
 def need_of(endpoint: Endpoint, method: str) -> Need | None:
@@ -67,7 +77,7 @@ def _reach(need: Need | None) -> str:
     """The cells of one line of the table."""
     if need is None:
         return " | ".join(["yes"] * (len(_ROLES) + 1) + [""])
-    if need is LOGGED_IN:
+    if need in (LOGGED_IN, XTREAM_SESSION):
         return " | ".join(["yes"] * len(_ROLES) + ["no", ""])
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
@@ -118,7 +128,69 @@ def database_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES: Mapping[str, Callable[[], str]] = {"endpoints.md": endpoints_page, "database.md": database_page}
+# from the door inwards
+_TOP = ("commands", "legacy_routes", "compat", "core", "deploy", "simulators")
+_HOUSE = """# The house
+
+{generated}
+A folder is a room, and what its `__init__.py` says first is what lives there. A module says the same in its first
+line. Nothing is imported upwards: `lint-imports` holds that, and finds every new room that has no floor.
+
+`wsgi.py` is the door: it builds the panel of the configuration and serves it.
+
+{top}
+`commands` and `legacy_routes` use `compat` and `core`, which do not know each other. A request comes in through
+`compat/dispatcher.py`, which checks what its declaration says (`compat/endpoints.py`); the function in `legacy_routes`
+reads the call, asks one function of `core`, and shapes the answer. `core` opens the transactions, knows no wire
+spelling, and raises named errors (`core/errors.py`), which `compat` puts into the envelope.
+
+## The floors of core
+From the top down. Each room knows only rooms below its own floor; those of one floor do not know each other.
+
+{floors}
+## Where to put something new
+How an endpoint is added is shown in [adding-an-endpoint.md](adding-an-endpoint.md). A rule of the business goes into
+the room that is named for its subject; what two rooms need, into one below both. What must hear of something that
+happens below it, listens to it. A test holds that no room has more than 16 files, no module more than 350 lines, and
+no function more than 45.
+"""
+
+
+def house_page() -> str:
+    """The rooms and their floors, as packages and the import contract say."""
+    top = "".join(f"- `{name}/`: {_said(_ROOT / name)}\n" for name in _TOP)
+    return _HOUSE.format(generated=_GENERATED.rstrip(), top=top, floors="\n".join(_floors()))
+
+
+def _floors() -> Iterator[str]:
+    contracts = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract.get("exhaustive"))
+    for number, floor in zip(range(len(layers), 0, -1), layers, strict=True):
+        rooms = (line for room in floor.split(" | ") for line in _room(_ROOT / "core" / room, 0))
+        yield f"### Floor {number}\n{''.join(rooms)}"
+
+
+def _room(path: Path, depth: int) -> Iterator[str]:
+    """A line for the room, and one for each room in it."""
+    name = f"{path.name}/" if path.is_dir() else f"{path.name}.py"
+    yield f"{'  ' * depth}- `{name}`: {_said(path)}\n"
+    if path.is_dir():
+        for inner in sorted(inner.parent for inner in path.glob("*/__init__.py")):
+            yield from _room(inner, depth + 1)
+
+
+def _said(path: Path) -> str:
+    """The first paragraph of the docstring of a package or module, without the marks of cross-references."""
+    module = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    said = (ast.get_docstring(ast.parse(module.read_text())) or "").partition("\n\n")[0]
+    return re.sub(r":mod:`~?([^`]+)`|``([^`]+)``", r"`\1\2`", " ".join(said.split()))
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "endpoints.md": endpoints_page,
+    "database.md": database_page,
+    "house.md": house_page,
+}
 
 
 def main() -> None:

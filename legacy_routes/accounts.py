@@ -20,6 +20,7 @@ from core.accounts.rules import days_extended
 from core.values.markup import plain
 from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.server2 import told_of_lag
 
 endpoints = Endpoints(chapter="20")
 
@@ -101,7 +102,7 @@ def add_account(call: Call, form: AddForm) -> Answer:
         "account_id": added.account_id,
         "stalker_response": {"server_1": "success", "server_2": "success" if added.is_dual else "skipped"},
         "end_date": added.end_date and added.end_date.isoformat(),
-        **added.lag.extra,
+        **told_of_lag(added.lag),
     }
 
 
@@ -144,7 +145,7 @@ def edit_account(call: Call, form: EditForm) -> Answer:
     )
     changed = core_edit(call.panel, by(call), wish)
     text = "Account updated and renewed successfully" if changed.renewed else "Account updated successfully"
-    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **changed.extra}
+    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **_warnings(changed)}
 
 
 class UpdateForm(EditForm):
@@ -179,7 +180,7 @@ def update_account(call: Call, form: UpdateForm) -> Answer:
     )
     changed = core_edit(call.panel, by(call), wish)
     text = "Account updated successfully"
-    return {"err_msg": text, "message": text, **_dates(changed), **changed.extra}
+    return {"err_msg": text, "message": text, **_dates(changed), **_warnings(changed)}
 
 
 class TargetForm(RequestModel):
@@ -191,7 +192,7 @@ def remove_account(call: Call, form: TargetForm) -> Answer:
     """Delete an account from the portals and the panel; its transactions stay."""
     lag = core_remove(call.panel, by(call), form.username)
     text = "Account deleted successfully"
-    return {"err_msg": text, "message": text, "transactions_preserved": True, **lag.extra}
+    return {"err_msg": text, "message": text, "transactions_preserved": True, **told_of_lag(lag)}
 
 
 class StatusForm(TargetForm):
@@ -204,7 +205,7 @@ def change_status(call: Call, form: StatusForm) -> Answer:
     """Switch an account on or off, by user name or MAC."""
     switched = set_status(call.panel, by(call), form.status, username=form.username, mac=form.mac)
     text = "Status updated successfully"
-    return {"err_msg": text, "message": text, **switched.lag.extra}
+    return {"err_msg": text, "message": text, **told_of_lag(switched.lag)}
 
 
 @endpoints.endpoint(
@@ -220,12 +221,16 @@ def toggle_account_status(call: Call, form: StatusForm) -> Answer:
     switched = set_status(call.panel, by(call), form.status, username=form.username)
     word = "active" if switched.after.status else "disabled"
     text = f"{plain(switched.after.shown_name)} is now {word}"
-    return {"err_msg": "", "message": text, **switched.lag.extra}
+    return {"err_msg": "", "message": text, **told_of_lag(switched.lag)}
 
 
 def _full_name(full: str | None, first: str | None, last: str | None, name: str | None) -> str | None:
     """The first of the three spellings that says something; None when none does."""
     return full or " ".join(part for part in (first, last) if part) or name or None
+
+
+def _warnings(changed: Changed) -> dict[str, Any]:
+    return told_of_lag(changed.lag) | ({"warning": 1} if changed.unknown_tariff else {})
 
 
 def _dates(changed: Changed) -> dict[str, Any]:

@@ -31,9 +31,14 @@ from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
     assigning,
+    audit_log,
+    backup,
     jobs,
+    mail,
+    passkeys,
     payments,
     plans,
+    push,
     reminders,
     resellers,
     session,
@@ -42,17 +47,22 @@ from legacy_routes import (
     stb,
     sync,
     tariffs,
+    telegram,
     themes,
     transactions,
+    xtream,
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
+from legacy_routes.telegram import install_webhook
 
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
     session.endpoints,
+    passkeys.endpoints,
+    audit_log.endpoints,
     accounts.endpoints,
     sync.endpoints,
     resellers.endpoints,
@@ -66,7 +76,12 @@ AREAS: tuple[Endpoints, ...] = (
     stb.endpoints,
     stalker_settings.endpoints,
     sms.endpoints,
+    mail.endpoints,
+    telegram.endpoints,
     transactions.endpoints,
+    push.endpoints,
+    backup.endpoints,
+    xtream.endpoints,
 )
 
 
@@ -101,7 +116,10 @@ def create_app(panel: Panel) -> Flask:
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
+    install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
+    backup.install_downloads(app, dispatcher)
+    xtream.install_redirect(app)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import orjson
 from pydantic import BeforeValidator, Field
 
 from compat.fields import RequestModel, to_integer, to_text, trimmed
@@ -43,4 +44,27 @@ def _page_number(value: object) -> int:
         return 0
 
 
+def _chosen_ids(value: object) -> list[int]:
+    """Ids from a list, JSON text of one, ``1,2,3`` or a single id; what is no id is left out, and each stands once."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            value = str(value).split(",")
+    if isinstance(value, dict):
+        value = list(value.values())
+    ids = (_id_or_none(item) for item in (value if isinstance(value, list) else [value]))
+    return list(dict.fromkeys(item for item in ids if item))
+
+
+def _id_or_none(value: object) -> int | None:
+    """None also for a boolean, which is no id."""
+    try:
+        number = None if isinstance(value, bool) else _id(value)
+    except ValueError:
+        return None
+    return number if number is not None and number > 0 else None
+
+
+ChosenIds = Annotated[list[int], BeforeValidator(_chosen_ids)]
 PageNumber = Annotated[int, BeforeValidator(_page_number)]

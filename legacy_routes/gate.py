@@ -35,13 +35,17 @@ class Need:
 
     ``or_key``: who knows the configured cron key needs no session. Only with the key may such an endpoint be opened
     as a page (contract README, "state-changing GETs"): a link in a mail knows it no more than another site does.
+    ``late``: the endpoint itself admits the caller, once it knows what is asked for.
     """
 
     right: Right
     or_key: bool = False
+    late: bool = False
 
 
 LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
+# with a session of this panel, or of an Xtream panel whose database is bound
+XTREAM_SESSION = Need(Right(NotAllowed.default_text, observer=Scope.OWN), late=True)
 ANYBODY = None
 
 
@@ -84,7 +88,7 @@ class Gate:
 
     def admit(self, call: Call, who: Who) -> None:
         need = who if isinstance(who, Need) else who.get(call.method)
-        if need is None:
+        if need is None or need.late:
             return
         if need.or_key:
             if knows_cron_key(call):
@@ -186,6 +190,9 @@ def _end_if_expired(call: Call, timeout_minutes: int, *, by_activity: bool) -> N
 def _mark(call: Call, identity: Identity) -> None:
     """Bind the session to the stored password, and fill in what older panels did not write at login."""
     session = call.session
+    # one that does not count as activity leaves the session as it is
+    if not session.counts:
+        return
     session.setdefault(STARTED_MARK, call.panel.clock.stamp())
     if session.get(CREDENTIAL_MARK) == identity.credential:
         return

@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
 from compat.loop_guard import LoopGuard
+from core.access.actors import Actor
 from core.access.audit import By
 from core.access.identity import CREDENTIAL_MARK
 from core.access.permissions import ADJUST_CREDIT, MANAGE_RESELLERS, READ_RESELLERS
@@ -18,7 +19,7 @@ from core.resellers.credit import adjust_credit as core_adjust
 from core.resellers.edit import ResellerEdit, edit_reseller, theme_would_change
 from core.resellers.plans import assign_plans as core_assign_plans
 from core.resellers.remove import remove_reseller as core_remove
-from core.resellers.resellers import Reseller, list_resellers, required_id
+from core.resellers.resellers import list_resellers, required_id
 from core.resellers.rules import MISSING, shown_plans
 from core.resellers.themes import carry_out, refuse_while_running
 from core.values.currencies import shown_currency
@@ -63,7 +64,7 @@ def get_resellers(call: Call) -> Answer:
     return {"resellers": resellers}
 
 
-def _shown(reseller: Reseller, accounts: int) -> dict[str, Any]:
+def _shown(reseller: Actor, accounts: int) -> dict[str, Any]:
     currency = shown_currency(reseller.currency_id)
     name = reseller.name or reseller.username
     row = {

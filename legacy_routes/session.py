@@ -12,7 +12,7 @@ from core.access.actors import Actor
 from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
-from core.access.login_history import HistoryPage, read_login_history
+from core.access.login_history import read_login_history
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
@@ -30,6 +30,8 @@ from legacy_routes.gate import (
     origin_of,
     super_admin,
 )
+from legacy_routes.paging import pagination
+from legacy_routes.xtream import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -45,6 +47,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
     entry = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
     begin_session(call, entry.actor, entry.credential)
+    call.session.update(xtream_marks(call.panel, entry.actor, call.address))
     actor = entry.actor
     user = {
         "id": actor.id,
@@ -159,21 +162,10 @@ def get_login_history(call: Call, form: HistoryForm) -> Answer:
         "message": "",
         "data": rows,
         "history": rows,
-        "pagination": _pagination(page),
+        "pagination": pagination(page),
         "target_user": page.target and sinks.shown("login", page.target),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
-    }
-
-
-def _pagination(page: HistoryPage) -> dict[str, Any]:
-    return {
-        "current_page": page.page,
-        "per_page": page.per_page,
-        "total_records": page.total,
-        "total_pages": page.pages,
-        "page": page.page,
-        "total": page.total,
     }
 
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, trimmed
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
-from core.administration.portal_servers import Wish, change_settings, read_settings
+from core.administration.portal_servers import PLACEHOLDER, Wish, change_settings, read_settings
 from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="50")
@@ -25,7 +25,18 @@ Switch = Annotated[bool | None, BeforeValidator(_switch)]
 @endpoints.endpoint("get_stalker_settings", "GET", who=having(READ_PORTAL_SETTINGS))
 def get_stalker_settings(call: Call) -> Answer:
     """The settings in force; the password only as asterisks."""
-    return {"settings": read_settings(call.panel, caller(call))}
+    settings = read_settings(call.panel, caller(call))
+    return {
+        "settings": {
+            "server_address": settings.server_address,
+            "server_2_address": settings.server_2_address,
+            "api_username": settings.username,
+            "api_password": PLACEHOLDER if settings.has_password else "",
+            "api_base_url": settings.api_base_url,
+            "api_2_base_url": settings.api_2_base_url,
+            "dual_server_mode_enabled": settings.dual,
+        }
+    }
 
 
 class SettingsForm(RequestModel):

@@ -22,6 +22,7 @@ from core.devices.send_many import Report, send_to_many
 from core.values import sinks
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
+from legacy_routes.server2 import told_of_server2
 
 endpoints = Endpoints(chapter="50")
 
@@ -45,8 +46,8 @@ class EventForm(RequestModel):
 @endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
-    extra = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
-    return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **extra}
+    server2 = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
+    return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **told_of_server2(server2)}
 
 
 class MessageForm(RequestModel):
@@ -58,8 +59,8 @@ class MessageForm(RequestModel):
 @endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
-    extra = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
-    return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **extra}
+    server2 = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
+    return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **told_of_server2(server2)}
 
 
 class TargetsForm(RequestModel):
@@ -124,9 +125,10 @@ def _sent(report: Report, what: str, form: TargetsForm) -> Answer:
         lines = [html.escape(target) for target in report.failed]
         warning = f"{what} sent to {report.sent} of {report.total} devices. Failed:<br />"
         listed = "".join(f"{line}<br />" for line in lines)
-        return {"warning": 1, "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed), **report.extra}
+        failed = {"warning": 1, "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
+        return failed | told_of_server2(report.server2)
     text = "" if form.is_legacy else f"{what} sent successfully"
-    return {"err_msg": text, **({"message": text} if text else {}), **report.extra}
+    return {"err_msg": text, **({"message": text} if text else {}), **told_of_server2(report.server2)}
 
 
 class LogForm(RequestModel):

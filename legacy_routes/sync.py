@@ -7,9 +7,12 @@ from core.access.permissions import SYNC_ACCOUNTS
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.sync.sync import synchronise, wish_of
+from core.values.markup import quotable
 from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="20")
+# of those that the answer tells by name
+_NAMED = 20
 
 
 @endpoints.endpoint("sync_accounts", "GET", "POST", who=having(SYNC_ACCOUNTS), manners=Manners(get_changes=True))
@@ -26,4 +29,5 @@ def sync_accounts(call: Call) -> Answer:
         "sync_time": f"{time.monotonic() - started:.1f} seconds",
         "orphans_detected": len(changes.removed),
         "transactions_preserved": True,
+        **({"doubles": [quotable(login) for login in changes.doubles[:_NAMED]]} if changes.doubles else {}),
     }

@@ -1,4 +1,4 @@
-"""Served panels for the whole suite: one per database and configuration, its rows renewed for each test."""
+"""Served panels for the whole suite: one per kind of database and configuration, its rows renewed for each test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,37 +6,57 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.databases import KINDS, create_database, require
+from tests.worlds.databases import KINDS, prepared_database, require
 from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 
 
+class Worlds:
+    """The served panels of this test process: one database of each kind, and on it one panel of each configuration.
+
+    A second world of the same kind renews the rows of the first.
+    """
+
+    def __init__(self, make_directory: Callable[[str], Path]) -> None:
+        self._make_directory = make_directory
+        self._databases: dict[str, str] = {}
+        self._worlds: dict[tuple[Any, ...], World] = {}
+
+    def __call__(self, kind: str, **settings: str) -> World:
+        key = (kind, *sorted(settings.items()))
+        if key not in self._worlds:
+            self._worlds[key] = World(self._database(kind), self._defaults(f"world{len(self._worlds)}") | settings)
+        self._worlds[key].reset()
+        return self._worlds[key]
+
+    def _database(self, kind: str) -> str:
+        if kind not in self._databases:
+            self._databases[kind] = prepared_database(kind, "worlds")
+        return self._databases[kind]
+
+    def _defaults(self, name: str) -> dict[str, str]:
+        sessions = self._make_directory(f"{name}-sessions")
+        return {
+            "SHOWBOX_SESSION_STORE": "php-files",
+            "SHOWBOX_SESSION_PHP_SAVE_PATH": str(sessions),
+            "SHOWBOX_PANEL_DATA_DIRECTORY": str(self._make_directory(f"{name}-data")),
+            # tests fail logins on purpose; the throttle has tests of its own
+            "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000",
+            "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
+            "SHOWBOX_JOBS_QUEUE_FILE": str(sessions.parent / f"{sessions.name}.jobs"),
+        }
+
+    def close(self) -> None:
+        for world in self._worlds.values():
+            world.close()
+
+
 @pytest.fixture(scope="session")
 def _worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorld]:
-    worlds: dict[Any, World] = {}
-
-    def make(kind: str, **settings: str) -> World:
-        key = (kind, *sorted(settings.items()))
-        if key not in worlds:
-            name = f"world{len(worlds)}"
-            sessions: Path = tmp_path_factory.mktemp(f"{name}-sessions")
-            defaults = {
-                "SHOWBOX_SESSION_STORE": "php-files",
-                "SHOWBOX_SESSION_PHP_SAVE_PATH": str(sessions),
-                "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path_factory.mktemp(f"{name}-data")),
-                # tests fail logins on purpose; the throttle has tests of its own
-                "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000",
-                "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
-                "SHOWBOX_JOBS_QUEUE_FILE": str(sessions.parent / f"{sessions.name}.jobs"),
-            }
-            worlds[key] = World(create_database(kind, name), defaults | settings)
-        worlds[key].reset()
-        return worlds[key]
-
-    yield make
-    for world in worlds.values():
-        world.close()
+    worlds = Worlds(tmp_path_factory.mktemp)
+    yield worlds
+    worlds.close()
 
 
 @pytest.fixture

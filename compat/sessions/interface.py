@@ -5,6 +5,7 @@ is not decided here. Rules: contract chapter 10, section 2.
 """
 
 import hashlib
+import logging
 import re
 import secrets
 from abc import abstractmethod
@@ -20,6 +21,8 @@ from flask_session.base import ServerSideSessionInterface
 
 from compat.sessions.codec import JsonSerializer
 from compat.sessions.session import Changes, PhpSession, StoredSession
+
+_log = logging.getLogger(__name__)
 
 _USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
@@ -94,13 +97,14 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         return PhpSession(self._read, value if usable else None, cookie_sent=True)
 
     def save_session(self, app: Flask, session: PhpSession, response: Response) -> None:
-        """Raises SessionUnavailable; TypeError or ValueError for a value that the store cannot hold."""
+        """Raises SessionUnavailable where a session begins, ends or gets a new id; TypeError or ValueError for a value
+        that the store cannot hold. All other changes are notes beside work that is done, whose answer stands."""
         if not session.close():
             return
         if session.renews and session.stored is not None:
-            session.rebase(self._read(str(session.cookie_id)))
+            session.rebase(self._read(str(session.cookie_id), True))
         if session.stored is not None and not session.renews:
-            self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(session.sid))
+            self._note(app, session)
             return
         new_id = self._create(app, session) if session or session.renews else None
         if session.discards_old and session.cookie_id is not None:
@@ -111,6 +115,12 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         elif session.discards_old and session.cookie_sent:
             response.delete_cookie(self.get_cookie_name(app), **self._cookie_attributes(app))
 
+    def _note(self, app: Flask, session: PhpSession) -> None:
+        try:
+            self._upsert_session(app.permanent_session_lifetime, session, self._get_store_id(session.sid))
+        except SessionUnavailable as error:
+            _log.warning("a session could not be noted as used: %s", type(error.__cause__ or error).__name__)
+
     def regenerate(self, session: PhpSession) -> None:
         session.renew_id(keep=True)
 
@@ -120,8 +130,10 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
     # the stores' side
 
     @abstractmethod
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
-        """The session, None for one that does not exist, is too old or cannot be decoded."""
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
+        """The session, None for one that does not exist, is too old or cannot be decoded.
+
+        ``counts``: as activity; else the store's note of the last request stays as it is."""
 
     @abstractmethod
     def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None: ...
@@ -152,13 +164,13 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
             self._insert_session(store_id, dict(session))
         elif changes:
             self._merge_session(store_id, session.stored, changes)
-        else:
+        elif session.counts:
             self._touch_session(store_id, session.stored)
 
     # helpers
 
-    def _read(self, sid: str) -> StoredSession | None:
-        return self._retrieve_session_data(self._get_store_id(sid))
+    def _read(self, sid: str, counts: bool) -> StoredSession | None:
+        return self._retrieve_session_data(self._get_store_id(sid), counts=counts)
 
     def _create(self, app: Flask, session: PhpSession) -> str:
         new_id = self._generate_sid(_ID_LENGTH)

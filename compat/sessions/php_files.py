@@ -89,7 +89,7 @@ class PhpFileSessionInterface(PhpSessionInterface):
         self._lock_wait = settings.lock_wait
         self._waiting = threading.BoundedSemaphore(settings.waiters)
 
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         with self._locked(store_id) as file:
             if file is None:
                 return None
@@ -98,7 +98,8 @@ class PhpFileSessionInterface(PhpSessionInterface):
             if idle > self.lifetime:
                 return None
             raw = _read(file)
-            os.utime(file, (now, now))
+            if counts:
+                os.utime(file, (now, now))
         try:
             return StoredSession(self._handler.decode(raw), idle_seconds=idle)
         except Unreadable:

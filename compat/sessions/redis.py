@@ -17,15 +17,17 @@ from compat.sessions.session import Changes, StoredSession
 
 _MERGE_ATTEMPTS = 1000
 
-# reads and touches in one round trip, and never brings a missing key into being; the age is looked at
-# as well, since Redis counts the time to live by its own clock
+# reads and touches (unless told not to) in one round trip, and never brings a missing key into being; the age is
+# looked at as well, since Redis counts the time to live by its own clock
 _READ = """
 local found = redis.call('HMGET', KEYS[1], 'data', 'touched')
 if not found[1] or ARGV[1] - found[2] > tonumber(ARGV[2]) then
     return false
 end
-redis.call('HSET', KEYS[1], 'touched', ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
+if ARGV[3] == '1' then
+    redis.call('HSET', KEYS[1], 'touched', ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
 return found
 """
 
@@ -72,10 +74,10 @@ class RedisSessionInterface(PhpSessionInterface, FlaskSessionRedis):  # type: ig
         self._insert_script = settings.client.register_script(_INSERT)
         self._replace_script = settings.client.register_script(_REPLACE)
 
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         now = int(self.now())
         with _named_failures():
-            found = self._read_script(keys=[store_id], args=[now, self.lifetime])
+            found = self._read_script(keys=[store_id], args=[now, self.lifetime, int(counts)])
         if found is None:
             return None
         raw, touched = found

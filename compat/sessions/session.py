@@ -54,7 +54,7 @@ class PhpSession(SessionMixin):
     """
 
     def __init__(
-        self, read: Callable[[str], StoredSession | None], cookie_id: str | None, *, cookie_sent: bool
+        self, read: Callable[[str, bool], StoredSession | None], cookie_id: str | None, *, cookie_sent: bool
     ) -> None:
         self._read = read
         self._data: dict[str, Any] | None = None
@@ -70,6 +70,8 @@ class PhpSession(SessionMixin):
         self.discards_old = False
         #: a session is to be created under a new id at save, even if empty
         self.renews = False
+        #: set before the first access: this request counts as activity
+        self.counts = True
 
     # what routes use
 
@@ -181,7 +183,7 @@ class PhpSession(SessionMixin):
     def _current(self) -> dict[str, Any]:
         if self._data is not None:
             return self._data
-        stored = None if self.cookie_id is None else self._read(self.cookie_id)
+        stored = None if self.cookie_id is None else self._read(self.cookie_id, self.counts)
         self._stored = stored
         self._data = {} if stored is None else dict(stored)
         self._loaded_as = {key: _frozen(value) for key, value in self._data.items()}

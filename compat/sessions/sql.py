@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from compat.sessions.codec import Unreadable
 from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
 from compat.sessions.session import Changes, StoredSession
 
+_MOMENT_MS = 200
 TOUCH_SECONDS = 60
 PURGE_SECONDS = 300
 _PURGE_ROWS = 1000
@@ -65,21 +66,21 @@ class SqlSessionInterface(PhpSessionInterface):
         self._purge_lock = threading.Lock()
         self._purged_at = 0.0
 
-    def _retrieve_session_data(self, store_id: str) -> StoredSession | None:
+    def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
 
     def _get_store_id(self, sid: str) -> str:
         return hashed_id(sid)
 
-    def _read(self, sid: str) -> StoredSession | None:
-        found = super()._read(sid)
+    def _read(self, sid: str, counts: bool) -> StoredSession | None:
+        found = super()._read(sid, counts)
         if found is not None or self._select_one(sid) is None:
             return found
         # stored by an older version, under the id itself
         with self._write() as connection:
             renamed = sa.update(self._table).where(self._one).values(id=hashed_id(sid))
             connection.execute(renamed, {"sid": sid})
-        return super()._read(sid)
+        return super()._read(sid, counts)
 
     def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
         try:
@@ -132,7 +133,10 @@ class SqlSessionInterface(PhpSessionInterface):
         now = int(self.now())
         if now - stored.mark < TOUCH_SECONDS:
             return
-        with self._write() as connection:
+        with self._write(patient=False) as connection:
+            if connection.dialect.name != "sqlite":
+                # not waited for: whoever holds the row is about to stamp it, too
+                connection.execute(self._select.with_for_update(nowait=True), {"sid": store_id}).first()
             connection.execute(sa.update(self._table).where(self._one).values(touched_at=now), {"sid": store_id})
 
     def _delete_session(self, store_id: str) -> None:
@@ -163,11 +167,28 @@ class SqlSessionInterface(PhpSessionInterface):
         return {"data": self.serializer.encode(data).decode("utf-8"), "touched_at": int(self.now())}
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, *, patient: bool = True) -> Iterator[sa.Connection]:
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, nullcontext() if patient else _impatient(connection):
                 connection = connection.execution_options(sbx_write=True)
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
             raise SessionUnavailable from error
+
+
+@contextmanager
+def _impatient(connection: sa.Connection) -> Iterator[None]:
+    """SQLite's one lock for all writers is waited for no longer than a moment."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    # past SQLAlchemy, which would begin a transaction first
+    driver = connection.connection.cursor()
+    (usual,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    driver.execute(f"PRAGMA busy_timeout={_MOMENT_MS}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(usual)}")
+        driver.close()

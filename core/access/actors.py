@@ -1,14 +1,19 @@
-"""Who acts: the user behind a call, and what is read off the stored permissions string."""
+"""Users: who acts or is spoken of, and what is read off the stored permissions string."""
 
 from dataclasses import dataclass
 from decimal import Decimal
+
+from core.values.currencies import shown_currency
 
 RESELLER_ADMIN_FIELD = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The user on whose behalf a request runs, as the database has it now."""
+    """A user as the database has it now: on whose behalf a request runs, or whom it is about.
+
+    ``currency_id`` as stored, ``currency_name`` as it is shown.
+    """
 
     id: int
     username: str
@@ -19,7 +24,7 @@ class Actor:
     max_users: int
     super_user: bool
     is_observer: bool
-    currency: str | None
+    currency_id: str | None
     currency_name: str | None
     theme: str | None
     ip_ranges: str | None
@@ -29,6 +34,11 @@ class Actor:
     def has_permission(self, index: int) -> bool:
         """Whether field ``index`` (from 0) of the permission string is ``1``; a missing field is off."""
         return has_field(self.permissions, index)
+
+    @property
+    def currency(self) -> str | None:
+        """The code as every answer spells it."""
+        return shown_currency(self.currency_id)
 
     @property
     def is_reseller_admin(self) -> bool:
@@ -59,7 +69,7 @@ def bare_actor(user_id: int, username: str, *, super_user: bool = False) -> Acto
         max_users=0,
         super_user=super_user,
         is_observer=False,
-        currency=None,
+        currency_id=None,
         currency_name=None,
         theme=None,
         ip_ranges=None,

@@ -1,11 +1,13 @@
-"""Writing of the audit log and the login history. Source: contract chapters 10 §4.1, §4.5 and 20 §1.11.
+"""Writing of the audit log and the login history. Source: contract chapters 10 §4.1, §4.5, 20 §1.11 and 70.
 
-Never a password or a hash in any row. Reading them is the business of the endpoints that show them.
+Never a password, a hash or a key in any row, and no text that the table cannot hold, which would undo what the row is
+about. Reading them: :mod:`core.access.audit_log`, :mod:`core.access.login_history`.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Self, TypedDict, Unpack
 
 import orjson
@@ -14,11 +16,18 @@ from sqlalchemy import Connection, insert
 from core.access.actors import Actor, bare_actor
 from core.errors import DatabaseFailed
 from core.panel import Panel
+from core.storage.narrow_text import storable
 from core.storage.tables import AuditEntry, LoginHistory
 
 log = logging.getLogger(__name__)
 
 USER_AGENT_CHARACTERS = 1000
+AUDITED_AGENT_CHARACTERS = 500
+# left out of the values of a row, at any depth
+_SECRETS = {
+    *("password", "pass", "token", "secret", "api_key", "smtp_password", "api_token", "bot_token", "webhook_secret"),
+    *("api_password", "auth", "p256dh"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class By:
             "old_value": _json(about.get("old")),
             "new_value": _json(about.get("new")),
             "ip_address": self.origin.stored_address,
-            "user_agent": self.origin.stored_agent,
+            "user_agent": self.origin.user_agent[:AUDITED_AGENT_CHARACTERS] or None,
             "details": about.get("details"),
         }
 
@@ -105,7 +114,7 @@ BY_CRON = By(bare_actor(0, "system_cron"), CRON)
 def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Many rows of :meth:`By.audit_row` in one statement, otherwise as :meth:`By.write_audit`."""
     if rows and panel.layout.has_table("_audit_log"):
-        connection.execute(insert(AuditEntry), rows)
+        connection.execute(insert(AuditEntry), [storable(connection, AuditEntry, **row) for row in rows])
 
 
 def record_login(
@@ -139,4 +148,18 @@ def record_login(
 
 
 def _json(values: Mapping[str, object] | None) -> str | None:
-    return None if values is None else orjson.dumps(values, default=str).decode()
+    return None if values is None else orjson.dumps(_open(values), default=_plain).decode()
+
+
+def _open(value: object) -> object:
+    """``value`` without what is secret."""
+    if isinstance(value, Mapping):
+        return {key: _open(item) for key, item in value.items() if str(key).lower() not in _SECRETS}
+    return [_open(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(value: object) -> object:
+    """Amounts as numbers, as the panel's rows have them; all else as text."""
+    if not isinstance(value, Decimal):
+        return str(value)
+    return int(value) if value == int(value) else float(value)

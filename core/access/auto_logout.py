@@ -24,16 +24,19 @@ def set_auto_logout(panel: Panel, by: By, minutes: int) -> None:
     values = {"setting_value": str(minutes), "updated_at": panel.clock.now()}
     stored = AppSetting.setting_key == AUTO_LOGOUT_KEY
     with panel.database.write() as connection:
-        found = connection.execute(select(AppSetting.id).where(stored).with_for_update()).scalar()
+        found = connection.execute(
+            select(AppSetting.id, AppSetting.setting_value).where(stored).with_for_update()
+        ).first()
         if found is None:
             connection.execute(insert(AppSetting).values(setting_key=AUTO_LOGOUT_KEY, **values))
         else:
-            connection.execute(update(AppSetting).where(AppSetting.id == found).values(**values))
+            connection.execute(update(AppSetting).where(AppSetting.id == found.id).values(**values))
         by.write_audit(
             panel,
             connection,
             "update",
-            "setting",
-            target_name=AUTO_LOGOUT_KEY,
+            "settings",
+            target_name="auto_logout",
+            old={"timeout": auto_logout_minutes(found.setting_value if found else None)},
             new={"timeout": minutes},
         )

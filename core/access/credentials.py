@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from core.errors import InvalidInput
+from core.panel import Panel
 from core.security.passwords import fingerprint, is_common
-from core.storage.tables import Credential
+from core.storage.tables import Credential, User
 
 # how many older forms of an unchanged password are remembered for the sessions that were bound to them
 REMEMBERED_FORMS = 8
@@ -49,6 +50,14 @@ def credential_of(connection: Connection, key: str, user_id: int, hashed: str) -
     """The fingerprint of a password that did not change."""
     salt = connection.scalar(select(Credential.salt).where(Credential.user_id == user_id))
     return fingerprint(key, hashed, salt or "")
+
+
+def stored_credential(panel: Panel, user_id: int) -> str:
+    """The fingerprint of the user's password as it is now, for a login without it."""
+    key = panel.fingerprint_key
+    with panel.database.read() as connection:
+        hashed = connection.scalar(select(User.password).where(User.id == user_id))
+        return credential_of(connection, key, user_id, str(hashed or ""))
 
 
 def _store(connection: Connection, user_id: int, values: dict[str, Any]) -> None:

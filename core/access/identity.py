@@ -5,21 +5,21 @@ Roles come from the row at each request, never from the session's copies. Source
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+from core.access.user_rows import LAYOUTS, actor_of, user_columns
 from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
 from core.storage.database import AnySelect, json_integer, same_text
+from core.storage.schema import Layout
 from core.storage.tables import AppSetting, Credential, Currency, StoredSession, User
-from core.values.currencies import shown_currency
 
 # our own session keys; PHP leaves unknown keys alone
 IDLE_MARK = "sbx_idle"
@@ -125,49 +125,18 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 
 def find_user(panel: Panel, username: str) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
-    return panel.database.first(_user_by_name(panel.database.dialect, *_optional_parts(panel)), username=username)
+    return panel.database.first(_user_by_name(panel.database.dialect, panel.layout), username=username)
 
 
 def find_session(panel: Panel, session_id: str) -> Any:
     """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
-    return panel.database.first(_session_and_user(panel.database.dialect, *_optional_parts(panel)), sid=session_id)
+    return panel.database.first(_session_and_user(panel.database.dialect, panel.layout), sid=session_id)
 
 
-def _optional_parts(panel: Panel) -> tuple[bool, bool, bool]:
-    layout = panel.layout
+@lru_cache(LAYOUTS)
+def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
     return (
-        layout.has_table("_app_settings"),
-        layout.has_column("_users", "is_observer"),
-        layout.has_column("_users", "theme"),
-    )
-
-
-def actor_of(row: Any) -> Actor:
-    """The actor of a row of :func:`find_user`."""
-    return Actor(
-        id=row.id,
-        username=row.username,
-        name=row.name,
-        email=row.email,
-        # SQLite keeps decimals as floating numbers, whose shortest text is the decimal that was stored
-        balance=Decimal(str(row.balance or 0)),
-        permissions=row.permissions,
-        max_users=row.max_users or 0,
-        super_user=row.super_user == 1,
-        is_observer=row.is_observer == 1,
-        currency=shown_currency(row.currency_id),
-        currency_name=shown_currency(row.currency_name or row.currency_id),
-        theme=row.theme,
-        ip_ranges=row.ip_ranges,
-        plans=row.plans,
-        timestamp=row.timestamp,
-    )
-
-
-@cache
-def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
-    return (
-        select(*_user_columns(*optional_parts))
+        select(*_user_columns(layout))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         .outerjoin(Credential, Credential.user_id == User.id)
@@ -177,31 +146,14 @@ def _user_by_name(dialect: str, *optional_parts: bool) -> AnySelect:
     )
 
 
-def read_user(panel: Panel, connection: Connection, user_id: int) -> Actor | None:
-    """The user with that id as the transaction of ``connection`` sees it."""
-    row = connection.execute(_user_by_id(*_optional_parts(panel)), {"user_id": user_id}).first()
-    return None if row is None else actor_of(row)
-
-
-@cache
-def _user_by_id(*optional_parts: bool) -> AnySelect:
-    return (
-        select(*_user_columns(*optional_parts))
-        .select_from(User)
-        .outerjoin(Currency, Currency.id == User.currency_id)
-        .outerjoin(Credential, Credential.user_id == User.id)
-        .where(User.id == bindparam("user_id", type_=sa.BigInteger))
-    )
-
-
-@cache
-def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
+@lru_cache(LAYOUTS)
+def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
     return (
         select(
             StoredSession.id.label("session_id"),
             StoredSession.data,
             StoredSession.touched_at,
-            *_user_columns(*optional_parts),
+            *_user_columns(layout),
         )
         .select_from(StoredSession)
         .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
@@ -211,33 +163,14 @@ def _session_and_user(dialect: str, *optional_parts: bool) -> AnySelect:
     )
 
 
-def _user_columns(has_settings: bool, has_observer: bool, has_theme: bool) -> tuple[Any, ...]:
-    """What :func:`actor_of` needs of a user, with currency and idle timeout, as far as this database has it."""
+def _user_columns(layout: Layout) -> tuple[Any, ...]:
+    """A user's row with password and idle timeout, as far as this database has it."""
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
-    if has_settings:
+    if layout.has_table("_app_settings"):
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
-    return (
-        User.id,
-        User.username,
-        User.password,
-        User.name,
-        User.email,
-        User.balance,
-        User.permissions,
-        User.max_users,
-        User.super_user,
-        User.is_observer if has_observer else sa.null().label("is_observer"),
-        User.currency_id,
-        User.theme if has_theme else sa.null().label("theme"),
-        User.ip_ranges,
-        User.plans,
-        User.timestamp,
-        Currency.name.label("currency_name"),
-        Credential.salt.label("credential_salt"),
-        timeout.label("auto_logout"),
-    )
+    return *user_columns(layout), User.password, Credential.salt.label("credential_salt"), timeout.label("auto_logout")
 
 
 def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:

@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 from core.access.actors import Actor
 from core.access.audit import By, Origin, record_login
 from core.access.credentials import carry_credential, refuse_common, renew_credential
-from core.access.identity import actor_of, find_user
+from core.access.identity import find_user
+from core.access.user_rows import actor_of
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, WrongCredentials
 from core.panel import Panel
 from core.security.passwords import BLANKS, fingerprint

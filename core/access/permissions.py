@@ -168,6 +168,26 @@ CHANGE_PORTAL_SETTINGS = Right(
     reseller_admin=Scope.NONE,
     reseller=Scope.NONE,
 )
+EXPORT_DATABASE = Right("Permission denied. Only administrators can back up the database.", reseller=Scope.NONE)
+# reseller admins only where the configuration says so
+IMPORT_DATABASE = Right("Permission denied. Only super admins can restore the database.", reseller=Scope.NONE)
+_MAIL_REFUSAL = "Permission denied. Only super admins can use mail."
+READ_MAIL = Right(_MAIL_REFUSAL, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
+USE_MAIL = Right(_MAIL_REFUSAL, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+CHANGE_BOT = Right(
+    "Permission denied. Only super admins can set up the Telegram bot.",
+    reseller_admin=Scope.NONE,
+    reseller=Scope.NONE,
+)
+SEE_BOT = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
+SEND_TELEGRAM = Right(
+    "Permission denied. Only administrators and reseller admins can send Telegram messages.", reseller=Scope.NONE
+)
+READ_TELEGRAM = Right(
+    "Permission denied. Only administrators and reseller admins can see the Telegram messages.",
+    reseller=Scope.NONE,
+    reads=True,
+)
 
 
 def is_unpaid(actor: Actor) -> bool:

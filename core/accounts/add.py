@@ -1,27 +1,26 @@
-"""Creating a subscriber account: on the portals, in the database and in the ledger, or nowhere.
+"""Adding a subscriber account: every check, what it costs and whom.
 
-Source: contract chapter 20 §1.6 to §1.9 and §3. A creation that fails or is cut short is always undone: without the
-password, which is stored nowhere, it could not be finished.
+Carrying it out, on the portals and in the database, is in :mod:`core.accounts.create`. Source: contract chapter 20
+§1.6 to §1.9 and §3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
-from core.accounts import operations, rules
-from core.accounts.events import CREATED, Event, announce
-from core.accounts.on_portals import Lag, known_tariffs, may_still_follow, refusal_of, servers, set_theme
-from core.accounts.operations import Draft, Record
-from core.accounts.rows import insert_account, refuse_taken
-from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, PanelError, UpstreamFailed
+from core.access.user_rows import read_user
+from core.accounts import create, operations, rules
+from core.accounts.on_portals import Lag, known_tariffs, servers, set_theme
+from core.accounts.operations import Draft
+from core.accounts.records import Creation
+from core.accounts.rows import refuse_taken
+from core.errors import InvalidInput, NotAllowed, NotFound
 from core.jobs import jobs
 from core.ledger import ledger
 from core.panel import Panel
@@ -39,13 +38,10 @@ from core.plans.choice import (
     require_balance,
     require_usable,
 )
-from core.portal import NewPortalAccount, Outcome, PortalError, PortalServer, Tariff
+from core.portal import Tariff
 from core.storage.tables import Account
 from core.values.checks import checked_date, checked_email, clean_name, clean_text, normal_phone
 from core.values.currencies import ANY_CURRENCY, currency_code
-
-KIND = "add"
-_FAILED = "The account could not be created"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +96,20 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     every_server = servers(panel)
     tariffs = known_tariffs(panel) or []
 
-    def plan(connection: Connection) -> Draft:
+    def plan(connection: Connection) -> Draft[Creation]:
         draft = _draft(panel, connection, by, wish, tariffs)
+        # a number is taken only for what passes every check
         number = operations.next_account_number(connection)
-        return Draft(**{**_fields(draft), "payload": {**draft.payload, "account_number": number}})
+        return replace(draft, payload=replace(draft.payload, account_number=number))
 
     record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do
-    _create(panel, record, every_server, wish.password)
-    account_id = _confirm(panel, by, record)
-    payload = record.payload
-    theme = set_theme(panel, record.username, payload["theme"])
+    create.on_portals(panel, record, every_server, wish.password)
+    account_id = create.confirm(panel, by, record)
+    creation = Creation.read(record.payload)
+    theme = set_theme(panel, record.username, creation.theme)
     jobs.ring(panel)
-    return Added(account_id, len(every_server) > 1, _day(payload["end_date"]), Lag(theme=theme))
-
-
-def _fields(draft: Draft) -> dict[str, Any]:
-    return {name: getattr(draft, name) for name in draft.__slots__}
+    return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme))
 
 
 def _checked(wish: NewAccount) -> NewAccount:
@@ -149,7 +142,7 @@ def _draft(
     by: By,
     wish: NewAccount,
     tariffs: Sequence[Tariff] | None,
-) -> Draft:
+) -> Draft[Creation]:
     """Every check, and what the operation will do; ``tariffs`` None: the portal was not asked yet."""
     owner = _owner(panel, connection, by.actor, wish)
     _refuse_too_many(connection, by.actor, owner)
@@ -158,24 +151,25 @@ def _draft(
     end_date = _end_date(panel, by.actor, wish, purchase.plan)
     payer, plan = purchase.payer, purchase.plan
     return Draft(
-        kind=KIND,
+        kind=create.KIND,
         username=wish.username,
         mac=wish.mac,
         account_id=None,
-        payload={
-            "full_name": wish.full_name,
-            "email": wish.email or None,
-            "phone": wish.phone or None,
-            "reseller": owner.id,
-            "plan": plan.id if plan else None,
-            "plan_name": plan.shown_name() if plan else None,
-            "tariff_plan": purchase.tariff_plan,
-            "end_date": end_date and end_date.isoformat(),
-            "status": wish.status,
-            "comment": wish.comment,
-            "theme": owner.theme or panel.config.panel.default_theme,
-            "entry": purchase.entry and purchase.entry.stored(),
-        },
+        payload=Creation(
+            full_name=wish.full_name,
+            email=wish.email or None,
+            phone=wish.phone or None,
+            reseller=owner.id,
+            plan=plan.id if plan else None,
+            plan_name=plan.shown_name() if plan else None,
+            tariff_plan=purchase.tariff_plan,
+            end_date=end_date,
+            status=wish.status or 0,
+            comment=wish.comment,
+            theme=owner.theme or panel.config.panel.default_theme,
+            entry=purchase.entry,
+        ),
+        reseller=owner.id,
         payer_id=payer.id if payer else None,
         amount=purchase.net if payer else Decimal(0),
         price=plan.price if payer and plan else Decimal(0),
@@ -254,157 +248,3 @@ def _end_date(panel: Panel, actor: Actor, wish: NewAccount, plan: PlanRow | None
     if plan is not None:
         return rules.first_end(today, plan.days)
     return None if actor.super_user else today + timedelta(days=rules.DAYS_WITHOUT_PLAN)
-
-
-def _create(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> None:
-    """On every server, or on none and the money back."""
-    account = _portal_account(record, password)
-    for number, server in enumerate(every_server):
-        try:
-            if number:
-                operations.step(panel, record, server.name)
-            server.create_account(account)
-        except PortalError as error:
-            certain = error.outcome is Outcome.NOT_DONE
-            _undo(panel, record, every_server[: number if certain else number + 1], late=may_still_follow(error))
-            refusal = refusal_of(error, _FAILED)
-            if number and isinstance(refusal, UpstreamFailed):
-                refusal = UpstreamFailed(f"{refusal.text}; it was removed from {every_server[0].name} again")
-            raise refusal from error
-        except PanelError:
-            _undo(panel, record, every_server[:number])
-            raise
-
-
-def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
-    payload = record.payload
-    return NewPortalAccount(
-        login=record.username,
-        mac=record.mac,
-        password=password,
-        account_number=str(payload["account_number"]),
-        tariff_plan=payload["tariff_plan"],
-        full_name=payload["full_name"],
-        status=payload["status"] == 1,
-        end_date=_day(payload["end_date"]),
-        comment=payload["comment"],
-        reseller=payload["reseller"],
-        phone=payload["phone"] or "",
-    )
-
-
-def _confirm(panel: Panel, by: By, record: Record) -> int:
-    """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
-    payload = record.payload
-    try:
-        with panel.database.write() as connection:
-            operations.move(panel, connection, record, operations.DONE)
-            account_id = insert_account(
-                panel,
-                connection,
-                {
-                    "username": record.username,
-                    "mac": record.mac,
-                    "email": payload["email"],
-                    "phone_number": payload["phone"],
-                    "reseller": payload["reseller"],
-                    "plan": payload["plan"],
-                    "timestamp": panel.clock.stamp(),
-                    "full_name": payload["full_name"],
-                    "tariff_plan": payload["tariff_plan"][:100],
-                    "end_date": _day(payload["end_date"]),
-                    "status": payload["status"],
-                },
-                account_number=payload["account_number"],
-                comment=payload["comment"] or None,
-                # what it tells of the owner from now on is our own word, until it tells another
-                portal_reseller_seen=payload["reseller"],
-                portal_reseller_known=1,
-            )
-            entry = ledger.Entry.read(payload["entry"])
-            if entry is not None:
-                taken = record.amount or Decimal(0)
-                ledger.record(connection, entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
-            _audit(panel, connection, by, record, account_id)
-            event = Event(
-                CREATED,
-                account_id,
-                record.username,
-                record.mac,
-                payload["full_name"],
-                payload["reseller"],
-                by.actor.id,
-                by.actor.name or by.actor.username,
-                payload["plan_name"],
-                _day(payload["end_date"]),
-                payload["phone"],
-            )
-            announce(panel, connection, event)
-    except DatabaseFailed:
-        _undo(panel, record, servers(panel))
-        raise
-    return account_id
-
-
-def _audit(panel: Panel, connection: Connection, by: By, record: Record, account_id: int) -> None:
-    payload = record.payload
-    by.write_audit(
-        panel,
-        connection,
-        "create",
-        "account",
-        target_id=account_id,
-        target_name=record.mac,
-        new={
-            "mac": record.mac,
-            "username": record.username,
-            "name": payload["full_name"],
-            "plan": payload["plan_name"],
-            "expiry": payload["end_date"],
-            "phone": payload["phone"],
-        },
-        details=f"Account {record.username} created",
-    )
-
-
-def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
-    """After a failed creation: money back, remains deleted; what cannot be done now stays recorded.
-
-    ``touched``: the servers that may have the account; ``late``: it may still appear there after a look.
-    """
-    with operations.best_effort(record):
-        if touched:
-            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=late)
-        else:
-            operations.close(panel, record)
-
-
-def take_up(panel: Panel, record: Record) -> None:
-    """Undo a creation that was left open: the money first, then what it left on the portals."""
-    if record.state == operations.RESERVED:
-        record = operations.refund(panel, record, operations.COMPENSATING)
-    _clear(panel, record, servers(panel))
-
-
-def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
-    try:
-        for server in touched:
-            _remove_remains(server, _portal_account(record))
-    except PortalError as error:
-        operations.leave(panel, record, f"{error.server}: {error.text}")
-        return
-    if late:
-        operations.leave(panel, record, "The portal did not answer in time; it is asked again later")
-    else:
-        operations.close(panel, record)
-
-
-def _remove_remains(server: PortalServer, account: NewPortalAccount) -> None:
-    """Delete the account if it is the one that this creation made, never an older one of the same device."""
-    found = server.account_by_mac(account.mac)
-    if found is not None and account.is_stored_as(found):
-        server.delete_account(account.mac)
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None

@@ -8,17 +8,15 @@ the database holds. What changes is decided in :mod:`core.accounts.edit`. Source
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
-from core.access.audit import BY_CRON, By
-from core.access.identity import read_user
+from core.access.audit import By
+from core.access.user_rows import read_user
 from core.accounts import operations
-from core.accounts.events import RENEWED, STATUS_CHANGED, Event, announce
+from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.on_portals import (
     Lag,
     Seen,
@@ -31,10 +29,11 @@ from core.accounts.on_portals import (
     servers,
     set_theme,
 )
-from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.accounts.operations import Draft, Record
+from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, audit_change, note_lag
 from core.accounts.rows import AccountRow, change_account, find_by_id
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import PlanRow
@@ -44,10 +43,9 @@ from core.portal.accounts import Field
 log = logging.getLogger(__name__)
 
 KIND = "change"
-STATUS, AUTO_DISABLE = "status", "auto_disable"
 _FAILED = "The portal update failed"
 # what a change is announced as, if at all
-_EVENTS = {"renewal": RENEWED, STATUS: STATUS_CHANGED}
+_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -71,10 +69,6 @@ class Changed:
     unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.lag.extra | ({"warning": 1} if self.unknown_tariff else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ def change_if_any(
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
     decided: list[tuple[Planned, str | None]] = []
 
-    def draft(connection: Connection) -> Draft | None:
+    def draft(connection: Connection) -> Draft[Change] | None:
         planned = plan(connection)
         if planned is None:
             return None
@@ -127,16 +121,14 @@ def change_if_any(
     if record is None:
         return None
     planned, theme = decided[0]
-    before, after, names = planned.before, planned.after, record.payload["portal"]
-    changed = Changed(
-        before, after, planned.plan is not None, Lag(), planned.unknown_tariff, record.payload["plan_name"]
-    )
-    if not names and not password:
+    before, after, change = planned.before, planned.after, Change.read(record.payload)
+    changed = Changed(before, after, planned.plan is not None, Lag(), planned.unknown_tariff, change.plan_name)
+    if not change.portal and not password:
         _commit(panel, record, before, after, every_server=[])
         return changed
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
-    server2 = _tell_second(panel, record, every_server[1:], after, password)
+    server2 = _tell_second(panel, record, every_server[1:], before, after, password)
     theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
     return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
@@ -150,7 +142,7 @@ def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None
     return owner.theme if owner else None
 
 
-def _draft(by: By, planned: Planned) -> Draft:
+def _draft(by: By, planned: Planned) -> Draft[Change]:
     before, after = planned.before, planned.after
     columns = [name for name in AccountRow.__slots__ if getattr(before, name) != getattr(after, name)]
     changed = [_PORTAL_NAMES[name] for name in columns if name in _PORTAL_NAMES]
@@ -162,16 +154,16 @@ def _draft(by: By, planned: Planned) -> Draft:
         username=before.username,
         mac=before.mac,
         account_id=before.id,
-        payload={
-            "what": planned.what,
-            "columns": {name: _plain(getattr(after, name)) for name in columns},
-            "portal": names,
-            "changed": changed,
-            "entry": planned.entry and planned.entry.stored(),
-            "plan_name": planned.plan.shown_name() if planned.plan else None,
-            "phone": planned.after.phone_number if planned.phone_given else None,
-            **stored_origin(by),
-        },
+        payload=Change(
+            what=planned.what,
+            columns={name: getattr(after, name) for name in columns},
+            portal=names,
+            changed=changed,
+            entry=planned.entry,
+            plan_name=planned.plan.shown_name() if planned.plan else None,
+            phone=planned.after.phone_number if planned.phone_given else None,
+            began=Began.of(by),
+        ),
         payer_id=planned.payer.id if planned.payer else None,
         amount=planned.net,
         price=planned.net,
@@ -186,15 +178,16 @@ def _tell_first(
 
     Raises UpstreamFailed and its like.
     """
+    change = Change.read(record.payload)
     try:
-        put(server, before.mac, _told(server, record, after, password))
+        put(server, before, _told(server, change, after, password))
     except PortalError as error:
-        if isinstance(error, PortalAccountNotFound) and record.payload["what"] == AUTO_DISABLE:
+        if isinstance(error, PortalAccountNotFound) and change.what == AUTO_DISABLE:
             return False
         if error.outcome is Outcome.NOT_DONE:
             _cancel(panel, record)
             raise refusal_of(error, _FAILED) from error
-        seen = look(server, after, record.payload["changed"] or record.payload["portal"])
+        seen = look(server, after, change.changed or change.portal)
         if seen is Seen.APPLIED and not password:
             log.warning("portal %s: the change is there although the call failed", server.name)
             return True
@@ -203,11 +196,11 @@ def _tell_first(
     return True
 
 
-def _told(server: PortalServer, record: Record, row: AccountRow, password: str | None) -> dict[str, Field]:
+def _told(server: PortalServer, change: Change, row: AccountRow, password: str | None) -> dict[str, Field]:
     """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
-    everything = server.full_updates and record.payload["what"] not in (STATUS, AUTO_DISABLE)
+    everything = server.full_updates and change.what not in (STATUS, AUTO_DISABLE)
     fields = all_fields_of(row) if everything else {}
-    return fields | fields_of(row, record.payload["portal"]) | ({"password": password} if password else {})
+    return fields | fields_of(row, change.portal) | ({"password": password} if password else {})
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
@@ -224,9 +217,9 @@ def _commit(
     panel: Panel, record: Record, before: AccountRow, after: AccountRow, every_server: Sequence[PortalServer]
 ) -> Record:
     """Row, ledger row, audit row and the operation's next state in one transaction."""
-    payload = record.payload
+    change = Change.read(record.payload)
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
-    columns = {name: getattr(after, name) for name in payload["columns"]}
+    columns = {name: getattr(after, name) for name in change.columns}
     note = {"comment": columns.pop("comment")} if "comment" in columns else {}
     if "reseller" in columns:
         # assigned here: what the portal said before, or never said, does not undo it
@@ -234,41 +227,43 @@ def _commit(
     with panel.database.write() as connection:
         moved = operations.move(panel, connection, record, state)
         change_account(panel, connection, before.id, columns, note)
-        entry = ledger.Entry.read(payload["entry"])
-        if entry is not None:
-            ledger.record(connection, entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
-        _audit(panel, connection, record, before, after)
-        kind = _EVENTS.get(payload["what"])
-        if kind is not None:
-            announce(panel, connection, _event(kind, after, payload))
+        if change.entry is not None:
+            ledger.record(connection, change.entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
+        audit_change(panel, connection, record, change, before, after)
+        event = _EVENTS.get(change.what)
+        if event is not None:
+            announce(panel, connection, _event(event, after, change))
     return moved
 
 
-def _event(kind: str, after: AccountRow, payload: Mapping[str, Any]) -> Event:
-    by = payload["by"]
-    return Event(
-        kind,
+def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> AccountEvent:
+    return event(
         after.id,
         after.username,
         after.mac,
         after.full_name,
         after.reseller,
-        by["id"],
-        by["name"],
-        payload["plan_name"],
+        change.began.actor_id,
+        change.began.name,
+        change.plan_name,
         after.end_date,
-        # operations of older versions did not store it
-        payload.get("phone"),
+        change.phone,
     )
 
 
 def _tell_second(
-    panel: Panel, record: Record, others: Sequence[PortalServer], after: AccountRow, password: str | None
+    panel: Panel,
+    record: Record,
+    others: Sequence[PortalServer],
+    before: AccountRow,
+    after: AccountRow,
+    password: str | None,
 ) -> str | None:
     """Server 2 follows; if it does not, the operation stays open and the failure's text is returned."""
+    change = Change.read(record.payload)
     for server in others:
         try:
-            put(server, after.mac, _told(server, record, after, password))
+            put(server, before, _told(server, change, after, password))
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
             return error.text
@@ -288,12 +283,13 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     if before is None:
         operations.close(panel, record)
         return
-    after = replace(before, **_typed(record.payload["columns"]))
+    change = Change.read(record.payload)
+    after = replace(before, **change.columns)
     server, *others = servers(panel)
-    seen = look(server, after, record.payload["changed"])
+    seen = look(server, after, change.changed)
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
-        _tell_second(panel, record, others, after, None)
+        _tell_second(panel, record, others, before, after, None)
     elif seen is Seen.NOT_APPLIED:
         operations.close(panel, record)
     else:
@@ -303,6 +299,7 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
 
 def _bring_up_to_date(panel: Panel, record: Record) -> None:
     """Tell the portal that lags, or may have what was cancelled, what the database holds."""
+    change = Change.read(record.payload)
     with panel.database.read() as connection:
         row = find_by_id(connection, record.account_id or 0)
     every_server = servers(panel)
@@ -310,7 +307,7 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
     try:
         if row is not None:
             for server in behind:
-                _put_if_there(server, row, _told(server, record, row, None))
+                _put_if_there(server, row, _told(server, change, row, None))
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
@@ -319,67 +316,6 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
 
 def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
     try:
-        put(server, row.mac, fields)
+        put(server, row, fields)
     except PortalAccountNotFound:
         log.warning("portal %s: an account to be brought up to date is not there", server.name)
-
-
-def _typed(columns: Mapping[str, Any]) -> dict[str, Any]:
-    end_date = columns.get("end_date")
-    return {**columns, "end_date": date.fromisoformat(end_date)} if end_date else dict(columns)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
-
-
-# telling of it
-
-
-def _audit(panel: Panel, connection: Connection, record: Record, before: AccountRow, after: AccountRow) -> None:
-    if record.payload["what"] == AUTO_DISABLE:
-        _audit_auto_disable(panel, connection, before)
-        return
-    ambiguous = AMBIGUOUS if before.is_ambiguous else ""
-    if record.payload["what"] == STATUS:
-        word = "active" if after.status else "disabled"
-        audit(
-            panel,
-            connection,
-            record,
-            "update",
-            "account_status",
-            old={"status": before.status},
-            new={"status": after.status},
-            details=f"Account {before.username} ({before.mac}) is now {word}{ambiguous}",
-        )
-        return
-    verb = "renewed" if record.payload["what"] == "renewal" else "updated"
-    audit(
-        panel,
-        connection,
-        record,
-        "update",
-        "account",
-        old=_audited(before),
-        new={**_audited(after), "plan": record.payload["plan_name"]},
-        details=f"Account {before.username} {verb}{ambiguous}",
-    )
-
-
-def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
-    BY_CRON.write_audit(
-        panel,
-        connection,
-        AUTO_DISABLE,
-        "account",
-        target_id=row.mac,
-        target_name=row.full_name,
-        old={"status": 1},
-        new={"status": 0},
-        details=f"Account {row.username} ({row.mac}) disabled: it ended on {row.end_date}",
-    )
-
-
-def _audited(row: AccountRow) -> dict[str, Any]:
-    return {"name": row.full_name, "expiry": row.end_date and row.end_date.isoformat(), "status": row.status}

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, select
 
 from core.access.audit import BY_CRON
-from core.accounts.change import AUTO_DISABLE, Changed, Planned, change_if_any
+from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.end_dates import ended_before, stored_day
 from core.accounts.on_portals import servers
+from core.accounts.records import AUTO_DISABLE
 from core.accounts.recovery import finish_open_operations
 from core.accounts.rows import find_by_id
 from core.errors import DatabaseFailed, PanelError

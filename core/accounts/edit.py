@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
+from core.access.user_rows import read_user
 from core.accounts import rules
 from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.on_portals import Lag, known_tariffs

@@ -1,34 +1,18 @@
-"""What happened to accounts, announced in the transaction that made it so, and who hears of it.
+"""What happens to accounts, as :mod:`core.jobs.events` announces it. Source: contract chapter 20 §1.10."""
 
-Each listener is a job of its own (:mod:`core.jobs.jobs`): it never delays or fails the request, runs after the
-commit, and is not lost when the process ends. Source: contract chapter 20 §1.10.
-"""
-
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Self
 
-from sqlalchemy import Connection
-
-from core.accounts.on_portals import servers
-from core.jobs import jobs
-from core.jobs.jobs import Work
-from core.panel import Panel
-from core.portal import PortalError
-
-log = logging.getLogger(__name__)
-
-CREATED, RENEWED, REMOVED, STATUS_CHANGED = "created", "renewed", "removed", "status_changed"
+from core.jobs.events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """``kind`` is one of the four above; ``owner_id`` the account's reseller, ``actor_id`` who did it; ``phone`` what
-    the request gave, None for nothing."""
+class AccountEvent(Event):
+    """``owner_id`` the account's reseller, ``actor_id`` who did it; ``phone`` what the request gave, None for nothing.
+    ``plan_name`` None: no plan, or one whose name is unknown."""
 
-    kind: str
     account_id: int
     username: str
     mac: str
@@ -41,46 +25,36 @@ class Event:
     phone: str | None = None
 
     def stored(self) -> dict[str, Any]:
-        """As plain data, for an operation's record or a job."""
         return {**asdict(self), "end_date": self.end_date and self.end_date.isoformat()}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
         end = stored["end_date"]
-        return cls(**{**stored, "end_date": date.fromisoformat(end) if end else None})
+        # older versions stored beside them which event it was
+        values = {name: value for name, value in stored.items() if name != "kind"}
+        return cls(**{**values, "end_date": date.fromisoformat(end) if end else None})
 
 
-Listener = Callable[[Panel, Event], None]
+@dataclass(frozen=True, slots=True)
+class AccountCreated(AccountEvent):
+    """On the portals and in the panel."""
 
 
-def announce(panel: Panel, connection: Connection, event: Event) -> None:
-    """One job for each listener, in the caller's transaction. Call :func:`core.jobs.jobs.ring` after the commit."""
-    for name in LISTENERS.get(event.kind, ()):
-        if event.phone or name not in _BY_PHONE:
-            jobs.add(panel, connection, name, event.stored(), actor_id=event.actor_id)
+@dataclass(frozen=True, slots=True)
+class AccountRenewed(AccountEvent):
+    """A plan was applied; ``end_date`` is the new one."""
 
 
-def welcome_device(panel: Panel, event: Event) -> None:
-    """The configured welcome text on the set-top box, by server 1 and 2; failures are ignored."""
-    text = panel.config.panel.welcome_message
-    if not text:
-        return
-    for server in servers(panel):
-        try:
-            server.send_message(event.mac, text)
-        except PortalError as error:
-            log.warning("welcome message by %s: %s", server.name, type(error).__name__)
+@dataclass(frozen=True, slots=True)
+class AccountRemoved(AccountEvent):
+    """From the portals and the panel."""
 
 
-def _kind(listener: Listener) -> jobs.Kind:
-    def handle(work: Work) -> None:
-        listener(work.panel, Event.read(work.payload))
-
-    return jobs.Kind(handle)
+@dataclass(frozen=True, slots=True)
+class AccountStatusChanged(AccountEvent):
+    """Switched on or off by somebody."""
 
 
-KINDS: dict[str, jobs.Kind] = {"welcome_device": _kind(welcome_device)}
-# event → the jobs that hear of it
-LISTENERS: dict[str, tuple[str, ...]] = {CREATED: ("welcome_device", "welcome_sms"), RENEWED: ("renewal_sms",)}
-# these hear only of accounts that a phone number was given for
-_BY_PHONE = frozenset({"welcome_sms", "renewal_sms"})
+def by_phone(event: AccountEvent) -> bool:
+    """For listeners to whom an account without a phone number in the request means nothing."""
+    return bool(event.phone)

@@ -44,7 +44,7 @@ def list_accounts(panel: Panel, scope: int | None) -> EncodedAnswer:
     rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
 
     token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
-    return panel.kept.get(
+    return panel.answer_cache.get(
         ("accounts", scope), token, lambda: _encode(panel.database.all(rows, **parameters), panel.clock)
     )
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
-from typing import Any
 
 from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
@@ -41,16 +40,10 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What did not work although the operation did: texts for the answer, None where nothing failed."""
+    """What did not work although the operation did: texts for the caller, None where nothing failed."""
 
     server2: str | None = None
     theme: str | None = None
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """The further keys of a success answer."""
-        found: dict[str, Any] = {"warning": 1} if self.server2 or self.theme else {}
-        return found | ({"server2_warning": True, "server2_error": self.server2} if self.server2 else {})
 
 
 def servers(panel: Panel) -> Sequence[PortalServer]:
@@ -126,18 +119,21 @@ def all_fields_of(row: AccountRow) -> dict[str, Field]:
     return {**told, "stb_mac": row.mac}
 
 
-def put(server: PortalServer, mac: str, fields: dict[str, Field]) -> None:
-    """Change ``fields`` of the account, the status alone by the call that may be repeated. Raises PortalError."""
+def put(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
+    """Change ``fields`` of the account that the portal has as ``row``. Raises PortalError.
+
+    The status alone goes by the call that may be repeated.
+    """
     if list(fields) == ["status"]:
-        server.set_status(mac, fields["status"] == 1)
+        server.set_status(row.mac, fields["status"] == 1, login=row.username)
     elif fields:
-        server.update_account(mac, fields)
+        server.update_account(row.mac, fields, login=row.username)
 
 
 def look(server: PortalServer, row: AccountRow, changed: Iterable[str]) -> Seen:
     """Whether the portal has the ``changed`` fields as ``row`` has them."""
     try:
-        found = server.account_by_mac(row.mac)
+        found = server.account_by_mac(row.mac, login=row.username)
     except PortalError:
         return Seen.UNKNOWN
     if found is None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
@@ -58,27 +58,42 @@ class OperationTaken(PanelError):
     default_text = "This change took too long and is being finished in the background"
 
 
+class Payload(Protocol):
+    """What the kind of an operation stores to finish or undo it (:mod:`core.accounts.records`)."""
+
+    def stored(self) -> dict[str, Any]:
+        """As plain JSON data, never a password."""
+
+
+P = TypeVar("P", bound=Payload)
+
+
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Generic[P]):
     """An operation to be. ``amount`` is taken from ``payer_id`` if the balance is at least ``price``.
 
-    ``payload``: plain JSON data, never a password. ``new_username``: a name that it is about to give.
+    ``new_username``: a name that it is about to give, ``reseller``: a user whom it is about to give an account.
     """
 
     kind: str
     username: str
     mac: str
     account_id: int | None
-    payload: Mapping[str, Any]
+    payload: P
     payer_id: int | None = None
     amount: Decimal = Decimal(0)
     price: Decimal = Decimal(0)
     new_username: str | None = None
+    reseller: int | None = None
+
+
+Plan = Callable[[Connection], Draft[Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored operation; ``amount`` None: nothing was taken. Times are Unix seconds."""
+    """A stored operation; ``amount`` None: nothing was taken. ``payload`` is read by its kind's class. Times are Unix
+    seconds."""
 
     id: int
     kind: str
@@ -89,13 +104,25 @@ class Record:
     actor_id: int
     payer_id: int | None
     amount: Decimal | None
-    payload: dict[str, Any]
+    payload: Mapping[str, Any]
     step: str
     error: str | None
     owner: str | None
     lease_until: int
     created_at: int
     updated_at: int
+
+    @property
+    def new_username(self) -> str | None:
+        """As of the draft."""
+        name: str | None = self.payload.get("new_username")
+        return name
+
+    @property
+    def reseller(self) -> int | None:
+        """As of the draft."""
+        user_id: int | None = self.payload.get("reseller")
+        return user_id
 
 
 def lock_accounts(panel: Panel, connection: Connection) -> None:
@@ -112,7 +139,7 @@ def next_account_number(connection: Connection) -> int:
     return number
 
 
-def begin(panel: Panel, actor_id: int, plan: Callable[[Connection], Draft | None], step: str) -> Record | None:
+def begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     """Reserve: in one transaction, ``plan`` checks and says what to do, the payer is debited, the record stored.
 
     ``plan`` runs under :func:`lock_accounts`, again after each wait for another operation on the same account; None
@@ -128,7 +155,7 @@ def begin(panel: Panel, actor_id: int, plan: Callable[[Connection], Draft | None
         time.sleep(_POLL_SECONDS)
 
 
-def _try_to_begin(panel: Panel, actor_id: int, plan: Callable[[Connection], Draft | None], step: str) -> Record | None:
+def _try_to_begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     with panel.database.write() as connection:
         lock_accounts(panel, connection)
         draft = plan(connection)
@@ -142,9 +169,9 @@ def _try_to_begin(panel: Panel, actor_id: int, plan: Callable[[Connection], Draf
         return _insert(panel, connection, actor_id, draft, amount, step)
 
 
-def _blocks(panel: Panel, record: Record, draft: Draft) -> bool:
+def _blocks(panel: Panel, record: Record, draft: Draft[Any]) -> bool:
     """An operation blocks its account while its outcome is open or somebody works on it."""
-    names = {record.username.casefold(), str(record.payload.get("new_username") or "").casefold()} - {""}
+    names = {record.username.casefold(), (record.new_username or "").casefold()} - {""}
     wanted = {draft.username.casefold(), (draft.new_username or "").casefold()} - {""}
     same = record.mac == draft.mac or bool(names & wanted)
     leftover_of_creation = record.kind == "add" and record.state == COMPENSATING
@@ -152,10 +179,10 @@ def _blocks(panel: Panel, record: Record, draft: Draft) -> bool:
 
 
 def _insert(
-    panel: Panel, connection: Connection, actor_id: int, draft: Draft, amount: Decimal | None, step: str
+    panel: Panel, connection: Connection, actor_id: int, draft: Draft[Any], amount: Decimal | None, step: str
 ) -> Record:
     now = panel.clock.stamp()
-    payload = {**draft.payload, "new_username": draft.new_username}
+    payload = {**draft.payload.stored(), "new_username": draft.new_username, "reseller": draft.reseller}
     values: dict[str, Any] = {
         "kind": draft.kind,
         "state": RESERVED,
@@ -167,8 +194,7 @@ def _insert(
         "amount": amount,
         "step": step,
         "error": None,
-        "owner": claims.new_owner(),
-        "lease_until": now + LEASE_SECONDS,
+        **claims.new_lease(now, LEASE_SECONDS),
         "created_at": now,
         "updated_at": now,
     }
@@ -256,23 +282,18 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         others = (other for other in opened if other.id != record_id and other.mac == record.mac)
         if any(not is_idle(panel, other) for other in others):
             return None
-        owner = claims.new_owner()
-        claimed = replace(record, owner=owner, lease_until=panel.clock.stamp() + LEASE_SECONDS)
-        _change(panel, connection, record, owner=owner, lease_until=claimed.lease_until)
-    return claimed
+        lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
+        _change(panel, connection, record, **lease)
+    return replace(record, **lease)
 
 
 def is_idle(panel: Panel, record: Record) -> bool:
     """Whether nobody works on the operation: it was left, its lease ran out, or its process is gone."""
-    return record.owner is None or record.lease_until <= panel.clock.stamp() or claims.is_gone(record.owner)
+    return claims.is_free(record, panel.clock.stamp())
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    owner = Operation.owner.is_(None) if record.owner is None else Operation.owner == record.owner
-    changed = connection.execute(
-        update(Operation)
-        .where(Operation.id == record.id, Operation.state == record.state, owner)
-        .values(updated_at=panel.clock.stamp(), **values)
-    )
-    if changed.rowcount != 1:
+    row = (Operation.id == record.id) & (Operation.state == record.state)
+    values = {"updated_at": panel.clock.stamp(), **values}
+    if not claims.change_held(connection, Operation, row, record.owner, values):
         raise OperationTaken

@@ -6,7 +6,7 @@ Safe to run in several processes at once: each operation is claimed before anyth
 import logging
 from dataclasses import dataclass
 
-from core.accounts import add, change, operations, remove
+from core.accounts import change, create, operations, remove
 from core.accounts.operations import Record
 from core.errors import NotFound, PanelError
 from core.jobs import jobs
@@ -15,7 +15,7 @@ from core.panel import Panel
 log = logging.getLogger(__name__)
 
 _TAKE_UP = {
-    add.KIND: add.take_up,
+    create.KIND: create.take_up,
     change.KIND: change.take_up,
     remove.KIND: remove.take_up,
 }

@@ -14,13 +14,14 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations
-from core.accounts.events import REMOVED, Event, announce
+from core.accounts.events import AccountRemoved
 from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
-from core.accounts.operation_audit import AMBIGUOUS, audit, note_lag, stored_origin
 from core.accounts.operations import Draft, Record
+from core.accounts.records import AMBIGUOUS, Began, Removal, audit, note_lag
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
 from core.errors import InvalidInput, NotFound
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.panel import Panel
 from core.portal import Outcome, PortalAccount, PortalError, PortalServer
 
@@ -41,7 +42,7 @@ def remove_account(panel: Panel, by: By, username: str) -> Lag:
             _require(by.actor, found)
     foreign = _only_on_portal(panel, by.actor, username) if found is None else None
 
-    def plan(connection: Connection) -> Draft:
+    def plan(connection: Connection) -> Draft[Removal]:
         row = find_by_username(panel, connection, username)
         if row is not None:
             _require(by.actor, row)
@@ -91,7 +92,7 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
     return found
 
 
-def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft:
+def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount | None) -> Draft[Removal]:
     old: dict[str, Any] = {"mac": foreign.mac if foreign else "", "username": username, "name": ""}
     if row is not None:
         old = {
@@ -106,18 +107,14 @@ def _draft(by: By, username: str, row: AccountRow | None, foreign: PortalAccount
         username=old["username"],
         mac=old["mac"],
         account_id=row.id if row else None,
-        payload={
-            "old": old,
-            "is_ambiguous": row.is_ambiguous if row else False,
-            **stored_origin(by),
-        },
+        payload=Removal(old, row.is_ambiguous if row else False, Began.of(by)),
     )
 
 
 def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
     """Server 1 no longer has the account, or the deletion is cancelled. Raises UpstreamFailed."""
     try:
-        server.delete_account(record.mac)
+        server.delete_account(record.mac, login=record.username)
     except PortalError as error:
         if error.outcome is Outcome.NOT_DONE:
             _give_up(panel, record)
@@ -144,7 +141,7 @@ def _give_up(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
 def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) -> Record:
     """Archive, audit row and the operation's next state in one transaction."""
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
-    payload = record.payload
+    removal = Removal.read(record.payload)
     with panel.database.write() as connection:
         moved = operations.move(panel, connection, record, state)
         if record.account_id is not None and find_by_id(connection, record.account_id) is not None:
@@ -155,18 +152,18 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
             record,
             "delete",
             "account",
-            old={**payload["old"], "note": "transactions are kept"},
-            details=f"Account {record.username} deleted{AMBIGUOUS if payload['is_ambiguous'] else ''}",
+            old={**removal.old, "note": "transactions are kept"},
+            details=f"Account {record.username} deleted{AMBIGUOUS if removal.is_ambiguous else ''}",
         )
         if record.account_id is not None:
-            announce(panel, connection, _removed(record, record.account_id))
+            announce(panel, connection, _removed(record, removal, record.account_id))
     return moved
 
 
-def _removed(record: Record, account_id: int) -> Event:
-    old, by = record.payload["old"], record.payload["by"]
-    return Event(
-        REMOVED, account_id, record.username, record.mac, old["name"], old["reseller_id"], by["id"], by["name"]
+def _removed(record: Record, removal: Removal, account_id: int) -> AccountRemoved:
+    began = removal.began
+    return AccountRemoved(
+        account_id, record.username, record.mac, removal.name, removal.reseller_id, began.actor_id, began.name
     )
 
 
@@ -175,7 +172,7 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
     try:
         for server in others:
             if _find(server, record) is not None:
-                server.delete_account(record.mac)
+                server.delete_account(record.mac, login=record.username)
     except PortalError as error:
         note_lag(panel, record, f"{error.server}: {error.text}")
         return error.text
@@ -187,5 +184,5 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
 
 def _find(server: PortalServer, record: Record) -> PortalAccount | None:
     """The account to be deleted, if the server still has it; another one on the same device is none of ours."""
-    found = server.account_by_mac(record.mac)
+    found = server.account_by_mac(record.mac, login=record.username)
     return found if found is not None and found.login.casefold() == record.username.casefold() else None

@@ -7,13 +7,17 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from core.administration.users import ALL_PERMISSIONS, RESELLER_PERMISSIONS, add_user, set_password
+from core.messages.mail.first_templates import give_first
+from core.messages.telegram.templates import seed
 from core.panel import Panel
-from core.storage.tables import Account, Plan, Transaction, User
+from core.storage.tables import Account, MailSettings, Plan, TelegramSettings, Transaction, User
+from core.storage.writing import insert_if_absent
 
 ACCOUNTS = 300
+_DEMO_CHAT = 100200300
 _NO_PERMISSIONS = "0|0|0|0|0|0|0|0"
 
 
@@ -82,6 +86,32 @@ def _fill(panel: Panel, users: Iterable[DemoUser], accounts: int) -> bool:
         connection.execute(insert(Account), rows)
         connection.execute(insert(Transaction), [_sale(row) for row in rows if row["reseller"]])
     return True
+
+
+def use_catchers(panel: Panel, mail_host: str, mail_port: int, bot_token: str, bot_username: str) -> None:
+    """Mail and Telegram of the first user, who is linked, by what catches them for this start of the demo."""
+    now = panel.clock.now()
+    mail = {
+        "smtp_host": mail_host,
+        "smtp_port": mail_port,
+        "smtp_secure": "none",
+        "smtp_username": "demo@example.com",
+        "smtp_password": panel.sealer.sealed("demo"),
+        "from_name": panel.config.panel.name,
+    }
+    bot = {"bot_token": panel.sealer.sealed(bot_token), "bot_username": bot_username, "updated_at": now}
+    with panel.database.write() as connection:
+        first = connection.scalar(select(User.id).where(User.username == USERS[0].username))
+        if first is None:
+            return
+        insert_if_absent(connection, MailSettings, user_id=first, **mail)
+        connection.execute(update(MailSettings).where(MailSettings.user_id == first).values(**mail))
+        give_first(panel, connection, first)
+        if connection.execute(update(TelegramSettings).values(**bot)).rowcount == 0:
+            connection.execute(insert(TelegramSettings).values(created_at=now, **bot))
+        seed(panel, connection)
+        unlinked = update(User).where(User.id == first, User.telegram_chat_id.is_(None))
+        connection.execute(unlinked.values(telegram_chat_id=_DEMO_CHAT, telegram_linked_at=now))
 
 
 def _add(panel: Panel, user: DemoUser) -> None:

@@ -55,21 +55,33 @@ class Wish:
         return self.password in ("", PLACEHOLDER)
 
 
-def read_settings(panel: Panel, actor: Actor) -> dict[str, Any]:
-    """The settings in force, the password as a placeholder. Raises NotAllowed."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force, addresses that are not set filled in as they are understood."""
+
+    server_address: str
+    server_2_address: str
+    username: str
+    has_password: bool
+    api_base_url: str
+    api_2_base_url: str
+    dual: bool
+
+
+def read_settings(panel: Panel, actor: Actor) -> Settings:
+    """Raises NotAllowed."""
     require(actor, READ_PORTAL_SETTINGS)
     portal = panel.portal_settings
     texts = in_force.shown(portal)
-    has_password = bool(portal.password.get_secret_value())
-    return {
-        "server_address": texts["server_address"],
-        "server_2_address": texts["server_2_address"],
-        "api_username": texts["api_username"],
-        "api_password": PLACEHOLDER if has_password else "",
-        "api_base_url": texts["api_base_url"],
-        "api_2_base_url": texts["api_2_base_url"],
-        "dual_server_mode_enabled": portal.dual_server,
-    }
+    return Settings(
+        server_address=texts["server_address"],
+        server_2_address=texts["server_2_address"],
+        username=texts["api_username"],
+        has_password=bool(portal.password.get_secret_value()),
+        api_base_url=texts["api_base_url"],
+        api_2_base_url=texts["api_2_base_url"],
+        dual=portal.dual_server,
+    )
 
 
 def change_settings(panel: Panel, by: By, wish: Wish) -> None:

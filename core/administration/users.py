@@ -4,6 +4,7 @@ Resellers' own management through the panel is another room.
 """
 
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import ColumnElement, insert, literal, select, update
 
@@ -52,26 +53,28 @@ def add_user(
             raise AlreadyExists(f"There is a user named {username} already")
         result = connection.execute(
             insert(User).values(
+                **_blank(panel),
                 username=username,
                 password=hashed,
                 name=plain(name or username),
                 email=email,
                 balance=balance,
                 permissions=permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
-                max_users=0,
                 super_user=int(super_user),
                 is_observer=int(is_observer),
                 currency_id=currency,
-                theme=panel.config.panel.default_theme[:50],
-                ip_ranges="",
-                plans="",
-                timestamp=panel.clock.stamp(),
             )
         )
         assert result.inserted_primary_key is not None  # noqa: S101 - the key is the database's
         user_id = int(result.inserted_primary_key[0])
         (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
         return user_id
+
+
+def _blank(panel: Panel) -> dict[str, Any]:
+    """What is the same for every new user."""
+    theme = panel.config.panel.default_theme[:50]
+    return {"max_users": 0, "theme": theme, "ip_ranges": "", "plans": "", "timestamp": panel.clock.stamp()}
 
 
 def set_password(panel: Panel, username: str, password: str, *, is_example: bool = False) -> None:

@@ -3,6 +3,7 @@ the database stand in the rooms that use them."""
 
 from core.config.load import ENVIRONMENT_PREFIX, ConfigError, default_path, load_config
 from core.config.sections import (
+    Backup,
     Config,
     DatabaseSection,
     FrontendSection,
@@ -15,10 +16,13 @@ from core.config.sections import (
     Server,
     Session,
     Sms,
+    Telegram,
+    Xtream,
 )
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "Backup",
     "Config",
     "ConfigError",
     "DatabaseSection",
@@ -32,6 +36,8 @@ __all__ = [
     "Server",
     "Session",
     "Sms",
+    "Telegram",
+    "Xtream",
     "default_path",
     "load_config",
 ]

@@ -6,6 +6,7 @@ import ssl
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -50,9 +51,28 @@ def _http_url(value: str) -> str:
     return value
 
 
+def _public_url(value: str) -> str:
+    """Browsers take such an address for the origin of pages, and as one that passkeys can belong to."""
+    try:
+        parts = urlsplit(value)
+        is_secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+        is_bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+        is_numbered = not (parts.hostname or "").rpartition(".")[2].strip("0123456789") or ":" in (parts.hostname or "")
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        is_secure = is_bare = is_numbered = False
+    if value and (not is_secure or not is_bare or is_numbered):
+        raise ValueError("the panel's own address is expected, by its name, such as https://billing.example.com")
+    return value
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     normal_url(value.get_secret_value())
     return value
+
+
+def _optional_database_url(value: SecretStr) -> SecretStr:
+    return _database_url(value) if value.get_secret_value() else value
 
 
 def _directory(value: Path | None) -> Path | None:
@@ -95,9 +115,15 @@ def _vapid_key(value: SecretStr) -> SecretStr:
 
 
 def _vapid_subject(value: str) -> str:
-    if value and not value.startswith(("https://", "mailto:")):
+    """Push services refuse a subject by which nobody can be reached; Apple's says only ``BadJwtToken``."""
+    if not value:
+        return value
+    if not re.fullmatch(r"(https://|mailto:)[^\s<>]+", value):
         raise ValueError("the subject is an address that begins with https:// or mailto:")
-    if re.search(r"[/@](localhost|[^/@]*\.local)(?:[:/]|$)", value):
+    host = (urlsplit(value).hostname if value.startswith("https://") else value.rpartition("@")[2]) or ""
+    if not re.fullmatch(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]+", host.lower().rstrip(".")):
+        raise ValueError("the subject names a host with a real domain, such as panel.example.com")
+    if host.lower().rstrip(".").endswith((".local", ".localhost", ".localdomain", ".internal", ".invalid", ".test")):
         raise ValueError("push services refuse localhost and .local in the subject")
     return value
 
@@ -117,6 +143,12 @@ def _prices(value: object) -> object:
             raise ValueError(f"'{item}': one amount for each of {', '.join(PLAN_CURRENCIES)} at most")
         prices[code] = amount
     return prices
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("a proxy's address begins with http:// or https://")
+    return value
 
 
 def _optional_redis_url(value: SecretStr) -> SecretStr:

@@ -17,10 +17,13 @@ from core.config.fields import (
     _long_key,
     _network,
     _not_empty,
+    _optional_database_url,
     _optional_redis_url,
     _parted,
     _parted_by_commas,
     _prices,
+    _proxy,
+    _public_url,
     _redis_url,
     _vapid_key,
     _vapid_subject,
@@ -137,6 +140,13 @@ class Push(_Section):
     vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
     allow_insecure: bool = False
     expired_hours: int = Field(24, ge=1, le=168)
+    retry_seconds: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=600)], ...], BeforeValidator(_parted), Field(max_length=5)
+    ] = (2.0, 8.0)
+    urgent: Annotated[tuple[Literal["new_account", "renewal", "expiry", "payment"], ...], BeforeValidator(_parted)] = (
+        "expiry",
+        "payment",
+    )
 
 
 class Mail(_Section):
@@ -144,6 +154,15 @@ class Mail(_Section):
     verify_tls: bool = True
     copy_mode: Literal["cc", "bcc"] = "cc"
     expired_days: int = Field(1, ge=1, le=7)
+
+
+class Telegram(_Section):
+    api_base: Annotated[HttpUrl, AfterValidator(lambda address: address.rstrip("/")), Field(min_length=8)] = (
+        "https://api.telegram.org"
+    )
+    proxy: Annotated[SecretStr, AfterValidator(_proxy)] = SecretStr("")
+    low_balance_accounts: int = Field(3, ge=0, le=1000)
+    report_hour: int = Field(21, ge=0, le=23)
 
 
 class Jobs(_Section):
@@ -156,6 +175,21 @@ class Jobs(_Section):
     scheduler: bool = False
 
 
+class Backup(_Section):
+    max_mib: float = Field(50, gt=0, le=4096)
+    reseller_admin_export: Literal["redacted", "full", "off"] = "redacted"
+    reseller_admin_import: bool = False
+    daily: bool = False
+    keep_days: int = Field(14, ge=1, le=3650)
+
+
+class Xtream(_Section):
+    database_url: Annotated[SecretStr, AfterValidator(_optional_database_url)] = SecretStr("")
+    plain_result: bool = False
+    via_main: bool = False
+    api_pass: SecretStr = SecretStr("")
+
+
 class Security(_Section):
     upgrade_passwords: Annotated[Literal["auto", "yes", "no"], BeforeValidator(_yes_or_no)] = "auto"
     login_attempts_per_minute: int = Field(5, ge=0, le=10_000)
@@ -165,6 +199,9 @@ class Security(_Section):
     log_refusals: bool = False
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    public_url: Annotated[str, AfterValidator(_public_url)] = ""
+    strict_passkeys: bool = False
+    php_passkeys: bool = True
 
 
 class Config(_Section):
@@ -178,8 +215,11 @@ class Config(_Section):
     portal: Portal = Portal()
     push: Push = Push()
     mail: Mail = Mail()
+    telegram: Telegram = Telegram()
     jobs: Jobs = Jobs()
     sms: Sms = Sms()
+    backup: Backup = Backup()
+    xtream: Xtream = Xtream()
     security: Security = Security()
 
     @model_validator(mode="after")

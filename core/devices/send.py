@@ -38,8 +38,11 @@ class Delivery:
     server2: str | None = None
 
 
-def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> dict[str, Any]:
-    """Further keys of the answer. Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed."""
+def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> str | None:
+    """What server 2 said instead of taking it, None where nothing failed.
+
+    Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed.
+    """
     require(by.actor, SEND_EVENTS)
     device = checked_mac(mac)
     if not event:
@@ -48,7 +51,7 @@ def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> dict
     return _send(panel, by, device, checked_event(event, channel))
 
 
-def send_message(panel: Panel, by: By, mac: str, text: str, ttl: int | None) -> dict[str, Any]:
+def send_message(panel: Panel, by: By, mac: str, text: str, ttl: int | None) -> str | None:
     """As :func:`send_event`."""
     require(by.actor, SEND_MESSAGES)
     device = checked_mac(mac)
@@ -105,11 +108,11 @@ def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[st
     _record(panel, write)
 
 
-def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> dict[str, Any]:
-    """Audit rows for the devices that server 2 did not take, and the keys that tell of the first."""
+def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
+    """Audit rows for the devices that server 2 did not take, and a sentence that tells of the first."""
     late = [delivery for delivery in deliveries if delivery.server2 is not None]
     if not late:
-        return {}
+        return None
 
     def write(connection: Connection) -> None:
         for delivery in late:
@@ -124,7 +127,7 @@ def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) ->
             )
 
     _record(panel, write)
-    return {"server2_warning": True, "server2_error": _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)}
+    return _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)
 
 
 def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
@@ -132,7 +135,7 @@ def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
         raise refusal
 
 
-def _send(panel: Panel, by: By, mac: str, content: Content) -> dict[str, Any]:
+def _send(panel: Panel, by: By, mac: str, content: Content) -> str | None:
     delivery = deliver(panel, by.actor, mac, content)
     if delivery.error is not None:
         raise UpstreamFailed(failure_text(content, delivery.error))

@@ -22,11 +22,11 @@ _PATIENCE_TIMEOUTS = 3
 
 @dataclass(slots=True)
 class Report:
-    """Failed targets with their reasons, in the order of the request; ``extra``: further keys of the answer."""
+    """Failed targets with their reasons, in the order of the request; ``server2``: of the first that it refused."""
 
     total: int
     failed: dict[str, PanelError] = field(default_factory=dict)
-    extra: dict[str, object] = field(default_factory=dict)
+    server2: str | None = None
 
     @property
     def sent(self) -> int:
@@ -50,7 +50,7 @@ def send_to_many(
     if not report.sent:
         raise _nothing_sent(report, content, in_detail)
     _audit(panel, by, report, deliveries, content)
-    report.extra.update(note_server2(panel, by, content.kind, deliveries))
+    report.server2 = note_server2(panel, by, content.kind, deliveries)
     return report
 
 

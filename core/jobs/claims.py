@@ -1,11 +1,52 @@
-"""Which process holds a stored claim (an operation, a job, a lock), so that others notice when it is gone."""
+"""The one lease: who works on a stored thing, and until when, so that others take over what is dead.
+
+Jobs (:mod:`core.jobs.jobs`), locks (:mod:`core.jobs.locks`), operations (:mod:`core.accounts.operations`) and messages
+on their way (:mod:`core.messages.delivery`) are rows with an ``owner`` and a ``lease_until``. Whoever takes one over
+writes its own name there by compare-and-swap; who was away for longer than the lease then finds the row changed.
+"""
 
 import hashlib
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, Connection, update
+
+from core.storage.tables import Claim, Job, Lock, Operation
+
+Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
+
+
+class Lease(Protocol):
+    """A row, or what was read of one. ``owner`` None: nobody works on it; ``lease_until``: Unix seconds."""
+
+    @property
+    def owner(self) -> str | None: ...
+
+    @property
+    def lease_until(self) -> int: ...
+
+
+def new_lease(now: int, seconds: int) -> dict[str, Any]:
+    """The values of a row that becomes ours, for so many ``seconds``."""
+    return {"owner": new_owner(), "lease_until": now + seconds}
+
+
+def is_free(lease: Lease, now: int) -> bool:
+    """Whether nobody works on it: it was let go, its lease ran out, or its process is gone."""
+    return lease.owner is None or lease.lease_until <= now or is_gone(lease.owner)
+
+
+def change_held(
+    connection: Connection, table: Leased, row: ColumnElement[bool], owner: str | None, values: Mapping[str, Any]
+) -> bool:
+    """Change the ``row`` if ``owner`` still has it (None: if still nobody has); False: another one was faster."""
+    held = table.owner.is_(None) if owner is None else table.owner == owner
+    return connection.execute(update(table).where(row, held).values(**values)).rowcount == 1
 
 
 def new_owner() -> str:

@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, or_, select
 
 from core.errors import DatabaseFailed, PanelError
 from core.jobs import claims
 from core.jobs.bell import bell
 from core.panel import Panel
 from core.storage.tables import Job
+from core.storage.writing import insert_row
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +122,9 @@ def add(
     return _insert(panel, connection, kind, payload, actor_id, {"state": WAITING, "due_in": due_in})
 
 
-def ring(panel: Panel) -> None:
-    """Tell the workers that there is work. A ring that is lost costs time, never a job."""
-    bell(panel).ring()
+def ring(panel: Panel, delay: float = 0.0) -> None:
+    """Tell the workers that there is work, in ``delay`` seconds. A ring that is lost costs time, never a job."""
+    bell(panel).ring(delay)
 
 
 def read_job(panel: Panel, job_id: int) -> Record | None:
@@ -144,8 +145,8 @@ def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[st
 
     If the process dies before, another one takes it up.
     """
-    owner, now = claims.new_owner(), panel.clock.stamp()
-    claimed = {"state": RUNNING, "owner": owner, "attempts": 1, "lease_until": now + LEASE_SECONDS}
+    lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
+    claimed = {"state": RUNNING, "attempts": 1, **lease}
     record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
     assert record is not None  # noqa: S101 - it was stored just now
     return record
@@ -196,20 +197,15 @@ def _insert(
     state: dict[str, Any],
 ) -> int:
     now = panel.clock.stamp()
-    stored = connection.execute(
-        insert(Job).values(
-            kind=kind,
-            actor_id=actor_id,
-            payload=orjson.dumps(payload).decode(),
-            due_at=now + state.pop("due_in", 0),
-            created_at=now,
-            updated_at=now,
-            **state,
-        )
-    )
-    key = stored.inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])
+    values = {
+        "kind": kind,
+        "actor_id": actor_id,
+        "payload": orjson.dumps(payload).decode(),
+        "due_at": now + state.pop("due_in", 0),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return insert_row(connection, Job, {**values, **state})
 
 
 def _read(connection: Connection, job_id: int) -> Record | None:
@@ -231,18 +227,14 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
     with panel.database.read() as connection:
         due = or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= now))
         rows = connection.execute(select(*Job.__table__.c).where(due, Job.kind.in_(kinds)).order_by(Job.id))
-        candidates = [record for record in map(_record, rows) if _is_free(record, now)]
+        candidates = [record for record in map(_record, rows) if record.state == WAITING or claims.is_free(record, now)]
     for record in candidates:
         if record.attempts >= kinds[record.kind].attempts + _RESTARTS:
             log.error("job %d (%s) ended its process again and again, and is given up", record.id, record.kind)
             _close(panel, record, state=FAILED, error="given up: its process ended again and again")
             continue
-        claimed = {
-            "state": RUNNING,
-            "owner": claims.new_owner(),
-            "lease_until": now + LEASE_SECONDS,
-            "attempts": record.attempts + 1,
-        }
+        lease = claims.new_lease(now, LEASE_SECONDS)
+        claimed = {"state": RUNNING, "attempts": record.attempts + 1, **lease}
         try:
             with panel.database.write() as connection:
                 _change(panel, connection, record, **claimed)
@@ -250,12 +242,6 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
         except JobTaken:
             continue
     return None
-
-
-def _is_free(record: Record, now: int) -> bool:
-    if record.state == WAITING or record.owner is None or record.lease_until <= now:
-        return True
-    return claims.is_gone(record.owner)
 
 
 def _execute(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
@@ -297,11 +283,7 @@ def _close(panel: Panel, record: Record, **values: Any) -> None:
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    owner = Job.owner.is_(None) if record.owner is None else Job.owner == record.owner
-    changed = connection.execute(
-        update(Job)
-        .where(Job.id == record.id, Job.state == record.state, owner)
-        .values(updated_at=panel.clock.stamp(), **values)
-    )
-    if changed.rowcount != 1:
+    row = (Job.id == record.id) & (Job.state == record.state)
+    values = {"updated_at": panel.clock.stamp(), **values}
+    if not claims.change_held(connection, Job, row, record.owner, values):
         raise JobTaken

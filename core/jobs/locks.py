@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from core.errors import DatabaseBusy, PanelError
 from core.jobs import claims
@@ -54,10 +54,7 @@ class Held:
         """To be called with each step of the work. Raises LockLost."""
         with self.panel.database.write() as connection:
             until = self.panel.clock.stamp() + LEASE_SECONDS
-            renewed = connection.execute(
-                update(Lock).where(Lock.name == self.name, Lock.owner == self.owner).values(lease_until=until)
-            )
-            if renewed.rowcount != 1:
+            if not claims.change_held(connection, Lock, Lock.name == self.name, self.owner, {"lease_until": until}):
                 raise LockLost
 
 
@@ -86,8 +83,9 @@ def named_lock(panel: Panel, name: str, *, wait: float = 0.0) -> Iterator[Held]:
 
 def _try(panel: Panel, name: str) -> Held | int | None:
     """The lock, or since how many seconds somebody else has it; None when that changed while we looked."""
-    owner, now = claims.new_owner(), panel.clock.stamp()
-    values = {"owner": owner, "taken_at": now, "lease_until": now + LEASE_SECONDS}
+    now = panel.clock.stamp()
+    values = {"taken_at": now, **claims.new_lease(now, LEASE_SECONDS)}
+    owner = str(values["owner"])
     try:
         with panel.database.write() as connection:
             insert_if_absent(connection, Lock, name=name, **values)
@@ -95,10 +93,10 @@ def _try(panel: Panel, name: str) -> Held | int | None:
             holder = connection.execute(select(*Lock.__table__.c).where(Lock.name == name)).first()
         if holder is None or holder.owner == owner:
             return None if holder is None else Held(panel, name, owner)
-        if holder.lease_until > now and not claims.is_gone(holder.owner):
+        if not claims.is_free(holder, now):
             return max(0, now - int(holder.taken_at))
         with panel.database.write() as connection:
-            free = update(Lock).where(Lock.name == name, Lock.owner == holder.owner)
-            return Held(panel, name, owner) if connection.execute(free.values(**values)).rowcount == 1 else None
+            is_ours = claims.change_held(connection, Lock, Lock.name == name, holder.owner, values)
+            return Held(panel, name, owner) if is_ours else None
     except DatabaseBusy:
         return None

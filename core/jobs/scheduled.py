@@ -65,17 +65,20 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledJob:
-    """``run`` returns how many items failed; ``lock``: what it must not run beside; ``script``: the panel's file name.
+    """``run`` returns how many items failed; ``lock``: what it must not run beside; ``script``: the panel's file name,
+    None for a job that the panel did not have.
 
-    ``usual``: when it usually runs, as a crontab says it (minute hour day month weekday).
+    ``usual``: when it usually runs, as a crontab says it (minute hour day month weekday). ``is_on``: whether the clock
+    starts it at all.
     """
 
     name: str
-    script: str
+    script: str | None
     lock: str
     usual: str
     summary: str
     run: Callable[[Run], int]
+    is_on: Callable[[Panel], bool] = lambda _panel: True
 
 
 def run_job(panel: Panel, job: ScheduledJob, options: Options, output: Output) -> int:

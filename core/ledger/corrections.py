@@ -14,10 +14,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.access.audit import By
 from core.access.permissions import CORRECT_TRANSACTIONS, require
-from core.errors import DatabaseFailed, InvalidInput, NotFound
+from core.errors import InvalidInput, NotFound
 from core.ledger.listing import CORRECTED, STATUSES, Corrected, correction_columns, read_correction
 from core.ledger.manual_rows import TEXT_CHARACTERS
 from core.panel import Panel
+from core.storage.schema import LacksColumns
 from core.storage.tables import Correction, Transaction
 from core.values import money
 from core.values.checks import clean_text
@@ -45,7 +46,7 @@ def correct_transaction(
 ) -> CorrectedRow:
     """Set the correction of a ledger row, in place of an earlier one; status ``active`` without amount undoes it.
 
-    Raises NotAllowed, InvalidInput, NotFound, DatabaseFailed.
+    Raises NotAllowed, InvalidInput, NotFound, LacksColumns.
     """
     require(by.actor, CORRECT_TRANSACTIONS)
     if not number:
@@ -58,8 +59,8 @@ def correct_transaction(
         raise InvalidInput("The status is active, corrected or voided")
     now = panel.clock.now()
     wanted = Corrected(_amount(amount), note, by.actor.id, by.actor.username, now, status)
-    if not panel.layout.has_column("_transactions", "correction_amount"):
-        raise DatabaseFailed("This database has no columns for corrections yet; run the database upgrade first")
+    if not panel.layout.has(Transaction.correction_amount):
+        raise LacksColumns("This database has no columns for corrections yet; run the database upgrade first")
     with panel.database.write() as connection:
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)

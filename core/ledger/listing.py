@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import Connection, case, func, or_, select
 
 from core.ledger import ledger
@@ -27,13 +26,13 @@ CORRECTED = "corrected"
 STATUSES = (ACTIVE, CORRECTED, VOIDED)
 # what every frontend shows for a code that is not known
 _NO_CURRENCY = "IRR"
-_CORRECTION_COLUMNS = (
-    "correction_amount",
-    "correction_note",
-    "corrected_by",
-    "corrected_by_username",
-    "corrected_at",
-    "status",
+_CORRECTION = (
+    Transaction.correction_amount,
+    Transaction.correction_note,
+    Transaction.corrected_by,
+    Transaction.corrected_by_username,
+    Transaction.corrected_at,
+    Transaction.status,
 )
 
 
@@ -137,10 +136,7 @@ def _columns(panel: Panel) -> list[Any]:
 
 def correction_columns(panel: Panel) -> list[Any]:
     """The columns of :func:`read_correction`; NULL where the panel is too old to have them."""
-    return [
-        Transaction.__table__.c[name] if panel.layout.has_column("_transactions", name) else sa.null().label(name)
-        for name in _CORRECTION_COLUMNS
-    ]
+    return [panel.layout.column(column) for column in _CORRECTION]
 
 
 def read_correction(row: Any) -> Corrected:

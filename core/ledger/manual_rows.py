@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.access.audit import By
-from core.access.identity import read_user
+from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound
 from core.ledger import ledger
 from core.ledger.ledger import Moved

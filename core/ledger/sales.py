@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, SQLColumnExpression
 
 from core.ledger import ledger
 from core.storage.schema import Layout
@@ -45,36 +45,31 @@ class Value:
     ``corrected_*``: the panel's columns, NULL in a database of before panel 1.16.
     """
 
-    status: ColumnElement[Any]
+    status: SQLColumnExpression[Any]
     is_voided: ColumnElement[bool]
     original: ColumnElement[Decimal]
     correction: ColumnElement[Any]
     net: ColumnElement[Decimal]
-    note: ColumnElement[Any]
-    corrected_by: ColumnElement[Any]
-    corrected_at: ColumnElement[Any]
+    note: SQLColumnExpression[Any]
+    corrected_by: SQLColumnExpression[Any]
+    corrected_at: SQLColumnExpression[Any]
 
     @classmethod
     def of(cls, layout: Layout) -> Self:
         """The expressions for the columns that this database has."""
-
-        def column(name: str) -> ColumnElement[Any]:
-            found = Transaction.__table__.c[name]
-            return found if layout.has_column("_transactions", name) else sa.type_coerce(sa.null(), found.type)
-
         amount = sa.func.coalesce(Transaction.amount, 0)
         sign = sa.case((amount < 0, -1), else_=1)
-        correction = column("correction_amount")
-        is_voided = sa.func.coalesce(column("status"), ACTIVE) == VOIDED
+        correction, status = layout.column(Transaction.correction_amount), layout.column(Transaction.status)
+        is_voided = sa.func.coalesce(status, ACTIVE) == VOIDED
         return cls(
-            status=column("status"),
+            status=status,
             is_voided=is_voided,
             original=sign * amount,
             correction=sign * correction,
             net=sa.case((is_voided, 0), else_=sign * (amount + sa.func.coalesce(correction, 0))),
-            note=column("correction_note"),
-            corrected_by=column("corrected_by_username"),
-            corrected_at=column("corrected_at"),
+            note=layout.column(Transaction.correction_note),
+            corrected_by=layout.column(Transaction.corrected_by_username),
+            corrected_at=layout.column(Transaction.corrected_at),
         )
 
 

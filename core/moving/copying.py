@@ -32,6 +32,7 @@ from core.storage.tables import (
     Transaction,
     User,
 )
+from core.storage.writing import continue_ids, last_id
 
 BATCH = 1000
 
@@ -132,7 +133,7 @@ def _replace_all(origin: Connection, target: Connection, progress: Progress) -> 
     for table in tables:
         columns = [column for column in table.columns if column.name in existing[table.name]]
         copied[table.name] = _copy_table(origin, target, table, columns, progress)
-        _continue_ids(origin, target, table)
+        continue_ids(target, table, last_id(origin, table))
     return copied
 
 
@@ -172,35 +173,6 @@ def _cleaner(column: Column[Any], dialect: str) -> Callable[[Any], Any]:
     if isinstance(column.type, sa.String) and dialect == "postgresql":
         return lambda value: value.replace("\0", "") if isinstance(value, str) else value
     return lambda value: value
-
-
-def _continue_ids(origin: Connection, target: Connection, table: Table) -> None:
-    """Let the target count on from where the source is, so that ids of deleted rows do not return."""
-    key = table.autoincrement_column
-    if key is None:
-        return
-    last = max(_last_id(origin, table), target.scalar(sa.select(sa.func.max(key))) or 0)
-    if not last:
-        return
-    values = {"table": table.name, "last": last}
-    if target.dialect.name == "postgresql":
-        target.execute(sa.text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :last)"), values)
-    elif target.dialect.name == "sqlite":
-        target.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :table"), values)
-        target.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), values)
-
-
-def _last_id(origin: Connection, table: Table) -> int:
-    """The last id that the source gave, as far as it knows."""
-    statement = {
-        "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = :table",
-        "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, 'id')::regclass)",
-    }.get(
-        origin.dialect.name,
-        "SELECT auto_increment - 1 FROM information_schema.tables "
-        "WHERE table_schema = database() AND table_name = :table",
-    )
-    return int(origin.scalar(sa.text(statement), {"table": table.name}) or 0)
 
 
 def _silent(_table: str, _done: int, _total: int) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv6Address, ip_address
 from threading import Thread
 from time import monotonic
 from typing import Any, ClassVar
@@ -20,6 +19,8 @@ from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError, SSLError
+
+from core.outbound.public_addresses import is_public
 
 
 def _addresses(host: str, port: int | None, timeout: float) -> list[Any]:
@@ -120,10 +121,7 @@ class _PublicConnection(_TimedConnection):
     """Looks at the very address that it connects to: a name may mean another one at each look-up."""
 
     def _may_connect(self, address: str) -> bool:
-        found = ip_address(address.partition("%")[0])
-        if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
-        return found.is_global
+        return is_public(address)
 
 
 class _PublicTlsConnection(_PublicConnection, HTTPSConnection):

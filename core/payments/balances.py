@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput
 from core.ledger import sales
 from core.panel import Panel
@@ -87,7 +88,7 @@ def read_balances(panel: Panel, actor: Actor, reseller_id: int | None, period: P
     wanted = (reseller_id or None) if payments.sees_all(actor) else actor.id
     with panel.database.read() as connection:
         if wanted is not None:
-            payments.find_reseller(panel, connection, wanted)
+            require_reseller(panel, connection, wanted)
         resellers = connection.execute(_resellers(panel, wanted)).all()
         sold = _sums(connection, _sales(panel, period, wanted))
         paid = _sums(connection, _payments(period, wanted)) if panel.layout.has_table(payments.TABLE) else {}
@@ -103,8 +104,7 @@ def _resellers(panel: Panel, wanted: int | None) -> sa.Select[*tuple[Any, ...]]:
     if wanted is not None:
         return statement.where(User.id == wanted)
     statement = statement.where(sa.func.coalesce(User.super_user, 0) != 1)
-    if panel.layout.has_column("_users", "is_observer"):
-        statement = statement.where(sa.func.coalesce(User.is_observer, 0) != 1)
+    statement = statement.where(sa.func.coalesce(panel.layout.column(User.is_observer), 0) != 1)
     return statement.order_by(User.name, User.id)
 
 

@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput
 from core.ledger import sales
 from core.ledger.sale_text import Subject, read_subject
 from core.panel import Panel
-from core.payments.payments import FIRST_YEAR, LAST_YEAR, find_reseller, sees_all
+from core.payments.payments import FIRST_YEAR, LAST_YEAR, sees_all
 from core.storage.tables import Account, LedgerNote, Transaction
 from core.values import money, shamsi
 from core.values.clock import following, shown
@@ -108,7 +109,7 @@ def read_invoice(panel: Panel, actor: Actor, reseller_id: int | None, month: Mon
     if not wanted:
         raise InvalidInput("The reseller is missing")
     with panel.database.read() as connection:
-        reseller = find_reseller(panel, connection, wanted)
+        reseller = require_reseller(panel, connection, wanted)
         rows = connection.execute(_sales(panel, reseller.id, month)).mappings().all()
         subjects = [_subject(row) for row in rows]
         accounts = _accounts(panel, connection, {subject.username for subject in subjects if subject.username})

@@ -16,11 +16,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
+from core.access.user_rows import require_reseller
 from core.errors import DatabaseFailed, InvalidInput, NotFound
 from core.jobs import jobs
-from core.messages.push import payment as push_payment
+from core.jobs.events import announce
+from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
@@ -145,14 +146,6 @@ def sees_all(actor: Actor) -> bool:
     return scope_of(actor, READ_BOOKS) is Scope.ALL
 
 
-def find_reseller(panel: Panel, connection: Connection, reseller_id: int) -> Actor:
-    """A user who is no super admin. Raises NotFound."""
-    found = read_user(panel, connection, reseller_id)
-    if found is None or found.super_user:
-        raise NotFound("Reseller not found")
-    return found
-
-
 _CANCELLED = (
     select(
         ResellerPayment.id,
@@ -185,7 +178,7 @@ def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
         raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
     with panel.database.read() as connection:
-        reseller = find_reseller(panel, connection, wish.reseller_id)
+        reseller = require_reseller(panel, connection, wish.reseller_id)
     return {
         "reseller_id": reseller.id,
         "amount": amount,
@@ -213,7 +206,7 @@ def _currency(said: str, reseller: Actor) -> str:
 
 def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any], path: str | None) -> Payment:
     # again, for the reseller may have been removed meanwhile
-    reseller = find_reseller(panel, connection, draft["reseller_id"])
+    reseller = require_reseller(panel, connection, draft["reseller_id"])
     inserted = connection.execute(
         insert(ResellerPayment).values(
             **{**draft, **{name: draft[name] or None for name in ("reference_number", "description")}},
@@ -245,15 +238,10 @@ def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any],
         },
         details=f"Payment of {payment.amount} {payment.currency} by {payment.reseller_name} recorded",
     )
-    push_payment.announce(
-        panel,
-        connection,
-        actor_id=by.actor.id,
-        payment_id=payment.id,
-        reseller_id=reseller.id,
-        amount=f"{money.shown(payment.amount, payment.currency)} {payment.currency}",
-        day=payment.payment_date.isoformat(),
+    event = PaymentRecorded(
+        by.actor.id, payment.id, reseller.id, payment.amount, payment.currency, payment.payment_date
     )
+    announce(panel, connection, event)
     return payment
 
 

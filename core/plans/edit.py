@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, update
 
 from core.access.audit import By
-from core.errors import AlreadyExists, DatabaseFailed, InvalidInput, NotFound
+from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.panel import Panel
 from core.plans.plans import StoredPlan, find_by_key, stored_plans
 from core.plans.rules import (
@@ -200,11 +200,9 @@ def _change(panel: Panel, connection: Connection, before: StoredPlan, values: di
 
 
 def _columns(panel: Panel, values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` under the names of the columns. Raises DatabaseFailed where this database cannot hold one."""
+    """``values`` under the names of the columns. Raises LacksColumns where this database cannot hold one."""
     columns = {"currency_id" if name == "currency" else name: value for name, value in values.items()}
-    if not panel.layout.has_column("_plans", "category") and columns.pop("category", None):
-        raise DatabaseFailed("This database has no categories of plans yet; run the database upgrade first")
-    return columns
+    return panel.layout.writable(Plan, columns)
 
 
 def _meant(plans: Sequence[StoredPlan], sent: PlanFields) -> StoredPlan:

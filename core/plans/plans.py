@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
@@ -43,7 +42,6 @@ def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[dict[str, 
 
 def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
     """All plans, oldest first."""
-    has_category = panel.layout.has_column("_plans", "category")
     rows = connection.execute(
         select(
             Plan.id,
@@ -52,7 +50,7 @@ def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
             Plan.currency_id,
             Plan.price,
             Plan.days,
-            Plan.category if has_category else sa.null().label("category"),
+            panel.layout.column(Plan.category),
             PlanNote.created_at,
         )
         .outerjoin(PlanNote, PlanNote.plan_id == Plan.id)

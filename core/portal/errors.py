@@ -114,6 +114,12 @@ class PortalMacTaken(PortalError, AlreadyExists):
     default_text = "MAC address already in use"
 
 
+class PortalSharedMac(PortalError, UpstreamFailed):
+    """Several accounts have the MAC, and which one is meant cannot be told: a call by MAC would act on all."""
+
+    default_text = "The portal has several accounts with this MAC address; set them right there first"
+
+
 class PortalInvalidInput(PortalError, InvalidInput):
     """A value that the portal refused, or that was refused here before any request was made."""
 

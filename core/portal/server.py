@@ -32,6 +32,7 @@ from core.portal.errors import (
     PortalLoginTaken,
     PortalMacTaken,
     PortalRefused,
+    PortalSharedMac,
     PortalThemeFailed,
     PortalThemeUnsupported,
 )
@@ -110,10 +111,11 @@ class PortalServer:
         )
         return self._ask(call, lambda answer, writing: accounts_of(results_of(answer, writing)))
 
-    def account_by_mac(self, mac: str) -> PortalAccount | None:
-        """The account with this MAC (the first, if the portal has several); None if there is none."""
+    def account_by_mac(self, mac: str, *, login: str | None = None) -> PortalAccount | None:
+        """The account with this MAC; of several the one with this login, else the first. None if there is none."""
         found = self._accounts_by_mac(required_mac(mac))
-        return found[0] if found else None
+        named = (account for account in found if login is not None and account.login.casefold() == login.casefold())
+        return next(named, found[0] if found else None)
 
     def account_by_login(self, login: str) -> PortalAccount | None:
         """The account with this login; its MAC may be empty. None if there is none."""
@@ -137,22 +139,22 @@ class PortalServer:
                 raise
             self._look_for(account, error)
 
-    def update_account(self, mac: str, changes: Mapping[str, Field]) -> None:
+    def update_account(self, mac: str, changes: Mapping[str, Field], *, login: str | None = None) -> None:
         """Change exactly the given fields of the account: the portal's names; None empties, a date is an end date.
 
-        ``stb_mac`` unbinds the device even if unchanged. Raises PortalAccountNotFound.
+        ``stb_mac`` unbinds the device even if unchanged. Raises PortalAccountNotFound, PortalSharedMac.
         """
-        path = f"accounts/{segment(required_mac(mac))}"
-        self._do(self._call("update account", "PUT", path, changed_fields(changes)))
+        fields = changed_fields(changes)
+        self._do(self._call("update account", "PUT", self._path_of(mac, login), fields))
 
-    def set_status(self, mac: str, on: bool) -> None:
-        """Switch the account on or off. Raises PortalAccountNotFound."""
-        path = f"accounts/{segment(required_mac(mac))}"
+    def set_status(self, mac: str, on: bool, *, login: str | None = None) -> None:
+        """Switch the account on or off. Raises PortalAccountNotFound, PortalSharedMac."""
+        path = self._path_of(mac, login)
         self._do(self._call("set status", "PUT", path, {"status": "1" if on else "0"}, repeatable=True))
 
-    def delete_account(self, mac: str) -> bool:
-        """Delete the account; False if it was not there."""
-        path = f"accounts/{segment(required_mac(mac))}"
+    def delete_account(self, mac: str, *, login: str | None = None) -> bool:
+        """Delete the account; False if it was not there. Raises PortalSharedMac."""
+        path = self._path_of(mac, login)
         return self._ask(self._call("delete account", "DELETE", path, repeatable=True), _deleted)
 
     def tariffs(self) -> list[Tariff]:
@@ -247,6 +249,22 @@ class PortalServer:
         if self.account_by_login(account.login) is not None:
             raise PortalLoginTaken
         return False
+
+    def _path_of(self, mac: str, login: str | None) -> str:
+        """Where a change reaches this account alone: a portal lets several have one MAC, and a call by MAC acts on all
+        of them (90 §13 M1). Without a login nobody looks."""
+        mac = required_mac(mac)
+        try:
+            same = [] if login is None else self._accounts_by_mac(mac)
+        except PortalError as error:
+            # only looked so far
+            error.outcome = Outcome.NOT_DONE
+            raise
+        if login is None or len(same) < 2:
+            return f"accounts/{segment(mac)}"
+        if all(account.login.casefold() != login.casefold() for account in same):
+            raise PortalSharedMac(outcome=Outcome.NOT_DONE)
+        return f"users/{segment(required_login(login))}"
 
     def _accounts_by_mac(self, mac: str) -> list[PortalAccount]:
         found = self._lookup("look up MAC", f"accounts/{segment(mac)}")

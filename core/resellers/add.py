@@ -18,7 +18,7 @@ from core.panel import Panel
 from core.resellers import rules
 from core.resellers.credit import ADD, book
 from core.resellers.plans import checked_plans
-from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies, writable
+from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
 from core.security.passwords import BLANKS
 from core.storage.tables import User
 from core.values import money
@@ -97,7 +97,7 @@ def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:
 
 def _insert(panel: Panel, connection: Connection, values: dict[str, Any]) -> int:
     try:
-        inserted = connection.execute(insert(User).values(balance=0, **writable(panel, values)))
+        inserted = connection.execute(insert(User).values(balance=0, **panel.layout.writable(User, values)))
     except IntegrityError:
         # somebody else took the name after we looked
         raise AlreadyExists(USERNAME_TAKEN) from None

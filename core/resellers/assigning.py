@@ -12,13 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select, update
 
+from core.access.actors import Actor
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts import operations
 from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.portal import PortalError, normal_mac
-from core.resellers.resellers import Reseller, require_reseller
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
 from core.values.markup import LOOKALIKES
@@ -47,7 +48,9 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
     with panel.database.write() as connection:
         operations.lock_accounts(panel, connection)
         named = _named(panel, connection, [username])
-        accounts = connection.execute(select(Account.id, Account.mac, Account.reseller).where(named)).all()
+        accounts = connection.execute(
+            select(Account.id, Account.username, Account.mac, Account.reseller).where(named)
+        ).all()
         if not accounts:
             raise NotFound("Account not found")
         reseller = _target(panel, connection, reseller_id)
@@ -66,7 +69,7 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
             )
     if panel.config.portal.send_reseller:
         for account in accounts:
-            _tell_portal(panel, account.mac, reseller)
+            _tell_portal(panel, account, reseller)
 
 
 def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
@@ -119,15 +122,15 @@ def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.Col
     return sa.or_(exactly, Account.id.in_(ids_by_shown_name(connection, shown))) if shown else exactly
 
 
-def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Reseller | None:
+def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Actor | None:
     return require_reseller(panel, connection, reseller_id) if reseller_id else None
 
 
-def _name(reseller: Reseller | None) -> str:
+def _name(reseller: Actor | None) -> str:
     return NOT_ASSIGNED if reseller is None else reseller.name or reseller.username
 
 
-def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Reseller | None) -> int:
+def _assign(panel: Panel, connection: Connection, which: sa.ColumnElement[bool], reseller: Actor | None) -> int:
     """How many of the accounts changed hands; all of them are noted as assigned here."""
     # the notes first: the condition may depend on the owner
     _note(panel, connection, which)
@@ -153,10 +156,11 @@ def _note(panel: Panel, connection: Connection, which: sa.ColumnElement[bool]) -
     )
 
 
-def _tell_portal(panel: Panel, mac: str, reseller: Reseller | None) -> None:
+def _tell_portal(panel: Panel, account: Any, reseller: Actor | None) -> None:
     """Best effort: a portal that keeps owners learns of it, what goes wrong is only logged."""
     owner = str(reseller.id) if reseller else _NOBODY_ON_PORTAL
     try:
-        panel.portals.primary.update_account(normal_mac(mac) or mac, {"reseller": owner})
+        mac = normal_mac(account.mac) or account.mac
+        panel.portals.primary.update_account(mac, {"reseller": owner}, login=account.username)
     except PortalError as error:
         log.warning("the portal was not told of an account's new reseller: %s", type(error).__name__)

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput, NotAllowed
 from core.ledger import ledger
 from core.ledger.ledger import ADJUSTMENT, CREDIT, DEBIT, Entry, Moved, Note
 from core.panel import Panel
-from core.resellers.resellers import require_reseller
 from core.values import money
 from core.values.currencies import shown_currency
 from core.values.markup import plain

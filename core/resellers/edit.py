@@ -10,20 +10,19 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
+from core.access.actors import Actor
 from core.access.audit import By
 from core.access.credentials import credential_of, refuse_common, renew_credential
 from core.access.permissions import Field
+from core.access.user_rows import require_reseller
 from core.errors import AlreadyExists, NotAllowed, WrongCredentials
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
 from core.resellers.resellers import (
     USERNAME_TAKEN,
-    Reseller,
     refuse_taken_username,
-    require_reseller,
     stored_currencies,
-    writable,
 )
 from core.security.passwords import BLANKS
 from core.storage.tables import User
@@ -105,7 +104,7 @@ def theme_would_change(panel: Panel, reseller_id: int, theme: str | None) -> boo
     return bool(theme) and theme != old.theme
 
 
-def _changes(old: Reseller, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
+def _changes(old: Actor, wish: ResellerEdit, currencies: Callable[[], list[str]]) -> dict[str, Any]:
     """Column → new value, of what differs.
 
     What the edit form sends back as it was shown is no change, even where old panels stored what we would refuse.
@@ -148,7 +147,7 @@ def _refuse_own_demotion(new: dict[str, Any]) -> None:
 
 def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, Any], hashed: str | None) -> str:
     """Write the changes, and return the stored hash of the password."""
-    values = writable(panel, new) | ({"password": hashed} if hashed else {})
+    values = panel.layout.writable(User, new) | ({"password": hashed} if hashed else {})
     if values:
         try:
             connection.execute(update(User).where(User.id == user_id).values(**values))
@@ -177,7 +176,7 @@ def _audit(
     panel: Panel,
     connection: Connection,
     by: By,
-    old: Reseller,
+    old: Actor,
     new: dict[str, Any],
     *,
     password_changed: bool,
@@ -197,6 +196,8 @@ def _audit(
     row("user", list(new), password_changed=password_changed)
     if "permissions" in new:
         row("permissions", ["permissions"])
+    if password_changed:
+        row("password", [])
 
 
 def _plain(value: Any) -> Any:

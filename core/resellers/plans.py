@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select, update
 
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.errors import InvalidInput
 from core.panel import Panel
 from core.plans.choice import normal_key
-from core.resellers.resellers import require_reseller
 from core.resellers.rules import shown_plans
 from core.storage.tables import Plan, User
 from core.values.currencies import ANY_CURRENCY, currency_code, shown_currency

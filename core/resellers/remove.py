@@ -8,11 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select
 
+from core.access.actors import Actor
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts import operations
 from core.errors import InvalidInput, NotAllowed
 from core.panel import Panel
-from core.resellers.resellers import Reseller, require_reseller
 from core.storage.tables import (
     Account,
     ArchivedPayment,
@@ -20,6 +21,8 @@ from core.storage.tables import (
     Credential,
     MailSettings,
     MailTemplate,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     ResellerPayment,
@@ -35,6 +38,8 @@ _HAS_ACCOUNTS = "This reseller still has accounts; delete them or assign them to
 # what is the user's own, and of no use to anybody else
 _PERSONAL: tuple[type[Base], ...] = (
     WebauthnCredential,
+    Passkey,
+    PasskeyChallenge,
     PushSubscription,
     ReminderSettings,
     SmsSettings,
@@ -66,12 +71,12 @@ def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
 def _refuse_owner(connection: Connection, user_id: int) -> None:
     owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
     waiting = operations.read_open(connection)
-    coming = any(user_id in (record.payer_id, record.payload.get("reseller")) for record in waiting)
+    coming = any(user_id in (record.payer_id, record.reseller) for record in waiting)
     if owned is not None or coming:
         raise InvalidInput(_HAS_ACCOUNTS)
 
 
-def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) -> int:
+def _archive_payments(panel: Panel, connection: Connection, reseller: Actor) -> int:
     """Move the payments into our archive, which no foreign key empties; how many there were."""
     if not panel.layout.has_table("_reseller_payments"):
         return 0
@@ -87,7 +92,7 @@ def _archive_payments(panel: Panel, connection: Connection, reseller: Reseller) 
     return connection.execute(delete(ResellerPayment).where(own)).rowcount
 
 
-def _audit(panel: Panel, connection: Connection, by: By, reseller: Reseller, payments: int) -> None:
+def _audit(panel: Panel, connection: Connection, by: By, reseller: Actor, payments: int) -> None:
     counted = select(sa.func.count()).select_from(Transaction).where(Transaction.for_user == reseller.id)
     by.write_audit(
         panel,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from core.access.actors import Actor
 from core.access.audit import By
+from core.access.user_rows import require_reseller
 from core.accounts.on_portals import servers
 from core.errors import DatabaseFailed, InvalidInput, PanelError
 from core.jobs import jobs
@@ -21,7 +22,6 @@ from core.jobs.jobs import Kind, Work
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout, PortalUnreachable
-from core.resellers.resellers import require_reseller
 from core.resellers.rules import MISSING, checked_theme
 from core.storage.tables import Account
 

@@ -18,13 +18,14 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 # what PHP's trim() takes off; all panels trim before they hash
 BLANKS = " \t\n\r\0\x0b"
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_BCRYPT = ("$2y$", "$2a$", "$2b$")
 _BCRYPT_BYTES = 72
 # the OWASP minimum: a login must not cost 64 MiB when eight arrive at once
 _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # each hashing takes a core and 19 MiB for some 20 ms, and a thread that has done one keeps the memory:
 # a few threads of their own, not every thread of the server
 _hashing = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), thread_name_prefix="hashing")
-_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$")
+_ROUNDS = re.compile(r"\$2[aby]\$(\d\d)\$")
 _ARGON2 = "$argon2"
 # how much of a stored hash tells what it costs to look at: its kind, and bcrypt's rounds
 KIND_CHARACTERS = 7
@@ -61,6 +62,10 @@ class Passwords:
                 _matches(dummy, password)
         return False
 
+    def is_usable(self, stored: str) -> bool:
+        """Whether anybody could log in with a password of which ``stored`` was made."""
+        return bool(_MD5.fullmatch(stored)) or stored.startswith(("$argon2", *_BCRYPT))
+
     def should_upgrade(self, stored: str) -> bool:
         """Whether a verified password should be stored anew in the stronger form."""
         return self.strong and (not stored.startswith("$argon2") or _argon2.check_needs_rehash(stored))
@@ -94,7 +99,7 @@ def _dummy(kind: str) -> str:
     """A hash of no user's password that costs as much to look at as those of ``kind``; "" where that is nothing."""
     if kind.startswith(_ARGON2):
         return _argon2.hash("no user has this password")
-    rounds = _BCRYPT.match(kind)
+    rounds = _ROUNDS.match(kind)
     if rounds is None:
         return ""
     return bcrypt.hashpw(b"no user has this password", bcrypt.gensalt(min(max(int(rounds[1]), 4), 31))).decode()
@@ -111,7 +116,7 @@ def _matches(stored: str, password: str) -> bool:
             return _hashing.submit(_argon2.verify, stored, trimmed).result()
         except (Argon2Error, InvalidHashError):
             return False
-    if stored.startswith(("$2y$", "$2a$", "$2b$")):
+    if stored.startswith(_BCRYPT):
         return any(_same_bcrypt(stored, text) for text in dict.fromkeys((password, trimmed)))
     return False
 

@@ -45,5 +45,10 @@ class Sealer:
             raise Unreadable from None
 
     @cached_property
+    def everywhere(self) -> "Sealer":
+        """For tables that no PHP panel reads: seals in a panel's database, too."""
+        return Sealer(self._read_key, is_ours=True)
+
+    @cached_property
     def _fernet(self) -> Fernet:
         return Fernet(base64.urlsafe_b64encode(hashlib.sha256(self._read_key()).digest()))

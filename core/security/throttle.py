@@ -68,6 +68,15 @@ class LoginThrottle:
                     del self._running[by_address]
                 self._ended.notify_all()
 
+    def count(self, what: str, address: str, per_minute: int) -> None:
+        """Count one ``what`` of ``address``, for what costs something but is no guess.
+
+        Raises TooManyAttempts beyond ``per_minute``. Off where the throttle is.
+        """
+        key = f"{what}/address/{_network(address)}"
+        if self.per_minute and self._storage.incr(key, WINDOW_SECONDS) > per_minute:
+            raise self._refusal(key)
+
     def _begin(self, by_address: str, by_name: str, *, certain: bool) -> None:
         give_up_at = monotonic() + LONGEST_WAIT_SECONDS
         with self._ended:

@@ -22,7 +22,7 @@ class EncodedAnswer:
         return len(self.body) + len(self.gzipped)
 
 
-class KeptAnswers:
+class AnswerCache:
     """The answers given lately, up to ``max_bytes``; safe between threads."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:

@@ -11,18 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, SQLColumnExpression
+from sqlalchemy.orm import InstrumentedAttribute
 
-from core.errors import DatabaseUnavailable
+from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.migrations import additive
-from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, State
+from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, Base, State
 from core.storage.writing import insert_if_absent
+
+T = TypeVar("T")
 
 OWN, LEGACY = "own", "legacy"
 
@@ -79,9 +84,18 @@ _REFUSED: dict[Shape, type[UnknownDatabase]] = {
 }
 
 
+class LacksColumns(DatabaseFailed):
+    """An older panel's table has no column for what was to be stored; ``db upgrade`` adds it."""
+
+    default_text = "This database has no place for that yet; run the database upgrade first"
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Which tables and columns exist now. ``origin``: 'own' (we created them) or 'legacy' (a panel did)."""
+    """Which tables and columns exist now. ``origin``: 'own' (we created them) or 'legacy' (a panel did).
+
+    What older panels lack is read as NULL (:meth:`column`) and not written (:meth:`writable`).
+    """
 
     columns: Mapping[str, frozenset[str]]
     origin: str
@@ -91,6 +105,30 @@ class Layout:
 
     def has_column(self, table: str, column: str) -> bool:
         return column in self.columns.get(table, ())
+
+    def has(self, column: InstrumentedAttribute[Any]) -> bool:
+        return self.has_column(column.class_.__tablename__, column.name)
+
+    def column(self, column: InstrumentedAttribute[T]) -> SQLColumnExpression[T | None]:
+        """``column``, or where this database lacks it NULL of its type under its name."""
+        if self.has(column):
+            return column
+        return sa.type_coerce(sa.null(), column.type).label(column.name)
+
+    def writable(self, model: type[Base], values: Mapping[str, Any]) -> dict[str, Any]:
+        """``values`` without columns that this database lacks. Raises LacksColumns where that would lose something."""
+        lacking = values.keys() - self.columns.get(model.__tablename__, frozenset())
+        if any(values[name] for name in lacking):
+            raise LacksColumns
+        return {name: value for name, value in values.items() if name not in lacking}
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.origin, frozenset(self.columns.items())))
+
+    def __hash__(self) -> int:
+        """Statements are kept by layout, and looked up at each request."""
+        return self._hash
 
 
 @dataclass(frozen=True)
@@ -181,15 +219,17 @@ def _empty_database(directory: str) -> Database:
         return database
 
 
-def secret(connection: Connection, name: str) -> str:
-    """A random key of this database (64 hex digits), made at the first call; needs a writing connection then."""
+def secret(database: Database, name: str) -> str:
+    """A random key of this database (64 hex digits), made at the first call; only that call writes."""
     wanted = sa.select(State.value).where(State.name == name)
-    found = connection.scalar(wanted)
+    with database.read() as connection:
+        found = connection.scalar(wanted)
     if found is None:
-        insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
-        # a locking read also sees what another process stored after our snapshot began
-        found = connection.execute(wanted.with_for_update()).scalar_one()
-    return found
+        with database.write() as connection:
+            insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
+            # a locking read also sees what another process stored after our snapshot began
+            found = connection.execute(wanted.with_for_update()).scalar_one()
+    return str(found)
 
 
 def _accepted(connection: Connection) -> Shape:

@@ -1,4 +1,7 @@
-"""Statements that every kind of database words differently."""
+"""Statements that every kind of database words differently, and inserting a row whose id is counted."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -20,3 +23,42 @@ def insert_if_absent(connection: Connection, table: type[Base], **values: object
     else:
         statement = sa.insert(table).prefix_with("IGNORE").values(**values)
     return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
+
+
+def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
+    """Insert a row that has a counted id, and return that."""
+    key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - one row was inserted
+    return int(key[0])
+
+
+def last_id(connection: Connection, table: sa.Table) -> int:
+    """The last id that the database gave to a row of ``table``, as far as it knows; 0 is none, or gives none itself."""
+    if table.autoincrement_column is None:
+        return 0
+    statement = {
+        "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = :table",
+        "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, 'id')::regclass)",
+    }.get(
+        connection.dialect.name,
+        "SELECT auto_increment - 1 FROM information_schema.tables "
+        "WHERE table_schema = database() AND table_name = :table",
+    )
+    return int(connection.scalar(sa.text(statement), {"table": table.name}) or 0)
+
+
+def continue_ids(connection: Connection, table: sa.Table, last: int) -> None:
+    """Let ``table``, whose rows came with their ids, count on from ``last`` or its highest id, so that ids of deleted
+    rows do not return. MariaDB and MySQL look for the highest id by themselves."""
+    key = table.autoincrement_column
+    if key is None:
+        return
+    last = max(last, connection.scalar(sa.select(sa.func.max(key))) or 0)
+    if not last:
+        return
+    values = {"table": table.name, "last": last}
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :last)"), values)
+    elif connection.dialect.name == "sqlite":
+        connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :table"), values)
+        connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), values)

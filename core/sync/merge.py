@@ -1,53 +1,19 @@
 """What a portal's list of accounts would change in ours: comparing only, no database, no portal.
 
-Source: contract chapter 20 §1.5 (phone numbers) and §9.
+What becomes of a single account: :mod:`core.sync.fields`. Source: contract chapter 20 §9.
 """
 
-import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from operator import attrgetter, ne
-from typing import NamedTuple
 
-from core.errors import InvalidInput
 from core.portal import PortalAccount, PortalAccountList, normal_mac
-from core.values.checks import normal_phone
+from core.sync.fields import ACCOUNT_FIELDS, ROW, LocalAccount, is_told, merge
 from core.values.markup import plain, quotable
 
 SUSPICIOUS_FROM = 20
 _USERNAME, _MAC, _NAME, _TARIFF, _EMAIL = 100, 50, 255, 100, 255
-_NO_DIGITS = re.compile(r"[^0-9]+")
-_MAX_INT = 2**31 - 1
-
-
-class LocalAccount(NamedTuple):
-    """A row of ``_accounts`` with our notes on it; ``end_date`` is YYYY-MM-DD.
-
-    ``id`` is None for an account that we do not have yet, ``changed_at`` (Unix milliseconds) for one without notes.
-    ``known`` with ``seen`` None: assigned here before the portal ever named an owner.
-    """
-
-    id: int | None
-    username: str
-    mac: str
-    email: str | None
-    phone_number: str | None
-    reseller: int | None
-    plan: int | None
-    timestamp: int | None
-    full_name: str | None
-    tariff_plan: str | None
-    end_date: str | None
-    status: int | None
-    account_number: int | None
-    seen: int | None
-    known: int
-    changed_at: int | None
-
-
-_ROW = 12
-ACCOUNT_FIELDS = LocalAccount._fields[:_ROW]
 
 
 @dataclass(frozen=True)
@@ -92,13 +58,16 @@ class Changes:
     """``updated`` (the row) and ``noted`` (our notes on it) hold new states of known accounts, ``removed`` old ones.
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
-    in scope that the portal confirms. ``fields`` are the columns in which any of ``updated`` differs.
+    in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
+    MAC, so that only one of them can be an account here. ``fields`` are the columns in which any of ``updated``
+    differs.
     """
 
     in_scope: int = 0
     listed: int = 0
     synced: int = 0
     skipped: int = 0
+    doubles: tuple[str, ...] = ()
     inserted: list[LocalAccount] = field(default_factory=list)
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
@@ -130,11 +99,15 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
             )
             account.full_name, account.email = quotable(account.full_name), quotable(account.email)
     accounts: list[PortalAccount] = []
+    doubles: list[str] = []
     logins: set[str] = set()
     macs: set[str] = set()
     for account in listed.accounts:
         login, mac = account.login.casefold(), account.mac
-        if login in logins or mac in macs or not 0 < len(login) <= _USERNAME or not 0 < len(mac) <= _MAC:
+        if not 0 < len(login) <= _USERNAME or not 0 < len(mac) <= _MAC:
+            continue
+        if login in logins or mac in macs:
+            doubles.append(account.login)
             continue
         logins.add(login)
         macs.add(mac)
@@ -142,7 +115,8 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
         account.tariff_plan = account.tariff_plan[:_TARIFF]
         account.email = account.email[:_EMAIL]
         accounts.append(account)
-    return PortalAccountList(accounts, listed.skipped + len(listed.accounts) - len(accounts))
+    skipped = listed.skipped + len(listed.accounts) - len(accounts)
+    return PortalAccountList(accounts, skipped, tuple(doubles))
 
 
 _texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
@@ -152,7 +126,7 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
-    changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
+    changes = Changes(in_scope=in_scope, listed=len(listed.accounts), doubles=listed.doubles)
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
         if brief and (changes.updated or changes.noted):
@@ -167,18 +141,18 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
 
 
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
-    kept = _is_told(account, told) or _is_fresh(account, state.busy, terms)
-    merged = account if kept else _merged(account, told, state.users)
+    kept = is_told(account, told) or _is_fresh(account, state.busy, terms)
+    merged = account if kept else merge(account, told, state.users)
     if not terms.holds(merged.reseller):
         return
     changes.synced += 1
     if merged == account:
         return
-    if merged[:_ROW] != account[:_ROW]:
+    if merged[:ROW] != account[:ROW]:
         changes.updated.append(merged)
-        if len(changes.fields) < _ROW:
+        if len(changes.fields) < ROW:
             changes.fields.update(compress(ACCOUNT_FIELDS, map(ne, merged, account)))
-    if merged[_ROW:] != account[_ROW:]:
+    if merged[ROW:] != account[ROW:]:
         changes.noted.append(merged)
 
 
@@ -194,7 +168,7 @@ def _add(changes: Changes, state: LocalState, terms: Terms, new: Iterable[Portal
         # its id may come back only once
         if old is not None and old.id in present:
             old = None
-        merged = _merged(old or _unknown(told, terms, state.users), told, state.users)
+        merged = merge(old or _unknown(told, terms, state.users), told, state.users)
         if not terms.holds(merged.reseller):
             continue
         changes.synced += 1
@@ -232,82 +206,6 @@ def _is_fresh(account: LocalAccount, busy: Busy, terms: Terms) -> bool:
     else:
         fresh = account.changed_at >= terms.started
     return fresh or busy.has(account.id, account.username, account.mac)
-
-
-def _is_told(old: LocalAccount, told: PortalAccount) -> bool:
-    """Whether the portal says word for word what is here, as for most accounts at most times: spares the merging."""
-    return (
-        old.username == told.login
-        and old.mac == told.mac
-        and old.full_name == told.full_name
-        and old.tariff_plan == told.tariff_plan
-        and old.status == told.status
-        and (not told.has_end_date or old.end_date == (told.end_date and told.end_date.isoformat()))
-        and (not told.has_phone or old.phone_number == told.phone)
-        and (not told.has_email or old.email == told.email)
-        and (not told.account_number or str(old.account_number) == told.account_number)
-        and (told.reseller is None or (bool(old.known) and old.seen == told.reseller))
-    )
-
-
-def _merged(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> LocalAccount:
-    """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes."""
-    reseller, seen, known = _owner(old, told, users)
-    end_date = old.end_date
-    if told.has_end_date:
-        end_date = told.end_date.isoformat() if told.end_date else None
-    return LocalAccount(
-        old.id,
-        told.login,
-        told.mac,
-        _text(old.email, told.email) if told.has_email else old.email,
-        _phone(old.phone_number, told.phone) if told.has_phone else old.phone_number,
-        reseller,
-        old.plan,
-        old.timestamp,
-        _text(old.full_name, told.full_name),
-        _text(old.tariff_plan, told.tariff_plan),
-        end_date,
-        int(told.status),
-        _number(old.account_number, told.account_number),
-        seen,
-        known,
-        old.changed_at,
-    )
-
-
-def _owner(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> tuple[int | None, int | None, int]:
-    """Owner, the portal's owner as last seen, and whether one was seen: only a new word of the portal counts."""
-    named = told.reseller
-    if named is None or (old.known and old.seen == named):
-        return old.reseller, old.seen, old.known
-    assigned_before = bool(old.known) and old.seen is None
-    return (named if named in users and not assigned_before else old.reseller), named, 1
-
-
-def _text(old: str | None, told: str) -> str | None:
-    return old if (old or "") == told else told
-
-
-def _phone(old: str | None, told: str) -> str | None:
-    if old == told:
-        return old
-    try:
-        new = normal_phone(told)
-    except InvalidInput:
-        return old
-    same = _digits(old or "") in (_digits(new or ""), _digits(told))
-    return old if same else new
-
-
-def _digits(text: str) -> str:
-    return _NO_DIGITS.sub("", text)
-
-
-def _number(old: int | None, told: str) -> int | None:
-    if not told or told == str(old) or not (told.isascii() and told.isdecimal()) or len(told) > len(str(_MAX_INT)):
-        return old
-    return int(told) if int(told) <= _MAX_INT else old
 
 
 def _pairs(

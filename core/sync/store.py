@@ -16,7 +16,8 @@ from core.accounts.operations import OPEN, UNDONE, lock_accounts
 from core.accounts.rows import VANISHED
 from core.panel import Panel
 from core.storage.tables import Account, AccountNote, ArchivedAccount, Base, Operation, User
-from core.sync.merge import ACCOUNT_FIELDS, Busy, Changes, LocalAccount, LocalState
+from core.sync.fields import ACCOUNT_FIELDS, LocalAccount
+from core.sync.merge import Busy, Changes, LocalState
 
 BATCH = 1000
 _NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")

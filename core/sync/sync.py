@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import read_user
 from core.access.permissions import SYNC_ACCOUNTS, require
+from core.access.user_rows import read_user
 from core.errors import DatabaseBusy, PanelError
 from core.panel import Panel
 from core.portal import PortalAccountList
@@ -102,6 +102,8 @@ def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: 
             except DatabaseBusy:
                 if attempt == ATTEMPTS:
                     raise
+    if changes.doubles:
+        log.warning("sync: these fall together with another account of the portal: %s", ", ".join(changes.doubles))
     log.info(
         "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
         *(changes.synced, len(changes.inserted) + len(changes.restored), len(changes.updated), len(changes.removed)),

@@ -82,3 +82,8 @@ def escaped(text: str | None) -> str | None:
 def html_out(text: str | None) -> str | None:
     """``text`` with ``< > "`` as entities but ``&`` as it is, for the fields that chapters 60 S8 and 70 name."""
     return None if text is None else text.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def attr_out(text: str | None) -> str | None:
+    """``text`` for fields that a page escapes itself but for the quotes around them (chapter 70)."""
+    return None if text is None else text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")

@@ -95,6 +95,14 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
     "login": dict.fromkeys(
         ("username", "user_name", "name", "ip_address", "user_agent", "login_method", "failure_reason", "status"), _LOG
     ),
+    "audit": dict.fromkeys(
+        (
+            *("username", "user_type", "action", "target_type", "target_id", "target_name", "ip_address", "details"),
+            "user_display_name",
+        ),
+        _LOG_60,
+    ),
+    "passkey": {"device_name": _LOG},
     "payment": {
         **dict.fromkeys(("reseller_name", "currency"), _HANDLER),
         **dict.fromkeys(("bank_name", "reference_number", "reseller_username", "reseller_currency", "status"), _TEXT),

@@ -12,6 +12,7 @@ from typing import Any
 from huey import crontab
 
 from core.accounts.disable_expired import DISABLE_EXPIRED
+from core.backup.backups import BACKUP
 from core.jobs import jobs
 from core.jobs.bell import bell
 from core.jobs.jobs import Kind, Work
@@ -33,6 +34,7 @@ JOBS: tuple[ScheduledJob, ...] = (
     SMS_STAGES,
     MAIL_EXPIRY,
     CLEANUP,
+    BACKUP,
 )
 KIND = "scheduled"
 
@@ -67,7 +69,7 @@ def attach(panel: Panel) -> None:
     """Have the workers start each job at its usual time in the panel's zone, if that is switched on."""
     if not panel.config.jobs.scheduler:
         return
-    for job in JOBS:
+    for job in (job for job in JOBS if job.is_on(panel)):
         # on a thread of its own: a sweep of minutes must not hold up the workers
         start = partial(panel.start_thread, partial(run_job, panel, job, Options(), LogOutput(job.name)), job.name)
         bell(panel).every(f"job-{job.name}", partial(_is_now, panel, job), start)

@@ -6,28 +6,39 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core.accounts import events, recovery
+from core.accounts import recovery
+from core.devices import welcome
 from core.errors import PanelError
-from core.jobs import given_answers, jobs
+from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
-from core.messages.push import payment
+from core.messages import delivery
+from core.messages.mail import notices as mail_notices
+from core.messages.mail import send as mail_send
+from core.messages.push import triggers
 from core.messages.reminders import starts
-from core.messages.sms import notices, outbox, send
+from core.messages.sms import notices, send
+from core.messages.telegram import notices as telegram_notices
+from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
 from core.workers import schedule
+from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
+# importing them declares their listeners (core.jobs.events)
+LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
     **themes.KINDS,
     **starts.KINDS,
     **schedule.KINDS,
-    **notices.KINDS,
     **send.KINDS,
-    **payment.KINDS,
+    **triggers.KINDS,
+    **mail_send.KINDS,
+    **telegram_send.KINDS,
+    **pending.KINDS,
 }
 
 
@@ -39,6 +50,7 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
         bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
+        bell(panel).every("xtream", lambda: True, lambda: polling.look_at_nodes(panel))
         schedule.attach(panel)
 
 
@@ -62,7 +74,9 @@ def _each_minute(panel: Panel) -> None:
     try:
         jobs.forget_old(panel)
         given_answers.forget_old(panel)
-        outbox.settle_interrupted(panel)
+        delivery.settle_interrupted(panel)
+        delivery.forget_old(panel)
+        command_log.forget_old(panel)
     except PanelError as error:
         log.warning("old jobs and messages could not be tidied up: %s", type(error).__name__)
 

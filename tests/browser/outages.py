@@ -3,14 +3,12 @@
 import os
 import select
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.worlds.places import ROOT
+from tests.worlds.forked import Forked
 
 START_SECONDS = 20
 
@@ -29,26 +27,25 @@ class PanelProcess:
         self._directory = directory
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
         self._environment = inherited | settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        command = [sys.executable, str(ROOT / "wsgi.py"), "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            command, env=self._environment, cwd=self._directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        self._process = Forked(
+            "wsgi.py", ["--port", str(self._port)], cwd=self._directory, environment=self._environment
         )
         deadline = time.monotonic() + START_SECONDS
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
                 return
-            assert self._process.poll() is None, "the panel did not start"
+            assert self._process.process.is_alive(), "the panel did not start"
             assert time.monotonic() < deadline, "the panel does not answer"
             time.sleep(0.05)
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(START_SECONDS)
+            self._process.end()
+            self._process.close()
             self._process = None
 
 

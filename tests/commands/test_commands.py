@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from core.accounts.events import CREATED, Event, announce
+from core.accounts.events import AccountCreated
 from core.config import load_config
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.panel import Panel
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
@@ -112,7 +113,7 @@ def test_copying_a_panel_s_database(tmp_path: Path) -> None:
     for _ in range(2):
         copied = _flask(tmp_path, "copy-from", source)
         assert copied.returncode == 0, copied.stderr
-        assert "_accounts: 5000" in copied.stdout
+        assert "_accounts: 60" in copied.stdout
     with served(tmp_path) as (url, _):
         client = requests.Session()
         with client:
@@ -179,6 +180,25 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         assert _login(url).json()["error"] == 1
         assert _login(url, password="changed-1").json()["error"] == 0
     assert (tmp_path / "var/demo/panel.db").exists()
+
+
+def test_the_demo_shows_its_messages(tmp_path: Path) -> None:
+    with served(tmp_path, "--demo") as (url, process):
+        pages = {}
+        for line in process.stdout:
+            address, _, channel = line.strip().partition("  ")
+            if channel:
+                pages[channel] = address
+            if channel == "(Telegram)":
+                break
+        cookies = _login(url).cookies
+        mail = {"to": "c@example.com", "subject": "Shown in the demo", "body": "Hello"}
+        assert requests.post(f"{url}/send_mail.php", json=mail, cookies=cookies, timeout=20).json()["sent_count"] == 1
+        message = {"message": "Shown by the bot", "recipient_ids": "[1]"}
+        answer = requests.post(f"{url}/telegram/send_message.php", data=message, cookies=cookies, timeout=20).json()
+        assert answer["results"]["sent"] == 1
+        assert "Shown in the demo" in requests.get(pages["(mail)"], timeout=20).text
+        assert "Shown by the bot" in requests.get(pages["(Telegram)"], timeout=20).text
 
 
 def test_the_demo_never_uses_a_configured_database(tmp_path: Path) -> None:
@@ -265,7 +285,7 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
 def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> None:
     url = create_database("sqlite", "worker")
     panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
-    event = Event(CREATED, 1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
+    event = AccountCreated(1, "user001", "00:1A:79:00:00:01", "Ann", None, 1, "admin")
     panel.layout  # noqa: B018 - creates the tables
     with panel.database.write() as connection:
         announce(panel, connection, event)

@@ -40,7 +40,7 @@ class Live:
 
     def __init__(self, version: str) -> None:
         url = create_database("mariadb", f"books{version.replace('.', '_')}")
-        load_dump(url, DUMPS[version])
+        load_dump(url, DUMPS[version], whole=True)
         self.has_corrections = version == "1.18.2"
         self._connection = mysql_connection(url)
         self.rows("SET time_zone = '+03:30'")

@@ -20,7 +20,7 @@ SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER
 def live(request: pytest.FixtureRequest) -> Iterator[World]:
     require("mariadb")
     url = create_database("mariadb", f"ledger{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
+    load_dump(url, DUMPS[request.param], whole=True)
     world = World(url, SETTINGS)
     yield world
     world.close()

@@ -22,7 +22,7 @@ SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER
 def legacy_url(request: pytest.FixtureRequest) -> str:
     require("mariadb")
     url = create_database("mariadb", f"live{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
+    load_dump(url, DUMPS[request.param], whole=True)
     return url
 
 

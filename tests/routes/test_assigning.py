@@ -140,7 +140,8 @@ def test_the_portal_is_told_where_it_keeps_owners(light_resellers: Resellers) ->
     light_resellers.configure("portal", send_reseller=True)
     light_resellers.post("admin", "assign_reseller", username="user00001", reseller_id=5)
     light_resellers.post("admin", "assign_reseller", username="user00002", reseller_id="")
-    assert [(request.call, request.fields) for request in light_resellers.portal.requests] == [
+    told = [(request.call, request.fields) for request in light_resellers.portal.requests if request.fields]
+    assert told == [
         (f"PUT accounts/{MAC('01')}", {"reseller": "5"}),
         (f"PUT accounts/{MAC('02')}", {"reseller": "0"}),
     ]

@@ -38,8 +38,8 @@ def test_golden_33_34_adding(resellers: Resellers, prefix: str, encoding: str) -
         {"kind": "adjustment", "description": "Top-up payment"},
     ]
     audit = resellers.audit("update", "credit")[0]
-    assert (audit["target_id"], audit["target_name"], audit["old_value"]) == ("2", "reseller1", '{"balance":"500.00"}')
-    assert audit["new_value"] == '{"balance":"600.00","action":"add","amount":"100.00"}'
+    assert (audit["target_id"], audit["target_name"], audit["old_value"]) == ("2", "reseller1", '{"balance":500}')
+    assert audit["new_value"] == '{"balance":600,"action":"add","amount":100}'
     assert resellers.portal.requests == []
 
 

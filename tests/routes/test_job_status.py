@@ -52,7 +52,7 @@ def test_what_a_request_announces_outlives_its_process(make_world: MakeWorld, ki
         # as a process that starts later
         later = Panel(accounts.panel.config, clock=accounts.panel.clock)
         try:
-            assert jobs.work_off(later, workers.KINDS) == 1
+            assert jobs.work_off(later, workers.KINDS) == 2
         finally:
             later.close()
         assert accounts.calls("POST")[-1] == MESSAGE

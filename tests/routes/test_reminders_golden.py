@@ -321,7 +321,7 @@ def test_11_settings_are_stored(panel: Reminders, encoding: str) -> None:
     panel.sweep()
     _update(panel, encoding, **wish)
     assert _settings(panel)["last_sweep_at"] == "2025-11-22 09:00:00"
-    assert [row["target_type"] for row in panel.audits] == ["reminder_settings", "reminder", "reminder_settings"]
+    assert [row["target_type"] for row in panel.audits] == ["settings", "reminder", "settings"]
 
 
 def test_12_what_is_not_sent_stays(panel: Reminders) -> None:

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs import jobs
+from core.messages.delivery import INTERRUPTED
 from core.messages.sms.first_templates import STAGES, give_missing_stages, initialise_reseller, initialise_super_admin
-from core.messages.sms.outbox import INTERRUPTED
 from core.storage.tables import Job, SmsLog, SmsSettings, SmsStagesGiven, SmsTemplate
 from core.workers import workers
 from simulators.faults import Hang
@@ -103,7 +103,7 @@ def test_a_provider_that_is_down_delays_and_fails_nothing(make_world: MakeWorld)
         _work(accounts)
         [row] = _logs(accounts)
         assert (row["status"], row["error_message"]) == ("failed", "The SMS provider cannot be reached")
-        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 2
+        assert accounts.world.rows(sa.select(Job.state)) == [{"state": "done"}] * 3
 
 
 def test_a_message_whose_sending_was_cut_short_is_not_repeated(
@@ -111,7 +111,7 @@ def test_a_message_whose_sending_was_cut_short_is_not_repeated(
 ) -> None:
     """The process ends while the provider has the message: as it looks to the one that takes the job up."""
 
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise SystemExit
 
     with _world(make_world, kind) as (accounts, provider):
@@ -119,12 +119,12 @@ def test_a_message_whose_sending_was_cut_short_is_not_repeated(
         provider.fail(Hang(effect=True), times=None)
         with monkeypatch.context() as context:
             context.setattr("core.messages.sms.notices._CALL_SECONDS", 0.3)
-            context.setattr("core.messages.sms.outbox._settle", die)
+            context.setattr("core.messages.delivery.Outbox._settle", die)
             with pytest.raises(SystemExit):
                 _work(accounts)
         assert [row["status"] for row in _logs(accounts)] == ["pending"]
         accounts.world.execute("UPDATE _sbx_jobs SET owner = 'gone', lease_until = 0")
-        accounts.world.execute("UPDATE _sbx_sms_claims SET claimed_at = 0")
+        accounts.world.execute("UPDATE _sbx_claims SET lease_until = 0")
         _work(accounts)
         assert len(provider.sent) == 1
         assert [(row["status"], row["error_message"]) for row in _logs(accounts)] == [("failed", INTERRUPTED)]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from core.storage.tables import StoredSession
 from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
-from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.databases import REDIS_URL, prepared_database, require_redis
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World, php_encode
 
 
@@ -155,7 +155,7 @@ def test_redis_down(make_world: MakeWorld) -> None:
 
 def test_two_panels_share_redis(tmp_path: Path) -> None:
     require_redis()
-    url = create_database("sqlite", "redis_pair")
+    url = prepared_database("sqlite", "redis_pair")
     settings = {"SHOWBOX_SESSION_STORE": "redis", "SHOWBOX_SESSION_REDIS_URL": REDIS_URL}
     first, second = World(url, settings), World(url, settings)
     try:

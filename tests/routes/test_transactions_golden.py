@@ -264,7 +264,7 @@ def test_c1_c2_a_correction_and_its_undoing(world: World) -> None:
     [audit] = audits(world)
     assert (audit["action"], audit["target_id"], audit["target_name"]) == ("update", "2", before["details"])
     assert orjson.loads(audit["old_value"])["correction_amount"] is None
-    assert orjson.loads(audit["new_value"])["net_amount"] == "-24.75"
+    assert orjson.loads(audit["new_value"])["net_amount"] == -24.75
     assert audit["details"].endswith("Refund")
 
     undone = _correct(radmin, transaction_id=2, correction_amount="", status="active", correction_note="undo")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing import connection
 from pathlib import Path
 from typing import IO
 
@@ -15,12 +16,13 @@ from flask import cli
 
 import wsgi
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__])
 
 
 class Forked:
-    """``flask --app wsgi …`` or ``python wsgi.py …`` under way; what it prints can be read while it runs."""
+    """``flask --app wsgi …``, ``python wsgi.py …`` or ``python -c …`` under way; what it prints can be read while it
+    runs."""
 
     def __init__(
         self, program: str, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdin: str = ""
@@ -29,7 +31,7 @@ class Forked:
         self._path = Path(self._directory.name)
         (self._path / "in").write_text(stdin)
         os.mkfifo(self._path / "out")
-        self.process = _CONTEXT.Process(
+        self.process = CONTEXT.Process(
             target=_child, args=(program, list(arguments), str(cwd), json.dumps(dict(environment)), str(self._path))
         )
         self.process.start()
@@ -47,6 +49,11 @@ class Forked:
         if self.process.is_alive():
             os.kill(self.pid, signal.SIGTERM)
         return self.wait(20)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone; another thread may wait for the exit code meanwhile."""
+        os.kill(self.pid, signal.SIGKILL)
+        connection.wait([self.process.sentinel], 20)
 
     def wait(self, seconds: float) -> int:
         """The exit code."""
@@ -90,6 +97,9 @@ def _child(program: str, arguments: list[str], cwd: str, environment: str, direc
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - ends with the process
     if program == "wsgi.py":
         wsgi.main(arguments)
+    elif program == "-c":
+        sys.argv = ["-c", *arguments[1:]]
+        exec(arguments[0], {"__name__": "__main__"})
     else:
         sys.argv = ["flask", "--app", "wsgi", *arguments]
         cli.main()

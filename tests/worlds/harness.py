@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import md5
+from http.cookiejar import DefaultCookiePolicy
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ _EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.na
 _FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
 ENCODINGS = ("json", "form", "multipart", "query")
 PREFIXES = ("/", "/api/")
+# the connections of all clients: none looks for a proxy, and none finds the cookies of another
+_CONNECTIONS = requests.Session()
+_CONNECTIONS.trust_env = False
+_CONNECTIONS.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 NOT_LOGGED_IN = {"error": 1, "err_msg": "Not logged in", "message": "Not logged in", "code": 2}
 
 
@@ -73,7 +78,7 @@ class Client:
         headers = {**self.headers, **options.pop("headers", {})}
         if self.cookies and "Cookie" not in headers:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        response = requests.request(
+        response = _CONNECTIONS.request(
             method, self.url + path, headers=headers, allow_redirects=False, timeout=30, **options
         )
         for name, value in response.cookies.items():

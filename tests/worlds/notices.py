@@ -101,7 +101,10 @@ class Notices:
         self.world.insert(MailTemplate, rows)
 
     def configure(self, push: dict[str, Any] | None = None, mail: dict[str, Any] | None = None) -> None:
-        update = {"push": Push(**({"allow_insecure": True} | (push or {}))), "mail": Mail(**(mail or {}))}
+        update = {
+            "push": Push(**({"allow_insecure": True, "retry_seconds": (0.0, 0.0)} | (push or {}))),
+            "mail": Mail(**(mail or {})),
+        }
         self.panel.config = self.panel.config.model_copy(update=update)
 
 

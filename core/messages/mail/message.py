@@ -3,7 +3,7 @@
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,8 +12,9 @@ from email.utils import format_datetime, make_msgid
 from html.parser import HTMLParser
 
 from core.messages.mail.settings import Settings, Template
-from core.messages.placeholders import render, without_controls
+from core.messages.placeholders import account_values, render, without_controls
 
+NO_NAME = "Customer"
 _SUBJECT_CHARACTERS = 255
 _NAME_CHARACTERS = 200
 _BREAKS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol"})
@@ -39,6 +40,14 @@ class Mail:
     @property
     def envelope(self) -> list[str]:
         return [self.recipient, *self.copies]
+
+
+def customer_values(
+    *, name: str, username: str, mac: str, end_date: date | None, days: int, plan_name: str
+) -> dict[str, str]:
+    """The placeholders of every mail to a customer. A password never stands in a mail."""
+    values = account_values(name=name or NO_NAME, username=username, mac=mac, end_date=end_date, days=days)
+    return {**values, "plan_name": plan_name, "password": ""}
 
 
 def one_line(text: str) -> str:

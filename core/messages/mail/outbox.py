@@ -1,8 +1,7 @@
-"""Mails to customers with their rows: claimed, logged as pending, sent, and marked as what became of them.
+"""Mails to customers with their rows: logged as pending, sent, and marked as what became of them.
 
-A row of ``_mail_reminder_tracking`` is the claim. What the mail server certainly did not take loses its claim, and is
-sent by the next run; what it may have taken keeps it, and so does what a killed process leaves: at most once. Source:
-contract chapters 60 S6 and 80, "Mail helper".
+The way of a mail is :mod:`core.messages.delivery`'s; ``_mail_reminder_tracking`` remembers what went out, or may have.
+Source: contract chapters 60 S6 and 80, "Mail helper".
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,23 +11,23 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
 from core.messages.mail.message import Mail
-from core.messages.mail.smtp import PERHAPS, Delivery, Fate
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import Account, MailLog, MailReminderTracking
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_if_absent, insert_row
 
 TRACKING = MailReminderTracking.__tablename__
 SENT, FAILED, PENDING = "sent", "failed", "pending"
 REMINDER = "expiry_reminder"
-INTERRUPTED = f"The sending was interrupted; {PERHAPS}, and it is not sent again"
 # of what the log keeps; a MySQL text has 64 KiB
-_BODY_CHARACTERS = 16_000
+_BODY_BYTES = 65_000
 _KEPT = timedelta(days=30)
-_RENEWED_DAYS = 7
+# of rows that do not say of which end date they are
+_RENEWED_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,24 @@ class Subject:
         return self.mac.upper() or f"#{self.account_id}", self.stage, self.day
 
 
-class Tracking:
-    """What was sent in which stage, read once, and the claims of this run.
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A reminder's mail; ``sent_by``: whose settings send it."""
+
+    subject: Subject
+    mail: Mail
+    sent_by: int
+
+
+class Tracking(Channel[Letter, Delivery]):
+    """What was sent in which stage, read once, and what this run adds to it.
 
     ``since``: rows that do not say of which end date they are count from this day on.
     """
+
+    name = "mail-expiry"
+    # _mail_reminder_tracking remembers
+    keeps_claims = False
 
     def __init__(self, panel: Panel, since: date) -> None:
         self._panel = panel
@@ -87,16 +99,19 @@ class Tracking:
             return bool(row.end_date == day)
         return bool(row.sent_at is not None and row.sent_at >= self._since)
 
-    def claim(self, subject: Subject, mail: Mail, sent_by: int) -> int | None:
-        """The id of the mail's log row; None when a panel beside us was faster."""
-        with self._panel.database.write() as connection:
-            if not self._claim(connection, subject):
-                return None
-            log_id = _log(self._panel, connection, subject.account_id, mail, sent_by)
-        self._by_mac.add(subject.key)
-        return log_id
+    def claim_name(self, message: Letter) -> str:
+        device, stage, day = message.subject.key
+        return f"expiry:{device}:{stage}:{day}"
 
-    def _claim(self, connection: Connection, subject: Subject) -> bool:
+    def write_down(self, connection: Connection, message: Letter) -> int | None:
+        """None when a panel beside us was faster."""
+        if not self._track(connection, message.subject):
+            return None
+        self._by_mac.add(message.subject.key)
+        about = About(REMINDER, message.sent_by, message.subject.account_id)
+        return write_log(self._panel, connection, message.mail, about)
+
+    def _track(self, connection: Connection, subject: Subject) -> bool:
         values: dict[str, Any] = {"sent_at": self._panel.clock.now()}
         if self._has_mac:
             values["mac"] = subject.mac or None
@@ -111,56 +126,113 @@ class Tracking:
         key = {"account_id": subject.account_id, "reminder_stage": subject.stage}
         return insert_if_absent(connection, MailReminderTracking, **key, **values)
 
-    def settle(self, subject: Subject, log_id: int, delivery: Delivery) -> None:
-        """Tell the outcome in the log, and let go of the claim of what was certainly not sent."""
-        is_sent, model = delivery.fate is Fate.SENT, MailReminderTracking
-        with self._panel.database.write() as connection:
-            values = storable(connection, MailLog, error_message=delivery.error)
-            row = update(MailLog).where(MailLog.id == log_id)
-            connection.execute(row.values(status=SENT if is_sent else FAILED, **values))
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Letter]], delivery: Delivery) -> None:
+        """Tell the outcome in the log, and forget what was certainly not sent."""
+        model = MailReminderTracking
+        for letter, log_id in claimed:
+            close_log(connection, log_id, delivery.error)
             if delivery.fate is Fate.REFUSED:
-                claimed = sa.and_(model.account_id == subject.account_id, model.reminder_stage == subject.stage)
-                connection.execute(delete(model).where(claimed))
-        if delivery.fate is Fate.REFUSED:
-            self._by_mac.discard(subject.key)
-            self._rows.pop((subject.account_id, subject.stage), None)
+                key = (letter.subject.account_id, letter.subject.stage)
+                tracked = (model.account_id == key[0]) & (model.reminder_stage == key[1])
+                connection.execute(delete(model).where(tracked))
+                self._by_mac.discard(letter.subject.key)
+                self._rows.pop(key, None)
+
+    @classmethod
+    def interrupted(cls, panel: Panel, connection: Connection, row_ids: Sequence[int]) -> None:
+        _close_interrupted(connection, row_ids)
 
 
-def _log(panel: Panel, connection: Connection, account_id: int, mail: Mail, sent_by: int) -> int:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the log says of a mail besides what it is."""
+
+    kind: str
+    sent_by: int
+    account_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A mail that is sent once under ``claim``. ``log_id``: its row of ``_mail_logs``, where there is one already;
+    else ``about`` says what is written there."""
+
+    claim: str
+    mail: Mail
+    log_id: int | None = None
+    about: About | None = None
+
+
+class MailChannel(Channel[Posting, Delivery]):
+    """Mails that somebody sends, and those that follow an event."""
+
+    name = "mail"
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def claim_name(self, message: Posting) -> str:
+        return message.claim
+
+    def write_down(self, connection: Connection, message: Posting) -> int | None:
+        if message.log_id is not None or message.about is None:
+            return message.log_id
+        return write_log(self._panel, connection, message.mail, message.about)
+
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Posting]], delivery: Delivery) -> None:
+        for _, log_id in claimed:
+            close_log(connection, log_id, delivery.error)
+
+    @classmethod
+    def interrupted(cls, panel: Panel, connection: Connection, row_ids: Sequence[int]) -> None:
+        _close_interrupted(connection, row_ids)
+
+
+def write_log(panel: Panel, connection: Connection, mail: Mail, about: About) -> int:
+    """A mail that is about to be sent, as pending; the id of its row."""
     values = storable(
         connection,
         MailLog,
-        account_id=account_id,
+        account_id=about.account_id,
         recipient_email=mail.recipient,
         recipient_name=mail.recipient_name,
         cc_emails=orjson.dumps(mail.copies).decode(),
         subject=mail.subject,
-        body=mail.html[:_BODY_CHARACTERS],
-        message_type=REMINDER,
-        sent_by=sent_by,
+        body=mail.html,
+        message_type=about.kind,
+        sent_by=about.sent_by,
         status=PENDING,
         created_at=panel.clock.now(),
     )
-    key = connection.execute(insert(MailLog).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])
+    body = str(values["body"]).encode()[:_BODY_BYTES].decode(errors="ignore")
+    return insert_row(connection, MailLog, {**values, "body": body})
 
 
-def settle_interrupted(panel: Panel) -> int:
-    """Close the log rows that a killed run left open, and return how many. To be called under the job's lock."""
-    with panel.database.write() as connection:
-        open_ = update(MailLog).where(MailLog.message_type == REMINDER, MailLog.status == PENDING)
-        return connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED)).rowcount
+def close_log(connection: Connection, log_id: int, error: str | None) -> None:
+    """Tell what became of a mail; ``error`` None: it was sent."""
+    values = storable(connection, MailLog, error_message=error)
+    status = SENT if error is None else FAILED
+    connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, **values))
+
+
+def _close_interrupted(connection: Connection, row_ids: Sequence[int]) -> None:
+    open_ = update(MailLog).where(MailLog.id.in_(row_ids), MailLog.status == PENDING)
+    connection.execute(open_.values(status=FAILED, error_message=INTERRUPTED))
 
 
 def forget_old(panel: Panel) -> None:
-    """Delete what was sent long ago, and before today about accounts that were renewed since."""
+    """Delete what was sent long ago, and before today about accounts that end later now than when they were told."""
     model, today = MailReminderTracking, panel.clock.today()
-    renewed = select(Account.id).where(Account.end_date > today + timedelta(days=_RENEWED_DAYS))
+    present = select(Account.id).where(Account.id == model.account_id)
+    much_later = present.where(Account.end_date > today + timedelta(days=_RENEWED_DAYS)).exists()
+    renewed: sa.ColumnElement[bool] = much_later
+    if panel.layout.has_column(TRACKING, "end_date"):
+        later = present.where(Account.end_date > model.end_date).exists()
+        renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
     with panel.database.write() as connection:
         earlier = model.sent_at < datetime.combine(today, time())
         old = model.sent_at < panel.clock.now() - _KEPT
-        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, model.account_id.in_(renewed)))))
+        connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, renewed))))
 
 
 def copies(addresses: Iterable[str | None], recipient: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from core.values.checks import checked_email
 
 TABLES = tuple(model.__tablename__ for model in (MailSettings, MailTemplate, MailLog, MailReminderTracking))
 EXPIRY, EXPIRED = "Expiry Reminder", "Account Expired"
+WELCOME, RENEWAL = "New Account Welcome", "Renewal Confirmation"
 DEFAULT_PORT, DEFAULT_DAYS = 587, 7
 TLS, SSL, NONE = "tls", "ssl", "none"
 
@@ -42,13 +43,19 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A row of ``_mail_settings`` that can be used: all of it applies together. ``user_id``: whose row."""
+    """A row of ``_mail_settings`` that can be used: all of it applies together. ``user_id``: whose row.
+
+    ``sends_…``: whether the automatic mails of that event go out; ``notifies_…``: who gets copies.
+    """
 
     user_id: int
     server: MailServer
     from_email: str
     from_name: str
+    sends_new_account: bool
+    sends_renewal: bool
     sends_expiry: bool
+    notifies_admin: bool
     notifies_reseller: bool
     days: int
     is_multistage: bool
@@ -97,7 +104,7 @@ class MailBook:
         people = {row.id: _Person(usable_address(row.email), row.super_user == 1) for row in users}
         return cls(
             people,
-            [_settings(panel, row) for row in settings if (row.smtp_username or "").strip()],
+            [_settings(panel, row) for row in settings if _is_complete(row)],
             [(row.user_id, row.name, Template(row.subject, row.body_html, row.body_plain or "")) for row in templates],
         )
 
@@ -117,6 +124,10 @@ class MailBook:
         keys = ((id, name) for id in (user_id, *self._supers))
         return next((self._templates[key] for key in keys if key in self._templates), None)
 
+    def super_addresses(self) -> list[str | None]:
+        """Of all super admins."""
+        return [self.address_of(user_id) for user_id in self._supers]
+
     def address_of(self, user_id: int) -> str | None:
         person = self._people.get(user_id)
         return person.email if person else None
@@ -132,12 +143,22 @@ def has_mail(panel: Panel) -> bool:
 
 
 def usable_address(text: str | None) -> str | None:
-    """The address in ``text``; None for what is none that we can send to."""
+    """The address in ``text`` as mail servers want it, its domain as punycode; None for what is none that we can send
+    to, such as one whose local part is not ASCII."""
     try:
         address = checked_email((text or "").strip())
-    except InvalidInput:
+        if address is None or address.isascii():
+            return address
+        local, _, domain = address.rpartition("@")
+        return f"{local}@{domain.encode('idna').decode()}" if local.isascii() else None
+    except (InvalidInput, UnicodeError):
         return None
-    return address if address is not None and address.isascii() else None
+
+
+def _is_complete(row: Any) -> bool:
+    """PHP's set-up leaves rows with a vendor's host and user name, and no password: no connection is opened for those
+    (chapter 80, settled 1)."""
+    return all((text or "").strip() for text in (row.smtp_host, row.smtp_username, row.smtp_password))
 
 
 def _settings(panel: Panel, row: Any) -> Settings:
@@ -153,8 +174,11 @@ def _settings(panel: Panel, row: Any) -> Settings:
         row.user_id,
         MailServer(host, port, secure, username, password),
         usable_address(row.from_email) or usable_address(username) or "",
-        row.from_name or "",
+        (row.from_name or "").strip() or panel.config.panel.name,
+        row.auto_send_new_account == 1,
+        row.auto_send_renewal == 1,
         row.auto_send_expiry == 1,
+        row.notify_admin == 1,
         row.notify_reseller == 1,
         row.days_before_expiry if row.days_before_expiry and 1 <= row.days_before_expiry <= 30 else DEFAULT_DAYS,
         row.enable_multistage_reminders != 0,

@@ -11,34 +11,20 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Self
 
+from core.errors import UpstreamFailed
+from core.messages.delivery import Delivery, Fate
 from core.messages.mail.settings import SSL, TLS, MailServer
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
+_SSL_PORT = 465
+# answers to a login: encryption is needed first
+_WANTS_TLS = (530, 538)
 PERHAPS = "the mail may have been delivered"
-
-
-class Fate(Enum):
-    """What became of a mail."""
-
-    SENT = "sent"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """``error``: for people, None when sent. ``is_hopeless``: the next mail would fail alike."""
-
-    fate: Fate
-    error: str | None = None
-    is_hopeless: bool = False
 
 
 class _Refused(Exception):
@@ -71,6 +57,13 @@ class MailSession:
             with suppress(smtplib.SMTPException, OSError), self._deadline(client, 2.0):
                 client.quit()
             client.close()
+
+    def check(self) -> None:
+        """Connect and log in, as for a mail. Raises UpstreamFailed."""
+        try:
+            self._client = self._connected()
+        except _Refused as error:
+            raise UpstreamFailed(error.text) from None
 
     def send(self, sender: str, recipients: Sequence[str], message: bytes) -> Delivery:
         """Hand one mail in; it is taken when the first of ``recipients`` is. Fails by its Delivery, never raises."""
@@ -134,7 +127,7 @@ class MailSession:
         """Greeted, encrypted and logged in. Raises _Refused."""
         if not self._server.is_readable:
             raise _Refused("The stored password of the mail server cannot be read", is_hopeless=True)
-        text = "The mail server cannot be reached"
+        text = f"The mail server cannot be reached{self._advice}"
         client: smtplib.SMTP | None = None
         try:
             client = self._new_client()
@@ -144,17 +137,28 @@ class MailSession:
                     raise smtplib.SMTPConnectError(code, "")
                 assert client.sock is not None  # noqa: S101 - it is connected
                 client.sock.settimeout(TOTAL_SECONDS)
-                text = "No encrypted connection to the mail server could be made"
                 if self._server.secure == TLS:
+                    text = f"No encrypted connection to the mail server could be made{self._advice}"
                     client.starttls(context=self._context())
                 text = "The mail server refused the login"
                 self._log_in(client)
         except (smtplib.SMTPException, OSError, ValueError) as error:
+            text = self._reason(error) or text
             log.warning("mail server: %s: %s", text, type(error).__name__)
             if client is not None:
                 client.close()
             raise _Refused(text, is_hopeless=True) from None
         return client
+
+    def _reason(self, error: Exception) -> str | None:
+        """What some errors tell beyond the step at which they came."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return "The certificate of the mail server is not valid"
+        if isinstance(error, ssl.SSLError):
+            return f"No encrypted connection to the mail server could be made{self._advice}"
+        if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code in _WANTS_TLS:
+            return "The mail server wants encryption before the login; choose tls"
+        return None
 
     def _new_client(self) -> smtplib.SMTP:
         if self._server.secure == SSL:
@@ -165,10 +169,29 @@ class MailSession:
         client._host = self._server.host  # type: ignore[attr-defined]
         return client
 
+    @property
+    def _advice(self) -> str:
+        """What people choose wrongly most often."""
+        if self._server.port == _SSL_PORT and self._server.secure != SSL:
+            return f"; port {_SSL_PORT} usually wants ssl"
+        if self._server.port != _SSL_PORT and self._server.secure == SSL:
+            return f"; ssl usually belongs to port {_SSL_PORT}, tls to others"
+        return ""
+
     def _log_in(self, client: smtplib.SMTP) -> None:
+        """By PLAIN, else by LOGIN. Raises smtplib.SMTPException."""
         password = self._server.password
         assert password is not None  # noqa: S101 - see _connected
-        client.login(self._server.username, password.get_secret_value())
+        client.ehlo_or_helo_if_needed()
+        # smtplib's own mechanisms ask the client for the two
+        client.user, client.password = self._server.username, password.get_secret_value()
+        offered = client.esmtp_features.get("auth", "").upper().split()
+        if "PLAIN" in offered:
+            client.auth("PLAIN", client.auth_plain)
+        elif "LOGIN" in offered:
+            client.auth("LOGIN", client.auth_login)
+        else:
+            raise smtplib.SMTPNotSupportedError
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
-from core.messages.mail.message import Mail, NotSendable, encoded, filled
-from core.messages.mail.outbox import Subject, Tracking, copies, forget_old, settle_interrupted
+from core.messages.delivery import Delivery, Fate, Outbox, settle_interrupted
+from core.messages.mail.message import Mail, NotSendable, customer_values, encoded, filled
+from core.messages.mail.outbox import Letter, Subject, Tracking, copies, forget_old
 from core.messages.mail.settings import (
     EXPIRED,
     EXPIRY,
@@ -26,19 +27,15 @@ from core.messages.mail.settings import (
     has_mail,
     usable_address,
 )
-from core.messages.mail.smtp import Delivery, Fate, MailSession
+from core.messages.mail.smtp import MailSession
 from core.messages.pace import Pace
-from core.messages.placeholders import account_values
 from core.panel import Panel
-from core.storage.tables import Account
+from core.storage.tables import Account, Plan
 
 PAUSE_SECONDS = 0.2
-NO_NAME = "Customer"
 # days before the end → stage
 _STAGES = {7: 1, 3: 2, 1: 3}
 _EXPIRED_STAGE = 4
-# so many hopeless mails one after the other, and a server's rest is not tried
-_GIVE_UP_AFTER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,17 @@ class Due:
     owner: int | None
     day: date
     is_active: bool
+    plan_name: str = ""
 
     def values(self, days: int) -> dict[str, str]:
-        name = self.full_name or NO_NAME
-        values = account_values(name=name, username=self.username, mac=self.mac, end_date=self.day, days=days)
-        return {**values, "password": ""}
+        return customer_values(
+            name=self.full_name,
+            username=self.username,
+            mac=self.mac,
+            end_date=self.day,
+            days=days,
+            plan_name=self.plan_name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,13 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Servers:
-    """One session for each mail server, and how many mails in a row it had no hope for."""
+    """One session and one outbox for each mail server, so that one which is given up hinders no other."""
 
     panel: Panel
+    tracking: Tracking
     stack: ExitStack
     sessions: dict[MailServer, MailSession] = field(default_factory=dict)
-    hopeless: dict[MailServer, int] = field(default_factory=dict)
+    outboxes: dict[MailServer, Outbox[Letter, Delivery]] = field(default_factory=dict)
 
     def session(self, server: MailServer) -> MailSession:
         if server not in self.sessions:
@@ -102,11 +106,10 @@ class _Servers:
             self.sessions[server] = self.stack.enter_context(session)
         return self.sessions[server]
 
-    def is_given_up(self, server: MailServer) -> bool:
-        return self.hopeless.get(server, 0) >= _GIVE_UP_AFTER
-
-    def heard(self, server: MailServer, delivery: Delivery) -> None:
-        self.hopeless[server] = self.hopeless.get(server, 0) + 1 if delivery.is_hopeless else 0
+    def outbox(self, server: MailServer) -> Outbox[Letter, Delivery]:
+        if server not in self.outboxes:
+            self.outboxes[server] = Outbox(self.panel, self.tracking)
+        return self.outboxes[server]
 
 
 def plan(panel: Panel, book: MailBook) -> list[Item]:
@@ -126,23 +129,36 @@ def _accounts(panel: Panel, ahead: Sequence[date], past: Sequence[date]) -> Iter
     """Of those that have ended also the inactive ones: the nightly job has usually switched them off by then."""
     before = sa.and_(Account.status == 1, sa.or_(*(ends_on(Account.end_date, day) for day in ahead)))
     after = sa.or_(*(ends_on(Account.end_date, day) for day in past))
-    chosen = select(
-        Account.id,
-        Account.username,
-        Account.full_name,
-        Account.mac,
-        Account.email,
-        Account.reseller,
-        stored_day(Account.end_date).label("day"),
-        Account.status,
-    ).where(Account.email != "", sa.or_(before, after))
+    chosen = (
+        select(
+            Plan.name.label("plan_name"),
+            Account.id,
+            Account.username,
+            Account.full_name,
+            Account.mac,
+            Account.email,
+            Account.reseller,
+            stored_day(Account.end_date).label("day"),
+            Account.status,
+        )
+        .join_from(Account, Plan, Plan.id == Account.plan, isouter=True)
+        .where(Account.email != "", sa.or_(before, after))
+    )
     with panel.database.read() as connection:
         rows = connection.execute(chosen.order_by(Account.id)).all()
     for row in rows:
         if (email := usable_address(row.email)) is not None:
             mac, day = (row.mac or "").strip(), date.fromisoformat(row.day)
             yield Due(
-                row.id, row.username or "", row.full_name or "", mac, email, row.reseller or None, day, row.status == 1
+                row.id,
+                row.username or "",
+                row.full_name or "",
+                mac,
+                email,
+                row.reseller or None,
+                day,
+                row.status == 1,
+                row.plan_name or "",
             )
 
 
@@ -154,11 +170,12 @@ def _item(book: MailBook, due: Due, today: date) -> Item | None:
         return None
     days = (due.day - today).days
     if days < 0:
-        stage = _EXPIRED_STAGE if settings.is_multistage else None
+        stage: int | None = _EXPIRED_STAGE
     elif settings.is_multistage:
         stage = _STAGES.get(days)
     else:
-        stage = _STAGES.get(days, 1) if days == settings.days else None
+        # the only stage before the end is tracked as the first
+        stage = 1 if days == settings.days else None
     return None if stage is None else Item(due, stage, max(0, days), sender_id, settings)
 
 
@@ -173,11 +190,11 @@ def _run(run: Run) -> int:
     if not book.all_settings:
         run.stamped("Mail is not configured")
     lookback = timedelta(days=panel.config.mail.expired_days - 1)
-    tracking, counts = Tracking(panel, panel.clock.today() - lookback), _Counts()
     if not run.options.dry_run and (interrupted := settle_interrupted(panel)):
-        run.stamped(f"{interrupted} mails of an interrupted run may have been delivered, and are not sent again")
+        run.stamped(f"{interrupted} messages of an interrupted run may have arrived, and are not sent again")
+    tracking, counts = Tracking(panel, panel.clock.today() - lookback), _Counts()
     with ExitStack() as stack:
-        _send_all(run, book, plan(panel, book), tracking, _Servers(panel, stack), counts)
+        _send_all(run, book, plan(panel, book), _Servers(panel, tracking, stack), counts)
     if not run.options.dry_run:
         forget_old(panel)
     run.stamped(f"Processed: {counts.processed}")
@@ -188,9 +205,7 @@ def _run(run: Run) -> int:
     return counts.failed
 
 
-def _send_all(
-    run: Run, book: MailBook, items: Sequence[Item], tracking: Tracking, servers: _Servers, counts: _Counts
-) -> None:
+def _send_all(run: Run, book: MailBook, items: Sequence[Item], servers: _Servers, counts: _Counts) -> None:
     pace, stage = Pace(PAUSE_SECONDS), 0
     for number, item in enumerate(items, start=1):
         if item.stage != stage:
@@ -198,17 +213,17 @@ def _send_all(
             run.stamped(f"Stage {stage}: {sum(other.stage == stage for other in items)} accounts")
         counts.processed += 1
         template = book.template_for(item.sender_id, item.template_name)
-        if tracking.has(item.subject):
+        if servers.tracking.has(item.subject):
             counts.already_sent += 1
         elif template is None:
             run.stamped(f"SKIP: {item.due.username} - no template {item.template_name}")
         elif run.options.dry_run:
             run.stamped(f"WOULD SEND: {item.due.username}, stage {item.stage}")
-        elif servers.is_given_up(item.settings.server):
+        elif servers.outbox(item.settings.server).is_given_up:
             counts.failed += 1
             run.stamped(f"FAIL: {item.due.username} - not tried: the mail server failed again and again")
         else:
-            _send(run, book, item, template, tracking, servers, counts, pace)
+            _send(run, book, item, template, servers, counts, pace)
             run.step(number, len(items))
 
 
@@ -217,7 +232,6 @@ def _send(
     book: MailBook,
     item: Item,
     template: Template,
-    tracking: Tracking,
     servers: _Servers,
     counts: _Counts,
     pace: Pace,
@@ -229,17 +243,18 @@ def _send(
         counts.failed += 1
         run.stamped(f"FAIL: {item.due.username} - the mail cannot be written with these settings")
         return
-    log_id = tracking.claim(item.subject, mail, item.sender_id)
-    if log_id is None:
-        counts.already_sent += 1
-        return
-    pace.wait()
     server = item.settings.server
-    delivery = servers.session(server).send(item.settings.from_email, mail.envelope, message)
-    pace.sent()
-    tracking.settle(item.subject, log_id, delivery)
-    servers.heard(server, delivery)
-    if delivery.fate is Fate.SENT:
+
+    def call(_: Sequence[Letter]) -> Delivery:
+        pace.wait()
+        delivery = servers.session(server).send(item.settings.from_email, mail.envelope, message)
+        pace.sent()
+        return delivery
+
+    _, delivery = servers.outbox(server).deliver([Letter(item.subject, mail, item.sender_id)], call)
+    if delivery is None:
+        counts.already_sent += 1
+    elif delivery.fate is Fate.SENT:
         counts.sent += 1
         run.stamped(f"SENT: {item.due.username}, stage {item.stage}")
     else:

@@ -28,12 +28,13 @@ CONNECTIONS = 8
 _CONNECT_SECONDS = 5.0
 _TOTAL_SECONDS = 10.0
 _LARGEST_ANSWER = 4096
+_LONGEST_ENDPOINT = 2048
 _KEPT_BY_SERVICE_SECONDS = 28 * 24 * 3600
 _LONGEST_WAIT_SECONDS = 600.0
 _ENCODING = "aes128gcm"
 
 
-class Outcome(Enum):
+class Meaning(Enum):
     """``GONE``: the subscription has ended; ``LATER``: worth another try; ``TOO_LARGE``: worth one with less data."""
 
     SENT = "sent"
@@ -65,8 +66,21 @@ class Device:
 class Answer:
     """``wait``: seconds after which the service wants to be asked again, where it says so."""
 
-    outcome: Outcome
+    meaning: Meaning
     wait: float | None = None
+
+
+def is_endpoint(text: str, insecure: bool) -> bool:
+    """Whether ``text`` can be the address of a push service, by its form; ``insecure``: also with plain http."""
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    if len(text) > _LONGEST_ENDPOINT or any(ord(character) < 33 or ord(character) == 127 for character in text):
+        return False
+    is_secure = parts.scheme == "https" or (insecure and parts.scheme == "http")
+    return is_secure and has_port and bool(parts.hostname) and parts.username is None and parts.password is None
 
 
 class PushClient:
@@ -85,7 +99,8 @@ class PushClient:
     def send(self, device: Device, payload: bytes, urgency: str) -> Answer:
         """One request. Fails by its Answer, never raises."""
         try:
-            self._check(device.endpoint)
+            if not is_endpoint(device.endpoint, self._insecure):
+                raise ValueError("not the address of a push service")
             body = _encrypted(device, payload)
             headers = {
                 "Authorization": self._keys.authorization(device.endpoint, self._panel.clock.stamp()),
@@ -96,19 +111,11 @@ class PushClient:
             }
         except ValueError:
             log.warning("push by %s: the subscription cannot be used", device.host)
-            return Answer(Outcome.REFUSED)
+            return Answer(Meaning.REFUSED)
         try:
             return self._post(device, body, headers)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return _failed(device, error)
-
-    def _check(self, endpoint: str) -> None:
-        """Raises ValueError for what cannot be the address of a push service."""
-        parts = urlsplit(endpoint)
-        if parts.scheme != "https" and not (self._insecure and parts.scheme == "http"):
-            raise ValueError("not https")
-        if not parts.hostname or parts.username is not None or any(ord(character) < 33 for character in endpoint):
-            raise ValueError("not an address")
 
     def _post(self, device: Device, body: bytes, headers: Mapping[str, str]) -> Answer:
         # requests hands it on as it is; its type stubs know numbers only
@@ -119,7 +126,7 @@ class PushClient:
             # so that the connection can be used again; more than that is not waited for
             next(response.iter_content(_LARGEST_ANSWER), None)
             answer = _read(response)
-        if answer.outcome is not Outcome.SENT:
+        if answer.meaning is not Meaning.SENT:
             log.warning("push by %s: status %d", device.host, response.status_code)
         return answer
 
@@ -154,14 +161,14 @@ def _encoded(raw: bytes) -> str:
 def _read(response: requests.Response) -> Answer:
     status = response.status_code
     if status in (200, 201, 202, 204):
-        return Answer(Outcome.SENT)
+        return Answer(Meaning.SENT)
     if status in (404, 410):
-        return Answer(Outcome.GONE)
+        return Answer(Meaning.GONE)
     if status == 413:
-        return Answer(Outcome.TOO_LARGE)
+        return Answer(Meaning.TOO_LARGE)
     if status == 429 or status >= 500:
-        return Answer(Outcome.LATER, _wait(response.headers.get("Retry-After", "")))
-    return Answer(Outcome.REFUSED)
+        return Answer(Meaning.LATER, _wait(response.headers.get("Retry-After", "")))
+    return Answer(Meaning.REFUSED)
 
 
 def _wait(text: str) -> float | None:
@@ -171,9 +178,9 @@ def _wait(text: str) -> float | None:
 def _failed(device: Device, error: Exception) -> Answer:
     if any(isinstance(cause, PrivateAddress) for cause in causes(error)):
         log.warning("push by %s: not a public address", device.host)
-        return Answer(Outcome.REFUSED)
+        return Answer(Meaning.REFUSED)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | UnicodeError):
         log.warning("push by %s: not an address", device.host)
-        return Answer(Outcome.REFUSED)
+        return Answer(Meaning.REFUSED)
     log.warning("push by %s: %s", device.host, type(error).__name__)
-    return Answer(Outcome.LATER)
+    return Answer(Meaning.LATER)

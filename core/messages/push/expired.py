@@ -1,22 +1,26 @@
 """J2: owners and reseller admins are told by push that an account has expired. Source: contract chapters 70 and 60, J2.
 
-A row of ``_push_expiry_tracking`` is the claim, made before the first device is tried, and the memory afterwards. It is
-taken back when no device was reached. What a killed process leaves counts as told: the push services cannot be asked.
+The way of a message is :mod:`core.messages.delivery`'s; ``_push_expiry_tracking`` remembers what was told. When no
+device was reached it forgets it again, and the next run within the window tries once more.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, select
 
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
+from core.messages.delivery import Channel, Claimed, Delivery, Fate, Outbox, settle_interrupted
+from core.messages.push.audience import TABLE as DEVICES
+from core.messages.push.audience import Audience, forget_orphans
 from core.messages.push.client import Device
-from core.messages.push.push import TABLE as DEVICES
-from core.messages.push.push import Audience, Message, Sender, forget_orphans, shown_value
+from core.messages.push.message import Message, shown_value
+from core.messages.push.sending import Sender
 from core.panel import Panel
 from core.storage.tables import Account, PushExpiryTracking
 from core.storage.writing import insert_if_absent
@@ -60,12 +64,15 @@ class Expired:
                 "expiry": self.day.isoformat(),
                 "url": "/dashboard.php?tab=accounts",
             },
-            is_urgent=True,
         )
 
 
-class _Tracking:
-    """What was told already, and claims. ``has_mac``: the panel's table has our column."""
+class _Tracking(Channel[Expired, Delivery]):
+    """What was told already, and what this run adds to it."""
+
+    name = "push-expired"
+    # _push_expiry_tracking remembers
+    keeps_claims = False
 
     def __init__(self, panel: Panel, days: Sequence[date]) -> None:
         self._panel = panel
@@ -85,25 +92,29 @@ class _Tracking:
     def has(self, account: Expired) -> bool:
         return not self._told.isdisjoint({(f"#{account.id}", account.day), (account.key, account.day)})
 
-    def claim(self, account: Expired) -> bool:
-        """False: somebody else, such as a panel beside us, has told it meanwhile."""
+    def claim_name(self, message: Expired) -> str:
+        return f"{message.key}:{message.day}"
+
+    def write_down(self, connection: Connection, message: Expired) -> int | None:
+        """None: somebody else, such as a panel beside us, has told it meanwhile."""
         values: dict[str, object] = {
-            "account_id": account.id,
-            "expiry_date": account.day,
+            "account_id": message.id,
+            "expiry_date": message.day,
             "notified_at": self._panel.clock.now(),
         }
         if self._has_mac:
-            values["mac"] = account.mac or None
-        with self._panel.database.write() as connection:
-            claimed = insert_if_absent(connection, PushExpiryTracking, **values)
-        self._told.add((account.key, account.day))
-        return claimed
+            values["mac"] = message.mac or None
+        self._told.add((message.key, message.day))
+        return 0 if insert_if_absent(connection, PushExpiryTracking, **values) else None
 
-    def take_back(self, account: Expired) -> None:
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Expired]], delivery: Delivery) -> None:
+        if delivery.fate is not Fate.REFUSED:
+            return
         model = PushExpiryTracking
-        with self._panel.database.write() as connection:
-            connection.execute(delete(model).where(model.account_id == account.id, model.expiry_date == account.day))
-        self._told.discard((account.key, account.day))
+        for account, _ in claimed:
+            row = (model.account_id == account.id) & (model.expiry_date == account.day)
+            connection.execute(delete(model).where(row))
+            self._told.discard((account.key, account.day))
 
 
 def _prepare(panel: Panel) -> bool:
@@ -180,6 +191,7 @@ def _run(run: Run) -> int:
         run.line(f"Would send: {len(due)}")
         return 0
     else:
+        settle_interrupted(panel)
         forget_orphans(panel)
         _tell_all(run, accounts, _Tracking(panel, days), counts)
     told = f"Sent: {counts.sent}, Skipped: {counts.skipped}, Failed: {counts.failed}"
@@ -188,21 +200,33 @@ def _run(run: Run) -> int:
 
 
 def _tell_all(run: Run, accounts: Sequence[Expired], tracking: _Tracking, counts: _Counts) -> None:
-    audience = Audience.load(run.panel)
+    audience, outbox = Audience.load(run.panel), Outbox(run.panel, tracking)
     with Sender(run.panel) as sender:
         for number, account in enumerate(accounts, start=1):
             devices = _devices(audience, account)
-            if tracking.has(account) or not devices or not tracking.claim(account):
+            if tracking.has(account) or not devices:
                 counts.skipped += 1
                 continue
-            reached = sender.send(audience, devices, account.message(), run.held.renew)
-            log.info("account %d: %d devices reached, %d not", account.id, reached.sent, reached.failed)
-            if reached.sent:
+            call = partial(_tell, run, sender, audience, devices)
+            _, delivery = outbox.deliver([account], call)
+            if delivery is None:
+                counts.skipped += 1
+            elif delivery.fate is Fate.SENT:
                 counts.sent += 1
             else:
-                tracking.take_back(account)
                 counts.failed += 1
             run.step(number, len(accounts))
+
+
+def _tell(
+    run: Run, sender: Sender, audience: Audience, devices: Sequence[Device], accounts: Sequence[Expired]
+) -> Delivery:
+    """Refused when no device was reached, however that came: the contract wants it tried again."""
+    [account] = accounts
+    reached = sender.send(devices, account.message(), run.held.renew, patiently=True)
+    audience.forget(reached.ended)
+    log.info("account %d: %d devices reached, %d not", account.id, reached.sent, reached.failed)
+    return Delivery(Fate.SENT if reached.sent else Fate.REFUSED)
 
 
 def _devices(audience: Audience, account: Expired) -> list[Device]:

@@ -64,15 +64,17 @@ def change_settings(panel: Panel, by: By, change: Change) -> Settings:
         row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(updated_at=panel.clock.now(), **values))
         after = _read(connection, by.actor.id)
+        old, new = _audited(before), _audited(after)
+        changed = [name for name in new if new[name] != old[name]]
         by.write_audit(
             panel,
             connection,
             "update",
-            "reminder_settings",
+            "settings",
             target_id=by.actor.id,
-            target_name=by.actor.username,
-            old=_audited(before),
-            new=_audited(after),
+            target_name="reminder",
+            old={name: old[name] for name in changed},
+            new={name: new[name] for name in changed},
         )
     return after
 

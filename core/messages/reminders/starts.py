@@ -11,13 +11,14 @@ from typing import Any
 
 from core.access.actors import Actor
 from core.access.audit import CRON, By, Origin
-from core.access.identity import read_user
 from core.access.permissions import SEND_REMINDERS, may, require
+from core.access.user_rows import read_user
 from core.errors import NotLoggedIn, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
 from core.jobs.locks import named_lock
 from core.jobs.scheduled import Run, ScheduledJob
+from core.messages.delivery import settle_interrupted
 from core.messages.pace import Pace
 from core.messages.reminders import sweep
 from core.messages.reminders.settings import Settings, automatic, checked_days, read_settings
@@ -89,6 +90,7 @@ def _sweep_of(work: Work, live: _Live) -> Tally:
                 held.renew()
             work.report(len(tally.results), tally.total, tally.counts)
 
+        settle_interrupted(panel)
         by = By(actor, Origin.read(work.payload))
         sweep.carry_out(panel, by, settings, tally, Pace.of(panel), heard)
     return tally
@@ -110,6 +112,7 @@ KINDS: dict[str, Kind] = {KIND: Kind(_handle)}
 
 def _run(run: Run) -> int:
     """J1. How many messages failed."""
+    settle_interrupted(run.panel)
     chosen = automatic(run.panel)
     run.stamped(f"Expiry reminders: {len(chosen)} users have switched them on")
     pace, totals = Pace.of(run.panel), dict.fromkeys((SENT, SKIPPED, FAILED), 0)

@@ -2,33 +2,32 @@
 
 A row of ``_expiry_reminders`` is written as a claim before its message is sent, and tells the outcome afterwards:
 
-``failed`` with :data:`UNFINISHED`  the claim: a message is on its way, or its process was killed meanwhile
-``sent``                            the portal took it
-``failed`` with any other text      the portal did not take it, or gave no clear answer; the next sweep tries again
+``failed`` with :data:`INTERRUPTED`  the claim: a message is on its way, or its process was killed meanwhile
+``sent``                             the portal took it
+``failed`` with any other text       the portal did not take it, or gave no clear answer; the next sweep tries again
 
-The portal cannot be asked whether it has a message. So what a killed process left as a claim counts as "may have
-arrived": it is shown as such and never sent again (at most once). The moment in which that loses a message, between
-the claim's commit and the first byte to the portal, is some milliseconds; the other choice would repeat messages
-whenever a process dies while the portal answers. Source: contract chapter 60 S6, S7.
+The way of a message is :mod:`core.messages.delivery`'s, which also says why an interrupted one is never sent again.
+Source: contract chapter 60 S6, S7.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.accounts.end_dates import ends_on
-from core.errors import DatabaseFailed
+from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
 from core.panel import Panel
 from core.portal import normal_mac
 from core.storage.narrow_text import storable
 from core.storage.tables import Account, ExpiryReminder
+from core.storage.writing import insert_row
 
 SENT, FAILED = "sent", "failed"
-UNFINISHED = "Interrupted while it was being sent: it may have arrived, and is not sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ class Earlier:
         return self.status == SENT
 
     @property
-    def is_unfinished(self) -> bool:
-        return not self.is_sent and self.error == UNFINISHED
+    def is_interrupted(self) -> bool:
+        return not self.is_sent and self.error == INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,45 +95,65 @@ def earlier_rows(connection: Connection, target: date, days: int) -> dict[str, E
     return {row.mac.upper(): Earlier(*row[1:]) for row in connection.execute(chosen)}
 
 
-def claim(panel: Panel, due: Due, stage: Stage, message: str, earlier: Earlier | None) -> int | None:
-    """The id of the row that now says that the message is on its way; None when somebody else has claimed it."""
-    values = {
-        "account_id": due.account_id,
-        "mac": due.mac,
-        "username": due.username,
-        "full_name": due.full_name,
-        "end_date": stage.target,
-        "days_before": stage.days,
-        "reminder_date": stage.target - timedelta(days=stage.days),
-        "sent_at": panel.clock.now(),
-        "sent_by": stage.sender_id,
-        "message": message,
-        "status": FAILED,
-        "error_message": UNFINISHED,
-    }
-    try:
-        with panel.database.write() as connection:
-            stored = storable(connection, ExpiryReminder, **values)
-            return _insert(connection, stored) if earlier is None else _take_again(connection, earlier, stored)
-    except DatabaseFailed as error:
-        # a panel beside us knows nothing of our lock
-        if isinstance(error.__cause__, IntegrityError):
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """One message to a device; ``earlier``: the row of an earlier sweep, whose sending failed."""
+
+    due: Due
+    stage: Stage
+    text: str
+    earlier: Earlier | None
+
+
+class ReminderChannel(Channel[Reminder, Delivery]):
+    """The rows of ``_expiry_reminders``, which remember what went out. ``done``: MAC in capitals → this run's."""
+
+    name = "stb-reminder"
+    keeps_claims = False
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self.done: dict[str, Earlier] = {}
+
+    def claim_name(self, message: Reminder) -> str:
+        device = message.due.mac.upper() or f"#{message.due.account_id}"
+        return f"{device}:{message.stage.target}:{message.stage.days}"
+
+    def write_down(self, connection: Connection, message: Reminder) -> int | None:
+        values = storable(connection, ExpiryReminder, **self._values(message))
+        try:
+            with connection.begin_nested():
+                if message.earlier is None:
+                    return insert_row(connection, ExpiryReminder, values)
+                return _take_again(connection, message.earlier, values)
+        except IntegrityError:
+            # a panel beside us knows nothing of our claims
             return None
-        raise
 
+    def _values(self, message: Reminder) -> dict[str, Any]:
+        due, stage = message.due, message.stage
+        return {
+            "account_id": due.account_id,
+            "mac": due.mac,
+            "username": due.username,
+            "full_name": due.full_name,
+            "end_date": stage.target,
+            "days_before": stage.days,
+            "reminder_date": stage.target - timedelta(days=stage.days),
+            "sent_at": self._panel.clock.now(),
+            "sent_by": stage.sender_id,
+            "message": message.text,
+            "status": FAILED,
+            "error_message": INTERRUPTED,
+        }
 
-def close(panel: Panel, row_id: int, error: str | None) -> None:
-    """Store the outcome: sent, or why not."""
-    with panel.database.write() as connection:
-        stored = storable(connection, ExpiryReminder, error_message=error)
-        row = update(ExpiryReminder).where(ExpiryReminder.id == row_id)
-        connection.execute(row.values(status=FAILED if error else SENT, **stored))
-
-
-def _insert(connection: Connection, values: dict[str, Any]) -> int:
-    key = connection.execute(insert(ExpiryReminder).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])
+    def settle(self, connection: Connection, claimed: Sequence[Claimed[Reminder]], delivery: Delivery) -> None:
+        values = storable(connection, ExpiryReminder, error_message=delivery.error)
+        status, now = SENT if delivery.fate is Fate.SENT else FAILED, self._panel.clock.now()
+        for reminder, row_id in claimed:
+            row = update(ExpiryReminder).where(ExpiryReminder.id == row_id)
+            connection.execute(row.values(status=status, **values))
+            self.done[reminder.due.mac.upper()] = Earlier(row_id, status, now, delivery.error)
 
 
 def _take_again(connection: Connection, earlier: Earlier, values: dict[str, Any]) -> int | None:

@@ -4,7 +4,7 @@ The rows are in :mod:`core.messages.reminders.store`, which also says what a kil
 is in :mod:`core.messages.reminders.starts`. Source: contract chapter 60, ``send_expiry_reminders.php`` and S3 to S7.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,11 +15,12 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
+from core.messages.delivery import INTERRUPTED, Delivery, Fate, Outbox
 from core.messages.pace import Pace
 from core.messages.placeholders import account_values, render
 from core.messages.reminders import store
 from core.messages.reminders.settings import Settings, ensure_row
-from core.messages.reminders.store import Due, Earlier, Stage
+from core.messages.reminders.store import Due, Earlier, Reminder, ReminderChannel, Stage
 from core.panel import Panel
 from core.portal import PortalError
 from core.storage.tables import ReminderSettings
@@ -66,7 +67,7 @@ class Item:
     @property
     def is_over(self) -> bool:
         """Whether it is not to be sent (again)."""
-        return self.earlier is not None and (self.earlier.is_sent or self.earlier.is_unfinished)
+        return self.earlier is not None and (self.earlier.is_sent or self.earlier.is_interrupted)
 
 
 def begin(panel: Panel, settings: Settings) -> Tally:
@@ -96,36 +97,39 @@ def carry_out(
 
     To be run under the lock of all sweeps. A failed message hinders no other. Raises PortalNotConfigured.
     """
-    stage = Stage(tally.target, tally.days, by.actor.id)
-    done: dict[str, Earlier] = {}
+    stage, channel = Stage(tally.target, tally.days, by.actor.id), ReminderChannel(panel)
+    outbox = Outbox(panel, channel)
     for item in plan(panel, by.actor, settings, tally):
-        result = _skipped(item) if item.is_over else _send(panel, item, stage, pace, done)
+        # two accounts of one device get one message
+        earlier = channel.done.get(item.due.mac.upper(), item.earlier)
+        reminder = Reminder(item.due, stage, item.text, earlier)
+        result = _skipped(item) if item.is_over else _send(panel, outbox, reminder, pace)
         tally.results.append(result)
         heard(result)
     _finish(panel, by, tally)
 
 
-def _send(panel: Panel, item: Item, stage: Stage, pace: Pace, done: dict[str, Earlier]) -> Result:
+def _send(panel: Panel, outbox: Outbox[Reminder, Delivery], reminder: Reminder, pace: Pace) -> Result:
     # before the claim: portals that are not configured leave no row
     servers(panel)
     pace.wait()
-    # two accounts of one device get one message
-    earlier = done.get(item.due.mac.upper(), item.earlier)
-    row_id = (
-        None if earlier is not None and earlier.is_sent else store.claim(panel, item.due, stage, item.text, earlier)
-    )
-    if row_id is None:
-        return Result(item.due, SKIPPED, ALREADY_SENT, earlier.sent_at if earlier else None)
-    error = _tell(panel, item.due.mac, item.text)
-    store.close(panel, row_id, error)
-    pace.sent()
-    status = FAILED if error else SENT
-    done[item.due.mac.upper()] = Earlier(row_id, status, panel.clock.now(), error)
-    return Result(item.due, status, error or item.text)
+    due, earlier = reminder.due, reminder.earlier
+
+    def call(_: Sequence[Reminder]) -> Delivery:
+        delivery = _tell(panel, due.mac, reminder.text)
+        pace.sent()
+        return delivery
+
+    delivery = None if earlier is not None and earlier.is_sent else outbox.deliver([reminder], call)[1]
+    if delivery is None:
+        return Result(due, SKIPPED, ALREADY_SENT, earlier.sent_at if earlier else None)
+    status = SENT if delivery.fate is Fate.SENT else FAILED
+    return Result(due, status, delivery.error or reminder.text)
 
 
-def _tell(panel: Panel, mac: str, text: str) -> str | None:
-    """None when server 1 or server 2 took the message, else the text of the first failure."""
+def _tell(panel: Panel, mac: str, text: str) -> Delivery:
+    """Sent when server 1 or server 2 took the message, else refused with the text of the first failure: the next sweep
+    tries again, also where the portal gave no clear answer (contract chapter 60)."""
     errors = []
     every_server = servers(panel)
     for server in every_server:
@@ -133,12 +137,12 @@ def _tell(panel: Panel, mac: str, text: str) -> str | None:
             server.send_message(mac, text)
         except PortalError as error:
             errors.append(error.text)
-    return errors[0] if len(errors) == len(every_server) else None
+    return Delivery(Fate.REFUSED, errors[0]) if len(errors) == len(every_server) else Delivery(Fate.SENT)
 
 
 def _skipped(item: Item) -> Result:
     assert item.earlier is not None  # noqa: S101 - see Item.is_over
-    reason = store.UNFINISHED if item.earlier.is_unfinished else ALREADY_SENT
+    reason = INTERRUPTED if item.earlier.is_interrupted else ALREADY_SENT
     return Result(item.due, SKIPPED, reason, item.earlier.sent_at)
 
 

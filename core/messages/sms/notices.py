@@ -1,13 +1,12 @@
-"""The text messages that follow a new account and a renewal, as jobs that are told of both
-(:mod:`core.accounts.events`).
+"""The text messages that follow a new account and a renewal, as listeners to both.
 
 Source: contract chapter 60, "SMS helper functions", and S9.
 """
 
 import logging
 
-from core.accounts.events import Event
-from core.jobs import jobs
+from core.accounts.events import AccountCreated, AccountEvent, AccountRenewed, by_phone
+from core.jobs.events import hears
 from core.jobs.jobs import Work
 from core.messages.placeholders import render
 from core.messages.sms.first_templates import RENEWAL, WELCOME
@@ -23,18 +22,19 @@ log = logging.getLogger(__name__)
 _CALL_SECONDS = 10.0
 
 
-def _welcome(work: Work) -> None:
+@hears(AccountCreated, job="welcome_sms", only=by_phone)
+def welcome_sms(work: Work, event: AccountCreated) -> None:
     """The owner's welcome, or the super admin's for an owner without settings of his own."""
-    event = Event.read(work.payload)
     _notify(work, event, event.owner_id, WELCOME, "new_account")
 
 
-def _renewal(work: Work) -> None:
-    event = Event.read(work.payload)
+@hears(AccountRenewed, job="renewal_sms", only=by_phone)
+def renewal_sms(work: Work, event: AccountRenewed) -> None:
+    """The owner's text, or that of who renewed an account without an owner."""
     _notify(work, event, event.owner_id or event.actor_id, RENEWAL, "renewal")
 
 
-def _notify(work: Work, event: Event, owner_id: int | None, template: str, kind: str) -> None:
+def _notify(work: Work, event: AccountEvent, owner_id: int | None, template: str, kind: str) -> None:
     """Nothing where nobody has settings, or their user no such template; never twice for one job."""
     panel = work.panel
     number = provider_number(event.phone, panel.config.sms.country_code)
@@ -51,7 +51,7 @@ def _notify(work: Work, event: Event, owner_id: int | None, template: str, kind:
         log.warning("%s message of account %d: not sent", kind, event.account_id)
 
 
-def _message(panel: Panel, work: Work, event: Event, number: str, text: str, kind: str) -> Message:
+def _message(panel: Panel, work: Work, event: AccountEvent, number: str, text: str, kind: str) -> Message:
     account = Recipient(event.account_id, event.username, event.full_name, event.mac, number, event.end_date)
     return Message(
         claim=f"job:{work.record.id}:{event.account_id}",
@@ -62,6 +62,3 @@ def _message(panel: Panel, work: Work, event: Event, number: str, text: str, kin
         mac=event.mac,
         recipient=event.full_name or None,
     )
-
-
-KINDS = {"welcome_sms": jobs.Kind(_welcome), "renewal_sms": jobs.Kind(_renewal)}

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.config import Sms
 from core.errors import InvalidInput
+from core.messages.delivery import Delivery, Fate
 from core.outbound.timed_http import PrivateAddress, PublicAdapter, TimedAdapter, causes, quiet_session
 from core.panel import Panel
 from core.values.markup import plain
@@ -41,14 +41,6 @@ _REFUSING = {*range(300, 500), 503} - {408}
 _HIDDEN = "********"
 
 
-class Fate(Enum):
-    """What became of the messages of a call."""
-
-    SENT = "sent"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
     """Whose credit is used, and at which address."""
@@ -65,15 +57,12 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """``error``: for people, None when sent. ``answer``: the provider's JSON, without the token. ``bulk_ids``: the
-    provider's ids, one for each message where it gave so many. ``is_hopeless``: the next call would fail alike."""
+class SmsDelivery(Delivery):
+    """``answer``: the provider's JSON, without the token. ``bulk_ids``: the provider's ids, one for each message where
+    it gave so many."""
 
-    fate: Fate
-    error: str | None = None
     answer: Any = None
     bulk_ids: tuple[str, ...] = ()
-    is_hopeless: bool = False
 
     def bulk_id(self, number: int, of: int) -> str | None:
         """What is kept as the id of message ``number`` (from 0) ``of`` so many."""
@@ -122,7 +111,7 @@ class SmsProvider:
     def close(self) -> None:
         self._session.close()
 
-    def send(self, account: ProviderAccount, texts: Sequence[Text], seconds: float) -> Delivery:
+    def send(self, account: ProviderAccount, texts: Sequence[Text], seconds: float) -> SmsDelivery:
         """One call; with ``webservice`` all ``texts`` must be the same. Fails by its Delivery, never raises."""
         token = account.token.get_secret_value()
         try:
@@ -130,9 +119,9 @@ class SmsProvider:
             checked_token(token)
             body = orjson.dumps(_body(self._settings.sending_type, account.sender, texts))
         except InvalidInput as error:
-            return Delivery(Fate.REFUSED, error.text, is_hopeless=True)
+            return SmsDelivery(Fate.REFUSED, error.text, is_hopeless=True)
         except orjson.JSONEncodeError:
-            return Delivery(Fate.REFUSED, "The text cannot be sent")
+            return SmsDelivery(Fate.REFUSED, "The text cannot be sent")
         self._wait_for_turn()
         try:
             status, answer = self._post(url, token, body, seconds)
@@ -179,20 +168,20 @@ def _body(sending_type: str, sender: str, texts: Sequence[Text]) -> dict[str, An
     return {**common, "message": texts[0].text, "params": {"recipients": numbers}}
 
 
-def _failure(error: Exception) -> Delivery:
+def _failure(error: Exception) -> SmsDelivery:
     found = list(causes(error))
     if any(isinstance(cause, PrivateAddress) for cause in found):
-        return Delivery(Fate.REFUSED, "The SMS provider has no public address", is_hopeless=True)
+        return SmsDelivery(Fate.REFUSED, "The SMS provider has no public address", is_hopeless=True)
     if any(isinstance(cause, NewConnectionError) for cause in found):
-        return Delivery(Fate.REFUSED, "The SMS provider cannot be reached", is_hopeless=True)
+        return SmsDelivery(Fate.REFUSED, "The SMS provider cannot be reached", is_hopeless=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
-        return Delivery(Fate.REFUSED, "The settings of the SMS provider are not usable", is_hopeless=True)
+        return SmsDelivery(Fate.REFUSED, "The settings of the SMS provider are not usable", is_hopeless=True)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in found):
-        return Delivery(Fate.UNKNOWN, f"The SMS provider did not answer in time; {PERHAPS}", is_hopeless=True)
-    return Delivery(Fate.UNKNOWN, f"The connection to the SMS provider was lost; {PERHAPS}", is_hopeless=True)
+        return SmsDelivery(Fate.UNKNOWN, f"The SMS provider did not answer in time; {PERHAPS}", is_hopeless=True)
+    return SmsDelivery(Fate.UNKNOWN, f"The connection to the SMS provider was lost; {PERHAPS}", is_hopeless=True)
 
 
-def _read(status: int, body: bytes, token: str) -> Delivery:
+def _read(status: int, body: bytes, token: str) -> SmsDelivery:
     """What an answer means. One that is not the provider's own says nothing about the messages."""
     try:
         answer = orjson.loads(body)
@@ -205,18 +194,18 @@ def _read(status: int, body: bytes, token: str) -> Delivery:
     data = answer.get("data")
     shown = _without(answer, token)
     if status == 200 and data is not None and meta.get("status") is not False:
-        return Delivery(Fate.SENT, None, shown, _bulk_ids(data))
+        return SmsDelivery(Fate.SENT, answer=shown, bulk_ids=_bulk_ids(data))
     is_refused = status in _REFUSING or meta.get("status") is False or ("data" in answer and data is None)
     error = _error(answer, meta, token) or f"HTTP {status}"
     if is_refused:
-        return Delivery(Fate.REFUSED, error, shown, is_hopeless=status in (401, 403, 429, 503))
-    return Delivery(Fate.UNKNOWN, f"{error}; {PERHAPS}", shown)
+        return SmsDelivery(Fate.REFUSED, error, status in (401, 403, 429, 503), shown)
+    return SmsDelivery(Fate.UNKNOWN, f"{error}; {PERHAPS}", answer=shown)
 
 
-def _unreadable(status: int) -> Delivery:
+def _unreadable(status: int) -> SmsDelivery:
     if status in _REFUSING:
-        return Delivery(Fate.REFUSED, f"HTTP {status}", is_hopeless=True)
-    return Delivery(
+        return SmsDelivery(Fate.REFUSED, f"HTTP {status}", is_hopeless=True)
+    return SmsDelivery(
         Fate.UNKNOWN, f"The SMS provider's answer cannot be read (HTTP {status}); {PERHAPS}", is_hopeless=True
     )
 

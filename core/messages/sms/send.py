@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 
 from core.access.actors import Actor, bare_actor
 from core.access.audit import By, Origin
-from core.access.identity import read_user
 from core.access.permissions import MESSAGING, Scope, require, scope_of
+from core.access.user_rows import read_user
 from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.jobs import jobs

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, select
 from core.access.actors import RESELLER_ADMIN_FIELD, has_field
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
+from core.messages.delivery import claimed_names, settle_interrupted
 from core.messages.placeholders import render
 from core.messages.sms.first_templates import DAY_1, DAYS_3, DAYS_7, EXPIRED, EXPIRY
 from core.messages.sms.numbers import provider_number
-from core.messages.sms.outbox import Message, Stage, Tally, claimed_names, deliver, forget_old
+from core.messages.sms.outbox import Message, SmsChannel, Stage, Tally, deliver
 from core.messages.sms.recipients import Recipient, recipient_values
 from core.messages.sms.settings import DEFAULT_DAYS, Sender, has_sms, sender_in, sender_of
 from core.messages.sms.templates import find_texts
@@ -108,7 +109,7 @@ def _sweep(run: Run, title: str, plan: Callable[[Connection, _Subscriber, date],
     if not has_sms(panel):
         run.stamped("This database has no tables for SMS")
         return 0
-    forget_old(panel)
+    settle_interrupted(panel)
     today = panel.clock.today()
     for user in _subscribers(panel):
         if user.is_observer or user.sender is None:
@@ -219,7 +220,7 @@ def _informed(panel: Panel, connection: Connection, due: _Due, accounts: Sequenc
     """The ids of those of ``accounts`` that got this reminder before, from us or from the PHP panel."""
     if not accounts:
         return set()
-    found = claimed_names(connection, [due.claim(account) for account in accounts])
+    found = claimed_names(connection, SmsChannel, [due.claim(account) for account in accounts])
     devices = _tracked(panel, connection, due) if due.word else _texted_today(panel, connection)
     return {
         account.id

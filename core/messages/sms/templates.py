@@ -69,7 +69,7 @@ def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
         .where(SmsTemplate.user_id == user_id)
         .order_by(SmsTemplate.name, SmsTemplate.id)
     )
-    return [sinks.shown("sms_template", row._mapping) for row in rows]
+    return [sinks.shown("sms_template", row._asdict()) for row in rows]
 
 
 def save_text(panel: Panel, by: By, wish: Wish) -> int:

@@ -74,16 +74,15 @@ def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
 
 
 def widened(connection: Connection, table: str, column: str) -> list[Change]:
-    """Give a decimal column the model's precision, where it is there with a smaller one.
+    """Give a decimal column the model's precision, or a text column its length, where it is there with a smaller one.
 
-    SQLite keeps numbers of any size in any column, so nothing is to be done there.
+    SQLite keeps numbers and texts of any size in any column, so nothing is to be done there.
     """
     if connection.dialect.name == "sqlite" or column not in columns_by_table(connection).get(table, ()):
         return []
     found = next(c for c in sa.inspect(connection).get_columns(table) if c["name"] == column)
     wanted = Base.metadata.tables[table].c[column].type
-    assert isinstance(wanted, sa.Numeric)  # noqa: S101 - a mistake in a revision, not in a database
-    if not isinstance(found["type"], sa.Numeric) or (found["type"].precision or 0) >= (wanted.precision or 0):
+    if not _is_narrower(found["type"], wanted):
         return []
 
     def widen(connection: Connection) -> None:
@@ -98,6 +97,14 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
         )
 
     return [Change(f"widen {table}.{column} to {wanted}", widen)]
+
+
+def _is_narrower(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[Any]) -> bool:
+    """False for columns of another kind, which are another's business."""
+    if isinstance(wanted, sa.Numeric):
+        return isinstance(found, sa.Numeric) and (found.precision or 0) < (wanted.precision or 0)
+    assert isinstance(wanted, sa.String)  # noqa: S101 - a mistake in a revision, not in a database
+    return isinstance(found, sa.String) and found.length is not None and found.length < (wanted.length or 0)
 
 
 def _operations(connection: Connection) -> Operations:

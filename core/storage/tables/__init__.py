@@ -12,29 +12,55 @@ from core.storage.tables.base import OWN_PREFIX, Base
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
-    ExpiryReminder,
     MailLog,
     MailReminderTracking,
     MailSettings,
     MailTemplate,
-    PushExpiryTracking,
-    PushSubscription,
-    ReminderSettings,
-    SmsClaim,
+    MailTemplatesGiven,
     SmsLog,
     SmsReminderTracking,
     SmsSettings,
     SmsStagesGiven,
     SmsTemplate,
+    TelegramLink,
     TelegramLog,
     TelegramNotificationSettings,
     TelegramSettings,
     TelegramTemplate,
 )
+from core.storage.tables.notices import ExpiryReminder, PushExpiryTracking, PushSubscription, ReminderSettings
 from core.storage.tables.payments import ArchivedPayment, IranianBank, ResellerPayment
-from core.storage.tables.people import AuditEntry, Credential, LoginHistory, StoredSession, User, WebauthnCredential
+from core.storage.tables.people import (
+    AuditDigest,
+    AuditDigestReach,
+    AuditEntry,
+    Credential,
+    LoginHistory,
+    Passkey,
+    PasskeyChallenge,
+    StoredSession,
+    User,
+    WebauthnCredential,
+)
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.xtream import (
+    XtreamAssignment,
+    XtreamBouquet,
+    XtreamCommand,
+    XtreamConnection,
+    XtreamEnigma,
+    XtreamEpisode,
+    XtreamGroup,
+    XtreamLine,
+    XtreamMag,
+    XtreamMember,
+    XtreamOutput,
+    XtreamPending,
+    XtreamServer,
+    XtreamServerControl,
+    XtreamStream,
+)
 
 __all__ = [
     "OWN_PREFIX",
@@ -45,8 +71,11 @@ __all__ = [
     "AppSetting",
     "ArchivedAccount",
     "ArchivedPayment",
+    "AuditDigest",
+    "AuditDigestReach",
     "AuditEntry",
     "Base",
+    "Claim",
     "Correction",
     "Credential",
     "Currency",
@@ -63,14 +92,16 @@ __all__ = [
     "MailReminderTracking",
     "MailSettings",
     "MailTemplate",
+    "MailTemplatesGiven",
     "Operation",
+    "Passkey",
+    "PasskeyChallenge",
     "Plan",
     "PlanNote",
     "PushExpiryTracking",
     "PushSubscription",
     "ReminderSettings",
     "ResellerPayment",
-    "SmsClaim",
     "SmsLog",
     "SmsReminderTracking",
     "SmsSettings",
@@ -80,6 +111,7 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
     "TelegramSettings",
@@ -88,6 +120,21 @@ __all__ = [
     "User",
     "Version",
     "WebauthnCredential",
+    "XtreamAssignment",
+    "XtreamBouquet",
+    "XtreamCommand",
+    "XtreamConnection",
+    "XtreamEnigma",
+    "XtreamEpisode",
+    "XtreamGroup",
+    "XtreamLine",
+    "XtreamMag",
+    "XtreamMember",
+    "XtreamOutput",
+    "XtreamPending",
+    "XtreamServer",
+    "XtreamServerControl",
+    "XtreamStream",
 ]
 
 PANEL_TABLES: tuple[sa.Table, ...] = tuple(

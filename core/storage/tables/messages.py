@@ -1,4 +1,4 @@
-"""Tables of messages: SMS, mail, push, reminders, Telegram."""
+"""Tables of messages: SMS, mail, Telegram. Reminders on boxes and push notices: ``notices``."""
 
 from datetime import date, datetime
 
@@ -21,31 +21,6 @@ from core.storage.tables.base import (
     _table,
     _user_reference,
 )
-
-
-class ExpiryReminder(Base):
-    __tablename__ = "_expiry_reminders"
-    __table_args__ = _counted(
-        UniqueConstraint("mac", "end_date", "days_before"),
-        Index(None, "account_id"),
-        Index(None, "mac"),
-        Index(None, "reminder_date"),
-        Index(None, "sent_at"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[int]
-    mac: Mapped[str] = mapped_column(String(17))
-    username: Mapped[str] = mapped_column(String(100))
-    full_name: Mapped[str | None] = mapped_column(String(200))
-    end_date: Mapped[date]
-    days_before: Mapped[int]
-    reminder_date: Mapped[date]
-    sent_at: Mapped[datetime] = mapped_column(DateTime)
-    sent_by: Mapped[int]
-    message: Mapped[str | None] = mapped_column(Text)
-    status: Mapped[str | None] = mapped_column(Choice("sent", "failed"), server_default="sent")
-    error_message: Mapped[str | None] = mapped_column(Text)
 
 
 class MailLog(Base):
@@ -97,7 +72,8 @@ class MailSettings(Base):
     smtp_port: Mapped[int | None] = mapped_column(server_default=text("587"))
     smtp_secure: Mapped[str | None] = mapped_column(Choice("tls", "ssl", "none"), server_default="tls")
     smtp_username: Mapped[str | None] = mapped_column(String(255))
-    smtp_password: Mapped[str | None] = mapped_column(String(255))
+    # the panel's has 255: sealed ones, which only a database of ours holds, are longer
+    smtp_password: Mapped[str | None] = mapped_column(String(512))
     from_email: Mapped[str | None] = mapped_column(String(255))
     from_name: Mapped[str | None] = mapped_column(String(255), server_default="ShowBox")
     auto_send_new_account: Mapped[int | None] = mapped_column(Flag, server_default=ONE)
@@ -125,56 +101,6 @@ class MailTemplate(Base):
     is_active: Mapped[int | None] = mapped_column(Flag, server_default=ONE)
     created_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW)
     updated_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW_RENEWED)
-
-
-class PushExpiryTracking(Base):
-    __tablename__ = "_push_expiry_tracking"
-    __table_args__ = _counted(UniqueConstraint("account_id", "expiry_date"), Index(None, "notified_at"))
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[int]
-    expiry_date: Mapped[date]
-    notified_at: Mapped[datetime | None] = mapped_column(Timestamp, server_default=NOW)
-    # ours: a sync of the panel gives accounts new ids
-    mac: Mapped[str | None] = mapped_column(String(50))
-
-
-class PushSubscription(Base):
-    __tablename__ = "_push_subscriptions"
-    __table_args__ = _counted(
-        Index(None, "user_id"),
-        # hash: a long endpoint would not fit into a PostgreSQL tree index
-        Index(
-            None,
-            "endpoint",
-            mysql_length={"endpoint": 191},
-            mariadb_length={"endpoint": 191},
-            postgresql_using="hash",
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int]
-    endpoint: Mapped[str] = mapped_column(Text)
-    p256dh: Mapped[str] = mapped_column(Text)
-    auth: Mapped[str] = mapped_column(Text)
-    user_agent: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime | None] = mapped_column(Timestamp, server_default=NOW)
-    updated_at: Mapped[datetime | None] = mapped_column(Timestamp, server_default=NOW_RENEWED)
-
-
-class ReminderSettings(Base):
-    __tablename__ = "_reminder_settings"
-    __table_args__ = _counted(UniqueConstraint("user_id"))
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int]
-    days_before_expiry: Mapped[int] = mapped_column(server_default=SEVEN)
-    message_template: Mapped[str | None] = mapped_column(Text)
-    auto_send_enabled: Mapped[int] = mapped_column(Flag, server_default=ZERO)
-    last_sweep_at: Mapped[datetime | None] = mapped_column(DateTime)
-    created_at: Mapped[datetime] = mapped_column(DateTime)
-    updated_at: Mapped[datetime] = mapped_column(DateTime)
 
 
 class SmsLog(Base):
@@ -316,7 +242,8 @@ class TelegramSettings(Base):
     __table_args__ = _counted()
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    bot_token: Mapped[str | None] = mapped_column(String(100))
+    # the panel's has 100, as above
+    bot_token: Mapped[str | None] = mapped_column(String(512))
     bot_username: Mapped[str | None] = mapped_column(String(100))
     webhook_url: Mapped[str | None] = mapped_column(String(500))
     webhook_secret: Mapped[str | None] = mapped_column(String(100))
@@ -338,22 +265,6 @@ class TelegramTemplate(Base):
     updated_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW_RENEWED)
 
 
-class SmsClaim(Base):
-    """A text message that is being sent, or went out, or may have: nobody sends it again under that name.
-
-    ``owner`` is sending it just now, since ``claimed_at`` (Unix seconds), and its row of ``_sms_logs`` is pending.
-    The names are explained in :mod:`core.messages.sms.outbox`.
-    """
-
-    __tablename__ = "_sbx_sms_claims"
-    __table_args__ = _table(Index("sbx_sms_claims_owner", "owner"), Index("sbx_sms_claims_claimed_at", "claimed_at"))
-
-    name: Mapped[str] = mapped_column(String(150), primary_key=True)
-    log_id: Mapped[int]
-    owner: Mapped[str | None] = mapped_column(String(64))
-    claimed_at: Mapped[int]
-
-
 class SmsStagesGiven(Base):
     """Users who once got the templates of the reminder stages: one that they deleted stays deleted.
 
@@ -361,6 +272,31 @@ class SmsStagesGiven(Base):
     """
 
     __tablename__ = "_sbx_sms_stages_given"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    given_at: Mapped[int]
+
+
+class TelegramLink(Base):
+    """The newest one-time token with which a user's chat can be linked; only its hash, until ``expires_at`` (Unix
+    seconds)."""
+
+    __tablename__ = "_sbx_telegram_links"
+    __table_args__ = _table()
+
+    user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    token_hash: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[int]
+
+
+class MailTemplatesGiven(Base):
+    """Users who once got the mail templates to start with: one that they deleted stays deleted.
+
+    ``given_at``: Unix seconds.
+    """
+
+    __tablename__ = "_sbx_mail_templates_given"
     __table_args__ = _table()
 
     user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -38,6 +38,7 @@ class AuditEntry(Base):
         Index(None, "target_id"),
         Index(None, "user_id", "timestamp"),
         Index(None, "action", "timestamp"),
+        Index("sbx_audit_log_target_type_timestamp", "target_type", "timestamp"),
     )
 
     id: Mapped[int] = mapped_column(
@@ -146,3 +147,69 @@ class Credential(Base):
     same_as: Mapped[str | None] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(32))
     changed_at: Mapped[int | None]
+
+
+class Passkey(Base):
+    """What we know of a passkey beside the panel's row: that a login or registration with it was verified here.
+
+    ``credential_hash``: SHA-256 of the decoded id; ``sign_count``: the authenticator's counter then;
+    ``verified_at``: Unix seconds.
+    """
+
+    __tablename__ = "_sbx_passkeys"
+    __table_args__ = _table(Index("sbx_passkeys_user_id", "user_id"))
+
+    credential_hash: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    user_id: Mapped[int]
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    verified_at: Mapped[int]
+
+
+class PasskeyChallenge(Base):
+    """A challenge that was given out for a passkey; used once, in a ceremony of one purpose, until ``expires_at``.
+
+    ``session``: a hash of the session that asked, or empty; explained in :mod:`core.access.passkeys.challenges`.
+    """
+
+    __tablename__ = "_sbx_passkey_challenges"
+    __table_args__ = _table(
+        Index("sbx_passkey_challenges_expires_at", "expires_at"),
+        Index("sbx_passkey_challenges_user_id", "user_id", "purpose"),
+    )
+
+    challenge: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    user_id: Mapped[int]
+    session: Mapped[str] = mapped_column(String(64))
+    rp_id: Mapped[str] = mapped_column(String(255))
+    issued_at: Mapped[int]
+    expires_at: Mapped[int]
+    used: Mapped[int] = mapped_column(Small)
+
+
+class AuditDigest(Base):
+    """How many entries of the audit log, up to where its digest reaches, have one user, user name, action and target.
+
+    Explained in :mod:`core.access.audit_digest`.
+    """
+
+    __tablename__ = "_sbx_audit_digest"
+    __table_args__ = _counted()
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int]
+    username: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(100))
+    target_type: Mapped[str | None] = mapped_column(String(100))
+    entries: Mapped[int]
+
+
+class AuditDigestReach(Base):
+    """Of which entries the digest of the audit log is: from ``first_id`` to ``last_id``. One row, with id 1."""
+
+    __tablename__ = "_sbx_audit_digest_reach"
+    __table_args__ = _table()
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_id: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)

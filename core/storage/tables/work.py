@@ -1,8 +1,20 @@
 """Tables of jobs, locks, state and settings."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Index, SmallInteger, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Index,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    inspect,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.storage.tables.base import NOW_RENEWED, ZERO, Base, Blob, ExactId, MediumText, Timestamp, _counted, _table
@@ -53,6 +65,33 @@ class Job(Base):
     lease_until: Mapped[int] = mapped_column(server_default=ZERO)
     created_at: Mapped[int]
     updated_at: Mapped[int]
+
+
+class Claim(Base):
+    """A message that is being sent, went out, or may have: nobody sends it again by that channel under that name.
+
+    ``owner`` is sending it just now, until ``lease_until`` at most; ``row_id`` is the channel's own row of it. Times
+    are Unix seconds. The names are explained in :mod:`core.messages.delivery`.
+    """
+
+    __tablename__ = "_sbx_claims"
+    __table_args__ = _table(Index("sbx_claims_owner", "owner"), Index("sbx_claims_claimed_at", "claimed_at"))
+
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(150), primary_key=True)
+    row_id: Mapped[int] = mapped_column(server_default=ZERO)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[int] = mapped_column(server_default=ZERO)
+    claimed_at: Mapped[int]
+
+
+@event.listens_for(Claim.__table__, "after_create")
+def _take_over(target: Table, connection: Connection, **_: Any) -> None:
+    """What was claimed while text messages had a table of their own stays claimed."""
+    if inspect(connection).has_table("_sbx_sms_claims"):
+        before = "SELECT 'sms', name, log_id, owner, claimed_at + 900, claimed_at FROM _sbx_sms_claims"
+        columns = "channel, name, row_id, owner, lease_until, claimed_at"
+        connection.exec_driver_sql(f"INSERT INTO {target.name} ({columns}) {before}")
 
 
 class Lock(Base):

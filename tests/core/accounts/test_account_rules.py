@@ -39,7 +39,7 @@ def _actor(permissions: str | None = "0|0|0|0|0|0|0", **values: Any) -> Actor:
         max_users=0,
         super_user=False,
         is_observer=False,
-        currency="GBP",
+        currency_id="GBP",
         currency_name=None,
         theme=None,
         ip_ranges=None,
@@ -216,7 +216,7 @@ def test_plans_of_a_reseller(id: int, may: bool) -> None:
         return
     with pytest.raises(NotFound):
         require_usable(plan, _actor())
-    require_usable(plan, _actor(currency="IRT"))
+    require_usable(plan, _actor(currency_id="IRT"))
 
 
 def test_tariffs() -> None:

@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from core.access.audit import Origin
 from core.accounts import operations, recovery
 from core.accounts.operations import AccountBusy, Draft
+from core.accounts.records import STATUS, Began, Change
 from core.errors import NotFound
 from core.panel import Panel
 from core.storage.tables import AuditEntry, Operation, Transaction
@@ -370,7 +372,9 @@ def test_the_program_of_the_killed_process_works(patient: Accounts, processes: P
 
 
 def _reserve(panel: Panel, mac: str = MAC("01"), amount: int = 0, username: str = "user001") -> operations.Record:
-    draft = Draft("change", username, mac, 10, {"portal": ["status"]}, 2, Decimal(amount), Decimal(amount))
+    began = Began(2, "reseller1", "Reseller One", Origin("", ""))
+    change = Change(STATUS, {}, portal=["status"], changed=[], entry=None, plan_name=None, phone=None, began=began)
+    draft = Draft("change", username, mac, 10, change, 2, Decimal(amount), Decimal(amount))
     record = operations.begin(panel, 2, lambda connection: draft, "server 1")
     assert record is not None
     return record

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +21,8 @@ from core.storage.tables import Job
 from core.values.clock import Clock
 from core.workers import workers
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.databases import REDIS_URL, create_database, prepared_database, require_redis
+from tests.worlds.forked import Forked
 from tests.worlds.harness import World
 
 
@@ -161,13 +160,14 @@ def test_who_was_taken_over_stops(make_world: MakeWorld, handlers: Handlers) -> 
 
 _DYING = """
 import sys
+import time
 from core.jobs import jobs
 from core.config import load_config
 from core.panel import Panel
 panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": sys.argv[1]}))
 def hang(work):
     print("begun", flush=True)
-    sys.stdin.read()
+    time.sleep(60)
 jobs.work_off(panel, {"note": jobs.Kind(hang)})
 """
 
@@ -175,16 +175,12 @@ jobs.work_off(panel, {"note": jobs.Kind(hang)})
 def test_a_killed_process_loses_no_job(world: World, handlers: Handlers) -> None:
     job_id = _add(world, "note", text="kept")
     url = world.config.database.url.get_secret_value()
-    process = subprocess.Popen(
-        [sys.executable, "-c", _DYING, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    with process.stdout, process.stdin:
-        assert process.stdout.readline() == "begun\n"
-        assert jobs.work_off(world.panel, handlers.kinds) == 0
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    process = Forked("-c", [_DYING, url], cwd=Path.cwd(), environment=os.environ)
+    assert process.stdout.readline() == "begun\n"
+    assert jobs.work_off(world.panel, handlers.kinds) == 0
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(20) == -signal.SIGKILL
+    process.close()
     assert jobs.work_off(world.panel, handlers.kinds) == 1
     assert handlers.seen == [{"text": "kept"}]
     assert _job(world, job_id).attempts == 2
@@ -204,7 +200,7 @@ def test_a_ring_wakes_the_workers_of_this_process(
 ) -> None:
     monkeypatch.setattr(workers, "KINDS", handlers.kinds)
     monkeypatch.setattr("core.jobs.bell._NAME", f"showbox-test-{os.getpid()}")
-    settings = {"SHOWBOX_DATABASE_URL": create_database("sqlite", f"ring-{storage}")}
+    settings = {"SHOWBOX_DATABASE_URL": prepared_database("sqlite", f"ring-{storage}")}
     if storage == "redis":
         require_redis()
         settings["SHOWBOX_JOBS_REDIS_URL"] = REDIS_URL

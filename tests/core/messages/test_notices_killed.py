@@ -6,8 +6,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,7 +17,7 @@ import sqlalchemy as sa
 
 from core.config import load_config
 from core.jobs.scheduled import Options, run_job
-from core.messages.mail.outbox import INTERRUPTED
+from core.messages.delivery import INTERRUPTED
 from core.panel import Panel
 from core.storage.tables import (
     Account,
@@ -35,7 +33,8 @@ from core.workers.schedule import find
 from simulators.push_service import PushService
 from simulators.recording import RecordedRequest
 from tests.commands.test_commands import environment
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
+from tests.worlds.forked import Forked
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
 from tests.worlds.reminders import Lines
 
@@ -48,14 +47,13 @@ class _Victim:
 
     def __init__(self, at: int) -> None:
         self._left = at
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
 
     def message(self) -> None:
         self._left -= 1
         if self._left == 0:
             assert self.process is not None
             self.process.kill()
-            self.process.wait()
 
 
 Ambush = Callable[[_Victim], None]
@@ -64,7 +62,7 @@ Ambush = Callable[[_Victim], None]
 @pytest.fixture
 def panel(tmp_path: Path) -> Iterator[Panel]:
     """``ACCOUNTS`` accounts with addresses that ended yesterday, and an owner."""
-    panel = Panel(load_config(None, _settings(tmp_path, create_database("sqlite", "killed_notices"))))
+    panel = Panel(load_config(None, _settings(tmp_path, prepared_database("sqlite", "killed_notices"))))
     panel.layout  # noqa: B018 - creates the tables
     ended = panel.clock.today() - timedelta(days=1)
     with panel.database.write() as connection:
@@ -101,14 +99,10 @@ def _round(panel: Panel, name: str, tmp_path: Path, ambush: Ambush, counts: Call
     at = random.randint(1, ACCOUNTS - 1)
     victim = _Victim(at)
     ambush(victim)
-    victim.process = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi", "job", name],
-        cwd=tmp_path,
-        env=environment(**_settings(tmp_path, panel.config.database.url.get_secret_value())),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    settings = _settings(tmp_path, panel.config.database.url.get_secret_value())
+    victim.process = Forked("flask", ["job", name], cwd=tmp_path, environment=environment(**settings))
     assert victim.process.wait(120) == -signal.SIGKILL
+    victim.process.close()
     job = find(name)
     assert job is not None
     for _ in range(2):

@@ -20,9 +20,9 @@ TARGETS = ("sqlite", "postgresql")
 Content = dict[str, list[tuple[object, ...]]]
 
 
-def _panel(version: str, name: str) -> Iterator[Database]:
+def _panel(version: str, name: str, *, whole: bool = False) -> Iterator[Database]:
     url = create_database("mariadb", name)
-    load_dump(url, DUMPS[version])
+    load_dump(url, DUMPS[version], whole=whole)
     yield from _opened(url)
 
 
@@ -37,6 +37,12 @@ def _opened(url: str) -> Iterator[Database]:
 def panel(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A panel's database that no test may change."""
     yield from _panel(request.param, "copied")
+
+
+@pytest.fixture(scope="module", params=sorted(DUMPS))
+def large_panel(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The same with the volume of a live panel."""
+    yield from _panel(request.param, "large", whole=True)
 
 
 @pytest.fixture
@@ -98,18 +104,18 @@ def _checksums(database: Database) -> list[object]:
 
 class TestContent:
     @pytest.mark.parametrize("target", KINDS, indirect=True)
-    def test_the_copy_reads_as_the_source_however_often_made(self, panel: Database, target: Database) -> None:
-        untouched = _checksums(panel)
-        columns = _columns(panel)
-        source_content = _content(panel, columns)
+    def test_the_copy_reads_as_the_source_however_often_made(self, large_panel: Database, target: Database) -> None:
+        untouched = _checksums(large_panel)
+        columns = _columns(large_panel)
+        source_content = _content(large_panel, columns)
 
-        first = copy_from(panel, target)
+        first = copy_from(large_panel, target)
         assert _content(target, columns) == source_content
-        second = copy_from(panel, target)
+        second = copy_from(large_panel, target)
         assert _content(target, columns) == source_content
 
         assert first == second == {table: len(rows) for table, rows in source_content.items()}
-        assert _checksums(panel) == untouched
+        assert _checksums(large_panel) == untouched
 
     def test_the_models_give_the_same_answers(self, panel: Database, target: Database) -> None:
         copy_from(panel, target)
@@ -176,12 +182,12 @@ class TestContent:
         assert _content(target, columns) == _content(living_panel, columns)
 
     def test_new_rows_count_on_from_the_source(self, living_panel: Database, target: Database) -> None:
-        _execute(living_panel, "DELETE FROM _accounts WHERE id > 4990")
+        _execute(living_panel, "DELETE FROM _accounts WHERE id > 50")
         copy_from(living_panel, target)
         with target.write() as connection:
             key = connection.execute(sa.insert(Account).values(username="new", mac="m")).inserted_primary_key
         assert key is not None
-        # ids above 4990 were given once, to accounts that are gone
+        # ids above 50 were given once, to accounts that are gone
         assert key[0] == 5001
 
     def test_from_a_database_of_ours(self, sqlite: Database, target: Database) -> None:
@@ -202,16 +208,16 @@ class TestContent:
 
 
 class TestProgress:
-    def test_tells_how_far_each_table_is(self, panel: Database, target: Database) -> None:
+    def test_tells_how_far_each_table_is(self, large_panel: Database, target: Database) -> None:
         told: list[tuple[str, int, int]] = []
-        copied = copy_from(panel, target, lambda *step: told.append(step))
+        copied = copy_from(large_panel, target, lambda *step: told.append(step))
 
         accounts = [(done, total) for table, done, total in told if table == "_accounts"]
         assert accounts == [(done, 5000) for done in range(0, 5001, 1000)]
         assert {table for table, _, _ in told} == set(copied)
 
-    @pytest.mark.parametrize("panel", ["1.18.2"], indirect=True)
-    def test_an_interrupted_copy_leaves_the_target_as_it_was(self, panel: Database, target: Database) -> None:
+    @pytest.mark.parametrize("large_panel", ["1.18.2"], indirect=True)
+    def test_an_interrupted_copy_leaves_the_target_as_it_was(self, large_panel: Database, target: Database) -> None:
         schema.prepare(target)
         columns = _columns(target)
         before = _content(target, columns)
@@ -221,13 +227,13 @@ class TestProgress:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            copy_from(panel, target, stop)
+            copy_from(large_panel, target, stop)
         assert _content(target, columns) == before
 
-        copy_from(panel, target)
+        copy_from(large_panel, target)
         whole = _content(target, columns)
         with pytest.raises(KeyboardInterrupt):
-            copy_from(panel, target, stop)
+            copy_from(large_panel, target, stop)
         assert _content(target, columns) == whole
 
     @pytest.mark.parametrize("target", ["postgresql"], indirect=True)

@@ -18,6 +18,7 @@ from core.access.actors import bare_actor
 from core.access.audit import By, Origin
 from core.accounts import operations
 from core.accounts.operations import AccountBusy, Draft
+from core.accounts.records import Began, Removal
 from core.errors import InvalidInput, NotEnoughCredit
 from core.ledger import ledger
 from core.ledger.corrections import correct_transaction
@@ -131,7 +132,8 @@ def payment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
 
 def _reserve(panel: Panel, user: int, amount: Decimal, number: int) -> operations.Record | None:
     name = f"box{user}n{number}"
-    draft = Draft("change", name, name, None, {}, payer_id=user, amount=amount, price=amount)
+    removal = Removal({}, is_ambiguous=False, began=Began(user, name, name, Origin("", "")))
+    draft = Draft("change", name, name, None, removal, payer_id=user, amount=amount, price=amount)
     try:
         return operations.begin(panel, user, lambda _connection: draft, step="one")
     except (NotEnoughCredit, AccountBusy):

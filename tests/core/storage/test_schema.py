@@ -1,7 +1,6 @@
 """The structure: made on an empty database, recognised and left alone or completed on a panel's, refused elsewhere."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +13,10 @@ from sqlalchemy.exc import IntegrityError
 
 from core.storage import schema
 from core.storage.database import Database
-from core.storage.schema import Shape, UnknownDatabase
+from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
-from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump
+from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 VERSIONS = sorted(DUMPS)
@@ -45,9 +45,7 @@ def empty(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture(scope="module", params=KINDS)
 def prepared(request: pytest.FixtureRequest) -> Iterator[Database]:
     """One database of ours for all tests that do not look at its structure."""
-    for database in _opened(create_database(request.param, "prepared")):
-        schema.prepare(database)
-        yield database
+    yield from _opened(prepared_database(request.param, "prepared"))
 
 
 @pytest.fixture
@@ -160,6 +158,9 @@ class TestFresh:
         expected = _catalogue(legacy)
         expected["_transactions", "correction_amount"] = WIDENED
         expected["_mail_settings", "smtp_host"] = ("varchar(255)", "YES", "NULL", "")
+        # ours, since sealed secrets are longer
+        expected["_mail_settings", "smtp_password"] = ("varchar(512)", "YES", "NULL", "")
+        expected["_telegram_settings", "bot_token"] = ("varchar(512)", "YES", "NULL", "")
         # ours, since a sync of the panel gives accounts new ids
         expected["_push_expiry_tracking", "mac"] = expected["_mail_reminder_tracking", "mac"] = (
             "varchar(50)",
@@ -211,6 +212,34 @@ class TestFresh:
             for table, columns in revision.module.PROMISED.items():
                 promised.setdefault(table, set()).update(columns.split())
         assert promised == {name: set(table.columns.keys()) for name, table in Base.metadata.tables.items()}
+
+
+class TestOlderColumns:
+    """What an older panel lacks is read as nothing, and what would be lost is refused."""
+
+    LAYOUT = Layout({"_users": frozenset(("id", "username", "email"))}, schema.LEGACY)
+
+    def test_a_column_that_is_there_is_itself(self) -> None:
+        assert self.LAYOUT.column(User.email) is User.email
+
+    def test_a_column_that_is_not_there_is_null_under_its_name(self, prepared: Database) -> None:
+        theme, observer = (self.LAYOUT.column(column) for column in (User.theme, User.is_observer))
+        with prepared.read() as connection:
+            row = connection.execute(sa.select(theme, sa.func.coalesce(observer, 0).label("is_observer"))).one()
+        assert row._asdict() == {"theme": None, "is_observer": 0}
+
+    def test_what_is_empty_is_left_out(self) -> None:
+        values = {"email": "", "theme": "", "is_observer": 0}
+        assert self.LAYOUT.writable(User, values) == {"email": ""}
+
+    def test_what_would_be_lost_is_refused(self) -> None:
+        with pytest.raises(LacksColumns):
+            self.LAYOUT.writable(User, {"email": "", "theme": "HenSoft-TV Realistic-Dark"})
+
+    def test_statements_are_kept_by_what_a_layout_says(self) -> None:
+        same = Layout(dict(self.LAYOUT.columns), schema.LEGACY)
+        assert (same, hash(same)) == (self.LAYOUT, hash(self.LAYOUT))
+        assert hash(Layout({}, schema.LEGACY)) != hash(self.LAYOUT)
 
 
 class TestLegacy:
@@ -276,6 +305,20 @@ class TestLegacy:
             columns = sa.inspect(connection).get_columns("_transactions")
         comment = next(column["comment"] for column in columns if column["name"] == "correction_amount")
         assert comment == "Correction amount (positive=increase, negative=decrease)"
+
+    @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
+    @pytest.mark.parametrize("empty", ["mariadb", "postgresql"], indirect=True)
+    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(
+        self, empty: Database, legacy: Database
+    ) -> None:
+        schema.prepare(empty)
+        narrow = "ALTER TABLE _telegram_settings " + (
+            "ALTER bot_token TYPE varchar(100)" if empty.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
+        )
+        _execute(empty, narrow)
+        assert schema.check(empty).lines == ["widen _telegram_settings.bot_token to VARCHAR(512)"]
+        assert schema.check(legacy).shape is Shape.LEGACY
+        assert not [line for line in schema.check(legacy).lines if "bot_token" in line or "smtp_password" in line]
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
     def test_a_restored_old_backup_is_upgraded_again(self, legacy: Database) -> None:
@@ -345,35 +388,29 @@ class TestRefused:
 
 class TestTogether:
     _PREPARE = (
-        "import sys\n"
+        "import os, sys, time\n"
         "from core.storage.database import Database\n"
         "from core.storage import schema\n"
         "database = Database(sys.argv[1])\n"
-        "input()\n"
+        "print('ready', flush=True)\n"
+        "while not os.path.exists(sys.argv[2]):\n"
+        "    time.sleep(0.001)\n"
         "layout = schema.prepare(database)\n"
-        "with database.write() as connection:\n"
-        "    print(layout.origin, len(layout.columns), schema.secret(connection, 'key'))\n"
+        "print(layout.origin, len(layout.columns), schema.secret(database, 'key'))\n"
     )
 
-    def test_processes_that_start_at_once(self, empty: Database) -> None:
+    def test_processes_that_start_at_once(self, empty: Database, tmp_path: Path) -> None:
         url = empty.url.render_as_string(hide_password=False)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", self._PREPARE, url],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
-            for _ in range(2)
-        ]
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = {process.communicate(timeout=60)[0] for process in processes}
+        begin = tmp_path / "begin"
+        arguments = [self._PREPARE, url, str(begin)]
+        processes = [Forked("-c", arguments, cwd=ROOT, environment=os.environ) for _ in range(2)]
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+        begin.touch()
+        answers = {process.stdout.read() for process in processes}
 
-        assert [process.returncode for process in processes] == [0, 0]
+        assert [process.wait(60) for process in processes] == [0, 0]
+        for process in processes:
+            process.close()
         (answer,) = answers
         assert answer.startswith(f"own {len(Base.metadata.tables)} ")
         assert schema.check(empty) == schema.Findings(Shape.OURS, [])
@@ -387,18 +424,14 @@ class TestTogether:
 
 class TestSecret:
     def test_stays_and_is_of_its_name_alone(self, prepared: Database) -> None:
-        with prepared.write() as connection:
-            key, other = schema.secret(connection, "key"), schema.secret(connection, "other")
-        with prepared.read() as connection:
-            assert schema.secret(connection, "key") == key
+        key, other = schema.secret(prepared, "key"), schema.secret(prepared, "other")
+        assert schema.secret(prepared, "key") == key
         assert len(key) == 64
         assert key != other
 
     def test_all_who_ask_first_get_the_same(self, prepared: Database) -> None:
-
         def ask(_: int) -> str:
-            with prepared.write() as connection:
-                return schema.secret(connection, "asked at once")
+            return schema.secret(prepared, "asked at once")
 
         with ThreadPoolExecutor(6) as pool:
             assert len(set(pool.map(ask, range(12)))) == 1

@@ -21,7 +21,7 @@ from core.sync.sync import Wish, synchronise
 from simulators.faults import Answer, Cut, Delay, Hang, Trickle
 from simulators.stalker import StalkerPortal
 from simulators.wire import Response
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
 
 MANY = 5000
 ORIGIN = Origin("192.0.2.1", "test")
@@ -49,7 +49,7 @@ def _panels() -> Iterator[Callable[[str, str], Panel]]:
     def make(kind: str, portal_url: str) -> Panel:
         if kind not in panels:
             environment = {
-                "SHOWBOX_DATABASE_URL": create_database(kind, "sync"),
+                "SHOWBOX_DATABASE_URL": prepared_database(kind, "sync"),
                 "SHOWBOX_PORTAL_PRIMARY_API_URL": portal_url,
             }
             panels[kind] = Panel(load_config(None, environment))

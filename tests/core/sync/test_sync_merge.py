@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from core.portal import PortalAccount, PortalAccountList
-from core.sync.merge import Busy, LocalAccount, LocalState, Terms, cleaned, compare
+from core.sync.fields import LocalAccount
+from core.sync.merge import Busy, LocalState, Terms, cleaned, compare
 
 STARTED = 1_000_000_000
 TERMS = Terms(scope=None, started=STARTED)

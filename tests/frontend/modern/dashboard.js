@@ -130,6 +130,8 @@ function showUser(answer) {
   byId("view-all").checked = viewFlag() === "true";
   byId("timeout-form").hidden = !isSuper;
   byId("history-user").hidden = !isSuper;
+  byId("audit-form").hidden = !isSuper;
+  byId("backup").hidden = !isSuper && !isResellerAdmin;
   byId("open-bulk").hidden = !isSuper && !isResellerAdmin;
   hideTabs();
 }
@@ -364,6 +366,47 @@ byId("bulk-form").addEventListener("submit", () => {
   act(() => postJson("bulk_assign_reseller.php", request), (answer) => `${answer.updated_count} changed`, loadAccounts);
 });
 
+// backup: only here a status other than 2xx takes the text away
+
+/** Run ``call`` while ``button`` is off, and show what it returns. */
+async function shown(button, call) {
+  button.disabled = true;
+  try {
+    byId("backup-status").textContent = await call();
+  } catch (error) {
+    byId("backup-status").textContent = error.message;
+  }
+  button.disabled = false;
+}
+
+async function exportDatabase() {
+  const response = await fetch("scripts/export_database.php", { method: "POST" });
+  if (!response.ok) throw new Error("Network response was not ok");
+  const answer = await response.json();
+  if (answer.error != 0) return answer.message;
+  const link = document.createElement("a");
+  link.href = answer.file_url;
+  link.download = answer.filename;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  return `Saved as ${answer.filename}`;
+}
+
+async function importDatabase() {
+  const body = new FormData(byId("import-form"));
+  const answer = await (await fetch("scripts/import_database.php", { method: "POST", body })).json();
+  if (answer.error != 0) return answer.message;
+  setTimeout(() => location.reload(), 3000);
+  return `Restored. ${answer.message}`;
+}
+
+byId("export").addEventListener("click", (event) => shown(event.target, exportDatabase));
+byId("import-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  shown(event.submitter, importDatabase);
+});
+
 // logs
 
 async function loadHistory(pageNumber = 1) {
@@ -398,6 +441,149 @@ function showHistory(answer) {
 
 byId("history-user").addEventListener("change", () => loadHistory());
 
+// the audit log; its texts are inserted as they come
+
+let auditPage = 1;
+
+async function loadAudit(pageNumber = 1) {
+  auditPage = pageNumber;
+  const query = new URLSearchParams({ page: auditPage, per_page: 10 });
+  for (const [name, value] of new FormData(byId("audit-form"))) if (value && value !== "all") query.set(name, value);
+  try {
+    const answer = await ask(`get_audit_log.php?${query}`);
+    if (answer.error) {
+      byId("audit-rows").innerHTML = "<tr><td>No entries</td></tr>";
+      say(answer.message || FAILED);
+      return;
+    }
+    byId("audit-rows").innerHTML = answer.data.map(auditRow).join("");
+    if (answer.filter_options) fillFilters(answer.filter_options);
+    if (answer.data.length) showAuditPages(answer.pagination);
+  } catch (error) {
+    console.log("audit log:", error.message);
+  }
+}
+
+function auditRow(row) {
+  const when = new Date(row.timestamp).toLocaleString();
+  const target = `${row.target_type} ${row.target_name || ""} ${row.target_id || ""}`;
+  return `<tr><td>${when}</td><td>${row.user_display_name || row.username}</td><td>${row.user_type}</td>
+    <td>${row.action}</td><td>${target}</td><td title="${row.details || ""}">${row.details || ""}</td>
+    <td>${row.ip_address || ""}</td></tr>`;
+}
+
+/** Only while they are empty; as plain text. */
+function fillFilters({ users, actions, target_types: types }) {
+  const form = byId("audit-form").elements;
+  const fill = (select, options) => {
+    if (select.options.length > 1) return;
+    for (const [value, text] of options) select.add(new Option(text, value));
+  };
+  fill(form.user_id, users.map((user) => [user.user_id, user.name || user.username]));
+  fill(form.action, actions.map((action) => [action, action.charAt(0).toUpperCase() + action.slice(1)]));
+  fill(form.target_type, types.map((type) => [type, type]));
+}
+
+function showAuditPages({ current_page: current, total_pages: pages, total_records: records }) {
+  byId("audit-pages").textContent = `${current} of ${pages} (${records})`;
+  byId("audit-previous").hidden = byId("audit-next").hidden = false;
+  byId("audit-previous").disabled = current <= 1;
+  byId("audit-next").disabled = current >= pages;
+}
+
+byId("audit-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  loadAudit();
+});
+byId("audit-previous").addEventListener("click", () => loadAudit(auditPage - 1));
+byId("audit-next").addEventListener("click", () => loadAudit(auditPage + 1));
+
+// passkeys
+
+const bytesOf = (text) =>
+  Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (character) => character.charCodeAt(0));
+const textOf = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+function deviceName() {
+  const found = ["iPhone", "iPad", "Mac", "Android", "Windows"].find((name) => navigator.userAgent.includes(name));
+  return found || "Unknown Device";
+}
+
+async function loadPasskeys() {
+  try {
+    const answer = await ask("webauthn_manage.php");
+    if (answer.error !== 0) return;
+    const rows = [];
+    if (answer.count > 0) {
+      for (const item of answer.credentials) {
+        const used = item.last_used ? new Date(item.last_used).toLocaleString() : "never";
+        rows.push(`<tr><td>${item.device_name}</td><td>${new Date(item.created_at).toLocaleString()}</td>
+          <td>${used}</td><td><button onclick="removePasskey(${item.id})">Remove</button></td></tr>`);
+      }
+    }
+    byId("passkey-rows").innerHTML = rows.join("") || "<tr><td>No passkeys yet</td></tr>";
+  } catch (error) {
+    console.log("passkeys:", error.message);
+  }
+}
+
+async function addPasskey() {
+  byId("add-passkey").disabled = true;
+  try {
+    const options = await ask("webauthn_register.php");
+    if (options.error !== 0) {
+      say(options.message || FAILED);
+      return;
+    }
+    const { rawId, response } = await navigator.credentials.create({
+      publicKey: {
+        challenge: bytesOf(options.challenge),
+        rp: options.rp,
+        user: { ...options.user, id: bytesOf(options.user.id) },
+        pubKeyCredParams: options.pubKeyCredParams,
+        authenticatorSelection: options.authenticatorSelection,
+        timeout: options.timeout,
+        attestation: options.attestation,
+      },
+    });
+    const key = response.getPublicKey ? response.getPublicKey() : response.attestationObject;
+    const answer = await postJson("webauthn_register.php", {
+      credential_id: textOf(rawId),
+      public_key: key ? textOf(key) : "",
+      attestation_object: textOf(response.attestationObject),
+      client_data_json: textOf(response.clientDataJSON),
+      device_name: deviceName(),
+    });
+    say(answer.message || FAILED);
+    if (answer.error === 0) {
+      localStorage.setItem("biometric_username", options.user.name);
+      loadPasskeys();
+    }
+  } catch (error) {
+    say(`Registration failed: ${error.message}`);
+  } finally {
+    byId("add-passkey").disabled = false;
+  }
+}
+
+function removePasskey(id) {
+  const request = {
+    method: "DELETE",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ credential_id: id }),
+  };
+  act(() => ask("webauthn_manage.php", request), (answer) => answer.message, loadPasskeys);
+}
+
+byId("add-passkey").addEventListener("click", addPasskey);
+
+async function startPasskeys() {
+  if (!(await window.PublicKeyCredential?.isUserVerifyingPlatformAuthenticatorAvailable())) return;
+  byId("passkeys").hidden = false;
+  loadPasskeys();
+}
+
 // controls
 
 byId("search").addEventListener("input", () => {
@@ -428,7 +614,7 @@ const tabs = {
     loadHistory();
     if (!isSuper) return;
     loadQuietly("get_resellers.php");
-    loadQuietly("get_audit_log.php?page=1&per_page=10");
+    loadAudit();
   },
 };
 
@@ -482,7 +668,43 @@ async function startPush() {
   const subscription = await registration.pushManager.getSubscription();
   const { publicKey } = await ask("get_vapid_key.php");
   if (subscription) await postJson("push_subscribe.php", subscription);
-  byId("push-status").textContent = publicKey ? "Notifications can be switched on" : "Could not enable notifications";
+  showPush(publicKey.length > 0, subscription);
+}
+
+function showPush(canSwitchOn, subscription) {
+  const off = canSwitchOn ? "Notifications can be switched on" : "Could not enable notifications";
+  byId("push-status").textContent = subscription ? "Notifications are on" : off;
+  byId("push-switch").textContent = subscription ? "Switch notifications off" : "Switch notifications on";
+  byId("push-switch").hidden = !canSwitchOn;
+}
+
+/** The key as the browser wants it: bytes of base64url without padding. */
+function keyBytes(publicKey) {
+  const base64 = publicKey.replaceAll("-", "+").replaceAll("_", "/") + "=".repeat((4 - (publicKey.length % 4)) % 4);
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+async function switchPush() {
+  const { pushManager } = await navigator.serviceWorker.ready;
+  let subscription = await pushManager.getSubscription();
+  if (subscription) {
+    await subscription.unsubscribe();
+    await fetch("api/push_subscribe.php", {
+      method: "DELETE",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ endpoint: subscription.endpoint }),
+    });
+    return startPush();
+  }
+  const { publicKey } = await ask("get_vapid_key.php");
+  subscription = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: keyBytes(publicKey) });
+  const answer = await postJson("push_subscribe.php", subscription);
+  if (answer.error) {
+    byId("push-status").textContent = `Could not enable notifications: ${answer.message}`;
+    return undefined;
+  }
+  // pages enter it once more right after
+  return startPush();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -490,8 +712,12 @@ document.addEventListener("DOMContentLoaded", () => {
   loadDashboard();
   loadReminderSettings();
   setTimeout(startAutoLogout, 500);
+  setTimeout(startPasskeys, 1000);
   if ("serviceWorker" in navigator) {
     setTimeout(() => startPush().catch((error) => console.log("push:", error.message)), 1500);
+    byId("push-switch").addEventListener("click", () => {
+      switchPush().catch((error) => { byId("push-status").textContent = `Could not enable notifications: ${error.message}`; });
+    });
   }
 });
 

@@ -60,6 +60,64 @@ if (empty($_SESSION['login'])) {
     <button data-subtab="mail">Mail</button>
     <button data-subtab="telegram">Telegram</button>
     <p id="messaging-status" role="status"></p>
+    <div id="mail" hidden>
+      <form id="mail-settings">
+        <label>Mail server <input name="smtp_host"></label>
+        <label>Port <select name="smtp_port"><option>587</option><option>465</option><option>25</option></select></label>
+        <label>Mail user <input name="smtp_username"></label>
+        <label>Mail password <input name="smtp_password" type="password" autocomplete="new-password"></label>
+        <label>From address <input name="from_email"></label>
+        <label>From name <input name="from_name"></label>
+        <label><input name="auto_send_new_account" type="checkbox"> Welcome</label>
+        <label><input name="auto_send_renewal" type="checkbox"> Renewals</label>
+        <label><input name="auto_send_expiry" type="checkbox"> Reminders</label>
+        <label><input name="notify_admin" type="checkbox"> Copy to admins</label>
+        <label><input name="notify_reseller" type="checkbox"> Copy to owner</label>
+        <button>Save mail settings</button> <button type="button" id="test-mail">Test mail server</button>
+      </form>
+      <p id="mail-counts"></p>
+      <form id="mail-send">
+        <label>To <input name="email"></label>
+        <label>Recipient <input name="recipient_name"></label>
+        <label>Subject <input name="subject"></label>
+        <label>Mail text <textarea name="message"></textarea></label>
+        <select id="mail-accounts" multiple aria-label="Mail accounts"></select>
+        <button>Send mail</button> <button type="button" id="mail-many">Send to accounts</button>
+      </form>
+      <select id="mail-templates" aria-label="Mail templates"></select>
+      <ul id="mail-template-list"></ul>
+      <form id="mail-template">
+        <input name="template_id" type="hidden">
+        <label>Template name <input name="name"></label>
+        <label>Template subject <input name="subject"></label>
+        <label>Template text <textarea name="body_html"></textarea></label>
+        <label>About <input name="description"></label>
+        <label><input name="is_active" type="checkbox" checked> In use</label>
+        <button>Save template</button>
+      </form>
+      <table><tbody id="mail-rows"></tbody></table>
+      <span id="mail-pages"></span>
+    </div>
+    <div id="telegram" hidden>
+      <form id="telegram-bot" hidden>
+        <label>Bot token <input name="bot_token"></label>
+        <button>Save bot</button> <button type="button" id="verify-bot">Test bot</button>
+      </form>
+      <p id="telegram-bot-status"></p>
+      <form id="telegram-link">
+        <label>Chat id <input name="chat_id"></label>
+        <button>Link chat</button> <button type="button" id="unlink" hidden>Unlink chat</button>
+      </form>
+      <form id="telegram-switches"></form>
+      <p id="telegram-counts"></p>
+      <form id="telegram-send" hidden>
+        <label>Telegram text <textarea name="message"></textarea></label>
+        <ul id="telegram-recipients"></ul>
+        <button>Send by Telegram</button>
+      </form>
+      <p id="telegram-send-status"></p>
+      <table><tbody id="telegram-rows"></tbody></table>
+    </div>
     <label>Days before <input id="reminder-days" type="number" value="7"></label>
     <label>Text <input id="reminder-text" value=""></label>
     <table><tbody id="reminder-rows"></tbody></table>
@@ -72,7 +130,16 @@ if (empty($_SESSION['login'])) {
       <tbody id="history-rows"></tbody>
     </table>
     <span id="history-pages"></span>
+    <form id="audit-form" hidden>
+      <select name="user_id"><option value="all">All users</option></select>
+      <select name="action"><option value="">All actions</option></select>
+      <select name="target_type"><option value="">All targets</option></select>
+      <input name="date_from" type="date"> <input name="date_to" type="date">
+      <input name="search" type="search" placeholder="Search the audit log">
+      <button>Show</button>
+    </form>
     <table><tbody id="audit-rows"></tbody></table>
+    <button id="audit-previous" hidden>‹</button> <span id="audit-pages"></span> <button id="audit-next" hidden>›</button>
   </section>
   <section id="settings" hidden>
     <form id="password-form">
@@ -92,8 +159,21 @@ if (empty($_SESSION['login'])) {
       <button>Save</button>
       <p id="timeout-status"></p>
     </form>
+    <div id="passkeys" hidden>
+      <button id="add-passkey">Add a passkey</button>
+      <table><tbody id="passkey-rows"></tbody></table>
+    </div>
+    <div id="backup" hidden>
+      <button id="export">Back up the database</button>
+      <form id="import-form">
+        <input name="sql_file" type="file" accept=".sql">
+        <button>Restore</button>
+      </form>
+      <p id="backup-status" role="status"></p>
+    </div>
     <p id="portal-status"></p>
     <p id="push-status">Checking…</p>
+    <button id="push-switch" type="button" hidden>Switch notifications on</button>
   </section>
 
   <dialog id="edit-dialog">

@@ -1,4 +1,4 @@
-"""What keeps a text message from being sent twice, and who once got the templates of the reminder stages."""
+"""Who once got the templates of the reminder stages. The claims of text messages, which it made, are in 0012."""
 
 from sqlalchemy import Connection
 
@@ -9,10 +9,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-PROMISED = {
-    "_sbx_sms_claims": "name log_id owner claimed_at",
-    "_sbx_sms_stages_given": "user_id given_at",
-}
+PROMISED = {"_sbx_sms_stages_given": "user_id given_at"}
 
 
 def plan(connection: Connection) -> list[additive.Change]:

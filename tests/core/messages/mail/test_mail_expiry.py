@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from core.messages.delivery import INTERRUPTED
 from core.messages.mail import smtp, sweep
-from core.messages.mail.outbox import INTERRUPTED, copies
+from core.messages.mail.outbox import copies
 from core.panel import APPLICATION_KEY_FILE as FILE
-from core.storage.tables import Account, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
+from core.storage.tables import Account, Claim, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
 from tests.conftest import MakeWorld
 from tests.worlds import mail_server
 from tests.worlds.mail_server import PASSWORD, MailServer, make_certificate
@@ -123,11 +124,14 @@ def test_a_renewed_account_is_reminded_anew(panel: Notices, server: MailServer) 
     assert _users(server) == ["u7a"]
     assert (11, 1, "2025-12-02") in panel.tracked
     assert _counts(panel.job("mail-expiry")[1]) == (1, 0, 1, 0)
-    # what is old goes, and what is about an account that was renewed since
+    # what is old goes, and what is about an account that was renewed since; an end date that moved back is no renewal
     panel.at("2025-11-26T09:00:00")
+    panel.change(17, end_date=datetime.date(2025, 11, 20))
     panel.change(12, end_date=datetime.date(2026, 11, 29))
     panel.job("mail-expiry")
-    assert 12 not in [account for account, *_ in panel.tracked]
+    told = [account for account, *_ in panel.tracked]
+    assert 12 not in told
+    assert 17 in told
     panel.at("2025-12-27T09:00:00")
     panel.job("mail-expiry")
     assert panel.tracked == []
@@ -174,8 +178,9 @@ def test_one_stage_and_lookback(panel: Notices, server: MailServer) -> None:
     panel.mail_settings(ADMIN, server.port, enable_multistage_reminders=0, days_before_expiry=5)
     panel.change(12, end_date=datetime.date(2025, 11, 27))
     panel.job("mail-expiry")
-    assert _users(server) == ["u7b"]
-    assert _counts(panel.job("mail-expiry")[1]) == (1, 0, 1, 0)
+    assert _users(server) == ["u7b", "uyest"]
+    assert [(account, stage) for account, stage, _ in panel.tracked] == [(12, 1), (15, 4)]
+    assert _counts(panel.job("mail-expiry")[1]) == (2, 0, 2, 0)
     panel.world.execute(sa.update(MailSettings).values(enable_multistage_reminders=1, auto_send_expiry=1))
     panel.world.execute(sa.update(Account).where(Account.id != 16).values(email=None))
     panel.change(16, end_date=datetime.date(2025, 11, 19))
@@ -223,13 +228,20 @@ def test_a_row_left_by_a_killed_run(panel: Notices, server: MailServer) -> None:
     panel.mail_settings(ADMIN, server.port)
     row = {"recipient_email": "x@example.com", "subject": "", "body": "", "sent_by": 1, "status": "pending"}
     panel.world.insert(
-        MailLog, [{**row, "account_id": 11, "message_type": kind} for kind in ("expiry_reminder", "manual")]
+        MailLog,
+        [
+            {**row, "id": n, "account_id": 11, "message_type": kind}
+            for n, kind in ((1, "expiry_reminder"), (2, "manual"))
+        ],
     )
     panel.world.insert(
         MailReminderTracking,
         [{"account_id": 11, "reminder_stage": 1, "mac": MAC(1), "end_date": datetime.date(2025, 11, 29)}],
     )
+    claim = {"channel": "mail-expiry", "name": f"{MAC(1)}:1:2025-11-29", "row_id": 1, "owner": "gone:1:2:3"}
+    panel.world.insert(Claim, [{**claim, "claimed_at": 0, "lease_until": 0}])
     assert _counts(panel.job("mail-expiry")[1]) == (4, 3, 1, 0)
+    assert panel.world.rows(sa.select(Claim.name)) == []
     assert [(log["status"], log["error_message"]) for log in panel.logs[:2]] == [
         ("failed", INTERRUPTED),
         ("pending", None),
@@ -298,7 +310,7 @@ def test_encryption_is_verified(
     sqlite_panel.world.execute(sa.update(Account).where(Account.id != 11).values(email=""))
     with MailServer(certificate=certificate, implicit=secure == "ssl") as server:
         sqlite_panel.mail_settings(ADMIN, server.port, smtp_secure=secure)
-        assert "No encrypted connection" in sqlite_panel.job("mail-expiry")[1] or secure == "ssl"
+        assert "The certificate of the mail server is not valid" in sqlite_panel.job("mail-expiry")[1]
         assert (server.received, server.logins) == ([], [])
         sqlite_panel.configure(mail={"verify_tls": False})
         sqlite_panel.job("mail-expiry")

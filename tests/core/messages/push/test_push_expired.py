@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 
 from core.config import Config
-from core.messages.push import push
 from core.messages.push.vapid import FILE, vapid_keys
 from core.panel import Panel
 from core.storage.tables import Account, PushExpiryTracking, PushSubscription, User
@@ -42,11 +41,6 @@ def panel(make_world: MakeWorld, kind: str) -> Iterator[Notices]:
 def sqlite_panel(make_world: MakeWorld) -> Iterator[Notices]:
     with notices_world(make_world, "sqlite") as notices:
         yield notices
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "RETRY_SECONDS", (0.0, 0.0))
 
 
 def _subscribed(panel: Notices, service: PushService) -> None:

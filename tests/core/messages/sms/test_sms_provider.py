@@ -7,8 +7,9 @@ from pydantic import SecretStr
 
 from core.config import Sms
 from core.errors import InvalidInput
+from core.messages.delivery import Fate
 from core.messages.sms.numbers import provider_number
-from core.messages.sms.provider import Delivery, Fate, ProviderAccount, SmsProvider, Text, checked_address
+from core.messages.sms.provider import ProviderAccount, SmsDelivery, SmsProvider, Text, checked_address
 from core.messages.sms.settings import mask
 from simulators.sms_provider import SmsProvider as Simulator
 
@@ -121,8 +122,8 @@ def test_what_the_simulator_refuses_is_refused() -> None:
     [((), 1, None), (("7",), 1, "7"), (("7",), 3, "7"), (("7", "8"), 2, "8"), (("7", "8"), 3, "7,8")],
 )
 def test_ids_of_the_provider(ids: tuple[str, ...], of: int, kept: str | None) -> None:
-    assert Delivery(Fate.SENT, bulk_ids=ids).bulk_id(min(1, of - 1), of) == kept
-    assert len(Delivery(Fate.SENT, bulk_ids=("1" * 60,) * 3).bulk_id(0, 9) or "") == 100
+    assert SmsDelivery(Fate.SENT, bulk_ids=ids).bulk_id(min(1, of - 1), of) == kept
+    assert len(SmsDelivery(Fate.SENT, bulk_ids=("1" * 60,) * 3).bulk_id(0, 9) or "") == 100
 
 
 def test_masks() -> None:

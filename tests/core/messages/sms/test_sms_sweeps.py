@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from core.config import load_config
 from core.jobs.locks import named_lock
 from core.jobs.scheduled import Options, run_job
-from core.messages.sms.outbox import INTERRUPTED, Message, Stage, deliver, settle_interrupted
+from core.messages.delivery import INTERRUPTED, settle_interrupted
+from core.messages.sms.outbox import Message, Stage, deliver
 from core.messages.sms.settings import sender_of
 from core.messages.sms.sweeps import LOCK, SMS_EXPIRY, SMS_STAGES
 from core.panel import Panel
 from core.storage import narrow_text
-from core.storage.tables import Account, SmsClaim, SmsLog, SmsReminderTracking, SmsSettings, User
+from core.storage.tables import Account, Claim, SmsLog, SmsReminderTracking, SmsSettings, User
 from core.workers.schedule import JOBS
 from simulators.faults import Answer, HangUp
 from simulators.wire import Response
@@ -78,7 +79,7 @@ def test_35_36_37_each_stage_once_and_again_after_a_renewal(sms: Sms) -> None:
     assert sms.job("sms-stages")[1].lines[-3].endswith("Total sent: 0")
     sms.world.execute("UPDATE _accounts SET id = id + 100")
     sms.world.execute(sa.update(SmsReminderTracking).values(mac=sa.func.lower(SmsReminderTracking.mac)))
-    sms.world.execute(sa.delete(SmsClaim))
+    sms.world.execute(sa.delete(Claim))
     for name in ("sms-stages", "sms-expiry"):
         code, lines = sms.job(name)
         assert (code, len(sms.provider.sent)) == (0, 3), name
@@ -100,7 +101,7 @@ def test_the_last_valid_day_is_not_expired_and_the_day_after_is(sms: Sms) -> Non
     assert sms.provider.texts[1:] == [(NUMBER(4), "Tod Example")]
     # missed days are made up for as far as is configured, and each account is told once
     sms.provider.forget()
-    sms.world.execute(sa.delete(SmsClaim))
+    sms.world.execute(sa.delete(Claim))
     sms.world.execute(sa.delete(SmsReminderTracking))
     with configured(sms.world, sms.provider, expired_days=2):
         sms.job("sms-stages")
@@ -123,7 +124,7 @@ def test_36_one_stage_with_the_texts_that_apply(sms: Sms) -> None:
     assert "SKIP: user radm, 7days - no template" in lines.text
     assert sms.job("sms-expiry")[1].lines[-3].endswith("Total sent: 0")
     # what the PHP panel has logged today counts for a number of days without a stage
-    sms.world.execute(sa.delete(SmsClaim))
+    sms.world.execute(sa.delete(Claim))
     sms.job("sms-expiry")
     assert len(sms.provider.sent) == 2
     code, lines = sms.job("sms-expiry", days=2)
@@ -169,7 +170,7 @@ def test_numbers_that_cannot_be_used_are_skipped(sms: Sms) -> None:
 def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
     if sms.panel.database.dialect == "mysql":
         sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb3 NOT NULL")
-    narrow_text._found.pop(sms.panel, None)
+    narrow_text._found.pop(sms.panel.database.engine, None)
     try:
         sms.configure(1)
         sms.add_templates(1, "7 Days Before Expiry", text="⏰📺 {name}")
@@ -180,7 +181,7 @@ def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
         assert sms.logs[0]["message"].startswith(stored)
         assert [row["status"] for row in sms.logs] == ["sent", "sent"]
     finally:
-        narrow_text._found.pop(sms.panel, None)
+        narrow_text._found.pop(sms.panel.database.engine, None)
         if sms.panel.database.dialect == "mysql":
             sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb4 NOT NULL")
 
@@ -193,7 +194,7 @@ def test_39_what_the_provider_refuses_is_tried_again(sms: Sms) -> None:
     assert code == 2
     assert {(row["status"], row["error_message"]) for row in sms.logs} == {("failed", "the token is not valid")}
     assert "FAIL: User admin, 7days - the token is not valid" in lines.text
-    assert (sms.tracked, sms.world.rows(sa.select(SmsClaim.name))) == ([], [])
+    assert (sms.tracked, sms.world.rows(sa.select(Claim.name))) == ([], [])
     sms.provider.accept_tokens()
     assert sms.job("sms-stages")[0] == 0
     assert len(sms.provider.sent) == len(sms.tracked) == 3
@@ -298,8 +299,8 @@ def test_what_was_cut_short_is_closed_and_says_so(sms: Sms) -> None:
             [{"id": number, "recipient_number": "+44", "message": "m", "sent_by": 1, "sent_at": now}],
         )
         stamp = sms.panel.clock.stamp() - age
-        claim = {"name": f"c{number}", "log_id": number, "owner": owner, "claimed_at": stamp}
-        sms.world.insert(SmsClaim, [claim])
+        claim = {"channel": "sms", "name": f"c{number}", "row_id": number, "owner": owner, "claimed_at": stamp}
+        sms.world.insert(Claim, [{**claim, "lease_until": stamp + 900}])
     settle_interrupted(sms.panel)
     assert [(row["status"], row["error_message"]) for row in sms.logs] == [
         ("failed", INTERRUPTED),

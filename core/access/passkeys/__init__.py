@@ -1,0 +1,1 @@
+"""Passkeys: registering them, logging in with them, and the checks of what browsers send."""

@@ -1,0 +1,181 @@
+"""Carrying out the creation of a subscriber account: on the portals, in the database and in the ledger, or nowhere.
+
+What is created is decided in :mod:`core.accounts.add`. A creation that fails or is cut short is always undone:
+without the password, which is stored nowhere, it could not be finished. Source: contract chapter 20 §1.9 and §3.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from core.access.audit import By
+from core.accounts import operations
+from core.accounts.events import AccountCreated
+from core.accounts.on_portals import may_still_follow, refusal_of, servers
+from core.accounts.operations import Record
+from core.accounts.records import Creation
+from core.accounts.rows import insert_account
+from core.errors import DatabaseFailed, PanelError, UpstreamFailed
+from core.jobs.events import announce
+from core.ledger import ledger
+from core.panel import Panel
+from core.portal import NewPortalAccount, Outcome, PortalError, PortalServer
+
+KIND = "add"
+_FAILED = "The account could not be created"
+
+
+def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> None:
+    """On every server, or on none and the money back."""
+    account = _portal_account(record, password)
+    for number, server in enumerate(every_server):
+        try:
+            if number:
+                operations.step(panel, record, server.name)
+            server.create_account(account)
+        except PortalError as error:
+            certain = error.outcome is Outcome.NOT_DONE
+            _undo(panel, record, every_server[: number if certain else number + 1], late=may_still_follow(error))
+            refusal = refusal_of(error, _FAILED)
+            if number and isinstance(refusal, UpstreamFailed):
+                refusal = UpstreamFailed(f"{refusal.text}; it was removed from {every_server[0].name} again")
+            raise refusal from error
+        except PanelError:
+            _undo(panel, record, every_server[:number])
+            raise
+
+
+def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
+    creation = Creation.read(record.payload)
+    return NewPortalAccount(
+        login=record.username,
+        mac=record.mac,
+        password=password,
+        account_number=str(creation.account_number),
+        tariff_plan=creation.tariff_plan,
+        full_name=creation.full_name,
+        status=creation.status == 1,
+        end_date=creation.end_date,
+        comment=creation.comment,
+        reseller=creation.reseller,
+        phone=creation.phone or "",
+    )
+
+
+def confirm(panel: Panel, by: By, record: Record) -> int:
+    """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
+    creation = Creation.read(record.payload)
+    try:
+        with panel.database.write() as connection:
+            operations.move(panel, connection, record, operations.DONE)
+            account_id = _insert(panel, connection, record, creation)
+            if creation.entry is not None:
+                taken = record.amount or Decimal(0)
+                ledger.record(connection, creation.entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
+            _audit(panel, connection, by, record, creation, account_id)
+            announce(panel, connection, _event(by, record, creation, account_id))
+    except DatabaseFailed:
+        _undo(panel, record, servers(panel))
+        raise
+    return account_id
+
+
+def _insert(panel: Panel, connection: Connection, record: Record, creation: Creation) -> int:
+    values = {
+        "username": record.username,
+        "mac": record.mac,
+        "email": creation.email,
+        "phone_number": creation.phone,
+        "reseller": creation.reseller,
+        "plan": creation.plan,
+        "timestamp": panel.clock.stamp(),
+        "full_name": creation.full_name,
+        "tariff_plan": creation.tariff_plan[:100],
+        "end_date": creation.end_date,
+        "status": creation.status,
+    }
+    return insert_account(
+        panel,
+        connection,
+        values,
+        account_number=creation.account_number,
+        comment=creation.comment or None,
+        # what it tells of the owner from now on is our own word, until it tells another
+        portal_reseller_seen=creation.reseller,
+        portal_reseller_known=1,
+    )
+
+
+def _event(by: By, record: Record, creation: Creation, account_id: int) -> AccountCreated:
+    return AccountCreated(
+        account_id,
+        record.username,
+        record.mac,
+        creation.full_name,
+        creation.reseller,
+        by.actor.id,
+        by.actor.name or by.actor.username,
+        creation.plan_name,
+        creation.end_date,
+        creation.phone,
+    )
+
+
+def _audit(panel: Panel, connection: Connection, by: By, record: Record, creation: Creation, account_id: int) -> None:
+    by.write_audit(
+        panel,
+        connection,
+        "create",
+        "account",
+        target_id=account_id,
+        target_name=record.mac,
+        new={
+            "mac": record.mac,
+            "username": record.username,
+            "name": creation.full_name,
+            "plan": creation.plan_name,
+            "expiry": creation.end_date and creation.end_date.isoformat(),
+            "phone": creation.phone,
+        },
+        details=f"Account {record.username} created",
+    )
+
+
+def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
+    """After a failed creation: money back, remains deleted; what cannot be done now stays recorded.
+
+    ``touched``: the servers that may have the account; ``late``: it may still appear there after a look.
+    """
+    with operations.best_effort(record):
+        if touched:
+            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=late)
+        else:
+            operations.close(panel, record)
+
+
+def take_up(panel: Panel, record: Record) -> None:
+    """Undo a creation that was left open: the money first, then what it left on the portals."""
+    if record.state == operations.RESERVED:
+        record = operations.refund(panel, record, operations.COMPENSATING)
+    _clear(panel, record, servers(panel))
+
+
+def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
+    try:
+        for server in touched:
+            _remove_remains(server, _portal_account(record))
+    except PortalError as error:
+        operations.leave(panel, record, f"{error.server}: {error.text}")
+        return
+    if late:
+        operations.leave(panel, record, "The portal did not answer in time; it is asked again later")
+    else:
+        operations.close(panel, record)
+
+
+def _remove_remains(server: PortalServer, account: NewPortalAccount) -> None:
+    """Delete the account if it is the one that this creation made, never an older one of the same device."""
+    found = server.account_by_mac(account.mac, login=account.login)
+    if found is not None and account.is_stored_as(found):
+        server.delete_account(account.mac, login=account.login)

@@ -1,0 +1,226 @@
+"""What the record of an operation holds, kind by kind, and the audit rows that are written from it.
+
+They are written also long after the request, when an operation is finished that was left open. States, money and
+who works on a record: :mod:`core.accounts.operations`. Source: contract chapter 20 §1.9 and §1.11.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from typing import Any, Self
+
+from sqlalchemy import Connection
+
+from core.access.actors import bare_actor
+from core.access.audit import BY_CRON, By, Origin
+from core.access.user_rows import read_user
+from core.accounts import operations
+from core.accounts.operations import Record
+from core.accounts.rows import AccountRow
+from core.ledger.ledger import Entry
+from core.panel import Panel
+
+STATUS, AUTO_DISABLE = "status", "auto_disable"
+AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Who began an operation, and from where."""
+
+    actor_id: int
+    username: str
+    name: str
+    origin: Origin
+
+    @classmethod
+    def of(cls, by: By) -> Self:
+        return cls(by.actor.id, by.actor.username, by.actor.name or by.actor.username, by.origin)
+
+    def stored(self) -> dict[str, Any]:
+        who = {"id": self.actor_id, "username": self.username, "name": self.name}
+        return {"by": who, "origin": self.origin.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        who = stored["by"]
+        return cls(who["id"], who["username"], who["name"], Origin.read(stored["origin"]))
+
+    def by(self, panel: Panel, connection: Connection) -> By:
+        """The user as the row is now; if it is gone, no more than id and login."""
+        actor = read_user(panel, connection, self.actor_id)
+        return By(actor or bare_actor(self.actor_id, self.username), self.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row."""
+
+    full_name: str
+    email: str | None
+    phone: str | None
+    reseller: int
+    plan: int | None
+    plan_name: str | None
+    tariff_plan: str
+    end_date: date | None
+    status: int
+    comment: str
+    theme: str | None
+    entry: Entry | None
+    account_number: int = 0
+
+    def stored(self) -> dict[str, Any]:
+        return {**asdict(self), "end_date": _plain(self.end_date)}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        values = {field.name: stored[field.name] for field in fields(cls)}
+        return cls(**{**values, "end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``what`` as in :class:`core.accounts.change.Planned`; ``columns``: the new values of what changes.
+
+    ``portal``: the portal's fields that go out, ``changed``: those of them that change. ``phone``: what the request
+    gave, None for nothing.
+    """
+
+    what: str
+    columns: Mapping[str, Any]
+    portal: Sequence[str]
+    changed: Sequence[str]
+    entry: Entry | None
+    plan_name: str | None
+    phone: str | None
+    began: Began
+
+    def stored(self) -> dict[str, Any]:
+        return {
+            "what": self.what,
+            "columns": {name: _plain(value) for name, value in self.columns.items()},
+            "portal": list(self.portal),
+            "changed": list(self.changed),
+            "entry": self.entry and self.entry.stored(),
+            "plan_name": self.plan_name,
+            "phone": self.phone,
+            **self.began.stored(),
+        }
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        columns = dict(stored["columns"])
+        if "end_date" in columns:
+            columns["end_date"] = _day(columns["end_date"])
+        return cls(
+            what=stored["what"],
+            columns=columns,
+            portal=stored["portal"],
+            changed=stored["changed"],
+            entry=Entry.read(stored["entry"]),
+            plan_name=stored["plan_name"],
+            # operations of older versions did not store it
+            phone=stored.get("phone"),
+            began=Began.read(stored),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """``old``: the account as audit rows show it; one that only the portal has has no ``reseller_id`` in it."""
+
+    old: Mapping[str, Any]
+    is_ambiguous: bool
+    began: Began
+
+    @property
+    def name(self) -> str:
+        return str(self.old["name"])
+
+    @property
+    def reseller_id(self) -> int | None:
+        found: int | None = self.old.get("reseller_id")
+        return found
+
+    def stored(self) -> dict[str, Any]:
+        return {"old": dict(self.old), "is_ambiguous": self.is_ambiguous, **self.began.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(stored["old"], stored["is_ambiguous"], Began.read(stored))
+
+
+def audit(panel: Panel, connection: Connection, record: Record, action: str, target_type: str, **row: Any) -> None:
+    """One row about the account of a change or removal, as its actor; ``row``: old, new and details of ``About``."""
+    by = Began.read(record.payload).by(panel, connection)
+    by.write_audit(panel, connection, action, target_type, target_id=record.account_id, target_name=record.mac, **row)
+
+
+def audit_change(
+    panel: Panel, connection: Connection, record: Record, change: Change, before: AccountRow, after: AccountRow
+) -> None:
+    """One row about what changed, in the words of what it was."""
+    if change.what == AUTO_DISABLE:
+        _audit_auto_disable(panel, connection, before)
+        return
+    ambiguous = AMBIGUOUS if before.is_ambiguous else ""
+    if change.what == STATUS:
+        word = "active" if after.status else "disabled"
+        audit(
+            panel,
+            connection,
+            record,
+            "update",
+            "account_status",
+            old={"status": before.status},
+            new={"status": after.status},
+            details=f"Account {before.username} ({before.mac}) is now {word}{ambiguous}",
+        )
+        return
+    verb = "renewed" if change.what == "renewal" else "updated"
+    audit(
+        panel,
+        connection,
+        record,
+        "update",
+        "account",
+        old=_audited(before),
+        new={**_audited(after), "plan": change.plan_name},
+        details=f"Account {before.username} {verb}{ambiguous}",
+    )
+
+
+def _audit_auto_disable(panel: Panel, connection: Connection, row: AccountRow) -> None:
+    BY_CRON.write_audit(
+        panel,
+        connection,
+        AUTO_DISABLE,
+        "account",
+        target_id=row.mac,
+        target_name=row.full_name,
+        old={"status": 1},
+        new={"status": 0},
+        details=f"Account {row.username} ({row.mac}) disabled: it ended on {row.end_date}",
+    )
+
+
+def _audited(row: AccountRow) -> dict[str, Any]:
+    return {"name": row.full_name, "expiry": row.end_date and row.end_date.isoformat(), "status": row.status}
+
+
+def note_lag(panel: Panel, record: Record, text: str) -> None:
+    """Server 2 did not follow: the operation stays open, and the audit log says why. The change itself stands."""
+    with operations.best_effort(record):
+        operations.leave(panel, record, text)
+        with panel.database.write() as connection:
+            details = f"Account {record.username}: {text}; tried again later"
+            audit(panel, connection, record, "update", "account", details=details)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

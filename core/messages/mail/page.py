@@ -1,0 +1,33 @@
+"""What the mail page is shown: settings, templates, counts. Source: contract chapter 80, ``get_mail_settings``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.access.actors import Actor
+from core.access.permissions import READ_MAIL, require
+from core.messages.mail.log import count_log
+from core.messages.mail.settings import has_mail
+from core.messages.mail.settings_edit import default_settings, read_settings
+from core.messages.mail.templates import list_templates
+from core.panel import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class MailView:
+    """``uses_admins``: the templates are another super admin's. ``settings`` hold no password."""
+
+    settings: dict[str, Any]
+    templates: Sequence[dict[str, Any]]
+    uses_admins: bool
+    counts: dict[str, int]
+
+
+def read_view(panel: Panel, actor: Actor) -> MailView:
+    """Raises NotAllowed."""
+    require(actor, READ_MAIL)
+    if not has_mail(panel):
+        return MailView(default_settings(panel, actor), (), False, {"total": 0, "sent": 0, "failed": 0, "pending": 0})
+    with panel.database.read() as connection:
+        templates, uses_admins = list_templates(connection, actor.id)
+        return MailView(read_settings(panel, connection, actor), templates, uses_admins, count_log(connection))

@@ -1,0 +1,218 @@
+"""Sending a mail that a super admin has written, to an address or to accounts. Source: contract chapter 80,
+``send_mail.php``.
+
+The sending itself is a job: it goes on when the browser hangs up, and after a crash without sending anything twice.
+Each mail is in the log, as pending, before the first goes out.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from core.access.actors import bare_actor
+from core.access.audit import By, Origin
+from core.access.permissions import USE_MAIL, require
+from core.access.user_rows import read_user
+from core.accounts.end_dates import stored_day
+from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.jobs import jobs
+from core.jobs.jobs import Work
+from core.messages.mail.message import Mail, customer_values, filled, one_line
+from core.messages.mail.outbox import About, Posting, write_log
+from core.messages.mail.posting import Tally, post
+from core.messages.mail.settings import MailBook, Template, usable_address
+from core.messages.mail.settings_edit import require_mail
+from core.messages.mail.templates import BODY_BYTES, SUBJECT_CHARACTERS
+from core.messages.placeholders import days_left
+from core.panel import Panel
+from core.storage.tables import Account, Plan
+
+KIND = "send_mail"
+MANUAL, ACCOUNTS = "manual", "accounts"
+MOST_ACCOUNTS = 5000
+_PAUSE_SECONDS = 0.1
+# for the whole request
+_LONGEST_WAIT_SECONDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was sent. ``mode`` empty: accounts if there are ``account_ids``; these None: not sent."""
+
+    mode: str
+    subject: str
+    message: str
+    email: str
+    name: str
+    account_ids: Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """To whom one mail goes, and the values of its placeholders."""
+
+    email: str
+    name: str
+    values: dict[str, str]
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """``pending``: not tried yet; the job goes on. ``errors``: ``address: reason``."""
+
+    job_id: int
+    sent: int
+    failed: int
+    pending: int
+    errors: Sequence[str]
+
+
+def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
+    """Raises NotAllowed, InvalidInput, NotFound, and UpstreamFailed when the one mail to an address did not go out."""
+    require(by.actor, USE_MAIL)
+    require_mail(panel)
+    mode, text = _checked(wish)
+    with panel.database.write() as connection:
+        mails = [_manual(wish)] if mode == MANUAL else _to_accounts(panel, connection, wish)
+        payload = {
+            "text": asdict(text),
+            "mails": [_stored(panel, connection, by, text, item) for item in mails],
+            "username": by.actor.username,
+            "origin": by.origin.stored(),
+        }
+        record = jobs.reserve(panel, connection, KIND, payload, by.actor.id)
+    seconds = min(panel.config.jobs.wait_seconds, _LONGEST_WAIT_SECONDS)
+    record = jobs.run_reserved(panel, KINDS, record, seconds)
+    if record.state == jobs.FAILED:
+        raise PanelError(record.error)
+    result = record.result or {}
+    errors, sent = result.get("errors", []), result.get("sent", 0)
+    sending = Sending(record.id, sent, len(errors), len(mails) - sent - len(errors), errors)
+    if mode == MANUAL and sending.failed:
+        counts = {"sent_count": 0, "failed_count": 1, "errors": errors}
+        raise UpstreamFailed(f"The mail was not sent: {errors[0].partition(': ')[2]}", extra=counts)
+    return sending
+
+
+def _checked(wish: Wish) -> tuple[str, Template]:
+    """The mode, and the text with its placeholders. Raises InvalidInput."""
+    mode = wish.mode or (MANUAL if wish.account_ids is None else ACCOUNTS)
+    if mode not in (MANUAL, ACCOUNTS):
+        raise InvalidInput(f"The mode is {MANUAL} or {ACCOUNTS}")
+    subject, message = one_line(wish.subject), wish.message.strip()
+    if not subject:
+        raise InvalidInput("Please enter a subject")
+    if len(subject) > SUBJECT_CHARACTERS:
+        raise InvalidInput(f"The subject is too long (more than {SUBJECT_CHARACTERS} characters)")
+    if not message:
+        raise InvalidInput("Please enter a message")
+    if len(message.encode()) > BODY_BYTES:
+        raise InvalidInput(f"The message is too long (more than {BODY_BYTES} bytes)")
+    if "<" in message:
+        # the admin's own HTML, as it is
+        return mode, Template(subject, message, "")
+    body = html.escape(message).replace("\r\n", "\n").replace("\n", "<br>")
+    return mode, Template(subject, f'<div dir="rtl">{body}</div>', message)
+
+
+def _manual(wish: Wish) -> Addressee:
+    """Raises InvalidInput."""
+    email = usable_address(wish.email)
+    if email is None:
+        raise InvalidInput("Please enter a valid email address")
+    return Addressee(email, one_line(wish.name), {})
+
+
+def _to_accounts(panel: Panel, connection: Connection, wish: Wish) -> list[Addressee]:
+    """Those with a usable address. Raises InvalidInput, NotFound."""
+    if not wish.account_ids:
+        raise InvalidInput("No accounts selected")
+    if len(wish.account_ids) > MOST_ACCOUNTS:
+        raise InvalidInput(f"At most {MOST_ACCOUNTS} accounts can be chosen at once")
+    found = select(
+        Account.id,
+        Account.username,
+        Account.full_name,
+        Account.mac,
+        Account.email,
+        stored_day(Account.end_date).label("day"),
+        Plan.name.label("plan_name"),
+    ).join_from(Account, Plan, Plan.id == Account.plan, isouter=True)
+    rows = connection.execute(found.where(Account.id.in_(wish.account_ids)).order_by(Account.id))
+    today = panel.clock.today()
+    addressees = [
+        Addressee(email, one_line(row.full_name or ""), _values(row, today), row.id)
+        for row in rows
+        if (email := usable_address(row.email)) is not None
+    ]
+    if not addressees:
+        raise NotFound("None of the selected accounts has a usable e-mail address")
+    return addressees
+
+
+def _values(row: Any, today: date) -> dict[str, str]:
+    end = date.fromisoformat(row.day) if row.day else None
+    return customer_values(
+        name=row.full_name or "",
+        username=row.username or "",
+        mac=(row.mac or "").strip(),
+        end_date=end,
+        days=days_left(end, today) if end else 0,
+        plan_name=row.plan_name or "",
+    )
+
+
+def _mail(text: Template, to: Addressee) -> Mail:
+    made = filled(text, to.values)
+    return Mail(to.email, to.name, made.subject, made.html, made.plain)
+
+
+def _stored(panel: Panel, connection: Connection, by: By, text: Template, to: Addressee) -> dict[str, Any]:
+    """The addressee as the job keeps it, with the row of the log, which is pending."""
+    about = About(MANUAL, by.actor.id, to.account_id)
+    return {"log_id": write_log(panel, connection, _mail(text, to), about), "to": asdict(to)}
+
+
+def _run(work: Work) -> Mapping[str, Any]:
+    """The job: what an earlier attempt has sent, or may have, is not sent again."""
+    panel, text = work.panel, Template(**work.payload["text"])
+    postings = [
+        Posting(f"log:{item['log_id']}", _mail(text, Addressee(**item["to"])), item["log_id"])
+        for item in work.payload["mails"]
+    ]
+    settings = MailBook.load(panel).settings_for(work.record.actor_id or 0)
+
+    def report(tally: Tally) -> None:
+        work.report(tally.done, len(postings), _result(tally))
+
+    tally = post(panel, settings, postings, pause=_PAUSE_SECONDS, report=report)
+    _audit(panel, work, tally)
+    return _result(tally)
+
+
+def _result(tally: Tally) -> dict[str, Any]:
+    # of what an earlier attempt sent, or may have, this one knows no more
+    return {"sent": tally.sent + tally.known, "errors": [f"{address}: {error}" for address, error in tally.errors]}
+
+
+def _audit(panel: Panel, work: Work, tally: Tally) -> None:
+    actor_id, payload = work.record.actor_id or 0, work.payload
+    with panel.database.write() as connection:
+        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
+        sent = tally.sent + tally.known
+        By(actor, Origin.read(payload["origin"])).write_audit(
+            panel,
+            connection,
+            "send",
+            "mail",
+            new={"sent": sent, "failed": tally.failed},
+            details=f"Mails sent: {sent}, failed: {tally.failed}",
+        )
+
+
+KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run)}

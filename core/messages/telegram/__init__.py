@@ -1,0 +1,1 @@
+"""Messages to users by Telegram: the bot and its client, linked chats, templates, what goes out and its log."""

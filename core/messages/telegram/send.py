@@ -1,0 +1,134 @@
+"""Sending a text that an admin has typed to users. Source: contract chapter 80, "telegram/send_message.php".
+
+The sending itself is a job: it goes on when the browser hangs up, and after a crash without sending anything twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.access.actors import bare_actor
+from core.access.audit import By, Origin
+from core.access.permissions import SEND_TELEGRAM, require
+from core.access.user_rows import read_user
+from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.jobs import jobs
+from core.jobs.jobs import Work
+from core.messages.telegram.markdown import LONGEST, Text, units
+from core.messages.telegram.outbox import Message, Tally, deliver
+from core.messages.telegram.page import Recipient, recipients_of
+from core.messages.telegram.settings import require_bot
+from core.panel import Panel
+
+KIND = "send_telegram"
+# for the whole request (settled 7)
+_LONGEST_WAIT_SECONDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """``pending``: not tried yet; the job goes on. ``errors``: user name and reason of each failure."""
+
+    job_id: int
+    total: int
+    sent: int
+    failed: int
+    errors: Sequence[tuple[str, str]]
+
+    @property
+    def pending(self) -> int:
+        return self.total - self.sent - self.failed
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """As the answer has them."""
+        errors = [{"user": name, "error": error} for name, error in self.errors]
+        counts = {"total": self.total, "sent": self.sent, "failed": self.failed, "errors": errors}
+        return {**counts, "pending": self.pending} if self.pending else counts
+
+
+def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -> Sending:
+    """Raises NotAllowed, NotConfigured, InvalidInput, NotFound, and UpstreamFailed when not one message went out."""
+    require(by.actor, SEND_TELEGRAM)
+    require_bot(panel)
+    recipients = _checked(panel, by, message, recipient_ids)
+    payload = {
+        "message": message,
+        "recipients": [{"user_id": item.id, "chat_id": item.chat_id} for item in recipients],
+        "username": by.actor.username,
+        "origin": by.origin.stored(),
+    }
+    seconds = min(panel.config.jobs.wait_seconds, _LONGEST_WAIT_SECONDS)
+    record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, seconds)
+    if record.state == jobs.FAILED:
+        raise PanelError(record.error)
+    result = record.result or {}
+    names = {item.id: item.username for item in recipients}
+    errors = [(names.get(user_id, str(user_id)), error) for user_id, error in result.get("errors", ())]
+    sending = Sending(record.id, len(recipients), result.get("sent", 0), len(errors), errors)
+    if not sending.sent and not sending.pending:
+        raise UpstreamFailed("The message could not be sent to anybody", extra={"results": sending.results})
+    return sending
+
+
+def _checked(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -> list[Recipient]:
+    """Those of the wanted that have a chat. Raises InvalidInput, NotFound."""
+    if not message:
+        raise InvalidInput("Please enter a message")
+    if units(message) > LONGEST:
+        raise InvalidInput(f"The message is too long (more than {LONGEST} characters)")
+    if not recipient_ids:
+        raise InvalidInput("Please choose recipients")
+    with panel.database.read() as connection:
+        allowed = recipients_of(panel, connection, by.actor)
+    wanted = set(recipient_ids)
+    reachable = [item for item in allowed if item.id in wanted and item.chat_id is not None]
+    if not reachable:
+        raise NotFound("None of the chosen users can be reached; they must link Telegram first")
+    return reachable
+
+
+def _run(work: Work) -> Mapping[str, Any]:
+    """The job: what an earlier attempt has sent, or may have, is not sent again."""
+    panel, payload = work.panel, work.payload
+    stored = require_bot(panel)
+    messages = [
+        Message(
+            claim=f"job:{work.record.id}:{item['user_id']}",
+            user_id=item["user_id"],
+            chat_id=item["chat_id"],
+            text=Text(payload["message"]),
+            kind="manual",
+        )
+        for item in payload["recipients"]
+    ]
+
+    def report(tally: Tally) -> None:
+        work.report(tally.done, len(messages), _result(tally))
+
+    tally = deliver(panel, stored.token, messages, report)
+    _audit(panel, work, tally)
+    return _result(tally)
+
+
+def _result(tally: Tally) -> dict[str, Any]:
+    # of what an earlier attempt sent, or may have, this one knows no more
+    return {"sent": tally.sent + tally.known, "errors": tally.errors}
+
+
+def _audit(panel: Panel, work: Work, tally: Tally) -> None:
+    actor_id, payload = work.record.actor_id or 0, work.payload
+    with panel.database.write() as connection:
+        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
+        sent = tally.sent + tally.known
+        By(actor, Origin.read(payload["origin"])).write_audit(
+            panel,
+            connection,
+            "send",
+            "telegram",
+            new={"sent": sent, "failed": tally.failed},
+            details=f"Telegram messages sent: {sent}, failed: {tally.failed}",
+        )
+
+
+KINDS = {KIND: jobs.Kind(_run)}

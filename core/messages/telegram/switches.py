@@ -1,0 +1,55 @@
+"""What each user wants to be told of by Telegram: eight switches. Source: contract chapter 80, "Who is told"."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from core.access.actors import Actor
+from core.messages.telegram.settings import require_telegram
+from core.panel import Panel
+from core.storage.tables import TelegramNotificationSettings
+from core.storage.writing import insert_if_absent
+
+# and what counts for a user without a row
+DEFAULTS: Mapping[str, int] = {
+    "notify_new_account": 1,
+    "notify_renewal": 1,
+    "notify_expiry": 1,
+    "notify_expired": 1,
+    "notify_low_balance": 1,
+    "notify_new_payment": 1,
+    "notify_login": 0,
+    "notify_daily_report": 0,
+}
+NAMES = tuple(DEFAULTS)
+# of the others a user is told only by a stored row: the panel never sent them
+WITHOUT_A_ROW = frozenset({"notify_new_account", "notify_renewal"})
+
+
+def read_switches(connection: Connection, user_id: int) -> dict[str, int]:
+    """As the page shows them, with ``id`` and ``user_id`` where there is a row."""
+    model = TelegramNotificationSettings
+    row = connection.execute(select(*model.__table__.c).where(model.user_id == user_id)).mappings().first()
+    if row is None:
+        return dict(DEFAULTS)
+    return {"id": row["id"], "user_id": user_id, **{name: int(row[name] == 1) for name in NAMES}}
+
+
+def give_row(panel: Panel, connection: Connection, user_id: int) -> None:
+    """A row with the defaults, for a user without one."""
+    now = panel.clock.now()
+    insert_if_absent(
+        connection, TelegramNotificationSettings, user_id=user_id, created_at=now, updated_at=now, **DEFAULTS
+    )
+
+
+def change_switches(panel: Panel, actor: Actor, switches: Mapping[str, bool]) -> None:
+    """All eight of the actor's own. Raises DatabaseFailed."""
+    require_telegram(panel)
+    model = TelegramNotificationSettings
+    values: dict[str, Any] = {name: int(switches[name]) for name in NAMES}
+    with panel.database.write() as connection:
+        give_row(panel, connection, actor.id)
+        change = update(model).where(model.user_id == actor.id)
+        connection.execute(change.values(**values, updated_at=panel.clock.now()))

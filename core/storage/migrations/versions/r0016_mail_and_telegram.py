@@ -1,0 +1,38 @@
+"""One-time links to Telegram chats, who once got mail templates, and room for sealed secrets.
+
+Secrets are sealed in a database of our own only; in a panel's its columns stay as they are (chapter 80, settled 2).
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from core.storage.migrations import additive
+from core.storage.tables import State
+
+revision = "0016"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+PROMISED = {
+    "_sbx_telegram_links": "user_id token_hash expires_at",
+    "_sbx_mail_templates_given": "user_id given_at",
+}
+_SEALED = (("_mail_settings", "smtp_password"), ("_telegram_settings", "bot_token"))
+
+
+def plan(connection: Connection) -> list[additive.Change]:
+    changes = additive.missing(connection, PROMISED)
+    if _is_ours(connection):
+        changes += [change for table, column in _SEALED for change in additive.widened(connection, table, column)]
+    return changes
+
+
+def _is_ours(connection: Connection) -> bool:
+    if not sa.inspect(connection).has_table(State.__tablename__):
+        return False
+    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
+
+
+def upgrade() -> None:
+    additive.run(plan)

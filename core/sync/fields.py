@@ -1,0 +1,121 @@
+"""One account here and at the portal: what it is here, and what of the portal's word is taken over, field by field.
+
+Which account is which, and what a whole list changes: :mod:`core.sync.merge`. Source: contract chapter 20 §1.5 (phone
+numbers) and §9.
+"""
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from core.errors import InvalidInput
+from core.portal import PortalAccount
+from core.values.checks import normal_phone
+
+_NO_DIGITS = re.compile(r"[^0-9]+")
+_MAX_INT = 2**31 - 1
+
+
+class LocalAccount(NamedTuple):
+    """A row of ``_accounts`` with our notes on it; ``end_date`` is YYYY-MM-DD.
+
+    ``id`` is None for an account that we do not have yet, ``changed_at`` (Unix milliseconds) for one without notes.
+    ``known`` with ``seen`` None: assigned here before the portal ever named an owner.
+    """
+
+    id: int | None
+    username: str
+    mac: str
+    email: str | None
+    phone_number: str | None
+    reseller: int | None
+    plan: int | None
+    timestamp: int | None
+    full_name: str | None
+    tariff_plan: str | None
+    end_date: str | None
+    status: int | None
+    account_number: int | None
+    seen: int | None
+    known: int
+    changed_at: int | None
+
+
+ROW = 12
+ACCOUNT_FIELDS = LocalAccount._fields[:ROW]
+
+
+def is_told(old: LocalAccount, told: PortalAccount) -> bool:
+    """Whether the portal says word for word what is here, as for most accounts at most times: spares the merging."""
+    return (
+        old.username == told.login
+        and old.mac == told.mac
+        and old.full_name == told.full_name
+        and old.tariff_plan == told.tariff_plan
+        and old.status == told.status
+        and (not told.has_end_date or old.end_date == (told.end_date and told.end_date.isoformat()))
+        and (not told.has_phone or old.phone_number == told.phone)
+        and (not told.has_email or old.email == told.email)
+        and (not told.account_number or str(old.account_number) == told.account_number)
+        and (told.reseller is None or (bool(old.known) and old.seen == told.reseller))
+    )
+
+
+def merge(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> LocalAccount:
+    """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes."""
+    reseller, seen, known = _owner(old, told, users)
+    end_date = old.end_date
+    if told.has_end_date:
+        end_date = told.end_date.isoformat() if told.end_date else None
+    return LocalAccount(
+        old.id,
+        told.login,
+        told.mac,
+        _text(old.email, told.email) if told.has_email else old.email,
+        _phone(old.phone_number, told.phone) if told.has_phone else old.phone_number,
+        reseller,
+        old.plan,
+        old.timestamp,
+        _text(old.full_name, told.full_name),
+        _text(old.tariff_plan, told.tariff_plan),
+        end_date,
+        int(told.status),
+        _number(old.account_number, told.account_number),
+        seen,
+        known,
+        old.changed_at,
+    )
+
+
+def _owner(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> tuple[int | None, int | None, int]:
+    """Owner, the portal's owner as last seen, and whether one was seen: only a new word of the portal counts."""
+    named = told.reseller
+    if named is None or (old.known and old.seen == named):
+        return old.reseller, old.seen, old.known
+    assigned_before = bool(old.known) and old.seen is None
+    return (named if named in users and not assigned_before else old.reseller), named, 1
+
+
+def _text(old: str | None, told: str) -> str | None:
+    return old if (old or "") == told else told
+
+
+def _phone(old: str | None, told: str) -> str | None:
+    if old == told:
+        return old
+    try:
+        new = normal_phone(told)
+    except InvalidInput:
+        return old
+    same = _digits(old or "") in (_digits(new or ""), _digits(told))
+    return old if same else new
+
+
+def _digits(text: str) -> str:
+    return _NO_DIGITS.sub("", text)
+
+
+def _number(old: int | None, told: str) -> int | None:
+    if not told or told == str(old) or not (told.isascii() and told.isdecimal()) or len(told) > len(str(_MAX_INT)):
+        return old
+    return int(told) if int(told) <= _MAX_INT else old

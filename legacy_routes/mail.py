@@ -1,0 +1,206 @@
+"""Mail (contract chapter 80): settings and trying them out, sending by hand, templates, the log."""
+
+from datetime import date
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from compat.endpoints import Answer, Endpoints
+from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
+from core.access.permissions import READ_MAIL, USE_MAIL
+from core.messages.mail.log import Query, read_log
+from core.messages.mail.page import read_view
+from core.messages.mail.send import Wish
+from core.messages.mail.send import send_mail as core_send
+from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWish, change_settings, try_connection
+from core.messages.mail.templates import Wish as TemplateWish
+from core.messages.mail.templates import delete_template, read_template, save_template
+from core.values.checks import checked_date
+from legacy_routes.forms import ChosenIds, PageNumber
+from legacy_routes.gate import Call, by, caller, having
+
+endpoints = Endpoints(chapter="80")
+
+
+def _number_or_none(value: object) -> int | None:
+    try:
+        return to_integer(value)
+    except ValueError:
+        return None
+
+
+def _switch(value: object) -> bool | None:
+    """None and empty keep; of the rest only what is clearly on counts."""
+    if value is None or value == "":
+        return None
+    return to_text(value).strip().lower() in ("1", "true", "on", "yes")
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else to_text(value)
+
+
+LenientNumber = Annotated[int | None, BeforeValidator(_number_or_none)]
+Switch = Annotated[bool | None, BeforeValidator(_switch)]
+OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
+
+
+@endpoints.endpoint("get_mail_settings", "GET", who=having(READ_MAIL))
+def get_mail_settings(call: Call) -> Answer:
+    """The caller's mail settings without the password, the templates and the counts of the log."""
+    view = read_view(call.panel, caller(call))
+    return {
+        "settings": {**view.settings, "using_admin_templates": view.uses_admins},
+        "templates": list(view.templates),
+        "stats": view.counts,
+    }
+
+
+class ServerForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    smtp_host: OptionalText = None
+    smtp_port: LenientNumber = None
+    smtp_secure: OptionalText = None
+    smtp_username: OptionalText = None
+    smtp_password: RawText = ""
+
+    @property
+    def wish(self) -> ServerWish:
+        return ServerWish(self.smtp_host, self.smtp_port, self.smtp_secure, self.smtp_username, self.smtp_password)
+
+
+class SettingsForm(ServerForm):
+    from_email: OptionalText = None
+    from_name: OptionalText = None
+    auto_send_new_account: Switch = None
+    auto_send_renewal: Switch = None
+    auto_send_expiry: Switch = None
+    notify_admin: Switch = None
+    notify_reseller: Switch = None
+    enable_multistage_reminders: Switch = None
+    days_before_expiry: LenientNumber = None
+
+
+@endpoints.endpoint("update_mail_settings", "POST", who=having(USE_MAIL), model=SettingsForm)
+def update_mail_settings(call: Call, form: SettingsForm) -> Answer:
+    """Change the caller's mail settings; what is absent stays, and so does the password when it is empty."""
+    flags = {name: getattr(form, name) for name in (*FLAGS, MULTISTAGE)}
+    change = Change(
+        form.wish,
+        {name: flag for name, flag in flags.items() if flag is not None},
+        form.from_email,
+        form.from_name,
+        form.days_before_expiry,
+    )
+    change_settings(call.panel, by(call), change)
+    return _said("Mail settings saved")
+
+
+@endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm)
+def test_mail_connection(call: Call, form: ServerForm) -> Answer:
+    """Connect to a mail server and log in; sends and stores nothing."""
+    try_connection(call.panel, caller(call), form.wish)
+    return _said("The mail server accepts the login")
+
+
+class SendForm(RequestModel):
+    keep_empty: ClassVar[bool] = True
+    mode: Text = ""
+    subject: Text = ""
+    message: RawText = Field("", validation_alias=AliasChoices("message", "body"))
+    email: Text = Field("", validation_alias=AliasChoices("email", "to"))
+    recipient_name: Text = Field("", validation_alias=AliasChoices("recipient_name", "name"))
+    account_ids: ChosenIds | None = None
+
+
+@endpoints.endpoint("send_mail", "POST", who=having(USE_MAIL), model=SendForm)
+def send_mail(call: Call, form: SendForm) -> Answer:
+    """Send a mail to an address, or one to each of some accounts; what takes long goes on in the background."""
+    wish = Wish(form.mode, form.subject, form.message, form.email, form.recipient_name, form.account_ids)
+    sending = core_send(call.panel, by(call), wish)
+    text = f"{sending.sent} mails sent, {sending.failed} failed"
+    if sending.pending:
+        text += f", {sending.pending} are being sent in the background"
+    return {
+        **_said(text),
+        "sent_count": sending.sent,
+        "failed_count": sending.failed,
+        **({"errors": list(sending.errors)} if sending.errors else {}),
+        **({"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}),
+    }
+
+
+class LogForm(RequestModel):
+    date: Text = ""
+    status: Text = ""
+    type: Text = ""
+    search: Text = ""
+    page: PageNumber = 1
+    limit: PageNumber = 25
+
+
+@endpoints.endpoint("get_mail_logs", "GET", who=having(READ_MAIL), model=LogForm)
+def get_mail_logs(call: Call, form: LogForm) -> Answer:
+    """A page of one day's mails, newest first; never their bodies."""
+    day: date = checked_date(form.date) if form.date else call.panel.clock.today()
+    query = Query(day, form.status, form.type, form.search, form.page, form.limit)
+    page = read_log(call.panel, caller(call), query)
+    return {
+        "logs": page.rows,
+        "pagination": {"total": page.total, "page": page.page, "limit": page.limit, "pages": page.pages},
+        "total": page.total,
+        "page": page.page,
+        "pages": page.pages,
+    }
+
+
+class TemplateQuery(RequestModel):
+    id: LenientNumber = None
+
+
+@endpoints.endpoint("get_mail_template", "GET", who=having(READ_MAIL), model=TemplateQuery)
+def get_mail_template(call: Call, form: TemplateQuery) -> Answer:
+    """One template as it is stored, for editing."""
+    return {"template": read_template(call.panel, caller(call), form.id)}
+
+
+class TemplateForm(RequestModel):
+    template_id: Annotated[int | None, BeforeValidator(to_integer)] = None
+    name: Text = ""
+    subject: Text = ""
+    body_html: RawText = ""
+    body_plain: OptionalText = None
+    description: Text = ""
+    is_active: Annotated[bool, BeforeValidator(to_flag)] = True
+
+
+@endpoints.endpoint("save_mail_template", "POST", who=having(USE_MAIL), model=TemplateForm)
+def save_mail_template(call: Call, form: TemplateForm) -> Answer:
+    """Create a mail template, or change any super admin's."""
+    wish = TemplateWish(
+        form.template_id or None,
+        form.name,
+        form.subject,
+        form.body_html,
+        form.body_plain,
+        form.description,
+        form.is_active,
+    )
+    saved = save_template(call.panel, by(call), wish)
+    warned = {"warning": 1, "warning_text": saved.warning} if saved.warning else {}
+    return {**_said(saved.warning or "Mail template saved"), "template_id": saved.id, **warned}
+
+
+class TemplateTarget(RequestModel):
+    template_id: LenientNumber = None
+
+
+@endpoints.endpoint("delete_mail_template", "POST", who=having(USE_MAIL), model=TemplateTarget)
+def delete_mail_template(call: Call, form: TemplateTarget) -> Answer:
+    """Delete a mail template; an automatic mail stops with it."""
+    name = delete_template(call.panel, by(call), form.template_id)
+    return _said(f"Mail template {name} deleted")
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"err_msg": "", "message": text}

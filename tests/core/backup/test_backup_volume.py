@@ -1,0 +1,81 @@
+"""Speed and memory of backups: five thousand accounts within seconds, and files that are larger than memory."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MakeWorld
+from tests.worlds.backups import dump_text, fill_chapter_70, fixture_text, import_text
+from tests.worlds.databases import create_database
+from tests.worlds.places import ROOT
+
+EXPORT_SECONDS, IMPORT_SECONDS = 2.0, 10.0
+# of processor time: the machines that run tests are busy
+MIB = 1024 * 1024
+# the whole size where it is asked for
+LARGE_MIB = int(os.environ.get("SHOWBOX_TEST_DUMP_MIB", "12"))
+MOST_MIB = 200
+_RUN = """
+import resource, sys
+from core.backup import backups
+from core.backup.files import Kind
+from core.config import load_config
+from core.panel import Panel
+from tests.worlds.backups import BY_CONSOLE
+panel = Panel(load_config(None))
+with open(sys.argv[1], "rb") as file:
+    done = backups.import_dump(panel, BY_CONSOLE, file, "dump.sql")
+made = backups.make(panel, Kind.BY_HAND)
+print(done.tables["_stb_action_logs"], made.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("version", ["1.11.66", "1.18.2"])
+def test_five_thousand_accounts(make_world: MakeWorld, version: str) -> None:
+    world = fill_chapter_70(make_world("sqlite"))
+    started = time.process_time()
+    assert import_text(world.panel, fixture_text(version)).tables["_accounts"] == 5000
+    imported = time.process_time()
+    text = dump_text(world.panel)
+    exported = time.process_time()
+    assert text.count("\n(") > 7000
+    assert imported - started < IMPORT_SECONDS
+    assert exported - imported < EXPORT_SECONDS
+
+
+def test_a_large_dump_takes_little_memory(tmp_path: Path) -> None:
+    rows, path = 0, tmp_path / "dump.sql"
+    with path.open("w") as file:
+        file.write("INSERT INTO `_stb_action_logs` (`id`,`user_id`,`username`,`action_type`,`mac_address`,")
+        file.write("`action_detail`,`full_message`,`created_at`) VALUES\n")
+        while file.tell() < LARGE_MIB * MIB:
+            lines = (
+                f"({n},1,'admin','message','00:1A:79:00:00:01','text \\'{n}','{'a longer message ' * 60}',NULL)"
+                for n in range(rows + 1, rows + 1001)
+            )
+            file.write(("," if rows else "") + ",\n".join(lines))
+            rows += 1000
+        file.write(";\n")
+    environment = {
+        **os.environ,
+        "SHOWBOX_DATABASE_URL": create_database("sqlite", "large"),
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data"),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", _RUN, str(path)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    imported, exported, kib = map(int, result.stdout.split())
+    assert imported == rows
+    assert exported > 0.95 * path.stat().st_size
+    assert kib / 1024 < MOST_MIB

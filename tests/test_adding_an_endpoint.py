@@ -1,0 +1,81 @@
+"""The walk of docs/adding-an-endpoint.md, followed on a copy of the checkout."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.places import ROOT
+
+PAGE = ROOT / "docs" / "adding-an-endpoint.md"
+PARTS = ("bench", "commands", "compat", "core", "deploy", "docs", "legacy_routes", "simulators", "tests")
+NEW_FILE = re.compile(r"^The new file `([^`]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BELOW = re.compile(r"^In `([^`]+)`, below `([^`]+)`, comes\n`([^`]+)`\.$", re.MULTILINE)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The checkout, before the first step."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.gz")
+    for part in PARTS:
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=ignored)
+    for file in ("pyproject.toml", "wsgi.py", "README.md"):
+        shutil.copy(ROOT / file, tmp_path)
+    return tmp_path
+
+
+def _follow(copy: Path) -> None:
+    page = PAGE.read_text()
+    for name, text in NEW_FILE.findall(page):
+        assert not (copy / name).exists(), name
+        (copy / name).write_text(text)
+    for name, line, text in BELOW.findall(page):
+        before = (copy / name).read_text()
+        assert before.count(f"{line}\n") == 1, f"{name} has not one line {line!r}"
+        (copy / name).write_text(before.replace(f"{line}\n", f"{line}\n{text}\n"))
+
+
+def _run(copy: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    command = [sys.executable, *arguments]
+    result = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_every_step_is_followed() -> None:
+    """A step that is worded otherwise would be passed over."""
+    page = PAGE.read_text()
+    new, below = NEW_FILE.findall(page), BELOW.findall(page)
+    assert (len(new), len(below)) == (page.count("```python\n"), page.count("\nIn `"))
+    assert sorted(Path(name).parts[0] for name, _ in new) == ["core", "legacy_routes", "tests"]
+
+
+def test_the_walk_arrives(copy: Path) -> None:
+    _follow(copy)
+    _run(copy, "-m", "docs.generate")
+    lines = (copy / "docs" / "endpoints.md").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("| `count_ended_accounts.php` |")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:8] == ["GET", "all", "all", "all", "own", "own", "all"]
+    assert cells[-1] == "How many accounts have ended before a day, or until today"
+    lint = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+    _run(copy, "-c", lint)
+    quick = "test_ended or covers or tests_of_its_own"
+    tests = ("tests/routes/test_ended.py", "tests/routes/test_permissions.py")
+    told = _run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", quick)
+    assert " passed" in told
+
+
+def test_a_forgotten_step_is_missed(copy: Path) -> None:
+    _follow(copy)
+    permissions = copy / "tests/routes/test_permissions.py"
+    permissions.write_text(permissions.read_text().replace('("count_ended_accounts", "GET")', '("get_none", "GET")'))
+    with pytest.raises(AssertionError, match="test_the_matrix_covers_every_declaration"):
+        _run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(permissions), "-k", "covers")
