@@ -72,7 +72,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def _is_one_too_many(self, channels: Mapping[int, Any], addr: Any) -> bool:
         if not self.per_address or not isinstance(addr, tuple) or _is_in(addr[0], self.exempt):
             return False
-        return sum(channel.addr[0] == addr[0] for channel in list(channels.values())) > self.per_address
+        return bool(sum(channel.addr[0] == addr[0] for channel in list(channels.values())) > self.per_address)
 
 
 def create_server(
