@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 UNREACHABLE = "NOT AUDITED: no advisory data could be reached from here; run this where there is a way to it."
+_NOT_AUDITED = "could not be audited"
 _SIGNS = ("ConnectionError", "ServiceError", "Could not connect", "Max retries", "NameResolution", "HTTPError", "Proxy")
 
 
@@ -15,6 +16,9 @@ def verdict(code: int, output: str) -> tuple[int, str]:
     """Exit code and text of a run of pip-audit."""
     if code and "Found " not in output and any(sign in output for sign in _SIGNS):
         return 2, UNREACHABLE
+    unknown = output.count(_NOT_AUDITED)
+    if not code and unknown:
+        return 2, f"{output.strip()}\n{UNREACHABLE}\n{unknown} packages are unknown to the service that was asked."
     return (1 if code else 0), output.strip()
 
 

@@ -31,6 +31,7 @@ def test_13_every_dependency_is_locked_with_hashes() -> None:
     [
         (0, "No known vulnerabilities found", (0, "No known vulnerabilities found")),
         (1, "Found 1 known vulnerability in 1 package\nx 1.0 PYSEC-1", (1, "Found 1 known vulnerability")),
+        (0, "No known vulnerabilities found\nx  Dependency not found and could not be audited", (2, "No known")),
         (1, "requests.exceptions.ConnectionError: Max retries exceeded", (2, UNREACHABLE)),
     ],
 )

@@ -87,7 +87,7 @@ class RedisSessionInterface(PhpSessionInterface, FlaskSessionRedis):  # type: ig
             return None
 
     def _get_store_id(self, sid: str) -> str:
-        return self.key_prefix + hashed_id(sid)
+        return f"{self.key_prefix}{hashed_id(sid)}"
 
     def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
         with _named_failures():

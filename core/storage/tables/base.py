@@ -86,7 +86,7 @@ class _SqliteDateTime(sqlite.DATETIME):
 
         def read_or_none(value: Any) -> Any:
             try:
-                return read(value)
+                return value if read is None else read(value)
             except (TypeError, ValueError):
                 return None
 
