@@ -12,8 +12,9 @@ SEED ?= 0
 run: $(VENV)/.run
 	$(BIN)/python wsgi.py --demo --host $(HOST) --port $(PORT)
 
+# files in their order, the long ones first; what is compiled is kept, for the tests start many processes
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
