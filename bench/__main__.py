@@ -99,7 +99,7 @@ def _own_database(folder: Path, accounts: int) -> str:
     url = f"sqlite:///{folder}/panel.db"
     panel = Panel(Config(database=DatabaseSection(url=SecretStr(url))))
     try:
-        fill_demo(panel, accounts)
+        fill_demo(panel, accounts=accounts)
     finally:
         panel.close()
     return url

@@ -44,6 +44,11 @@ class Call(Generic[PanelT, ActorT]):
         return self.clients.address(self.request.environ)
 
     @property
+    def counted_as(self) -> str:
+        """Whom limits count for the client (:meth:`ClientResolver.counted_as`)."""
+        return self.clients.counted_as(self.request.environ)
+
+    @property
     def method(self) -> str:
         """GET also for HEAD, which differs only in what is sent back."""
         return "GET" if self.request.method == "HEAD" else self.request.method

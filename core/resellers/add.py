@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from core.access.audit import By
-from core.access.login import store_credential
+from core.access.credentials import refuse_common, renew_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
 from core.panel import Panel
@@ -19,7 +19,7 @@ from core.resellers import rules
 from core.resellers.credit import ADD, book
 from core.resellers.plans import checked_plans
 from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
-from core.security.passwords import BLANKS, fingerprint
+from core.security.passwords import BLANKS
 from core.storage.tables import User
 from core.storage.writing import insert_row
 from core.values import money
@@ -49,6 +49,7 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     if not wish.username or not wish.password.strip(BLANKS) or not wish.name:
         raise InvalidInput(rules.MISSING)
     values = _checked(panel, wish)
+    refuse_common(wish.password, wish.username, wish.name)
     balance = money.read_amount(wish.balance or "0", "balance", least=Decimal(0))
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
     with panel.database.write() as connection:
@@ -58,7 +59,7 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
         refuse_taken_username(panel, connection, wish.username)
         user_id = _insert(panel, connection, {**values, "password": hashed})
         # a session of an earlier user of this name must not become this one's
-        store_credential(connection, user_id, fingerprint(key, hashed), changed_at=panel.clock.stamp())
+        renew_credential(connection, key, user_id, hashed, changed_at=panel.clock.stamp())
         if balance:
             book(panel, connection, by.actor, user_id, ADD, balance, currency=shown_currency(values["currency_id"]))
         initialise_reseller(panel, connection, user_id)
