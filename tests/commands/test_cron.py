@@ -143,6 +143,7 @@ def test_a_crontab_runs_unedited(warm: Installed, tmp_path: Path) -> None:
         assert token in text
     assert "mail" not in text
     assert sorted(warm.portal.calls) == [
+        f"GET accounts/{MAC(3)}",
         f"POST stb_msg/{MAC(1)}",
         f"POST stb_msg/{MAC(2)}",
         f"PUT accounts/{MAC(3)}",

@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -72,7 +73,8 @@ def _serve(address: str) -> None:
         listener.listen()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        while True:
+        # nothing comes by the pipe; it ends with the process that started this one, however that ends
+        while select.select([listener, sys.stdin], [], [])[0] == [listener]:
             caller, _ = listener.accept()
             with caller:
                 if os.fork() == 0:
