@@ -4,8 +4,8 @@ from sqlalchemy import Connection
 
 from core.storage.migrations import additive
 
-revision = "0012"
-down_revision = "0018"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from core.storage.migrations import additive
 
-revision = "0018"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
