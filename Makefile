@@ -4,14 +4,17 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ ?= 20000
+SEED ?= 0
 
-.PHONY: run test lint bench
+.PHONY: run test lint bench audit fuzz lock
 
 run: $(VENV)/.run
 	$(BIN)/python wsgi.py --demo --host $(HOST) --port $(PORT)
 
+# files in their order, the long ones first; what is compiled is kept, for the tests start many processes
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -21,6 +24,19 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# what is known of faults in the versions of requirements.lock
+audit: $(VENV)/.audit requirements.lock
+	$(BIN)/python -m tests.audit requirements.lock
+
+# requests of every kind to every endpoint; FUZZ=20000 of them by default, SEED=0
+fuzz: $(VENV)/.test
+	FUZZ_REQUESTS=$(FUZZ) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/routes/test_fuzz.py
+
+# the versions that are deployed, with the hashes of their files
+lock: $(VENV)/.audit
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+		--resolver=backtracking --output-file requirements.lock pyproject.toml
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
@@ -32,6 +48,10 @@ $(VENV)/.run: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.audit: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[audit]'
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.test

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import ipaddress
 import logging
 import os
 import signal
@@ -14,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import waitress
 from flask import Flask
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
 
 import commands
-from core.administration.demo import USERS, fill_demo, use_catchers
+from compat.serving import create_server
+from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
 from core.errors import PanelError
 from core.panel import Panel
+from core.storage.private_files import private_directory, warn_if_readable
 from core.storage.tables import Account, Plan
 from core.workers import workers
 from core.xtream.catalogue.demo import CONNECTIONS, fill_xtream_demo
@@ -130,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """``python wsgi.py [--config FILE] [--host H] [--port P] [--demo]``."""
     options = _options(arguments)
     _log_to_stderr()
+    # what we write is nobody else's to read
+    os.umask(0o077)
     caught: Catchers | None = None
     with ExitStack() as stack:
         try:
@@ -138,12 +142,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 config, portal = stack.enter_context(simulated_portal(config))
                 config, caught = stack.enter_context(catchers(config))
                 nodes = stack.enter_context(simulated_nodes())
+            users = demo_users(only_here=_is_loopback(config.server.host))
+            private_directory(config.panel.data_directory)
             app, panel = build(config)
             panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
             if caught is not None:
                 # of an earlier start, whose portal had another address
                 forget_settings(panel)
-                fill_demo(panel)
+                fill_demo(panel, users)
                 use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
                 _fill_portal(portal, panel)
                 _fill_nodes(nodes, panel)
@@ -151,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise SystemExit(str(error)) from None
         workers.start(panel)
         try:
-            serve(app, config, _greeting(config, caught))
+            serve(app, config, _greeting(config, users, caught))
         except OSError as error:
             address = f"{config.server.host}:{config.server.port}"
             raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
@@ -160,8 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(app: Flask, config: Config, greeting: str) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
-    server = waitress.create_server(
+    server = create_server(
         app,
+        connections_per_address=config.server.connections_per_address,
+        exempt=config.server.trusted_proxies,
         host=config.server.host,
         port=config.server.port,
         threads=config.server.threads,
@@ -191,7 +199,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _config(options: argparse.Namespace) -> Config:
     """The configuration with the command line's word on top; the demo never uses a configured database."""
-    config = load_config(options.config or (None if options.demo else default_path()))
+    file = options.config or (None if options.demo else default_path())
+    config = load_config(file)
+    if file is not None:
+        warn_if_readable(file)
     given = {key: value for key in ("host", "port") if (value := getattr(options, key)) is not None}
     try:
         server = Server.model_validate({**config.server.model_dump(), **given})
@@ -207,12 +218,20 @@ def _config(options: argparse.Namespace) -> Config:
     return config
 
 
-def _greeting(config: Config, caught: Catchers | None) -> str:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _greeting(config: Config, users: Sequence[DemoUser], caught: Catchers | None) -> str:
+    """``users`` and ``caught``: of the demo, which has them."""
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
     if caught is not None:
-        admin = USERS[0]
-        lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in USERS), "Try:"]
+        admin = users[0]
+        lines += ["Logins:", *(f"  {user.username} / {user.password}  ({user.shown})" for user in users), "Try:"]
         body = f'{{"username":"{admin.username}","password":"{admin.password}"}}'
         lines.append(f"  curl -c cookies.txt -H 'Content-Type: application/json' -d '{body}' {address}/login.php")
         lines.append(f"  curl -b cookies.txt {address}/get_accounts.php")

@@ -77,7 +77,7 @@ def _measure(options: argparse.Namespace, plan: Plan, folder: Path, url: str) ->
             panel_server(folder, _settings(options, folder, url)) as panel,
             hello_server(folder, options.threads) as hello,
             LoadClient(folder) as client,
-            tqdm(total=plan.rounds * (len(STEPS) + 1) + plan.changes, unit="step", file=sys.stderr) as bar,
+            tqdm(total=plan.rounds * (len(STEPS) + 1) + 2 * plan.changes, unit="step", file=sys.stderr) as bar,
         ):
 
             def advance(step: str) -> None:
@@ -89,6 +89,7 @@ def _measure(options: argparse.Namespace, plan: Plan, folder: Path, url: str) ->
             for _ in range(plan.rounds):
                 bench.round()
             bench.changes(database)
+            bench.switches(database)
             return Outcome(bench.rows, {"panel": panel.memory(), "hello": hello.memory()}, listed)
     finally:
         database.dispose()
@@ -98,7 +99,7 @@ def _own_database(folder: Path, accounts: int) -> str:
     url = f"sqlite:///{folder}/panel.db"
     panel = Panel(Config(database=DatabaseSection(url=SecretStr(url))))
     try:
-        fill_demo(panel, accounts)
+        fill_demo(panel, accounts=accounts)
     finally:
         panel.close()
     return url

@@ -8,6 +8,7 @@ import http.client
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +17,16 @@ import sqlalchemy as sa
 from bench.client import Job, Sample
 from bench.processes import LoadClient, Server
 from core.storage.database import Database
-from core.storage.tables import Account
+from core.storage.tables import Account, XtreamLine
 
 HELLO = "hello"
 LOGIN = "login"
 DATES = "get_dates_with_data"
 UNCACHED = "get_accounts, uncached"
+SWITCHES = "user enable/disable"
+# of one kind, before the other kind has its turn
+_SWITCHES_IN_A_ROW = 25
+_BENCH_LINE = 2_000_000_000
 SUCCESS = '"error":0'
 FIGURES = ("rate", "p50", "p99", "rss")
 
@@ -45,6 +50,7 @@ STEPS = (
     Step("get_accounts", "GET", "/api/get_accounts.php?viewAllAccounts=true"),
 )
 _LIST = STEPS[-1]
+_INFO = STEPS[2]
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,26 @@ class Bench:
             self._run(row, self._panel, job)
         self._log_out(cookies)
 
+    def switches(self, database: Database) -> None:
+        """A line of the Xtream API switched off and on, one request after the other, against as many get_user_info."""
+        row, plain = Row(SWITCHES), Row(_INFO.name)
+        self.rows[SWITCHES] = row
+        cookies = self._log_in().cookies
+        admins = [cookie for cookie in cookies if _json_answer(self._panel.port, _INFO, cookie)["user"]["super_user"]]
+        if admins:
+            ask = [_message(_INFO.method, _INFO.path, admins[0])]
+            switch = [
+                _message("GET", f"/api.php?action=user&sub={sub}&user_id={_BENCH_LINE}", admins[0])
+                for sub in ("disable", "enable")
+            ]
+            with _line(database):
+                for _ in range(self._plan.changes):
+                    self._progress(SWITCHES)
+                    self._run(plain, self._panel, Job(self._panel.port, ask, 1, SUCCESS, count=_SWITCHES_IN_A_ROW))
+                    self._run(row, self._panel, Job(self._panel.port, switch, 1, SUCCESS, count=_SWITCHES_IN_A_ROW))
+                    row.compare(row.readings[-1], plain.readings[-1:])
+        self._log_out(cookies)
+
     def _log_in(self) -> Sample:
         plan = self._plan
         logins = [plan.logins[number % len(plan.logins)] for number in range(plan.sessions)]
@@ -221,6 +247,19 @@ def _changed_names(database: Database, account_id: int, count: int) -> Iterator[
             yield new_name
     finally:
         _rename(database, account_id, old_name)
+
+
+@contextmanager
+def _line(database: Database) -> Iterator[None]:
+    """A line among our own tables of the Xtream API, for so long."""
+    with database.write() as connection:
+        connection.execute(sa.delete(XtreamLine).where(XtreamLine.id == _BENCH_LINE))
+        connection.execute(sa.insert(XtreamLine).values(id=_BENCH_LINE, username="bench", password=""))
+    try:
+        yield
+    finally:
+        with database.write() as connection:
+            connection.execute(sa.delete(XtreamLine).where(XtreamLine.id == _BENCH_LINE))
 
 
 def _rename(database: Database, account_id: int, name: str | None) -> None:

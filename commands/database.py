@@ -6,6 +6,7 @@ import click
 
 from commands.failing import failing_clearly
 from commands.progress import progress
+from core.access import audit_digest
 from core.messages.mail.first_templates import give_first_super
 from core.messages.sms import first_templates
 from core.messages.telegram.templates import give_missing
@@ -38,6 +39,8 @@ def database_command(panel: Panel) -> click.Group:
         if given:
             done.append(f"add {given} message templates")
             click.echo(f"- {done[-1]}")
+        # a long log is counted now, and not while somebody waits for its first page
+        audit_digest.carry_on(panel)
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db

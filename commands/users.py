@@ -3,11 +3,23 @@
 import click
 
 from commands.failing import failing_clearly
+from commands.sessions import sessions_command
 from commands.sync import BY_CONSOLE
 from core.access.passkeys.unverified import list_unverified
 from core.administration import users
 from core.panel import Panel
 from core.resellers import assigning
+
+PASSWORD_VARIABLE = "SHOWBOX_USER_PASSWORD"  # noqa: S105 - the name of the variable
+# not on the command line of an example: everybody on the machine sees those of others
+_password_option = click.option(
+    "--password",
+    envvar=PASSWORD_VARIABLE,
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help=f"Better left out: it is asked for, or read from ${PASSWORD_VARIABLE}.",
+)
 
 
 def user_command(panel: Panel) -> click.Group:
@@ -16,7 +28,7 @@ def user_command(panel: Panel) -> click.Group:
 
     @user.command("add", help="Add a user; asks for the password.")
     @click.argument("username")
-    @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+    @_password_option
     @click.option("--name", help="The name shown in the panel.")
     @click.option("--email")
     @click.option("--currency", default="GBP", show_default=True)
@@ -46,12 +58,13 @@ def user_command(panel: Panel) -> click.Group:
 
     @user.command("password", help="Set a user's password; asks for it. The user's sessions end.")
     @click.argument("username")
-    @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+    @_password_option
     @failing_clearly
     def password_(username: str, password: str) -> None:
         users.set_password(panel, username, password)
         click.echo(f"Password of {username} set.")
 
+    user.add_command(sessions_command(panel))
     user.add_command(_passkeys_command(panel))
     return user
 

@@ -4,6 +4,8 @@ Source: contract chapters 00 (session cookie, cross-site) and 10 §4.1 (the pane
 """
 
 import ipaddress
+import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,8 +13,28 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
+log = logging.getLogger(__name__)
+
 Environ = Mapping[str, Any]
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+DOUBTFUL = "?"
+_TOLD_CHARACTERS = 100
+# where a proxy of ours may be: this machine and the private networks
+_OWN_NETWORKS: list[_Network] = [
+    ipaddress.ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+]
+_FORWARDED = re.compile(r'(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)
+_WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d*)?|([^:\[\]]*)(?::\d*)?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -21,15 +43,15 @@ class ClientResolver:
 
     def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
         self._trusted: list[_Network] = [ipaddress.ip_network(item, strict=False) for item in trusted_proxies]
+        self._told_of: set[str] = set()
 
     def address(self, environ: Environ) -> str:
         """The client's IP address: the nearest hop that is not a trusted proxy; "" when there is none."""
         peer = str(environ.get("REMOTE_ADDR") or "")
         if not self._is_trusted(peer):
             return peer
-        hops = [hop.strip() for hop in str(environ.get("HTTP_X_FORWARDED_FOR") or "").split(",")]
         nearest = peer
-        for hop in reversed(hops):
+        for hop in reversed(_hops(environ)):
             address = _parsed(hop)
             if address is None:
                 break
@@ -38,6 +60,31 @@ class ClientResolver:
                 return nearest
         real = _parsed(str(environ.get("HTTP_X_REAL_IP") or ""))
         return str(real) if nearest == peer and real is not None else nearest
+
+    def counted_as(self, environ: Environ) -> str:
+        """Whom limits count: :meth:`address`, or what begins with ``DOUBTFUL`` where many may share that address.
+
+        That is where a trusted proxy names nobody readable, and where a proxy in our own network is not entered as
+        trusted, of which the log says so once.
+        """
+        peer = str(environ.get("REMOTE_ADDR") or "")
+        told = ",".join(_hops(environ)) or str(environ.get("HTTP_X_REAL_IP") or "").strip()
+        address = self.address(environ)
+        if not told:
+            return address
+        if self._is_trusted(peer):
+            return address if address != peer else f"{DOUBTFUL}{peer} {told[:_TOLD_CHARACTERS]}"
+        parsed = _parsed(peer)
+        if parsed is None or not any(parsed in network for network in _OWN_NETWORKS):
+            return address
+        if peer not in self._told_of:
+            self._told_of.add(peer)
+            log.warning(
+                "Requests come through a proxy at %s that [server] trusted_proxies does not name: "
+                "its clients are told apart by what it says of them, and logged under its address.",
+                parsed,
+            )
+        return f"{DOUBTFUL}{peer} {told[:_TOLD_CHARACTERS]}"
 
     def behind_proxies(self, app: "WSGIApplication") -> "WSGIApplication":
         """``app`` seeing the scheme that the client used, as a trusted proxy tells it."""
@@ -96,9 +143,20 @@ def _told(value: object) -> str:
     return str(value or "").split(",")[-1].strip().lower()
 
 
+def _hops(environ: Environ) -> list[str]:
+    """What proxies said of their clients, the nearest one last; parts that say nothing are left out."""
+    told = environ.get("HTTP_X_FORWARDED_FOR")
+    parts = _FORWARDED.findall(str(environ.get("HTTP_FORWARDED") or "")) if told is None else str(told).split(",")
+    return [part for part in (part.strip() for part in parts) if part.strip("\"' ")]
+
+
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address of ``192.0.2.1``, ``192.0.2.1:4711``, ``2001:db8::1``, ``[2001:db8::1]:4711``, quoted or not."""
+    text = text.strip().strip("\"'").strip()
+    match = _WITH_PORT.fullmatch(text)
+    host = text if match is None else match[1] if match[1] is not None else match[2]
     try:
-        address = ipaddress.ip_address(text.strip().strip("[]"))
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
     # a dual-stack socket shows IPv4 peers as ::ffff:192.0.2.1

@@ -89,7 +89,7 @@ class Dispatcher:
         checked = manners.get_changes or method not in cross_site.SAFE_METHODS
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
             return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
-        if manners.limited and (wait := self.request_limit.seconds_to_wait(self.clients.address(request.environ))):
+        if manners.limited and (wait := self.request_limit.seconds_to_wait(self.clients.counted_as(request.environ))):
             return _too_many(wait)
         return self._answered(endpoint)
 
@@ -198,7 +198,7 @@ def _too_many(wait: int) -> Response:
 
 
 def _not_allowed(endpoint: Endpoint) -> Response:
-    response = envelope.failure("This method is not supported here", 6, 405)
+    response = envelope.failure(endpoint.manners.other_methods, 6, 405)
     response.headers["Allow"] = endpoint.allowed
     return response
 

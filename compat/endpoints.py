@@ -44,6 +44,11 @@ class Call(Generic[PanelT, ActorT]):
         return self.clients.address(self.request.environ)
 
     @property
+    def counted_as(self) -> str:
+        """Whom limits count for the client (:meth:`ClientResolver.counted_as`)."""
+        return self.clients.counted_as(self.request.environ)
+
+    @property
     def method(self) -> str:
         """GET also for HEAD, which differs only in what is sent back."""
         return "GET" if self.request.method == "HEAD" else self.request.method
@@ -84,6 +89,8 @@ class Manners:
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
     browser_keeps: int = 0
+    # what those read who come with another method
+    other_methods: str = "This method is not supported here"
     # a directory below which it answers as well
     folder: str = ""
     # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere

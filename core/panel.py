@@ -3,6 +3,7 @@
 One :class:`Panel` per process; every core function that does more than arithmetic takes it as its first argument.
 """
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -16,17 +17,22 @@ from core.config import Config, Portal
 from core.errors import DatabaseFailed
 from core.portal import in_force as portal_settings
 from core.portal.portals import Portals
+from core.security.hash_kinds import HashKinds
 from core.security.key_files import kept_key
 from core.security.passwords import Passwords
-from core.security.sealing import Sealer
-from core.security.throttle import LoginThrottle
+from core.security.sealing import Sealer, Unreadable
+from core.security.throttle import Allowance, LoginThrottle
 from core.storage import schema
 from core.storage.answer_cache import AnswerCache
 from core.storage.database import Database
 from core.storage.schema import Layout
 from core.values.clock import Clock
 
+log = logging.getLogger(__name__)
+
 LAYOUT_SECONDS = 30
+# of one user: who may test where a server stands could look around the network with it
+CONNECTION_TESTS_PER_MINUTE = 10
 APPLICATION_KEY_FILE = "application.key"
 _CLOSING_SECONDS = 5.0
 
@@ -46,6 +52,7 @@ class Panel:
         self.clock = clock or Clock(config.panel.timezone)
         self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
+        self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counter_storage)
         self.answer_cache = AnswerCache()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
@@ -90,7 +97,8 @@ class Panel:
     def passwords(self) -> Passwords:
         """Strong by default in a database of our own; MD5 while the PHP panel may share it."""
         wish = self.config.security.upgrade_passwords
-        return Passwords(strong=wish == "yes" or (wish == "auto" and self.layout.origin == "own"))
+        strong = wish == "yes" or (wish == "auto" and self.layout.origin == "own")
+        return Passwords(strong=strong, kinds=HashKinds(self.database))
 
     @cached_property
     def fingerprint_key(self) -> str:
@@ -110,7 +118,15 @@ class Panel:
         except DatabaseFailed:
             if self._portal_rows is None:
                 raise
-        return portal_settings.in_force(self.config.portal, self._portal_rows)
+        return portal_settings.in_force(self.config.portal, self._portal_rows, self.unsealed)
+
+    def unsealed(self, stored: str | None) -> str:
+        """What was stored sealed, empty where this server's key cannot read it: then it must be entered again."""
+        try:
+            return self.sealer.unsealed(stored)
+        except Unreadable:
+            log.error("%s", Unreadable.default_text)
+            return ""
 
     @property
     def portals(self) -> Portals:

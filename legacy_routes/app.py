@@ -16,6 +16,7 @@ from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.rate_limit import RequestLimit
 from compat.security_headers import install_security_headers
+from compat.security_log import install_security_log
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -106,6 +107,8 @@ def create_app(panel: Panel) -> Flask:
         secure=lambda request: request.is_secure,
         cookie_name=config.session.cookie_name,
     )
+    if config.security.log_refusals:
+        install_security_log(app, clients)
     install_security_headers(app, hsts=config.security.hsts)
     app.url_map.merge_slashes = False
     app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]

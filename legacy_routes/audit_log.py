@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BeforeValidator
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, trimmed
 from core.access.audit_log import Choices, Entry, Wanted, read_audit_log
 from core.errors import InvalidInput
@@ -19,6 +19,7 @@ from legacy_routes.paging import pagination
 endpoints = Endpoints(chapter="70")
 endpoint = endpoints.endpoint
 
+_READ_ONLY = Manners(other_methods="The audit log is read-only")
 _NOTICE = "The entries of the audit log are permanent: they cannot be changed or deleted."
 
 
@@ -43,7 +44,7 @@ class AuditForm(RequestModel):
     search: Text = ""
 
 
-@endpoint("get_audit_log", "GET", who=LOGGED_IN, model=AuditForm)
+@endpoint("get_audit_log", "GET", who=LOGGED_IN, model=AuditForm, manners=_READ_ONLY)
 def get_audit_log(call: Call, form: AuditForm) -> Answer:
     """A page of the audit log: super admins see all of it, others what they did themselves. Read-only."""
     actor = caller(call)

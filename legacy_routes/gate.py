@@ -10,7 +10,17 @@ from dataclasses import dataclass, replace
 from compat import endpoints
 from core.access.actors import Actor
 from core.access.audit import By, Origin
-from core.access.identity import CREDENTIAL_MARK, IDLE_MARK, Identity, identify, is_idle, says_logged_in, session_facts
+from core.access.identity import (
+    CREDENTIAL_MARK,
+    IDLE_MARK,
+    STARTED_MARK,
+    Identity,
+    identify,
+    is_idle,
+    is_too_old,
+    says_logged_in,
+    session_facts,
+)
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT
 from core.access.permissions import SUPER_ADMIN_ONLY, Right, Scope, require
 from core.errors import DatabaseFailed, NotAllowed, NotLoggedIn
@@ -58,7 +68,7 @@ Who = Need | Mapping[str, Need | None]
 
 
 def origin_of(call: Call) -> Origin:
-    return Origin(call.address, call.user_agent)
+    return Origin(call.address, call.user_agent, call.counted_as)
 
 
 def caller(call: Call) -> Actor:
@@ -104,6 +114,13 @@ def current_identity(call: Call) -> Identity:
     _end_if_expired(call, identity.timeout_minutes, by_activity=bool(call.session.get(IDLE_MARK)))
     _mark(call, identity)
     return identity
+
+
+def begin_session(call: Call, actor: Actor, credential: str) -> None:
+    """A session of ``actor`` under a new id, bound to the password of that fingerprint from its first moment."""
+    now = call.panel.clock.stamp()
+    call.session.renew_id()
+    call.session.update(session_facts(actor, now) | {CREDENTIAL_MARK: credential, STARTED_MARK: now})
 
 
 @dataclass(frozen=True)
@@ -156,10 +173,13 @@ def _identify_or_destroy(call: Call) -> Identity:
 def _end_if_expired(call: Call, timeout_minutes: int, *, by_activity: bool) -> None:
     """Sessions of frontends that send heartbeats end by their last activity, and all by their last request.
 
-    The last request decides alone where there is no timeout, and for frontends and scripts that know of none.
+    All end by their age (``[session] absolute_days``). The last request decides alone where there is no timeout, and
+    for frontends and scripts that know of none.
     """
     session, panel = call.session, call.panel
-    late = by_activity and is_idle(session, timeout_minutes, panel.clock.stamp())
+    now = panel.clock.stamp()
+    late = is_too_old(session, panel.config.session.absolute_days, now)
+    late = late or (by_activity and is_idle(session, timeout_minutes, now))
     if not late and not (timeout_minutes and session.get(IDLE_MARK)):
         late = session.idle_seconds > 60 * max(panel.config.session.lifetime_minutes, timeout_minutes)
     if late:
@@ -171,7 +191,10 @@ def _mark(call: Call, identity: Identity) -> None:
     """Bind the session to the stored password, and fill in what older panels did not write at login."""
     session = call.session
     # one that does not count as activity leaves the session as it is
-    if not session.counts or session.get(CREDENTIAL_MARK) == identity.credential:
+    if not session.counts:
+        return
+    session.setdefault(STARTED_MARK, call.panel.clock.stamp())
+    if session.get(CREDENTIAL_MARK) == identity.credential:
         return
     facts = session_facts(identity.actor, 0)
     for key in ("user_id", "super_user", "permissions"):

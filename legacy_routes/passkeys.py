@@ -12,7 +12,7 @@ from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RawText, RequestModel, Text, to_text
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.identity import session_facts
+from core.access.credentials import stored_credential
 from core.access.passkeys.challenges import OfPhp, Visit
 from core.access.passkeys.keys import decoded
 from core.access.passkeys.login import SentLogin, log_in_by_passkey, offer_login
@@ -24,7 +24,7 @@ from core.messages.telegram.logins import note_login
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id
-from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, origin_of
+from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, begin_session, by, caller, origin_of
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
@@ -112,8 +112,7 @@ def webauthn_authenticate(call: Call, form: AuthenticateForm) -> Answer:
     sent = _sent_login(form)
     visit = Visit(_party(call), call.session.sid or "", _of_php(call, _LOGGING_IN))
     actor = log_in_by_passkey(call.panel, origin_of(call), sent, visit)
-    call.session.renew_id()
-    call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    begin_session(call, actor, stored_credential(call.panel, actor.id))
     note_login(call.panel, By(actor, origin_of(call)))
     return {"err_msg": "", "message": "Authentication successful"}
 

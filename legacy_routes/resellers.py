@@ -132,6 +132,7 @@ class UpdateForm(RequestModel):
     id: Number = Field(None, validation_alias=ID)
     username: Present = None
     password: Present = None
+    old_password: Present = Field(None, validation_alias=AliasChoices("old_password", "old_pass", "current_password"))
     name: Present = Field(None, validation_alias=NAME)
     email: Present = None
     max_users: Present = None
@@ -152,6 +153,7 @@ def update_reseller(call: Call, form: UpdateForm) -> Answer:
     wish = ResellerEdit(
         username=form.username,
         password=form.password,
+        old_password=form.old_password,
         name=form.name,
         email=form.email,
         max_users=form.max_users,

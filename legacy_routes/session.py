@@ -11,7 +11,7 @@ from core.access import login as core_login
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.auto_logout import read_auto_logout, set_auto_logout
-from core.access.identity import CREDENTIAL_MARK, session_facts
+from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
 from core.access.whose import whose_accounts
@@ -26,6 +26,7 @@ from legacy_routes.gate import (
     LOGGED_IN,
     Call,
     Expired,
+    begin_session,
     by,
     caller,
     note_activity,
@@ -44,12 +45,12 @@ class LoginForm(RequestModel):
     password: RawText = ""
 
 
-@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(bad_body_is_empty=True, once=False))
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(once=False))
 def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
-    actor = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
-    call.session.renew_id()
-    call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    entry = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
+    actor = entry.actor
+    begin_session(call, actor, entry.credential)
     call.session.update(xtream_marks(call.panel, actor, call.address))
     note_login(call.panel, By(actor, origin_of(call)))
     user = {
@@ -145,7 +146,7 @@ def _change_password(call: Call, form: PasswordForm) -> None:
     if form.repeated is not None and form.repeated.strip(PHP_BLANKS) != form.new.strip(PHP_BLANKS):
         raise InvalidInput("The new password and its repetition differ")
     credential = core_login.change_own_password(call.panel, by(call), form.old, form.new)
-    call.session.renew_id(keep=True)
+    # the id stays: scripts send a fixed cookie, and it was new at the login
     call.session[CREDENTIAL_MARK] = credential
 
 

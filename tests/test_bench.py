@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.client import Checker, Job, run
-from bench.measure import HELLO, LOGIN, STEPS, UNCACHED, Row, percentile
+from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile
 from bench.report import BUDGETS, Budget
 from tests.worlds.places import ROOT
 
@@ -44,9 +44,10 @@ def test_measures_every_request_type(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["plan"]["accounts"] == int(_OPTIONS["--accounts"])
     rows = result["rows"]
-    assert set(rows) == {HELLO, LOGIN, UNCACHED, *(step.name for step in STEPS)}
+    assert set(rows) == {HELLO, LOGIN, UNCACHED, SWITCHES, *(step.name for step in STEPS)}
     assert all(row["answers"] > 0 and row["failures"] == 0 and row["rate"] > 0 for row in rows.values())
     assert all(rows[step.name]["rate_ratio"] > 0 for step in STEPS)
+    assert rows[SWITCHES]["answers"] == 25 * int(_OPTIONS["--changes"])
     assert rows[UNCACHED]["answers"] == int(_OPTIONS["--changes"])
     for budget in BUDGETS:
         assert f"{budget.row}:" in done.stdout

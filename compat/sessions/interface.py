@@ -4,11 +4,13 @@ Where and how the data is kept: :mod:`compat.sessions.sql`, ``.redis`` and ``.ph
 is not decided here. Rules: contract chapter 10, section 2.
 """
 
+import hashlib
 import logging
 import re
 import secrets
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -25,6 +27,9 @@ _log = logging.getLogger(__name__)
 _USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _ID_LENGTH = 26
+_SHOWN_CHARACTERS = 12
+# no usable id has such a beginning, so that who reads the store cannot send what stands there
+HASHED = "sha256:"
 
 
 class SessionUnavailable(Exception):
@@ -41,6 +46,15 @@ class SessionUnavailable(Exception):
 
     def __init__(self) -> None:
         super().__init__(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session as an administrator sees it: ``name`` tells it from others, and opens nothing."""
+
+    name: str
+    store_id: str = field(repr=False)
+    data: StoredSession = field(repr=False)
 
 
 class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # Flask-Session has no types
@@ -128,6 +142,19 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
     def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
         """Applies the changes to what the store holds now; does nothing when it holds nothing any more."""
 
+    @abstractmethod
+    def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
+        """All sessions that can be read, with their store ids."""
+
+    def list_sessions(self) -> Iterator[ListedSession]:
+        """All sessions of this store, without what would let anybody use them. Raises SessionUnavailable."""
+        for store_id, stored in self._stored_sessions():
+            yield ListedSession(hashlib.sha256(store_id.encode()).hexdigest()[:_SHOWN_CHARACTERS], store_id, stored)
+
+    def end_session(self, listed: ListedSession) -> None:
+        """Raises SessionUnavailable."""
+        self._delete_session(listed.store_id)
+
     def _touch_session(self, store_id: str, stored: StoredSession) -> None:
         """Notes the time of a request that changed nothing, in stores that do not do so on reading."""
 
@@ -161,6 +188,11 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
             "httponly": self.get_cookie_httponly(app),
             "samesite": self.get_cookie_samesite(app),
         }
+
+
+def hashed_id(sid: str) -> str:
+    """What a store keeps of an id: nobody who reads the store becomes one of its users."""
+    return HASHED + hashlib.sha256(sid.encode()).hexdigest()
 
 
 class SessionStore(Protocol):

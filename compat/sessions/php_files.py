@@ -27,7 +27,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
 # a burst of short locks passes well within it
 _LONGEST_QUEUE = 1.0
 # what stands at the name of a session and is no regular file is no session
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENAMETOOLONG}
 # O_NONBLOCK: a pipe at that name must not hold us up
 _SAFE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -104,6 +104,15 @@ class PhpFileSessionInterface(PhpSessionInterface):
             return StoredSession(self._handler.decode(raw), idle_seconds=idle)
         except Unreadable:
             return None
+
+    def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
+        for path in sorted(Path(self._directory.path).glob("*/" * self._directory.depth + f"{_PREFIX}*")):
+            with self._locked(path.name) as file:
+                if file is None:
+                    continue
+                idle, raw = max(0, int(self.now() - os.fstat(file).st_mtime)), _read(file)
+            with suppress(Unreadable):
+                yield path.name, StoredSession(self._handler.decode(raw), idle_seconds=idle)
 
     def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None:
         raw = self._handler.encode(data)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from compat.sessions.codec import Unreadable
-from compat.sessions.interface import PhpSessionInterface, SessionUnavailable
+from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
 from compat.sessions.session import Changes, StoredSession
 
 _MERGE_ATTEMPTS = 1000
@@ -85,6 +85,21 @@ class RedisSessionInterface(PhpSessionInterface, FlaskSessionRedis):  # type: ig
             return StoredSession(self.serializer.decode(raw), idle_seconds=max(0, now - int(touched)), mark=raw)
         except Unreadable:
             return None
+
+    def _get_store_id(self, sid: str) -> str:
+        return f"{self.key_prefix}{hashed_id(sid)}"
+
+    def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
+        with _named_failures():
+            keys = list(self.client.scan_iter(f"{self.key_prefix}*"))
+        for key in keys:
+            with _named_failures():
+                raw, touched = self.client.hmget(key, "data", "touched")
+            if raw is None:
+                continue
+            idle = max(0, int(self.now()) - int(touched))
+            with suppress(Unreadable):
+                yield key.decode(), StoredSession(self.serializer.decode(raw), idle_seconds=idle, mark=raw)
 
     def _insert_session(self, store_id: str, data: Mapping[str, Any]) -> None:
         with _named_failures():

@@ -18,7 +18,7 @@ from flask import Flask, Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from compat.sessions.codec import Unreadable
-from compat.sessions.interface import PhpSessionInterface, SessionUnavailable
+from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
 from compat.sessions.session import Changes, StoredSession
 
 _MOMENT_MS = 200
@@ -68,6 +68,32 @@ class SqlSessionInterface(PhpSessionInterface):
 
     def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
+
+    def _get_store_id(self, sid: str) -> str:
+        return hashed_id(sid)
+
+    def _read(self, sid: str, counts: bool) -> StoredSession | None:
+        found = super()._read(sid, counts)
+        if found is not None or self._select_one(sid) is None:
+            return found
+        # stored by an older version, under the id itself
+        with self._write() as connection:
+            renamed = sa.update(self._table).where(self._one).values(id=hashed_id(sid))
+            connection.execute(renamed, {"sid": sid})
+        return super()._read(sid, counts)
+
+    def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(
+                    sa.select(self._table.c.id, self._table.c.data, self._table.c.touched_at)
+                ).all()
+        except SQLAlchemyError as error:
+            raise SessionUnavailable from error
+        for row in rows:
+            stored = self._stored(row[0], (*row, None))
+            if stored is not None:
+                yield row[0], stored
 
     def _select_one(self, store_id: str) -> tuple[str, str, int, Any] | None:
         try:

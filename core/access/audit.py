@@ -32,10 +32,18 @@ _SECRETS = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """From where a request came: IP address and user agent, as logs keep them."""
+    """From where a request came: IP address and user agent, as logs keep them.
+
+    ``limited_as``: whom limits count, where the address is not enough to tell.
+    """
 
     address: str
     user_agent: str
+    limited_as: str = ""
+
+    @property
+    def counted_as(self) -> str:
+        return self.limited_as or self.address
 
     @property
     def stored_agent(self) -> str | None:

@@ -24,6 +24,8 @@ from core.storage.tables import AppSetting, Credential, Currency, StoredSession,
 # our own session keys; PHP leaves unknown keys alone
 IDLE_MARK = "sbx_idle"
 CREDENTIAL_MARK = "sbx_pw"
+# Unix seconds of the login, or of the first request here of a session that the PHP panel began
+STARTED_MARK = "sbx_started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,29 @@ class Identity:
 
 def says_logged_in(session: Mapping[str, Any]) -> bool:
     """Whether the session claims a login, as loosely as PHP compares (1, "1", true)."""
-    login = session.get("login")
-    return (
-        (login is True or login in (1, "1")) and isinstance(session.get("username"), str) and bool(session["username"])
-    )
+    login, username = session.get("login"), session.get("username")
+    return (login is True or login in (1, "1")) and isinstance(username, str) and _is_a_name(username)
+
+
+def _is_a_name(username: str) -> bool:
+    """PHP keeps bytes, which need be no text that a database could look up."""
+    try:
+        username.encode()
+    except UnicodeEncodeError:
+        return False
+    return bool(username) and "\0" not in username
 
 
 def is_idle(session: Mapping[str, Any], timeout_minutes: int, now: int) -> bool:
     """The idle rule: at least ``timeout_minutes`` since the last activity; 0 is never."""
     last = session.get("last_activity")
     return timeout_minutes > 0 and isinstance(last, int) and now - last >= timeout_minutes * 60
+
+
+def is_too_old(session: Mapping[str, Any], days: int, now: int) -> bool:
+    """Whether the session was begun more than ``days`` ago, however busy it was since; 0 is never."""
+    started = session.get(STARTED_MARK)
+    return days > 0 and isinstance(started, int) and now - started > days * 86400
 
 
 def session_facts(actor: Actor, now: int) -> dict[str, Any]:
@@ -76,7 +91,7 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Ide
     actor = actor_of(row)
     if _was_demoted(session, actor):
         raise NotLoggedIn
-    credential = fingerprint(panel.fingerprint_key, row.password)
+    credential = fingerprint(panel.fingerprint_key, row.password, row.credential_salt or "")
     if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
@@ -91,14 +106,15 @@ def _is_user_id(said: object, user_id: int) -> bool:
 def _is_same_password(panel: Panel, session: Mapping[str, Any], user_id: int, credential: str) -> bool:
     """Whether a session without our mark, or with another one, still belongs to the stored password.
 
-    A session gets its mark at its first request here; until then its last activity tells whether it is older
-    than the latest change. A mark of the same password in an older form (a re-hash) is as good as the new one.
+    A session gets its mark at the login, one of the PHP panel at its first request here; until then its last activity
+    tells whether it is older than the latest change. A mark of the same password in an older form (a re-hash) is as
+    good as the new one.
     """
     row = panel.database.first(_CREDENTIAL, user_id=user_id)
     mark = session.get(CREDENTIAL_MARK)
     if mark is None:
         last = session.get("last_activity")
-        return row is None or not row.changed_at or not isinstance(last, int) or last >= row.changed_at
+        return row is None or not row.changed_at or not isinstance(last, int) or last > row.changed_at
     return row is not None and row.fingerprint == credential and mark in (row.same_as or "").split()
 
 
@@ -123,6 +139,7 @@ def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
         select(*_user_columns(layout))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .outerjoin(Credential, Credential.user_id == User.id)
         .where(same_text(User.username, bindparam("username"), dialect))
         .order_by(User.id)
         .limit(1)
@@ -141,6 +158,7 @@ def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
         .select_from(StoredSession)
         .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
         .outerjoin(Currency, Currency.id == User.currency_id)
+        .outerjoin(Credential, Credential.user_id == User.id)
         .where(StoredSession.id == bindparam("sid"))
     )
 
@@ -152,7 +170,7 @@ def _user_columns(layout: Layout) -> tuple[Any, ...]:
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
-    return *user_columns(layout), User.password, timeout.label("auto_logout")
+    return *user_columns(layout), User.password, Credential.salt.label("credential_salt"), timeout.label("auto_logout")
 
 
 def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:

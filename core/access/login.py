@@ -4,43 +4,62 @@ Sessions are not known here: the caller turns an :class:`~core.access.actors.Act
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import select, update
 
 from core.access.actors import Actor
 from core.access.audit import By, Origin, record_login
+from core.access.credentials import carry_credential, refuse_common, renew_credential
 from core.access.identity import find_user
 from core.access.user_rows import actor_of
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, WrongCredentials
 from core.panel import Panel
 from core.security.passwords import BLANKS, fingerprint
-from core.storage.tables import Credential, User
+from core.storage.tables import User
 
 log = logging.getLogger(__name__)
 
-# how many older forms of an unchanged password are remembered for the sessions that were bound to them
-REMEMBERED_FORMS = 8
+# what the login history can hold
+NAME_CHARACTERS = 255
 
 
-def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Actor:
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who logged in, and the fingerprint of the password that binds the session."""
+
+    actor: Actor
+    credential: str
+
+
+def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Entry:
     """The user of these credentials. Writes the login history, upgrades the stored hash where that is on.
 
-    Raises WrongCredentials (the same for an unknown user and a wrong password) or TooManyAttempts.
+    Raises InvalidInput for a name that nobody can have, WrongCredentials (the same for an unknown user and a wrong
+    password) or TooManyAttempts.
     """
     username = username.strip(BLANKS)
-    with panel.throttle.attempt(origin.address, username):
-        row = find_user(panel, username) if username else None
+    if len(username) > NAME_CHARACTERS:
+        raise InvalidInput(f"The user name is too long (more than {NAME_CHARACTERS} characters)")
+    row = find_user(panel, username) if username else None
+    with panel.throttle.attempt(origin.counted_as, _counted_user(row, username)):
         if not panel.passwords.verify(row.password if row else None, password) or row is None:
             record_login(panel, origin, row.id if row else 0, username, failure_reason="Invalid credentials")
             raise WrongCredentials
+    credential = fingerprint(panel.fingerprint_key, row.password, row.credential_salt or "")
     if panel.passwords.should_upgrade(row.password):
         try:
-            _upgrade_hash(panel, row, password)
+            credential = _upgrade_hash(panel, row, password) or credential
         except DatabaseFailed as error:
             log.warning("A password could not be stored in its stronger form: %s", type(error.__cause__).__name__)
     record_login(panel, origin, row.id, username)
-    return actor_of(row)
+    return Entry(actor_of(row), credential)
+
+
+def _counted_user(row: Any, username: str) -> str:
+    """The user whom an attempt counts for, in whatever spelling the name came that the database takes for the same."""
+    return username if row is None else f"#{row.id}"
 
 
 def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
@@ -51,7 +70,7 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
     """
     # hashing is slow: outside of the transaction
     actor = by.actor
-    with panel.throttle.attempt(by.origin.address, actor.username):
+    with panel.throttle.attempt(by.origin.counted_as, f"#{actor.id}"):
         with panel.database.read() as connection:
             stored = connection.execute(select(User.password).where(User.id == actor.id)).scalar()
         if not panel.passwords.verify(stored, old):
@@ -62,6 +81,7 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
         raise InvalidInput("The new password must not be empty")
     if len(new) < least:
         raise InvalidInput(f"The new password must have at least {least} characters")
+    refuse_common(new, actor.username, actor.name)
     hashed = panel.passwords.hash(new)
     key = panel.fingerprint_key
     with panel.database.write() as connection:
@@ -71,7 +91,7 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
         )
         if changed.rowcount != 1:
             raise WrongCredentials("Old password is incorrect")
-        store_credential(connection, actor.id, fingerprint(key, hashed), changed_at=panel.clock.stamp())
+        credential = renew_credential(connection, key, actor.id, hashed, changed_at=panel.clock.stamp())
         by.write_audit(
             panel,
             connection,
@@ -81,7 +101,7 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
             target_name=actor.username,
             details=f"{actor.username} changed the own password",
         )
-    return fingerprint(key, hashed)
+    return credential
 
 
 def require_own_name(panel: Panel, actor: Actor, username: str) -> None:
@@ -91,33 +111,14 @@ def require_own_name(panel: Panel, actor: Actor, username: str) -> None:
         raise NotAllowed("You can only change your own password")
 
 
-def _upgrade_hash(panel: Panel, row: Any, password: str) -> None:
+def _upgrade_hash(panel: Panel, row: Any, password: str) -> str | None:
+    """The new fingerprint; None when somebody else changed the password meanwhile."""
     hashed = panel.passwords.hash(password)
     key = panel.fingerprint_key
-    before, after = fingerprint(key, row.password), fingerprint(key, hashed)
     with panel.database.write() as connection:
         changed = connection.execute(
             update(User).where(User.id == row.id, User.password == row.password).values(password=hashed)
         )
-        if changed.rowcount == 1:
-            store_credential(connection, row.id, after, same_as=before)
-
-
-def store_credential(
-    connection: Connection, user_id: int, credential: str, *, changed_at: int | None = None, same_as: str | None = None
-) -> None:
-    """Remember what the stored password's fingerprint is now: after a change (``changed_at``, Unix seconds),
-    which ends the user's older sessions, or after a mere re-hash of the password known as ``same_as``."""
-    known = connection.execute(
-        select(Credential.fingerprint, Credential.same_as).where(Credential.user_id == user_id).with_for_update()
-    ).first()
-    values: dict[str, Any] = {"fingerprint": credential, "same_as": None}
-    if changed_at is not None:
-        values["changed_at"] = changed_at
-    elif same_as is not None:
-        older = (known.same_as or "").split() if known and known.fingerprint == same_as else []
-        values["same_as"] = " ".join([*older, same_as][-REMEMBERED_FORMS:])
-    if known is None:
-        connection.execute(insert(Credential).values(user_id=user_id, **values))
-    else:
-        connection.execute(update(Credential).where(Credential.user_id == user_id).values(**values))
+        if changed.rowcount != 1:
+            return None
+        return carry_credential(connection, key, row.id, row.password, hashed)

@@ -55,6 +55,8 @@ _PORTAL_NAMES = {
     "status": "status",
     "end_date": "end_date",
 }
+# sent beside other fields, as the PHP panel does, and ignored
+_UNKNOWN_TO_PORTALS = frozenset({"email"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,9 @@ def _draft(by: By, planned: Planned) -> Draft[Change]:
     if "comment" in columns:
         changed.append("comment")
     names = [*changed, *(name for name in planned.always_send if name not in changed)]
+    if set(names) <= _UNKNOWN_TO_PORTALS:
+        # with nothing else, a portal refuses the call: "Insert data is empty"
+        names, changed = [], []
     return Draft(
         kind=KIND,
         username=before.username,

@@ -4,10 +4,12 @@ Days, never moments: an account is valid through the whole of its last day, in t
 on most panels and a DATETIME on some; both compare with plain days. A date that was never set matches nothing.
 """
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+
+from core.values.clock import following
 
 # MySQL's 0000-00-00, and an empty text, are before it
 _FIRST_DAY = date(1000, 1, 1)
@@ -15,7 +17,7 @@ _FIRST_DAY = date(1000, 1, 1)
 
 def ends_on(column: Any, day: date) -> sa.ColumnElement[bool]:
     """Whether the last valid day is ``day``."""
-    return sa.and_(column >= day, column < day + timedelta(days=1))
+    return sa.and_(column >= day, column < following(day))
 
 
 def ended_before(column: Any, day: date) -> sa.ColumnElement[bool]:

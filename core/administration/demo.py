@@ -1,14 +1,15 @@
 """Example data for trying the panel out: the API document's users, plans, some hundred accounts and their sales."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from core.administration.users import ALL_PERMISSIONS, RESELLER_PERMISSIONS, add_user
+from core.administration.users import ALL_PERMISSIONS, RESELLER_PERMISSIONS, add_user, set_password
 from core.messages.mail.first_templates import give_first
 from core.messages.telegram.templates import seed
 from core.panel import Panel
@@ -23,7 +24,7 @@ _NO_PERMISSIONS = "0|0|0|0|0|0|0|0"
 @dataclass(frozen=True)
 class DemoUser:
     username: str
-    password: str
+    password: str = field(repr=False)
     name: str
     shown: str
     permissions: str
@@ -47,8 +48,24 @@ _FIRST = ("Alice", "Bob", "Chiara", "Darius", "Elena", "Farid", "Grace", "Hugo",
 _LAST = ("Adams", "Brown", "Conti", "Darvish", "Evans", "Farsi", "Green", "Hosseini", "Ivanova", "Jones", "Khan")
 
 
-def fill_demo(panel: Panel, accounts: int = ACCOUNTS) -> bool:
-    """Fill an empty database; False (and nothing done) when it holds a plan already.
+def demo_users(*, only_here: bool) -> tuple[DemoUser, ...]:
+    """The users of the demo: with the passwords of the API document where ``only_here`` can reach it, else with new
+    ones that only who reads the greeting knows."""
+    return USERS if only_here else tuple(replace(user, password=secrets.token_urlsafe(12)) for user in USERS)
+
+
+def fill_demo(panel: Panel, users: Iterable[DemoUser] = USERS, accounts: int = ACCOUNTS) -> None:
+    """Fill the database as far as it is empty, and see that the passwords are those of ``users``."""
+    _fill(panel, users, accounts)
+    for user in users:
+        with panel.database.read() as connection:
+            stored = connection.scalar(select(User.password).where(User.username == user.username))
+        if stored is not None and not panel.passwords.verify(stored, user.password):
+            set_password(panel, user.username, user.password, is_example=True)
+
+
+def _fill(panel: Panel, users: Iterable[DemoUser], accounts: int) -> bool:
+    """False (and nothing done) when it holds a plan already.
 
     The plans come last, together with the accounts: a start that was cut short is completed by the next.
     """
@@ -57,7 +74,7 @@ def fill_demo(panel: Panel, accounts: int = ACCOUNTS) -> bool:
         if connection.execute(select(Plan.id).limit(1)).first():
             return False
         known = set(connection.execute(select(User.username)).scalars())
-    for user in USERS:
+    for user in users:
         if user.username not in known:
             _add(panel, user)
     with panel.database.write() as connection:
@@ -108,6 +125,7 @@ def _add(panel: Panel, user: DemoUser) -> None:
         is_observer=user.is_observer,
         permissions=user.permissions,
         balance=user.balance,
+        is_example=True,
     )
 
 

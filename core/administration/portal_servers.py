@@ -4,6 +4,7 @@ How what is stored takes the place of the configuration: :mod:`core.portal.in_fo
 ``get_stalker_settings`` and ``update_stalker_settings``.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,16 +15,18 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS, require
 from core.config import Portal
-from core.errors import DatabaseFailed, InvalidInput, UpstreamFailed
+from core.errors import DatabaseFailed, InvalidInput, TooManyAttempts, UpstreamFailed
 from core.panel import Panel
 from core.portal import PortalAuthentication, PortalError, PortalInvalidInput, PortalServer, ServerSettings, in_force
-from core.portal.addresses import api_address, default_api_address
+from core.portal.addresses import api_address, default_api_address, server_address
 from core.portal.settings import primary_settings, secondary_settings
+from core.security.throttle import WINDOW_SECONDS
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import StalkerSetting
 
 # what stands in the form for a password that is stored, and comes back for one that is to stay
 PLACEHOLDER = "********"
+NOT_A_PORTAL = "no portal there accepts these credentials"
 _ADDRESS_CHARACTERS = 500
 _NAME_CHARACTERS = 255
 
@@ -89,7 +92,11 @@ def change_settings(panel: Panel, by: By, wish: Wish) -> None:
     require(by.actor, CHANGE_PORTAL_SETTINGS)
     texts = _checked(wish)
     if wish.test:
-        _test(_wanted(panel.portal_settings, wish, texts))
+        current = panel.portal_settings
+        wanted = _wanted(current, wish, texts)
+        if not panel.connection_tests.may(f"portal/{by.actor.id}"):
+            raise TooManyAttempts("Too many connection tests; please wait a minute", retry_after=WINDOW_SECONDS)
+        _test(wanted, known=in_force.destinations(current))
     if not wish.only_test:
         _store(panel, by, wish, texts)
 
@@ -137,32 +144,41 @@ def _normal(address: str, what: str) -> str:
 
 
 def _wanted(current: Portal, wish: Wish, texts: dict[str, str]) -> Portal:
+    """Raises InvalidInput where the stored password would be sent to a server that it was not entered for."""
     values: dict[str, object] = dict(texts)
-    if not wish.keeps_password:
+    if wish.keeps_password:
+        if current.password.get_secret_value() and not _origins(texts) <= in_force.destinations(current):
+            raise InvalidInput("Another server needs the API password again; please enter it")
+    else:
         values["password"] = SecretStr(wish.password)
     if wish.dual is not None:
         values["dual_server"] = wish.dual
     return current.model_copy(update=values)
 
 
-def _test(portal: Portal) -> None:
-    """Ask each server that would be used. Raises UpstreamFailed."""
+def _origins(texts: Mapping[str, str]) -> set[str]:
+    """Scheme, host and port of each address."""
+    return {server_address(text) for name, text in texts.items() if name != "username" and text}
+
+
+def _test(portal: Portal, known: Collection[str]) -> None:
+    """Ask each server that would be used. Raises UpstreamFailed, which tells more of those that are ``known``."""
     for settings in (primary_settings(portal), secondary_settings(portal)):
         if settings is not None:
-            _test_server(settings)
+            _test_server(settings, tells=server_address(settings.api_url) in known)
 
 
-def _test_server(settings: ServerSettings) -> None:
+def _test_server(settings: ServerSettings, *, tells: bool) -> None:
     try:
         server = PortalServer(settings)
         try:
             server.check()
         finally:
             server.close()
-    except PortalAuthentication as error:
-        raise UpstreamFailed(f"Connection test failed on {settings.name}: authentication failed") from error
     except PortalError as error:
-        raise UpstreamFailed(f"Connection test failed on {settings.name}: {error.text}") from error
+        text = "authentication failed" if isinstance(error, PortalAuthentication) else error.text
+        # what stands at an address, or that nothing does, is nobody's to learn by a password that it does not know
+        raise UpstreamFailed(f"Connection test failed on {settings.name}: {text if tells else NOT_A_PORTAL}") from error
 
 
 def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
@@ -172,9 +188,9 @@ def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
     with panel.database.write() as connection:
         serialise(panel.database, connection, "portal_settings")
         rows = _rows(connection)
-        before = in_force.in_force(panel.config.portal, rows)
+        before = in_force.in_force(panel.config.portal, rows, panel.unsealed)
         after = _wanted(before, wish, texts)
-        _write_rows(panel, connection, by.actor, rows, in_force.as_rows(after))
+        _write_rows(panel, connection, by.actor, rows, in_force.as_rows(after, panel.sealer.sealed))
         by.write_audit(
             panel,
             connection,

@@ -6,15 +6,16 @@ Resellers' own management through the panel is another room.
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, literal, select, update
+from sqlalchemy import ColumnElement, literal, select, update
 
-from core.access.login import store_credential
+from core.access.credentials import refuse_common, renew_credential
 from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.messages.sms.first_templates import initialise_reseller, initialise_super_admin
 from core.panel import Panel
-from core.security.passwords import BLANKS, fingerprint
+from core.security.passwords import BLANKS
 from core.storage.database import same_text
 from core.storage.tables import User
+from core.storage.writing import insert_row
 from core.values.markup import plain
 
 ALL_PERMISSIONS = "1|1|1|1|1|1|1|1"
@@ -33,35 +34,36 @@ def add_user(
     permissions: str | None = None,
     balance: Decimal = Decimal(0),
     currency: str = "GBP",
+    is_example: bool = False,
 ) -> int:
-    """Store a user and return the id. Raises InvalidInput or AlreadyExists."""
+    """Store a user and return the id. Raises InvalidInput or AlreadyExists.
+
+    ``is_example``: of the demo, whose passwords everybody knows.
+    """
     username = username.strip(BLANKS)
     if not username or len(username) > 100:
         raise InvalidInput("The user name must have 1 to 100 characters")
     if plain(username) != username:
         raise InvalidInput("The user name must not hold markup or control characters")
-    _check_password(panel, password)
+    if not is_example:
+        _check_password(panel, password, username, name)
     panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed = panel.passwords.hash(password)
     with panel.database.write() as connection:
         if connection.execute(select(User.id).where(_named(panel, username))).first():
             raise AlreadyExists(f"There is a user named {username} already")
-        result = connection.execute(
-            insert(User).values(
-                **_blank(panel),
-                username=username,
-                password=hashed,
-                name=plain(name or username),
-                email=email,
-                balance=balance,
-                permissions=permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
-                super_user=int(super_user),
-                is_observer=int(is_observer),
-                currency_id=currency,
-            )
-        )
-        assert result.inserted_primary_key is not None  # noqa: S101 - the key is the database's
-        user_id = int(result.inserted_primary_key[0])
+        values = {
+            "username": username,
+            "password": hashed,
+            "name": plain(name or username),
+            "email": email,
+            "balance": balance,
+            "permissions": permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
+            "super_user": int(super_user),
+            "is_observer": int(is_observer),
+            "currency_id": currency,
+        }
+        user_id = insert_row(connection, User, {**_blank(panel), **values})
         (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
         return user_id
 
@@ -72,9 +74,10 @@ def _blank(panel: Panel) -> dict[str, Any]:
     return {"max_users": 0, "theme": theme, "ip_ranges": "", "plans": "", "timestamp": panel.clock.stamp()}
 
 
-def set_password(panel: Panel, username: str, password: str) -> None:
+def set_password(panel: Panel, username: str, password: str, *, is_example: bool = False) -> None:
     """Give a user a new password, which ends the user's sessions. Raises InvalidInput or NotFound."""
-    _check_password(panel, password)
+    if not is_example:
+        _check_password(panel, password, username)
     panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed, key = panel.passwords.hash(password), panel.fingerprint_key
     with panel.database.write() as connection:
@@ -83,14 +86,15 @@ def set_password(panel: Panel, username: str, password: str) -> None:
         if found is None:
             raise NotFound(f"There is no user named {username}")
         connection.execute(update(User).where(User.id == found).values(password=hashed))
-        store_credential(connection, found, fingerprint(key, hashed), changed_at=panel.clock.stamp())
+        renew_credential(connection, key, found, hashed, changed_at=panel.clock.stamp())
 
 
 def _named(panel: Panel, username: str) -> ColumnElement[bool]:
     return same_text(User.username, literal(username), panel.database.dialect)
 
 
-def _check_password(panel: Panel, password: str) -> None:
+def _check_password(panel: Panel, password: str, *names: str | None) -> None:
     least = panel.config.security.min_password_length
     if len(password.strip(BLANKS)) < least:
         raise InvalidInput(f"The password must have at least {least} characters")
+    refuse_common(password, *names)

@@ -10,9 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from core.access.login import store_credential
+from core.access.credentials import renew_credential
 from core.panel import Panel
-from core.security.passwords import fingerprint
 from core.storage.database import json_integer
 from core.storage.tables import Credential, StoredSession, User
 
@@ -70,7 +69,7 @@ def _end_sessions(
 ) -> None:
     now, key = panel.clock.stamp(), panel.fingerprint_key
     for user in changed:
-        store_credential(connection, user["id"], fingerprint(key, user["password"]), changed_at=now)
+        renew_credential(connection, key, user["id"], user["password"], changed_at=now)
     owner = json_integer(StoredSession.data, "user_id", panel.database.dialect)
     for ids in _batches([*gone, *(user["id"] for user in changed)]):
         theirs = connection.scalars(sa.select(StoredSession.id).where(owner.in_(ids))).all()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from core.backup.meanings import Counted, PassedOver, Rows, Statement, TableMade, ZoneSet
-from core.backup.tokens import Kind, Token, Tokens, Value
+from core.backup.tokens import FOREIGN, Kind, Token, Tokens, Value
 
 # more columns than any table has
 _COLUMNS = 1000
@@ -20,7 +20,6 @@ _PRECEDING = frozenset(
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
-_REFUSED = "a statement that does not belong into a dump"
 
 
 class Script:
@@ -62,7 +61,7 @@ class Script:
                 continue
             reader = self._readers.get(token.text.upper()) if token.kind is Kind.WORD else None
             if reader is None:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             yield from reader()
 
     # rows
@@ -77,7 +76,7 @@ class Script:
             columns = tuple(self._names())
             token = self.tokens.take()
         if not token.is_word("VALUES", "VALUE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         yield Rows(table, columns, self._rows())
 
     def _names(self) -> Iterator[str]:
@@ -101,7 +100,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if not token.is_sign(","):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
 
     def _row(self) -> list[Value]:
         row: list[Value] = []
@@ -164,7 +163,7 @@ class Script:
             while _may_precede(token := self.tokens.take()):
                 pass
             if not token.is_word(*_PASSED_OVER):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             self._skip_words("IF", "NOT", "EXISTS")
             yield PassedOver(f"{token.text.lower()} {self._shown(self._table())}")
             self._pass_on()
@@ -193,7 +192,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if token.is_word("SELECT", "AS", "LIKE"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
 
@@ -217,18 +216,18 @@ class Script:
     def _drop(self) -> Iterator[Statement]:
         token = self.tokens.take()
         if not token.is_word("TABLE", *_PASSED_OVER):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
     def _alter(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         table = self._table()
         while True:
             token = self.tokens.take()
             if not token.is_word(*_ALTERATIONS):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
             if self._to_end_of_part(",;") == ";":
@@ -242,7 +241,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if len(tokens) > _COLUMNS:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if "NO_BACKSLASH_ESCAPES" in token.text.upper():
                 raise self.tokens.fault("this dump was made in a mode in which backslashes mean nothing")
             tokens.append(token)
@@ -260,7 +259,7 @@ class Script:
 
     def _lock(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLES", "TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
@@ -287,11 +286,11 @@ class Script:
         if first.is_word("CREATE"):
             kind = next((token for token in content if not _may_precede(token)), first)
             if not kind.is_word("TRIGGER"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             name = next((token.text for token in content if not token.is_word("IF", "NOT", "EXISTS")), "")
             yield PassedOver(f"trigger {self._shown(name)}")
         elif not first.is_word("SET", "DROP"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         for _ in content:
             pass
 
@@ -317,7 +316,7 @@ class Script:
         if token.kind is Kind.END:
             raise self.tokens.fault("the file ends in the middle of a statement")
         if not token.is_sign(sign):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
 
     def _skip_words(self, *words: str) -> None:
         while self.tokens.peek().is_word(*words):

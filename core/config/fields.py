@@ -114,7 +114,7 @@ def _vapid_key(value: SecretStr) -> SecretStr:
     return value
 
 
-def _vapid_subject(value: str) -> str:
+def checked_subject(value: str) -> str:
     """Push services refuse a subject by which nobody can be reached; Apple's says only ``BadJwtToken``."""
     if not value:
         return value

@@ -26,9 +26,9 @@ from core.config.fields import (
     _public_url,
     _redis_url,
     _vapid_key,
-    _vapid_subject,
     _yes_or_no,
     _zone,
+    checked_subject,
 )
 
 
@@ -44,6 +44,7 @@ class Server(_Section):
     body_limit_mib: float = Field(8, gt=0, le=1024)
     file_limit_mib: float = Field(2, gt=0, le=1024)
     fields_limit: int = Field(1000, ge=10, le=100_000)
+    connections_per_address: int = Field(100, ge=0, le=10_000)
 
 
 class DatabaseSection(_Section):
@@ -57,6 +58,7 @@ class Session(_Section):
     php_serialize_handler: Literal["php", "php_serialize"] = "php"
     cookie_name: str = Field("PHPSESSID", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     lifetime_minutes: int = Field(24, ge=1, le=60 * 24 * 30)
+    absolute_days: int = Field(30, ge=0, le=3650)
 
     @model_validator(mode="after")
     def _save_path_is_there(self) -> Self:
@@ -115,7 +117,7 @@ class Portal(_Section):
     secondary_pause_seconds: float = Field(60, ge=0, le=3600)
     primary_full_updates: bool = False
     secondary_full_updates: bool = False
-    sync_wait_seconds: float = Field(60, gt=0, le=600)
+    sync_wait_seconds: float = Field(10, gt=0, le=600)
     sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
 
 
@@ -135,7 +137,7 @@ class Sms(_Section):
 
 class Push(_Section):
     vapid_private_key: Annotated[SecretStr, AfterValidator(_vapid_key)] = SecretStr("")
-    vapid_subject: Annotated[str, AfterValidator(_vapid_subject)] = ""
+    vapid_subject: Annotated[str, AfterValidator(checked_subject)] = ""
     allow_insecure: bool = False
     expired_hours: int = Field(24, ge=1, le=168)
     retry_seconds: Annotated[
@@ -193,6 +195,7 @@ class Security(_Section):
     requests_per_minute: int = Field(0, ge=0, le=1_000_000)
     hsts: bool = True
     min_password_length: int = Field(6, ge=1, le=128)
+    log_refusals: bool = False
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     public_url: Annotated[str, AfterValidator(_public_url)] = ""

@@ -1,7 +1,7 @@
 """The bell between who adds jobs and who runs them: Huey, over a SQLite file or Redis.
 
-Only rings travel through it; the jobs themselves are rows (:mod:`core.jobs.jobs`). What a ring makes a worker do is
-set by :mod:`core.workers.workers`.
+Only rings travel through it, as JSON, for unpickling what others wrote would run it; the jobs themselves are rows
+(:mod:`core.jobs.jobs`). What a ring makes a worker do is set by :mod:`core.workers.workers`.
 """
 
 import logging
@@ -11,11 +11,15 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import orjson
 from huey import Huey, RedisHuey, SqliteHuey
 from huey.consumer import Consumer
+from huey.registry import Message
+from huey.serializer import Serializer
 
 from core.config import Config
 from core.panel import Panel
+from core.storage.private_files import private_file
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +124,29 @@ class _Consumer(Consumer):  # type: ignore[misc]
         self.stop(graceful=True)
 
 
+class _JsonRings(Serializer):  # type: ignore[misc]
+    """Rings as JSON: who can write into the queue wakes a worker, and makes it run nothing else.
+
+    A ring has no arguments, and its task must be registered here.
+    """
+
+    def _serialize(self, data: Message) -> bytes:
+        eta = data.eta and data.eta.isoformat()
+        return orjson.dumps({"id": data.id, "name": data.name, "eta": eta})
+
+    def _deserialize(self, data: bytes) -> Message:
+        told = orjson.loads(data)
+        eta = told["eta"] and datetime.fromisoformat(told["eta"])
+        return Message(str(told["id"]), str(told["name"]), eta, args=(), kwargs={})
+
+
 def _storage(config: Config) -> Huey:
     if config.jobs.redis_url.get_secret_value():
         url = config.jobs.redis_url.get_secret_value()
-        return RedisHuey(_NAME, url=url, results=False, read_timeout=1)
+        return RedisHuey(_NAME, url=url, results=False, read_timeout=1, serializer=_JsonRings())
     path = Path(config.jobs.queue_file) if config.jobs.queue_file else _beside(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteHuey(_NAME, filename=str(path), results=False)
+    private_file(path)
+    return SqliteHuey(_NAME, filename=str(path), results=False, serializer=_JsonRings())
 
 
 def _beside(config: Config) -> Path:

@@ -6,7 +6,7 @@ Not the credit of ``_users.balance``: that is another book, which this one never
 import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from core.panel import Panel
 from core.payments import payments
 from core.payments.payments import FIRST_YEAR, LAST_YEAR
 from core.storage.tables import ResellerPayment, Transaction, User
+from core.values.clock import following
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Period:
         if self.year is None:
             return None
         month = self.month or 12
-        return date(self.year, month, calendar.monthrange(self.year, month)[1]) + timedelta(days=1)
+        return following(date(self.year, month, calendar.monthrange(self.year, month)[1]))
 
 
 @dataclass(frozen=True, slots=True)

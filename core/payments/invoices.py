@@ -7,7 +7,7 @@ What a sale is and what it is worth is decided in :mod:`core.ledger.sales`; what
 import calendar
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from core.panel import Panel
 from core.payments.payments import FIRST_YEAR, LAST_YEAR, sees_all
 from core.storage.tables import Account, LedgerNote, Transaction
 from core.values import money, shamsi
-from core.values.clock import shown
+from core.values.clock import following, shown
 from core.values.currencies import shown_currency
 from core.values.markup import plain
 
@@ -123,7 +123,7 @@ def read_invoice(panel: Panel, actor: Actor, reseller_id: int | None, month: Mon
 
 def _sales(panel: Panel, reseller_id: int, month: Month) -> sa.Select[*tuple[Any, ...]]:
     worth = sales.Value.of(panel.layout)
-    start, end = (panel.clock.first_stamp(day) for day in (month.first, month.last + timedelta(days=1)))
+    start, end = (panel.clock.first_stamp(day) for day in (month.first, following(month.last)))
     return (
         select(
             Transaction.id,

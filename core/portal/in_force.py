@@ -4,7 +4,8 @@ A PHP panel's own rows do not count: there ``config.php`` was the truth, and the
 are ours once they carry our mark. Source: contract chapter 50, ``update_stalker_settings``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from pydantic import SecretStr
 from sqlalchemy import select
@@ -31,6 +32,7 @@ _TEXTS = {
 _ROWS = select(StalkerSetting.setting_key, StalkerSetting.setting_value)
 
 Rows = Mapping[str, str | None]
+Unsealed = Callable[[str | None], str]
 
 
 def read_rows(database: Database) -> Rows:
@@ -38,25 +40,38 @@ def read_rows(database: Database) -> Rows:
     return {row[0]: row[1] for row in database.all(_ROWS)}
 
 
-def in_force(configured: config.Portal, rows: Rows) -> config.Portal:
-    """``configured``, with the addresses, the credentials and the mode of ``rows`` if these are ours."""
+def in_force(configured: config.Portal, rows: Rows, unsealed: Unsealed) -> config.Portal:
+    """``configured``, with the addresses, the credentials and the mode of ``rows`` if these are ours.
+
+    ``unsealed`` makes of a stored password what it was.
+    """
     if rows.get(SAVED_MARK) is None:
         return configured
     values: dict[str, object] = {key: rows.get(setting) or "" for setting, key in _TEXTS.items()}
-    values["password"] = SecretStr(rows.get(PASSWORD) or "")
+    values["password"] = SecretStr(unsealed(rows.get(PASSWORD)))
     values["dual_server"] = rows.get(DUAL) == "1"
     return configured.model_copy(update=values)
 
 
-def as_rows(portal: config.Portal) -> dict[str, str]:
-    """What is stored of ``portal``, the password in clear, with our mark."""
+def as_rows(portal: config.Portal, sealed: Callable[[str], str]) -> dict[str, str]:
+    """What is stored of ``portal``, the password as ``sealed`` makes it, with our mark."""
     texts = {setting: str(getattr(portal, key)) for setting, key in _TEXTS.items()}
     return {
         **texts,
-        PASSWORD: portal.password.get_secret_value(),
+        PASSWORD: sealed(portal.password.get_secret_value()),
         DUAL: "1" if portal.dual_server else "0",
         SAVED_MARK: "1",
     }
+
+
+def destinations(portal: config.Portal) -> set[str]:
+    """Scheme, host and port of every server that the password is for."""
+    found = set()
+    for setting, text in shown(portal).items():
+        if setting != "api_username" and text:
+            with suppress(PortalInvalidInput):
+                found.add(server_address(text))
+    return found
 
 
 def shown(portal: config.Portal) -> dict[str, str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from core.access.audit import By
-from core.access.login import store_credential
+from core.access.credentials import refuse_common, renew_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
 from core.panel import Panel
@@ -19,8 +19,9 @@ from core.resellers import rules
 from core.resellers.credit import ADD, book
 from core.resellers.plans import checked_plans
 from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
-from core.security.passwords import BLANKS, fingerprint
+from core.security.passwords import BLANKS
 from core.storage.tables import User
+from core.storage.writing import insert_row
 from core.values import money
 from core.values.currencies import shown_currency
 
@@ -48,6 +49,7 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     if not wish.username or not wish.password.strip(BLANKS) or not wish.name:
         raise InvalidInput(rules.MISSING)
     values = _checked(panel, wish)
+    refuse_common(wish.password, wish.username, wish.name)
     balance = money.read_amount(wish.balance or "0", "balance", least=Decimal(0))
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
     with panel.database.write() as connection:
@@ -57,7 +59,7 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
         refuse_taken_username(panel, connection, wish.username)
         user_id = _insert(panel, connection, {**values, "password": hashed})
         # a session of an earlier user of this name must not become this one's
-        store_credential(connection, user_id, fingerprint(key, hashed), changed_at=panel.clock.stamp())
+        renew_credential(connection, key, user_id, hashed, changed_at=panel.clock.stamp())
         if balance:
             book(panel, connection, by.actor, user_id, ADD, balance, currency=shown_currency(values["currency_id"]))
         initialise_reseller(panel, connection, user_id)
@@ -96,10 +98,7 @@ def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:
 
 def _insert(panel: Panel, connection: Connection, values: dict[str, Any]) -> int:
     try:
-        inserted = connection.execute(insert(User).values(balance=0, **panel.layout.writable(User, values)))
+        return insert_row(connection, User, {"balance": 0, **panel.layout.writable(User, values)})
     except IntegrityError:
         # somebody else took the name after we looked
         raise AlreadyExists(USERNAME_TAKEN) from None
-    key = inserted.inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])

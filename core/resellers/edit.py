@@ -4,7 +4,7 @@ The portal themes that may follow are in :mod:`core.resellers.themes`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.login import store_credential
+from core.access.credentials import credential_of, refuse_common, renew_credential
 from core.access.permissions import Field
 from core.access.user_rows import require_reseller
-from core.errors import AlreadyExists, NotAllowed
+from core.errors import AlreadyExists, NotAllowed, WrongCredentials
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
@@ -24,17 +24,23 @@ from core.resellers.resellers import (
     refuse_taken_username,
     stored_currencies,
 )
-from core.security.passwords import BLANKS, fingerprint
+from core.security.passwords import BLANKS
 from core.storage.tables import User
 from core.values.markup import key, quotable
+
+OLD_PASSWORD_WRONG = "Changing your own password needs the old one, which is wrong or missing"  # noqa: S105 - a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class ResellerEdit:
-    """What was asked for, as texts of the request; None: not sent, so it stays. An empty password stays as well."""
+    """What was asked for, as texts of the request; None: not sent, so it stays. An empty password stays as well.
+
+    ``old_password``: needed by who changes the own password.
+    """
 
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+    old_password: str | None = field(default=None, repr=False)
     name: str | None = None
     email: str | None = None
     max_users: str | None = None
@@ -63,8 +69,10 @@ class Edited:
 def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) -> Edited:
     """Raises NotFound, NotAllowed, InvalidInput, AlreadyExists."""
     password = (wish.password or "").strip(BLANKS)
+    refuse_common(password, wish.username, wish.name)
     hashed = panel.passwords.hash(password) if password else None
-    key = panel.fingerprint_key
+    fingerprint_key = panel.fingerprint_key
+    verified = _own_old_password(panel, by, wish) if password and reseller_id == by.actor.id else None
     with panel.database.write() as connection:
         old = require_reseller(panel, connection, reseller_id, lock=True)
         new = _changes(old, wish, lambda: stored_currencies(connection))
@@ -72,11 +80,15 @@ def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) ->
             _refuse_own_demotion(new)
         if "username" in new:
             refuse_taken_username(panel, connection, new["username"], but=old.id)
+        if verified is not None and verified != _stored_hash(connection, old.id):
+            raise WrongCredentials(OLD_PASSWORD_WRONG)
         stored = _store(panel, connection, old.id, new, hashed)
-        credential = fingerprint(key, stored)
         if hashed or "username" in new:
             # sessions without our mark, and those of an earlier user of the new name, are older than this
-            store_credential(connection, old.id, credential, changed_at=panel.clock.stamp())
+            now = panel.clock.stamp()
+            credential = renew_credential(connection, fingerprint_key, old.id, stored, changed_at=now)
+        else:
+            credential = credential_of(connection, fingerprint_key, old.id, stored)
         if new or hashed:
             _audit(panel, connection, by, old, new, password_changed=hashed is not None)
         theme = new.get("theme") or None
@@ -142,7 +154,22 @@ def _store(panel: Panel, connection: Connection, user_id: int, new: dict[str, An
         except IntegrityError:
             # somebody else took the name after we looked
             raise AlreadyExists(USERNAME_TAKEN) from None
-    return hashed or str(connection.scalar(select(User.password).where(User.id == user_id)) or "")
+    return hashed or _stored_hash(connection, user_id)
+
+
+def _stored_hash(connection: Connection, user_id: int) -> str:
+    return str(connection.scalar(select(User.password).where(User.id == user_id)) or "")
+
+
+def _own_old_password(panel: Panel, by: By, wish: ResellerEdit) -> str:
+    """The stored hash that the old password was verified against: without it, who finds a session open could take it
+    over for good. Raises WrongCredentials, TooManyAttempts."""
+    with panel.throttle.attempt(by.origin.counted_as, f"#{by.actor.id}"):
+        with panel.database.read() as connection:
+            stored = _stored_hash(connection, by.actor.id)
+        if not wish.old_password or not panel.passwords.verify(stored, wish.old_password):
+            raise WrongCredentials(OLD_PASSWORD_WRONG)
+    return stored
 
 
 def _audit(

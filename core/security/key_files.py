@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import PanelError
+from core.storage.private_files import private_directory
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def kept_key(directory: Path, name: str, make: Callable[[], bytes]) -> bytes:
     path = directory / name
     try:
         if not path.exists():
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_directory(directory)
             beside = directory / f".{name}.{secrets.token_hex(8)}"
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:

@@ -7,8 +7,9 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import bcrypt
 from argon2 import PasswordHasher
@@ -24,14 +25,22 @@ _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # each hashing takes a core and 19 MiB for some 20 ms, and a thread that has done one keeps the memory:
 # a few threads of their own, not every thread of the server
 _hashing = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), thread_name_prefix="hashing")
-_DUMMY = _argon2.hash("no user has this password")
+_ROUNDS = re.compile(r"\$2[aby]\$(\d\d)\$")
+_ARGON2 = "$argon2"
+# how much of a stored hash tells what it costs to look at: its kind, and bcrypt's rounds
+KIND_CHARACTERS = 7
+COMMON_PASSWORDS = 1000
 
 
 class Passwords:
-    """``strong``: new hashes are argon2 and weaker ones are replaced at login; else MD5, which the PHP panel reads."""
+    """``strong``: new hashes are argon2 and weaker ones are replaced at login; else MD5, which the PHP panel reads.
 
-    def __init__(self, *, strong: bool) -> None:
+    ``kinds``: the beginnings of the hashes that are stored now, ``KIND_CHARACTERS`` long.
+    """
+
+    def __init__(self, *, strong: bool, kinds: Callable[[], Iterable[str]] = tuple) -> None:
         self.strong = strong
+        self._kinds = kinds
 
     def hash(self, password: str) -> str:
         """The form to store. Surrounding blanks do not count, as in every panel."""
@@ -43,12 +52,14 @@ class Passwords:
     def verify(self, stored: str | None, password: str) -> bool:
         """Whether ``password`` is the one that ``stored`` was made of; ``stored`` None: there is no such user.
 
-        Where strong hashes are in use a refusal takes about as long for an unknown user as for a known one.
+        A refusal takes as long for an unknown user as for a known one: each kind of hash that is stored is looked at.
         """
         if _matches(stored or "", password):
             return True
-        if self.strong and not (stored or "").startswith("$argon2"):
-            _matches(_DUMMY, password)
+        looked_at = _dummy((stored or "")[:KIND_CHARACTERS])
+        for dummy in {_dummy(kind) for kind in (*self._kinds(), *([_ARGON2] if self.strong else []))}:
+            if dummy and dummy != looked_at:
+                _matches(dummy, password)
         return False
 
     def is_usable(self, stored: str) -> bool:
@@ -61,9 +72,37 @@ class Passwords:
 
 
 @lru_cache(maxsize=1024)
-def fingerprint(key: str, stored: str) -> str:
-    """A keyed digest of a stored hash: tells sessions that the password was changed, and nobody anything else."""
-    return hmac.new(key.encode(), stored.encode(), hashlib.sha256).hexdigest()[:32]
+def fingerprint(key: str, stored: str, salt: str = "") -> str:
+    """A keyed digest of a stored hash: tells sessions that the password was changed, and nobody anything else.
+
+    ``salt`` is new at each change, so that a password that comes back revives no session.
+    """
+    return hmac.new(key.encode(), (stored + salt).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def is_common(password: str, *names: str | None) -> bool:
+    """Whether guessing begins with this one: the commonest passwords, and the user's own names."""
+    text = password.strip(BLANKS).lower()
+    return text in _common() or text in {name.strip(BLANKS).lower() for name in names if name}
+
+
+@cache
+def _common() -> frozenset[str]:
+    # read when a password is set for the first time: the list is long
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"][:COMMON_PASSWORDS])
+
+
+@cache
+def _dummy(kind: str) -> str:
+    """A hash of no user's password that costs as much to look at as those of ``kind``; "" where that is nothing."""
+    if kind.startswith(_ARGON2):
+        return _argon2.hash("no user has this password")
+    rounds = _ROUNDS.match(kind)
+    if rounds is None:
+        return ""
+    return bcrypt.hashpw(b"no user has this password", bcrypt.gensalt(min(max(int(rounds[1]), 4), 31))).decode()
 
 
 def _matches(stored: str, password: str) -> bool:

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, time
 
+from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from core.errors import TooManyAttempts, WrongCredentials
 
@@ -37,8 +39,11 @@ class LoginThrottle:
         self._ended = threading.Condition()
 
     @contextmanager
-    def attempt(self, address: str, username: str) -> Iterator[None]:
+    def attempt(self, address: str, user: str) -> Iterator[None]:
         """Run one verification inside; it counts as a failure when it raises WrongCredentials.
+
+        ``user``: what tells the user from others, however the name was spelled. An ``address`` that begins with
+        ``?`` is only what an unknown proxy says, and may be made up.
 
         Raises TooManyAttempts before anything is verified. Of one address no more verifications run at once than
         failures are left to it; further ones wait, so that a burst of parallel guesses cannot slip through, and a
@@ -48,8 +53,8 @@ class LoginThrottle:
             yield
             return
         by_address = f"login-failures/address/{_network(address)}"
-        by_name = f"login-failures/name/{username.lower()}"
-        self._begin(by_address, by_name)
+        by_name = f"login-failures/name/{user.lower()}"
+        self._begin(by_address, by_name, certain=not address.startswith("?"))
         try:
             yield
         except WrongCredentials:
@@ -72,15 +77,15 @@ class LoginThrottle:
         if self.per_minute and self._storage.incr(key, WINDOW_SECONDS) > per_minute:
             raise self._refusal(key)
 
-    def _begin(self, by_address: str, by_name: str) -> None:
+    def _begin(self, by_address: str, by_name: str, *, certain: bool) -> None:
         give_up_at = monotonic() + LONGEST_WAIT_SECONDS
         with self._ended:
             while True:
                 failures = self._storage.get(by_address)
                 if failures >= self.per_minute:
                     raise self._refusal(by_address)
-                # a name under attack is closed only to those who have failed themselves
-                if failures and self._storage.get(by_name) >= 2 * self.per_minute:
+                # a name under attack is closed only to those who have failed themselves, and may not say who they are
+                if (failures or not certain) and self._storage.get(by_name) >= 2 * self.per_minute:
                     raise self._refusal(by_name)
                 if self._running[by_address] < self.per_minute - failures:
                     self._running[by_address] += 1
@@ -91,6 +96,18 @@ class LoginThrottle:
     def _refusal(self, key: str) -> TooManyAttempts:
         wait = int(self._storage.get_expiry(key) - time()) + 1
         return TooManyAttempts(retry_after=min(max(wait, 1), WINDOW_SECONDS))
+
+
+class Allowance:
+    """At most ``per_minute`` of something for each key."""
+
+    def __init__(self, per_minute: int, storage_url: str = "memory://") -> None:
+        self._item = RateLimitItemPerMinute(per_minute)
+        self._limiter = FixedWindowRateLimiter(storage_from_string(storage_url))
+
+    def may(self, key: str) -> bool:
+        """Count one; whether it is still allowed."""
+        return self._limiter.hit(self._item, key)
 
 
 def _network(address: str) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
+from core.storage.private_files import private_file
 from core.values.database_urls import normal_url
 
 SQLITE_BUSY_MS = 10_000
@@ -116,6 +117,15 @@ class Database:
             return self.engine.connect()
         except (DBAPIError, PoolTimeout) as error:
             raise DatabaseUnavailable from error
+
+    def close(self) -> None:
+        self.dispose()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether this is an SQLite file that does not exist yet."""
+        name = self.url.database
+        return self.dialect == "sqlite" and bool(name) and name != ":memory:" and not Path(str(name)).exists()
 
     def dispose(self) -> None:
         self._readers.close()
@@ -231,8 +241,7 @@ def _is_passing(error: object) -> bool:
 
 def _engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() == "sqlite":
-        if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        file = Path(url.database) if url.database and url.database != ":memory:" else None
         engine = sa.create_engine(
             url,
             pool_size=pool_size,
@@ -240,6 +249,8 @@ def _engine(url: URL, pool_size: int) -> Engine:
             # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
             connect_args={"check_same_thread": False, "isolation_level": None},
         )
+        if file is not None:
+            event.listen(engine, "do_connect", lambda *_: private_file(file))
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

@@ -5,9 +5,10 @@ The tables stand in :mod:`core.storage.tables`, the revisions in :mod:`core.stor
 
 import secrets
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -199,7 +200,10 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
 
 
 def check(database: Database) -> Findings:
-    """What :func:`upgrade` would do; changes nothing."""
+    """What :func:`upgrade` would do; changes nothing, and makes no file where there is no database yet."""
+    if database.is_missing:
+        with tempfile.TemporaryDirectory() as elsewhere, closing(_empty_database(elsewhere)) as empty:
+            return check(empty)
     with database.read() as connection:
         shape = recognise(connection)
         if shape in _REFUSED:
@@ -207,6 +211,12 @@ def check(database: Database) -> Findings:
         changes = [change for plan in _plans() for change in plan(connection)]
     # a later revision may promise what an earlier one already lists
     return Findings(shape, list(dict.fromkeys(change.text for change in changes)))
+
+
+def _empty_database(directory: str) -> Database:
+    database = Database(f"sqlite:///{directory}/empty.db")
+    with database.read():
+        return database
 
 
 def secret(database: Database, name: str) -> str:

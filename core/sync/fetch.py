@@ -5,9 +5,10 @@ What is done with the list is not decided here. Source: contract chapter 20 §9.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 from core.errors import UpstreamFailed
@@ -69,9 +70,26 @@ class Fetch:
 class Fetches:
     """The fetch under way, if any."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiters: int) -> None:
         self._lock = threading.Lock()
         self._latest: Fetch | None = None
+        self._free = threading.BoundedSemaphore(waiters)
+
+    @contextmanager
+    def waiting(self, seconds: float | None) -> Iterator[float | None]:
+        """For how long the caller may wait: not at all while so many do that a slow portal would hold up all others.
+
+        None, of the command line, which has its own process, stays None.
+        """
+        if seconds is None:
+            yield None
+            return
+        is_free = self._free.acquire(blocking=False)
+        try:
+            yield seconds if is_free else 0
+        finally:
+            if is_free:
+                self._free.release()
 
     def join(self, panel: Panel) -> Fetch:
         """The fetch under way, else a new one."""
@@ -88,4 +106,5 @@ _registering = threading.Lock()
 def fetches(panel: Panel) -> Fetches:
     """The fetches of ``panel``."""
     with _registering:
-        return _of_panels.setdefault(panel, Fetches())
+        # at most a quarter of the threads wait for the portal
+        return _of_panels.setdefault(panel, Fetches(max(1, panel.config.server.threads // 4)))

@@ -69,10 +69,12 @@ def synchronise(panel: Panel, by: By, wish: Wish) -> Changes:
     All or nothing: a list that cannot be had in full, or that is suspicious, changes nothing. Must not be called in
     a database transaction. Raises FetchFailed, DatabaseFailed.
     """
-    fetch = fetches(panel).join(panel)
+    every = fetches(panel)
+    fetch = every.join(panel)
     wish.report("fetching", 0, 0)
     try:
-        listed = fetch.accounts(wish.wait)
+        with every.waiting(wish.wait) as seconds:
+            listed = fetch.accounts(seconds)
     except FetchFailed:
         if not (fetch.is_done or wish.dry_run):
             fetch.afterwards(lambda: _apply_late(panel, fetch, by, wish))

@@ -6,7 +6,7 @@ Unix stamps are UTC seconds.
 
 import time
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -41,6 +41,11 @@ class Clock:
     def local(self, stamp: int) -> datetime:
         """The naive local time of a Unix stamp."""
         return datetime.fromtimestamp(stamp, self.zone).replace(tzinfo=None)
+
+
+def following(day: date) -> date:
+    """The next day; the calendar's last one has none, and stays."""
+    return day if day == date.max else day + timedelta(days=1)
 
 
 def shown(moment: datetime | None) -> str | None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, Table, delete, insert
 
 from core.errors import DatabaseFailed, PanelError
 from core.panel import Panel
@@ -19,6 +19,8 @@ from core.xtream.permissions import Member
 
 log = logging.getLogger(__name__)
 
+# made once, and of the bare table: what every command costs
+_INSERT = insert(cast(Table, XtreamCommand.__table__))
 KEPT_SECONDS = 365 * 24 * 3600
 DONE = "done"
 
@@ -53,7 +55,7 @@ class Entry:
 
     def write_in(self, connection: Connection) -> None:
         """Write that it was done, in the transaction that does it."""
-        connection.execute(insert(XtreamCommand).values(**self._values(DONE, None)))
+        connection.execute(_INSERT, self._values(DONE, None))
         self._is_done = True
 
     def write(self, outcome: str, error_class: str | None) -> None:
@@ -62,7 +64,7 @@ class Entry:
             return
         try:
             with self._panel.database.write() as connection:
-                connection.execute(insert(XtreamCommand).values(**self._values(outcome, error_class)))
+                connection.execute(_INSERT, self._values(outcome, error_class))
         except DatabaseFailed as error:
             log.error("a command of the Xtream API could not be logged: %s", type(error).__name__)
 

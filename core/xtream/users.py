@@ -5,9 +5,10 @@ it, so that nothing changes between the question and the deed. Source: contract 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, Update, bindparam, delete, insert, select, update
 
 from core.errors import NotAllowed, NotFound
 from core.panel import Panel
@@ -68,14 +69,24 @@ def change_line(panel: Panel, caller: Caller, sub: str, line_id: int) -> None:
     values = cleared(lines, "isp_desc") if sub == "resetispuser" else _SET[sub]
     with logged(panel, caller, Asked("user", sub, str(line_id))) as entry, xtream.write() as connection:
         _require_isp_setting(connection, panel, member, sub)
+        wanted = _update(lines, *values)
+        if not member.is_admin:
+            wanted = wanted.where(is_own_line(xtream.tables, member))
         changed = connection.execute(
-            update(lines).where(lines.c.id == line_id, is_own_line(xtream.tables, member)).values(**values)
+            wanted, {"line_id": line_id, **{f"new_{name}": new for name, new in values.items()}}
         )
         if changed.rowcount != 1:
             raise _missing(member)
         tell_nodes(connection, xtream.tables, "update_line", line_id, panel.clock.stamp())
         if not xtream.is_bound:
             entry.write_in(connection)
+
+
+@cache
+def _update(lines: Table, *columns: str) -> Update:
+    """Made once for each set of columns, whose values are ``new_…``."""
+    new = {name: bindparam(f"new_{name}", type_=lines.c[name].type) for name in columns}
+    return update(lines).where(lines.c.id == bindparam("line_id")).values(**new)
 
 
 def kill_line(panel: Panel, caller: Caller, line_id: int, until: float) -> None:

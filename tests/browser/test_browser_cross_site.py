@@ -71,7 +71,7 @@ def victim(request: pytest.FixtureRequest, elsewhere: int, modern: Site, visit: 
     modern.seen.clear()
     visitor.page.goto(f"http://{request.param}:{elsewhere}/")
     # refusals, answers that the foreign page may not read, the icon of an answer that is shown as a page
-    visitor.expects(r"status of 403|ERR_BLOCKED_BY_ORB|blocked by CORS policy|net::ERR_FAILED|/favicon\.ico")
+    visitor.expects(r"status of 403|ERR_BLOCKED_BY_(ORB|RESPONSE)|blocked by CORS policy|net::ERR_FAILED|/favicon\.ico")
     yield visitor
     assert visitor.session_id == session_id
     info = user_of(modern, session_id)

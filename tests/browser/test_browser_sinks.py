@@ -12,17 +12,22 @@ import sqlalchemy as sa
 
 from core.portal import in_force
 from core.storage.tables import (
+    AuditEntry,
     Base,
     ExpiryReminder,
     LoginHistory,
+    MailLog,
+    MailTemplate,
     Plan,
     ResellerPayment,
     SmsLog,
     SmsTemplate,
     StalkerSetting,
     StbActionLog,
+    TelegramLog,
     Transaction,
     User,
+    WebauthnCredential,
 )
 from core.storage.tables.base import Choice
 from core.values.sinks import Sink
@@ -71,6 +76,14 @@ def rows_for(now: datetime) -> dict[type[Base], dict[str, Any]]:
         | {"action_detail": "d", "status": "failed", "error_message": "e", "created_at": now},
         LoginHistory: {"id": 1, "user_id": 3, "username": "u", "login_time": now, "ip_address": "i", "user_agent": "a"}
         | {"login_method": "m", "status": "failed", "failure_reason": "r"},
+        AuditEntry: {"id": 1, "user_id": 1, "username": "u", "user_type": "t", "action": "a", "target_type": "t"}
+        | {"target_id": "1", "target_name": "n", "ip_address": "i", "details": "d", "timestamp": now},
+        MailLog: {"id": 1, "recipient_email": "e", "recipient_name": "n", "subject": "s", "body": "b", "sent_by": 1}
+        | {"message_type": "manual", "status": "failed", "error_message": "e", "created_at": now},
+        MailTemplate: {"id": 1, "user_id": 1, "name": "n", "subject": "s", "body_html": "b"},
+        TelegramLog: {"id": 1, "user_id": 1, "chat_id": 1, "message": "m", "message_type": "manual", "sent_by": 1}
+        | {"status": "sent", "sent_at": now},
+        WebauthnCredential: {"id": 1, "user_id": 1, "credential_id": "c", "public_key": "k", "device_name": "d"},
         ResellerPayment: {"id": 1, "reseller_id": 3, "amount": 1, "currency": "GBP", "payment_date": now.date()}
         | {"bank_name": "b", "recorded_by": 1, "recorded_by_username": "a", "description": "d", "status": "cancelled"}
         | {"cancellation_reason": "c"},
@@ -115,7 +128,7 @@ def filled(site: Site) -> Iterator[Site]:
         )
         for number, value in enumerate(HOSTILE.values()):
             portal.add_user(f"p{number}{value}", f"00:1A:79:00:01:{number:02X}", full_name=value, tariff_plan=value)
-        rows = [{"setting_key": key, "setting_value": value} for key, value in in_force.as_rows(settings).items()]
+        rows = [{"setting_key": key, "setting_value": value} for key, value in in_force.as_rows(settings, str).items()]
         world.insert(StalkerSetting, rows)
         yield site
         world.execute(sa.delete(StalkerSetting))
@@ -143,6 +156,7 @@ def test_1_no_hostile_value_of_any_column_or_portal_becomes_anything(filled: Sit
         shown = {path for path, rows in counts.items() if rows}
         assert shown >= {"get_accounts", "get_resellers", "get_plans", "get_transactions", "get_reminder_history"}
         assert shown >= {"get_sms_logs", "get_stb_logs", "get_login_history", "get_reseller_payments"}
+        assert shown >= {"get_audit_log", "get_mail_logs", "get_mail_settings", "webauthn_manage"}
     [rita] = filled.world.rows(sa.select(User.balance).where(User.id == 3))
     assert float(rita["balance"]) == 99.9
 

@@ -681,6 +681,15 @@ def test_a_script_that_adds_twice_gets_the_true_second_answer(accounts: Accounts
     assert accounts.balance("reseller1") == Decimal("89.50")
 
 
+def test_field_19_a_new_address_alone_asks_no_portal(accounts: Accounts) -> None:
+    answer = accounts.post("admin", "update_account", "json", username="user001", email="new@example.com")
+    assert answer["error"] == 0
+    row = accounts.row("user001")
+    assert row is not None
+    assert row["email"] == "new@example.com"
+    assert accounts.calls("PUT") == []
+
+
 def test_field_18_off_on_and_off_again_are_three_switches(accounts: Accounts) -> None:
     client = accounts.client("admin").in_a_browser()
     for status in (0, 1, 0):

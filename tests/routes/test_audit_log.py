@@ -252,6 +252,7 @@ def test_6_nothing_changes_the_log(light: World, method: str) -> None:
     write(light, [entry(1)])
     response = sign_in(light, "admin").request(method, "/api/get_audit_log.php", json={"id": 1})
     assert (response.status_code, response.json()["error"], response.json()["code"]) == (405, 1, 6)
+    assert "read-only" in response.json()["message"]
     assert len(light.rows(sa.select(AuditEntry.id))) == 1
 
 

@@ -475,7 +475,9 @@ def test_what_the_form_shows_of_an_old_row_reads_back_unchanged(light_resellers:
 def test_a_reseller_admin_changes_himself_and_goes_on(resellers: Resellers) -> None:
     here, there = resellers.world.client("readmin"), resellers.world.client("readmin")
     assert there.get("/get_user_info.php").json()["error"] == 0
-    answer = here.post("/update_reseller.php", {"id": "3", "username": "boss", "password": "new-pass"}).json()
+    answer = here.post(
+        "/update_reseller.php", {"id": "3", "username": "boss", "password": "new-pass", "old_password": "pw4"}
+    ).json()
     assert answer["error"] == 0
     assert here.get("/get_user_info.php").json()["user"]["username"] == "boss"
     assert there.get("/get_user_info.php").json() == NOT_LOGGED_IN

@@ -17,9 +17,10 @@ import waitress
 from flask import Flask
 from sqlalchemy import delete, insert
 
+import commands
 from core.config import Config, load_config
-from core.panel import Panel
-from core.security.throttle import LoginThrottle
+from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
+from core.security.throttle import Allowance, LoginThrottle
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
@@ -124,7 +125,9 @@ class World:
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
-        self.server = HttpServer(create_app(self.panel))
+        self.app = create_app(self.panel)
+        commands.register(self.app, self.panel)
+        self.server = HttpServer(self.app)
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)
 
@@ -140,6 +143,7 @@ class World:
                 if has_rows:
                     connection.execute(delete(table))
         self.panel.throttle = LoginThrottle(self.config.security.login_attempts_per_minute)
+        self.panel.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE)
         if self.config.session.store == "php-files":
             for path in self.session_directory.iterdir():
                 path.unlink()

@@ -66,7 +66,7 @@ class Boxes:
     @property
     def settings(self) -> dict[str, str]:
         rows = self.world.rows(sa.select(StalkerSetting.setting_key, StalkerSetting.setting_value))
-        return {row["setting_key"]: row["setting_value"] for row in rows}
+        return {row["setting_key"]: self.world.panel.unsealed(row["setting_value"]) for row in rows}
 
     def forget(self) -> None:
         for portal in self.portals:

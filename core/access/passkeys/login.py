@@ -81,7 +81,7 @@ def offer_login(panel: Panel, origin: Origin, username: str, visit: Visit) -> Of
 
     Raises TooManyAttempts.
     """
-    panel.throttle.count("passkey-challenges", origin.address, CHALLENGES_PER_MINUTE)
+    panel.throttle.count("passkey-challenges", origin.counted_as, CHALLENGES_PER_MINUTE)
     usable = [row for row in _rows_of(panel, username) if stored_key(row.public_key, row.credential_id) is not None]
     if not usable:
         return None
@@ -95,7 +95,7 @@ def log_in_by_passkey(panel: Panel, origin: Origin, sent: SentLogin, visit: Visi
     Raises InvalidPasskey, NoChallenge, TooManyAttempts.
     """
     said, challenge, actor = _whose(panel, origin, sent, visit)
-    with panel.throttle.attempt(origin.address, actor.username):
+    with panel.throttle.attempt(origin.counted_as, f"#{actor.id}"):
         try:
             _verify(panel, actor, sent, said, challenge, visit)
         except ProofFailed as error:
@@ -111,7 +111,7 @@ def log_in_by_passkey(panel: Panel, origin: Origin, sent: SentLogin, visit: Visi
 def _whose(panel: Panel, origin: Origin, sent: SentLogin, visit: Visit) -> tuple[ClientData, Challenge, Actor]:
     """What the browser says, the outstanding challenge that it names, used up now, and whom that was given out for."""
     # no name is known yet, so that a guess counts for the address alone
-    with panel.throttle.attempt(origin.address, origin.address):
+    with panel.throttle.attempt(origin.counted_as, origin.counted_as):
         try:
             said = read_client_data(decoded(sent.client_data) or b"")
         except ProofFailed:

@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from core.config.fields import checked_subject
 from core.panel import Panel
 from core.security.key_files import KeyNotStored, kept_key
 
@@ -57,15 +58,24 @@ def vapid_keys(panel: Panel) -> VapidKeys:
     """The configured pair, else the one that was made at the first call. Raises KeyNotStored."""
     settings = panel.config.push
     text = settings.vapid_private_key.get_secret_value()
+    subject = settings.vapid_subject or _own_address(panel)
     if text:
-        return VapidKeys(private_key_of(text), settings.vapid_subject)
+        return VapidKeys(private_key_of(text), subject)
     try:
         key = serialization.load_pem_private_key(kept_key(panel.config.panel.data_directory, FILE, _make), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyNotStored from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise KeyNotStored
-    return VapidKeys(key, settings.vapid_subject)
+    return VapidKeys(key, subject)
+
+
+def _own_address(panel: Panel) -> str:
+    """The panel's public address, where push services take it for one; else nothing."""
+    try:
+        return checked_subject(panel.config.security.public_url)
+    except ValueError:
+        return ""
 
 
 def private_key_of(text: str) -> ec.EllipticCurvePrivateKey:

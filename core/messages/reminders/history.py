@@ -18,6 +18,7 @@ from core.jobs.scheduled import Run, ScheduledJob
 from core.messages.reminders.store import SENT
 from core.panel import Panel
 from core.storage.tables import Account, ExpiryReminder
+from core.values.clock import following
 
 TABLE = ExpiryReminder.__tablename__
 KEPT_DAYS = 90
@@ -30,7 +31,9 @@ def read_history(panel: Panel, actor: Actor, day: date) -> list[dict[str, Any]]:
     if not panel.layout.has_table(TABLE):
         return []
     start = datetime.combine(day, time())
-    chosen = _ROWS.where(ExpiryReminder.sent_at >= start, ExpiryReminder.sent_at < start + timedelta(days=1))
+    chosen = _ROWS.where(
+        ExpiryReminder.sent_at >= start, ExpiryReminder.sent_at < datetime.combine(following(day), time())
+    )
     if scope_of(actor, READ_REMINDERS) is not Scope.ALL:
         chosen = chosen.where(ExpiryReminder.sent_by == actor.id)
     with panel.database.read() as connection:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from core.messages.sms.settings import has_sms
 from core.panel import Panel
 from core.storage.tables import SmsLog, User
 from core.values import sinks
+from core.values.clock import following
 
 MOST_ROWS = 500
 STATUSES = ("sent", "failed", "pending")
@@ -54,7 +55,7 @@ def read_log(panel: Panel, actor: Actor, *, page: int, limit: int, status: str, 
         where.append(SmsLog.message_type.in_(TYPES[kind]))
     if day is not None:
         start = datetime.combine(day, time())
-        where += [SmsLog.sent_at >= start, SmsLog.sent_at < start + timedelta(days=1)]
+        where += [SmsLog.sent_at >= start, SmsLog.sent_at < datetime.combine(following(day), time())]
     with panel.database.read() as connection:
         total = connection.scalar(select(sa.func.count()).select_from(SmsLog).where(*where)) or 0
         # beyond the last page there is nothing, and no database wants an offset without bounds

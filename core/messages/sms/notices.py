@@ -41,7 +41,7 @@ def _notify(work: Work, event: AccountEvent, owner_id: int | None, template: str
     if number is None or not has_sms(panel):
         return
     with panel.database.read() as connection:
-        sender = sender_of(connection, owner_id, inherits=True)
+        sender = sender_of(panel, connection, owner_id, inherits=True)
         text = find_text(connection, sender.user_id, template) if sender else None
     if sender is None or text is None:
         return

@@ -62,7 +62,7 @@ def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
     require(by.actor, MESSAGING)
     require_sms(panel)
     with panel.database.read() as connection:
-        if sender_of(connection, by.actor.id, inherits=by.actor.is_reseller_admin) is None:
+        if sender_of(panel, connection, by.actor.id, inherits=by.actor.is_reseller_admin) is None:
             raise InvalidInput(_NOT_CONFIGURED)
         recipients, skipped = _checked(panel, connection, by.actor, wish)
     payload = {
@@ -142,7 +142,7 @@ def _run(work: Work) -> Mapping[str, Any]:
     actor_id = work.record.actor_id or 0
     with panel.database.read() as connection:
         actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
-        sender = sender_of(connection, actor.id, inherits=actor.is_reseller_admin)
+        sender = sender_of(panel, connection, actor.id, inherits=actor.is_reseller_admin)
         messages = _messages(panel, connection, work)
     if sender is None:
         raise InvalidInput(_NOT_CONFIGURED)

@@ -31,6 +31,7 @@ _MASK = _BULLET * 8
 _SHORTEST_SHOWN = 12
 _SENDER = re.compile(r"\+?[0-9]+")
 _SENDER_CHARACTERS = 20
+_TOKEN_COLUMN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def require_sms(panel: Panel) -> None:
         raise DatabaseFailed("This panel's database has no tables for SMS yet; its administrator must upgrade it")
 
 
-def sender_of(connection: Connection, user_id: int | None, *, inherits: bool) -> Sender | None:
+def sender_of(panel: Panel, connection: Connection, user_id: int | None, *, inherits: bool) -> Sender | None:
     """The user's own settings if they are complete, else with ``inherits`` the first super admin's."""
     own = sa.false() if user_id is None else SmsSettings.user_id == user_id
     rows = connection.execute(
@@ -80,7 +81,7 @@ def sender_of(connection: Connection, user_id: int | None, *, inherits: bool) ->
             sa.case((own, 0), else_=1), SmsSettings.user_id
         )
     )
-    return next((sender for sender in map(sender_in, rows) if sender is not None), None)
+    return next((sender for row in rows if (sender := sender_in(panel, row)) is not None), None)
 
 
 _ACCOUNTS = select(
@@ -88,9 +89,9 @@ _ACCOUNTS = select(
 ).join_from(SmsSettings, User, User.id == SmsSettings.user_id)
 
 
-def sender_in(row: Any) -> Sender | None:
+def sender_in(panel: Panel, row: Any) -> Sender | None:
     """The account in a row of settings; None unless it is complete."""
-    token, number = (row.api_token or "").strip(), (row.sender_number or "").strip()
+    token, number = panel.unsealed(row.api_token).strip(), (row.sender_number or "").strip()
     if not token or not number:
         return None
     account = ProviderAccount(SecretStr(token), number, (row.base_url or "").strip() or DEFAULT_URL)
@@ -107,7 +108,7 @@ def mask(token: str) -> str:
 def read_settings(panel: Panel, connection: Connection, actor: Actor) -> dict[str, Any]:
     """What the page shows: the user's own row, or where a reseller admin inherits, the account of the super admin."""
     row = _own_row(panel, connection, actor.id)
-    applied = sender_of(connection, actor.id, inherits=actor.is_reseller_admin)
+    applied = sender_of(panel, connection, actor.id, inherits=actor.is_reseller_admin)
     account = applied.account if applied is not None else _incomplete(row)
     stored = {"id": row["id"], "user_id": actor.id} if row else {}
     days = row.get("days_before_expiry")
@@ -158,12 +159,20 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
+        stored = {**values, **_sealed(panel, values)}
         connection.execute(
             update(SmsSettings)
             .where(SmsSettings.user_id == by.actor.id)
-            .values(**storable(connection, SmsSettings, **values), updated_at=now)
+            .values(**storable(connection, SmsSettings, **stored), updated_at=now)
         )
         _audit(panel, connection, by, before, values)
+
+
+def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The token as it is to be stored; one whose sealed form the column cannot hold stays as it is."""
+    token = values.get("api_token")
+    sealed = panel.sealer.sealed(token) if token else token
+    return {"api_token": sealed} if token and len(str(sealed)) <= _TOKEN_COLUMN else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def _own_row(panel: Panel, connection: Connection, user_id: int) -> dict[str, An
     """The columns that this database has; empty without a row."""
     columns = [c for c in SmsSettings.__table__.c if panel.layout.has_column("_sms_settings", c.name)]
     row = connection.execute(select(*columns).where(SmsSettings.user_id == user_id)).mappings().first()
-    return {} if row is None else dict(row)
+    return {} if row is None else {**row, "api_token": panel.unsealed(row["api_token"])}
 
 
 def _plain_values(change: Change) -> dict[str, Any]:
@@ -206,7 +215,7 @@ def _account_values(
 ) -> dict[str, Any]:
     """Token, sender and address, which belong together. Raises InvalidInput."""
     own_token = (before.get("api_token") or "").strip()
-    inherited = sender_of(connection, None, inherits=True) if actor.is_reseller_admin and not own_token else None
+    inherited = sender_of(panel, connection, None, inherits=True) if actor.is_reseller_admin and not own_token else None
     if inherited is not None and inherited.user_id == actor.id:
         inherited = None
     token = _new_token(change.token, inherited.account.token.get_secret_value() if inherited else own_token)

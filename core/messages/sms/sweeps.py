@@ -177,22 +177,22 @@ def _subscribers(panel: Panel) -> list[_Subscriber]:
     observer = User.is_observer if layout.has_column("_users", "is_observer") else sa.null().label("is_observer")
     rows = select(*columns, User.username, User.permissions, User.super_user, observer)
     with panel.database.read() as connection:
-        inherited = sender_of(connection, None, inherits=True)
+        inherited = sender_of(panel, connection, None, inherits=True)
         found = connection.execute(
             rows.join_from(SmsSettings, User, User.id == SmsSettings.user_id)
             .where(SmsSettings.auto_send_enabled == 1)
             .order_by(SmsSettings.id)
         ).all()
-    return [_subscriber(row, inherited) for row in found]
+    return [_subscriber(panel, row, inherited) for row in found]
 
 
-def _subscriber(row: Any, inherited: Sender | None) -> _Subscriber:
+def _subscriber(panel: Panel, row: Any, inherited: Sender | None) -> _Subscriber:
     is_admin = has_field(row.permissions, RESELLER_ADMIN_FIELD)
     return _Subscriber(
         row.user_id,
         row.username,
         row.super_user == 1,
-        sender_in(row) or (inherited if is_admin else None),
+        sender_in(panel, row) or (inherited if is_admin else None),
         row.days_before_expiry or DEFAULT_DAYS,
         row.expiry_template or "",
         getattr(row, "enable_multistage_reminders", 1) != 0,

@@ -1,7 +1,8 @@
 """What all tables share: column types, defaults, options, and the base class of the models."""
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import ForeignKey, SmallInteger, String, Text, text
@@ -57,11 +58,47 @@ NULL_RENEWED = _Renewed("NULL")
 ZERO, ONE, SEVEN = text("0"), text("1"), text("7")
 Flag = SmallInteger().with_variant(mysql.TINYINT(1), *_MYSQL)
 Small = SmallInteger().with_variant(mysql.TINYINT(4), *_MYSQL)
+
+
+# what the driver hands out as text is MySQL's 0000-00-00, or another date that is none: nothing, in every answer
+def _none_for_text(value: Any) -> Any:
+    return None if isinstance(value, str) else value
+
+
+class _MysqlDateTime(mysql.DATETIME):
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        return _none_for_text
+
+
+class _MysqlTimestamp(mysql.TIMESTAMP):
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        return _none_for_text
+
+
+class _MysqlDate(sa.DATE):
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        return _none_for_text
+
+
+class _SqliteDateTime(sqlite.DATETIME):
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        read = super().result_processor(dialect, coltype)
+
+        def read_or_none(value: Any) -> Any:
+            try:
+                return value if read is None else read(value)
+            except (TypeError, ValueError):
+                return None
+
+        return read_or_none
+
+
 Money = sa.Numeric(15, 2)
 # the same text form on SQLite as the panel's answers have, so that plain SQL on any database reads alike
-_PLAIN_SECONDS = sqlite.DATETIME(truncate_microseconds=True)  # type: ignore[no-untyped-call]
-DateTime = sa.DateTime().with_variant(_PLAIN_SECONDS, "sqlite")
-Timestamp = sa.TIMESTAMP().with_variant(_PLAIN_SECONDS, "sqlite")
+_PLAIN_SECONDS = _SqliteDateTime(truncate_microseconds=True)  # type: ignore[no-untyped-call]
+DateTime = sa.DateTime().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlDateTime(), *_MYSQL)
+Timestamp = sa.TIMESTAMP().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlTimestamp(), *_MYSQL)
+Date = sa.Date().with_variant(_MysqlDate(), *_MYSQL)
 MediumText = Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL)
 Blob = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), *_MYSQL)
 LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)
@@ -97,6 +134,7 @@ def _user_reference() -> ForeignKey:
 
 
 class Base(DeclarativeBase):
+    type_annotation_map: ClassVar[dict[Any, Any]] = {date: Date}
     metadata = sa.MetaData(
         naming_convention={
             "ix": "%(table_name)s_%(column_0_N_name)s",

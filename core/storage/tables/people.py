@@ -135,7 +135,8 @@ class Credential(Base):
     """What the stored password of a user is known as to sessions: tells them of a change, not of a mere re-hash.
 
     ``changed_at``: Unix seconds of the latest change made here; ``fingerprint``: of the stored hash then;
-    ``same_as``: fingerprints, parted by blanks, of older hashes of the same password.
+    ``same_as``: fingerprints, parted by blanks, of older hashes of the same password; ``salt``: of the fingerprints
+    since that change.
     """
 
     __tablename__ = "_sbx_credentials"
@@ -144,6 +145,7 @@ class Credential(Base):
     user_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     fingerprint: Mapped[str] = mapped_column(String(64))
     same_as: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(32))
     changed_at: Mapped[int | None]
 
 

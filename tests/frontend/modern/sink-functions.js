@@ -24,6 +24,14 @@ const SINKS = [
     "username user_name ip_address failure_reason login_method", "user_agent", "", ""],
   ["get_reseller_payments.php?status=all", "payments", "currency payment_date payment_date_shamsi",
     "description cancellation_reason", "reseller_name currency", ""],
+  ["get_audit_log.php?per_page=100", "data",
+    "user_display_name username user_type action target_type target_name target_id ip_address details", "details", "", ""],
+  ["get_mail_logs.php?page=1&limit=25", "logs", "message_type status time",
+    "subject error_message", "", ""],
+  ["get_mail_settings.php", "templates", "name", "", "name", ""],
+  ["telegram/get_logs.php?page=1&per_page=25", "logs", "recipient_username message_type", "message", "", ""],
+  ["telegram/get_settings.php", "recipients", "username user_type", "id", "", ""],
+  ["webauthn_manage.php", "credentials", "device_name", "", "", ""],
   ["get_reseller_balance.php", "balances", "currency reseller_name", "", "", ""],
 ];
 
@@ -35,7 +43,7 @@ async function showEverySink(prefix) {
   for (const [path, key, texts, attributes, handlers, again] of SINKS) {
     const answer = await (await fetch(prefix + path)).json();
     const rows = answer[key] || [];
-    counts[path.split(".")[0]] = rows.length;
+    counts[path.split(".")[0]] = (counts[path.split(".")[0]] || 0) + rows.length;
     board.innerHTML += rows.map((row) => sinkRow(row, texts, attributes, handlers, again)).join("");
   }
   for (const item of board.querySelectorAll("[data-again]")) item.nextElementSibling.innerHTML = item.dataset.again;

@@ -10,7 +10,7 @@ from core.storage.migrations import additive
 from core.storage.tables import State
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

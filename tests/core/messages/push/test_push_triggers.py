@@ -187,17 +187,19 @@ def test_4_three_tries_and_no_more(light_push: _Push) -> None:
     assert jobs.open_jobs(push.accounts.panel) == []
 
 
-@pytest.mark.parametrize(("said", "waits"), [("7", 7), (None, 3), ("99999", 600), ("Wed, 21 Oct 2015 07:28:00 GMT", 3)])
+@pytest.mark.parametrize(
+    ("said", "waits"), [("70", 70), (None, 60), ("99999", 600), ("soon", 60), ("Fri, 17 Jan 2025 09:00:00 GMT", 600)]
+)
 def test_4_a_service_that_asks_for_patience_gets_it_and_no_worker_waits(
     light_push: _Push, said: str | None, waits: int
 ) -> None:
     push = light_push
-    push.configure(retry_seconds=(3.0, 8.0))
+    push.configure(retry_seconds=(60.0, 80.0))
     _answer(push, "bob", 429, headers={} if said is None else {"Retry-After": said})
     push.add()
     started = time.monotonic()
     push.work()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 60
     [job] = push.jobs("push_again")
     assert (job["state"], job["due_at"] - job["created_at"]) == ("waiting", waits)
     push.accounts.forward += waits + 1
@@ -227,7 +229,7 @@ def test_5_a_service_that_hangs_delays_no_request(light_push: _Push) -> None:
     push.service.fail(Hang(), times=None)
     started = time.monotonic()
     push.add()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     assert push.service.requests == []
 
 
@@ -287,14 +289,14 @@ def test_a_process_that_dies_while_it_tells_does_not_tell_again(push: _Push, mon
     assert jobs.open_jobs(push.accounts.panel) == []
 
 
-def test_a_device_that_changed_hands_meanwhile_is_asked_with_its_new_keys(light_push: _Push) -> None:
+def test_a_device_that_is_gone_meanwhile_is_not_tried_again(light_push: _Push) -> None:
     push = light_push
-    push.configure(retry_seconds=(3.0, 8.0))
+    push.configure(retry_seconds=(60.0, 80.0))
     _answer(push, "bob", 503)
     push.add()
     push.work()
     push.accounts.world.execute(sa.delete(PushSubscription).where(PushSubscription.user_id == BOB))
-    push.accounts.forward += 10
+    push.accounts.forward += 120
     push.work()
     assert [device for device, _ in push.told] == ["admin", "rita"]
     assert jobs.open_jobs(push.accounts.panel) == []
@@ -333,6 +335,19 @@ def test_a_subject_that_services_refuse_is_refused_at_the_start(subject: str) ->
 )
 def test_a_subject_by_which_somebody_can_be_reached(light_push: _Push, subject: str) -> None:
     light_push.configure(vapid_subject=Push(vapid_subject=subject).vapid_subject)
+    light_push.add("admin")
+    light_push.work()
+    assert light_push.service.shown[0].claims.get("sub", "") == subject
+
+
+@pytest.mark.parametrize(
+    ("public_url", "subject"),
+    [("https://panel.example.com", "https://panel.example.com"), ("http://localhost:8000", "")],
+)
+def test_without_a_subject_the_panels_own_address_serves(light_push: _Push, public_url: str, subject: str) -> None:
+    panel = light_push.accounts.panel
+    security = panel.config.security.model_copy(update={"public_url": public_url})
+    panel.config = panel.config.model_copy(update={"security": security})
     light_push.add("admin")
     light_push.work()
     assert light_push.service.shown[0].claims.get("sub", "") == subject

@@ -258,7 +258,7 @@ def test_even_without_the_lock_each_message_goes_out_once(sms: Sms) -> None:
         for n in range(10, 30)
     ]
     with sms.panel.database.read() as connection:
-        sender = sender_of(connection, 1, inherits=False)
+        sender = sender_of(sms.panel, connection, 1, inherits=False)
     assert sender is not None
     tallies: list[Any] = []
 

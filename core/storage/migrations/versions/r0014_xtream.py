@@ -4,8 +4,8 @@ from sqlalchemy import Connection
 
 from core.storage.migrations import additive
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
-"""One table of claims for all messages; what was claimed of text messages is taken over."""
+"""A salt of the fingerprints that sessions are bound by, new at each change of a password."""
 
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
 
-revision = "0012"
-down_revision = "0018"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
-PROMISED = {"_sbx_claims": "channel name row_id owner lease_until claimed_at"}
+PROMISED = {"_sbx_credentials": "salt"}
 
 
 def plan(connection: Connection) -> list[additive.Change]:

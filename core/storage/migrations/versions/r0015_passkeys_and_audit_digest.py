@@ -4,8 +4,8 @@ from sqlalchemy import Connection
 
 from core.storage.migrations import additive
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,54 @@
+"""Files and directories that nobody else on the machine may read: made so, and put right where they are not.
+
+What holds secrets or customers' data: databases of SQLite with what stands beside them, the queue, the data directory.
+"""
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_BESIDE = ("", "-wal", "-shm", "-journal")
+_FILE, _DIRECTORY = 0o600, 0o700
+
+
+def private_file(path: Path) -> None:
+    """An SQLite database at ``path`` that is ours alone, an empty one where there is none yet.
+
+    What SQLite makes beside it later gets the same permissions from it.
+    """
+    if not path.parent.exists():
+        private_directory(path.parent)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE))
+    except OSError:
+        # whoever opens it next says what is wrong
+        return
+    for suffix in _BESIDE:
+        _put_right(path.with_name(path.name + suffix), _FILE)
+
+
+def private_directory(path: Path) -> None:
+    """A directory that is ours alone, with parents where these are missing."""
+    path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+    _put_right(path, _DIRECTORY)
+
+
+def warn_if_readable(path: Path) -> None:
+    """Say so where others can read a file that may hold secrets; who made it decides who reads it."""
+    if os.name == "posix" and path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        log.warning("Others can read %s, which may hold passwords; better: chmod 600 %s", path.name, path.name)
+
+
+def _put_right(path: Path, mode: int) -> None:
+    try:
+        status = path.stat()
+        if os.name != "posix" or not status.st_mode & 0o077 or status.st_uid != os.geteuid():
+            return
+        path.chmod(mode)
+        log.warning("Others could read %s; that is over.", path.name)
+    except OSError:
+        # somebody else's, or gone
+        return

@@ -1,0 +1,111 @@
+"""Connections that say nothing, or never end (issue "no way in", line 12)."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from compat import serving
+
+
+def _app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"read %d" % len(body)]
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server whose patience is a second, and which grants each address three connections."""
+    monkeypatch.setattr(serving, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(serving, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(serving, "LEAST_BODY_BYTES", 10)
+    server = serving.create_server(
+        _app, connections_per_address=3, host="127.0.0.1", port=0, threads=2, asyncore_loop_timeout=0.1
+    )
+    # this machine is exempt otherwise
+    server.channel_class.exempt = ()
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield server.effective_port
+    server.task_dispatcher.shutdown()
+    server.trigger.pull_trigger(lambda: [channel.close() for channel in list(server._map.values())])
+    thread.join(5)
+
+
+def _open(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=6)
+
+
+def _ends(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1000) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab"]
+)
+def test_12_a_head_or_a_body_that_does_not_come_is_not_waited_for(port: int, sent: bytes) -> None:
+    with closing(_open(port)) as connection:
+        connection.sendall(sent)
+        began = time.monotonic()
+        assert _ends(connection)
+        assert time.monotonic() - began < 5
+
+
+def test_12_a_head_that_drips_is_not_waited_for(port: int) -> None:
+    with closing(_open(port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        connection.settimeout(0.2)
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                connection.sendall(b"x")
+                if connection.recv(10) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+        pytest.fail("the connection stayed open")
+
+
+def test_12_a_body_that_comes_slowly_but_surely_is_read(port: int) -> None:
+    with closing(_open(port)) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.4)
+            connection.sendall(b"x" * 10)
+        assert b"200 OK" in connection.recv(1000)
+
+
+def test_12_each_address_has_so_many_connections(port: int) -> None:
+    connections = [_open(port) for _ in range(4)]
+    try:
+        connections[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in connections[0].recv(1000)
+        began = time.monotonic()
+        assert _ends(connections[3])
+        assert time.monotonic() - began < 0.9
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def test_12_two_lengths_in_one_request_close_the_connection(port: int) -> None:
+    with closing(_open(port)) as connection:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        connection.sendall(head + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while part := connection.recv(1000):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.count(b"HTTP/1.1") == 1

@@ -1,0 +1,201 @@
+"""Secrets at rest and on their way (issue "no way in", lines 3, 4, 5 and 7)."""
+
+import os
+import pickle
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from huey.registry import Message
+
+import wsgi
+from core.administration.demo import USERS, demo_users
+from core.config import load_config
+from core.jobs import bell
+from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
+from core.storage import schema
+from core.storage.private_files import private_directory, private_file, warn_if_readable
+from core.storage.tables import SmsSettings, StalkerSetting
+from simulators.stalker import StalkerPortal
+from tests.conftest import MakeWorld
+from tests.worlds.sms import Sms, sms_world
+from tests.worlds.stb import PORTAL_PASSWORD, Boxes
+
+SAVE = "/update_stalker_settings.php"
+
+
+@pytest.fixture
+def sqlite_sms(make_world: MakeWorld) -> Iterator[Sms]:
+    with sms_world(make_world, "sqlite") as made:
+        yield made
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _panel(tmp_path: Path) -> Panel:
+    environment = {
+        "SHOWBOX_DATABASE_URL": f"sqlite:///{tmp_path}/data/panel.db",
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "var"),
+    }
+    return Panel(load_config(None, environment))
+
+
+def test_4_the_database_the_queue_and_their_directories_are_ours_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    panel = _panel(tmp_path)
+    try:
+        panel.layout  # noqa: B018 - creates the tables
+        bell.bell(panel).ring()
+        panel.sealer.sealed("x")
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert {path.name for path in files} >= {"panel.db", "panel.db.jobs", "application.key"}
+        assert {_mode(path) for path in files} == {0o600}
+        assert {_mode(tmp_path / "data"), _mode(tmp_path / "var")} == {0o700}
+    finally:
+        panel.close()
+        os.umask(before)
+
+
+def test_4_what_others_could_read_is_put_right_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database, directory = tmp_path / "panel.db", tmp_path / "var"
+    directory.mkdir(mode=0o755)
+    for path in (database, tmp_path / "panel.db-wal"):
+        path.write_bytes(b"")
+        path.chmod(0o644)
+    private_file(database)
+    private_directory(directory)
+    assert [_mode(path) for path in (database, tmp_path / "panel.db-wal", directory)] == [0o600, 0o600, 0o700]
+    assert len(caplog.records) == 3
+    assert str(tmp_path) not in caplog.text
+
+
+def test_4_a_readable_configuration_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "config.ini"
+    file.write_text("")
+    file.chmod(0o600)
+    warn_if_readable(file)
+    assert caplog.records == []
+    file.chmod(0o644)
+    warn_if_readable(file)
+    assert "chmod 600 config.ini" in caplog.text
+
+
+def test_4_the_portals_password_is_sealed_in_a_database_of_our_own(light_boxes: Boxes) -> None:
+    form = {"server_address": light_boxes.portals[0].server_address, "api_username": "apiuser"}
+    form |= {"api_base_url": light_boxes.portals[0].base_url, "api_password": PORTAL_PASSWORD}
+    assert light_boxes.post("admin", SAVE, form)["error"] == 0
+    query = sa.select(StalkerSetting.setting_value).where(StalkerSetting.setting_key == "api_password")
+    [row] = light_boxes.world.rows(query)
+    assert row["setting_value"].startswith("sbx1:")
+    assert light_boxes.world.panel.portal_settings.password.get_secret_value() == PORTAL_PASSWORD
+
+
+def test_4_the_sms_token_is_sealed_and_still_works(sqlite_sms: Sms) -> None:
+    sms = sqlite_sms
+    token = "token-of-the-admin-0123456789"
+    answer = sms.post("admin", "update_sms_settings", api_token=token, sender_number="+983000505")
+    assert answer["error"] == 0, answer
+    stored = {row["api_token"] for row in sms.world.rows(sa.select(SmsSettings.api_token)) if row["api_token"]}
+    assert token not in stored
+    assert any(text.startswith("sbx1:") for text in stored)
+    assert sms.get("admin", "get_sms_settings.php")["settings"]["api_token"].endswith(token[-4:])
+
+
+def test_11_db_check_writes_nothing_not_even_an_empty_file(tmp_path: Path) -> None:
+    panel = _panel(tmp_path)
+    try:
+        assert schema.check(panel.database).lines
+    finally:
+        panel.close()
+    assert list(tmp_path.rglob("*")) == []
+
+
+# a stored secret is sent nowhere else
+
+
+@pytest.mark.parametrize("field", ["server_address", "server_2_address", "api_base_url", "api_2_base_url"])
+@pytest.mark.parametrize("extra", [{"test_connection": "1"}, {"dual_server_mode_enabled": "0"}, {}])
+def test_3_a_stored_password_goes_to_no_other_server(light_boxes: Boxes, field: str, extra: dict[str, str]) -> None:
+    with StalkerPortal() as catcher:
+        form = {"server_address": light_boxes.portals[0].server_address, "api_username": "apiuser"}
+        form |= {"api_password": "********", field: catcher.base_url, **extra}
+        answer = light_boxes.post("admin", SAVE, form)
+        assert (answer["error"], answer["code"]) == (1, 6)
+        assert "password" in answer["message"]
+        assert catcher.requests == []
+    assert light_boxes.settings == {}
+
+
+def test_3_another_scheme_or_port_is_another_server(light_boxes: Boxes) -> None:
+    address = light_boxes.portals[0].server_address.rstrip("/")
+    for other in (address.replace("http:", "https:"), address.rpartition(":")[0]):
+        form = {"server_address": other, "api_username": "apiuser", "api_password": ""}
+        assert light_boxes.post("admin", SAVE, form)["code"] == 6
+
+
+def test_3_tests_of_connections_tell_nothing_and_are_few(light_boxes: Boxes) -> None:
+    with StalkerPortal() as refuses:
+        refuses.settings.user = "somebody"
+        places = [refuses.server_address, "http://127.0.0.1:9", light_boxes.world.url]
+        texts = set()
+        for place in places:
+            form = {"server_address": place, "api_username": "u", "api_password": "p", "test_connection": "1"}
+            texts.add(light_boxes.post("admin", SAVE, form)["message"])
+        assert len(texts) == 1
+        client = light_boxes.client("admin")
+        answers = [client.post(SAVE, form) for _ in range(CONNECTION_TESTS_PER_MINUTE)]
+        assert [answer.json()["error"] for answer in answers] == [1] * len(answers)
+        assert answers[-1].status_code == 429
+        assert "Too many connection tests" in answers[-1].json()["message"]
+
+
+# the queue
+
+
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_5_the_queue_carries_json_and_runs_nothing_that_others_put_in(tmp_path: Path) -> None:
+    panel, rung = _panel(tmp_path), []
+    panel.layout  # noqa: B018 - creates the tables
+    queue = bell.bell(panel)
+    storage = queue._huey.storage
+    try:
+        storage.enqueue(pickle.dumps(Message("x", "ring", None, args=(), kwargs={"x": _Bomb(tmp_path / "ran")})))
+        storage.enqueue(pickle.dumps(_Bomb(tmp_path / "ran")))
+        storage.enqueue(b'{"id":"x","name":"no such","eta":null}')
+        queue.ring()
+        assert orjson.loads(storage.enqueued_items()[-1])["name"].endswith("ring")
+        queue.attach(lambda: rung.append(True))
+        queue.ring(delay=0.01)
+        deadline = time.monotonic() + 10
+        while not rung and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert rung
+        assert not (tmp_path / "ran").exists()
+    finally:
+        panel.close()
+
+
+# the demo
+
+
+def test_7_off_loopback_the_demo_has_passwords_that_nobody_knows() -> None:
+    open_to_all = demo_users(only_here=False)
+    assert {user.username for user in open_to_all} == {user.username for user in USERS}
+    assert not {user.password for user in open_to_all} & {user.password for user in USERS}
+    assert len({user.password for user in open_to_all}) == len(USERS)
+    assert demo_users(only_here=True) == USERS
+    for host, here in (("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)):
+        assert wsgi._is_loopback(host) is here
