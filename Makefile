@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 run: $(VENV)/.run
 	$(BIN)/python wsgi.py --demo --host $(HOST) --port $(PORT)
 
+# files in their order, the long ones first; what is compiled is kept, for the tests start many processes
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from commands.database import copy_command, database_command
 from commands.jobs import cron_command, job_command
 from commands.ledger import ledger_command
 from commands.sync import sync_command
+from commands.telegram import telegram_command
 from commands.users import unassign_command, user_command
 from commands.work import jobs_command, operations_command, worker_command
 from commands.xtream import xtream_command
@@ -25,6 +26,7 @@ def register(app: Flask, panel: Panel) -> None:
         worker_command(panel),
         sync_command(panel),
         ledger_command(panel),
+        telegram_command(panel),
         unassign_command(panel),
         job_command(panel),
         cron_command(panel),

@@ -4,6 +4,7 @@ import click
 
 from commands.failing import failing_clearly
 from commands.sync import BY_CONSOLE
+from core.access.passkeys.unverified import list_unverified
 from core.administration import users
 from core.panel import Panel
 from core.resellers import assigning
@@ -51,7 +52,21 @@ def user_command(panel: Panel) -> click.Group:
         users.set_password(panel, username, password)
         click.echo(f"Password of {username} set.")
 
+    user.add_command(_passkeys_command(panel))
     return user
+
+
+def _passkeys_command(panel: Panel) -> click.Command:
+    @click.command("passkeys", help="List the passkeys that a PHP panel stored and nobody has verified here.")
+    @failing_clearly
+    def passkeys() -> None:
+        found = list_unverified(panel)
+        for passkey in found:
+            use = "can log in" if passkey.is_usable else "has no usable key"
+            click.echo(f"{passkey.username}: {passkey.device_name or '?'}, {passkey.created_at or 'unknown'}, {use}")
+        click.echo(f"{len(found)} passkeys that were not verified here.")
+
+    return passkeys
 
 
 def unassign_command(panel: Panel) -> click.Command:

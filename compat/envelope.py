@@ -43,9 +43,14 @@ class Encoded(Protocol):
     def gzipped(self) -> bytes: ...
 
 
+def success_body(payload: Mapping[str, Any]) -> bytes:
+    """``error`` 0 first, then ``payload`` in its own order."""
+    return orjson.dumps({"error": 0, **payload})
+
+
 def success(payload: Mapping[str, Any], request: Request) -> Response:
-    """``error`` 0 first, then ``payload`` in its own order; gzipped when long and accepted."""
-    body = orjson.dumps({"error": 0, **payload})
+    """See :func:`success_body`; gzipped when long and accepted."""
+    body = success_body(payload)
     if len(body) < GZIP_FROM or not accepts_gzip(request):
         return json_response(body)
     return _gzipped(gzip.compress(body, compresslevel=1, mtime=0))

@@ -8,16 +8,15 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, trimmed
 from core.access.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
-from core.access.whose import whose_accounts
 from core.accounts.add import NewAccount
 from core.accounts.add import add_account as core_add
 from core.accounts.change import Changed
 from core.accounts.edit import UNLIMITED, Edit, set_status
 from core.accounts.edit import edit_account as core_edit
-from core.accounts.listing import list_accounts
 from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
 from core.values.markup import plain
+from legacy_routes.account_list import encoded_accounts
 from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 from legacy_routes.server2 import told_of_lag
@@ -46,7 +45,7 @@ RESELLER = AliasChoices("reseller", "reseller_id")
 @endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_accounts(call: Call, form: ViewForm) -> Answer:
     """The list of accounts, newest first: all for super admins and observers, else one's own."""
-    return list_accounts(call.panel, whose_accounts(caller(call), view_all=form.view_all))
+    return encoded_accounts(call.panel, caller(call), view_all=form.view_all)
 
 
 class AddForm(RequestModel):

@@ -20,6 +20,7 @@ from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, SqlSessions
+from compat.slashes import with_single_slashes
 from core.access.identity import find_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
@@ -106,7 +107,8 @@ def create_app(panel: Panel) -> Flask:
         cookie_name=config.session.cookie_name,
     )
     install_security_headers(app, hsts=config.security.hsts)
-    app.wsgi_app = clients.behind_proxies(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.url_map.merge_slashes = False
+    app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))

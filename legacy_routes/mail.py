@@ -15,6 +15,7 @@ from core.messages.mail.send import send_mail as core_send
 from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWish, change_settings, try_connection
 from core.messages.mail.templates import Wish as TemplateWish
 from core.messages.mail.templates import delete_template, read_template, save_template
+from core.values import sinks
 from core.values.checks import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
@@ -51,7 +52,7 @@ def get_mail_settings(call: Call) -> Answer:
     view = read_view(call.panel, caller(call))
     return {
         "settings": {**view.settings, "using_admin_templates": view.uses_admins},
-        "templates": list(view.templates),
+        "templates": [sinks.shown("mail_template", row) for row in view.templates],
         "stats": view.counts,
     }
 
@@ -146,7 +147,7 @@ def get_mail_logs(call: Call, form: LogForm) -> Answer:
     query = Query(day, form.status, form.type, form.search, form.page, form.limit)
     page = read_log(call.panel, caller(call), query)
     return {
-        "logs": page.rows,
+        "logs": [sinks.shown("mail", row) for row in page.rows],
         "pagination": {"total": page.total, "page": page.page, "limit": page.limit, "pages": page.pages},
         "total": page.total,
         "page": page.page,

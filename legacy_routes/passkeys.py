@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RawText, RequestModel, Text, to_text
 from core.access.actors import Actor
+from core.access.audit import By
 from core.access.identity import session_facts
 from core.access.passkeys.challenges import OfPhp, Visit
 from core.access.passkeys.keys import decoded
@@ -19,6 +20,7 @@ from core.access.passkeys.own import OwnPasskey, list_passkeys, remove_passkey
 from core.access.passkeys.registration import UNKNOWN_DEVICE, NewPasskey, begin_registration, register
 from core.access.passkeys.relying_party import RelyingParty, relying_party
 from core.errors import InvalidInput
+from core.messages.telegram.logins import note_login
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id
@@ -112,6 +114,7 @@ def webauthn_authenticate(call: Call, form: AuthenticateForm) -> Answer:
     actor = log_in_by_passkey(call.panel, origin_of(call), sent, visit)
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
+    note_login(call.panel, By(actor, origin_of(call)))
     return {"err_msg": "", "message": "Authentication successful"}
 
 

@@ -1,5 +1,6 @@
 """What resellers paid, owe and are billed (contract chapter 30 D): payments, balances, invoices, banks."""
 
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from core.panel import Panel
 from core.payments import balances as reseller_balance
 from core.payments.banks import list_banks
 from core.payments.invoices import SHAMSI, Invoice, Line, month_of, read_invoice
-from core.payments.payment_list import Filter, list_payments
+from core.payments.payment_list import Filter, ListedPayment, list_payments
 from core.payments.payments import (
     DEFAULT_CURRENCY,
     NewPayment,
@@ -20,7 +21,8 @@ from core.payments.payments import (
     record_payment,
     sees_all,
 )
-from core.values import shamsi
+from core.values import shamsi, sinks
+from core.values.clock import shown as shown_moment
 from core.values.currencies import shown_currency
 from core.values.markup import plain
 from core.values.money import shown, stored
@@ -103,11 +105,32 @@ def get_reseller_payments(call: Call, form: ListForm) -> Answer:
     found = list_payments(call.panel, actor, wanted)
     return {
         "message": "",
-        "payments": found.rows,
-        "summary": {key: _number(value) for key, value in found.summary.items()},
+        "payments": [_listed(payment) for payment in found.rows],
+        "summary": {
+            "total_active": _number(found.active),
+            "total_cancelled": _number(found.cancelled),
+            "count_active": found.count_active,
+            "count_cancelled": found.count_cancelled,
+        },
         "can_edit": may_edit(actor),
         "can_view_all": sees_all(actor),
     }
+
+
+def _listed(payment: ListedPayment) -> dict[str, Any]:
+    day = payment.payment_date
+    row = {
+        **asdict(payment),
+        "amount": f"{payment.amount:.2f}",
+        "currency": shown_currency(payment.currency) or "",
+        "payment_date": None if day is None else str(day)[:10],
+        "created_at": shown_moment(payment.created_at),
+        "updated_at": shown_moment(payment.updated_at),
+        "cancelled_at": shown_moment(payment.cancelled_at),
+        "reseller_currency": shown_currency(payment.reseller_currency),
+        "payment_date_shamsi": shamsi.shown(day),
+    }
+    return sinks.shown("payment", row)
 
 
 class BalanceForm(RequestModel):

@@ -1,6 +1,6 @@
 """Plans and currencies (contract chapter 40 §3.1 to §3.5, §3.13 to §3.15); tariffs are in the module beside."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
@@ -15,8 +15,8 @@ from core.plans.edit import PlanFields, Saved, set_price
 from core.plans.edit import add_plan as core_add
 from core.plans.edit import edit_plan as core_edit
 from core.plans.edit import remove_plan as core_remove
-from core.plans.plans import list_plans
-from core.values import money
+from core.plans.plans import StoredPlan, list_plans
+from core.values import money, sinks
 from legacy_routes.forms import ViewForm
 from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, current_identity, having, super_admin
 
@@ -38,7 +38,25 @@ _ID_DIGITS = 19
 @endpoints.endpoint("get_plans", "GET", "POST", who=LOGGED_IN, model=ViewForm)
 def get_plans(call: Call, form: ViewForm) -> Answer:
     """The plans: all for super admins and observers, else those assigned to the caller."""
-    return {"err_msg": "", "message": "", "plans": list_plans(call.panel, caller(call), view_all=form.view_all)}
+    plans = list_plans(call.panel, caller(call), view_all=form.view_all)
+    return {"err_msg": "", "message": "", "plans": [_shown(plan) for plan in plans]}
+
+
+def _shown(plan: StoredPlan) -> dict[str, Any]:
+    row = {
+        "id": plan.id,
+        "plan_id": plan.external_id,
+        "external_id": plan.external_id,
+        "name": plan.name or plan.external_id,
+        "currency": plan.currency,
+        "currency_id": plan.currency,
+        "price": float(plan.price),
+        "expiry_days": plan.days,
+        "days": plan.days,
+        "category": plan.category or None,
+        "timestamp": plan.created_at,
+    }
+    return sinks.shown("plan", row)
 
 
 class PlanForm(RequestModel):

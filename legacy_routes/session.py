@@ -9,6 +9,7 @@ from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core.access import login as core_login
 from core.access.actors import Actor
+from core.access.audit import By
 from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK, session_facts
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
@@ -16,7 +17,9 @@ from core.access.login_history import read_login_history
 from core.access.whose import whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
+from core.messages.telegram.logins import note_login
 from core.values import sinks
+from core.values.clock import shown
 from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
@@ -48,6 +51,7 @@ def login(call: Call, form: LoginForm) -> Answer:
     call.session.renew_id()
     call.session.update(session_facts(actor, call.panel.clock.stamp()))
     call.session.update(xtream_marks(call.panel, actor, call.address))
+    note_login(call.panel, By(actor, origin_of(call)))
     user = {
         "id": actor.id,
         "username": actor.username,
@@ -155,14 +159,14 @@ class HistoryForm(RequestModel):
 def get_login_history(call: Call, form: HistoryForm) -> Answer:
     """A page of logins, one's own or, for super admins, anybody's."""
     page = read_login_history(call.panel, caller(call), form.user_id, form.page, form.per_page)
-    rows = [sinks.shown("login", row) for row in page.rows]
+    rows = [sinks.shown("login", {**row._asdict(), "login_time": shown(row.login_time)}) for row in page.rows]
     return {
         "err_msg": "",
         "message": "",
         "data": rows,
         "history": rows,
         "pagination": pagination(page),
-        "target_user": page.target and sinks.shown("login", page.target),
+        "target_user": page.target and sinks.shown("login", page.target._asdict()),
         "is_own_history": page.is_own,
         "view_all_users": page.is_everybody,
     }

@@ -1,6 +1,7 @@
 """Events and messages for set-top boxes, and the log of them (contract chapter 50)."""
 
 import html
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -14,12 +15,13 @@ from core.access.permissions import (
     SEND_MESSAGES,
     SEND_MESSAGES_AS_BEFORE,
 )
-from core.devices.log import PER_PAGE, LogPage, Wanted, read_log
+from core.devices.log import PER_PAGE, LogPage, LogRow, Wanted, read_log, relative
 from core.devices.rules import EVENT_CODES, checked_event, checked_message, checked_targets, decoded_twice
 from core.devices.send import send_event as core_send_event
 from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
 from core.values import sinks
+from core.values.clock import shown as shown_moment
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
@@ -120,6 +122,19 @@ def send_event(call: Call, form: BulkEventForm) -> Answer:
 
 
 def _sent(report: Report, what: str, form: TargetsForm) -> Answer:
+    return _closed(report, what, form) | _open(report, what)
+
+
+def _open(report: Report, what: str) -> Answer:
+    """What is said while the job goes on."""
+    if not report.pending:
+        return {}
+    text = f"{what} sent to {report.sent} of {report.total} devices so far; the others follow in the background"
+    counts = {"sent_count": report.sent, "failed_count": len(report.failed), "pending_count": report.pending}
+    return {"message": text, "pending": 1, **counts, "job_id": report.job_id}
+
+
+def _closed(report: Report, what: str, form: TargetsForm) -> Answer:
     if report.failed:
         # shown as HTML, and what is no MAC may be anything
         lines = [html.escape(target) for target in report.failed]
@@ -144,16 +159,21 @@ def get_stb_logs(call: Call, form: LogForm) -> Answer:
     """A page of what was sent to set-top boxes: by anybody for admins and reseller admins, else by oneself."""
     wanted = Wanted(kind=form.action_type, mac=form.mac, text=form.search)
     page = read_log(call.panel, caller(call), wanted, form.page, form.per_page)
-    return {"logs": [_row(row) for row in page.rows], "pagination": _pagination(page)}
+    now = call.panel.clock.now()
+    return {"logs": [_row(row, now) for row in page.rows], "pagination": _pagination(page)}
 
 
-_KEYS = ("id", "user_id", "username", "action_type", "mac_address", "action_detail", "full_message", "status")
-_TIMES = ("created_at", "created_at_formatted", "created_at_relative")
-
-
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    shown = sinks.shown("stb", row)
-    return {key: shown[key] for key in (*_KEYS, "error_message", *_TIMES)}
+def _row(row: LogRow, now: datetime) -> dict[str, Any]:
+    created = row.created_at if isinstance(row.created_at, datetime) else None
+    formatted = shown_moment(created) or ""
+    shown = {
+        **row._asdict(),
+        "action_type": row.action_type or "",
+        "created_at": formatted,
+        "created_at_formatted": formatted,
+        "created_at_relative": relative(created, now) if created else "",
+    }
+    return sinks.shown("stb", shown)
 
 
 def _pagination(page: LogPage) -> dict[str, int]:

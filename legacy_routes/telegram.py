@@ -22,8 +22,8 @@ from core.messages.telegram.send import send_message as core_send
 from core.messages.telegram.settings import change_bot, verify_bot
 from core.messages.telegram.switches import NAMES, change_switches
 from core.messages.telegram.webhook import bot_of, knows_secret, receive
+from core.values import sinks
 from core.values.checks import checked_date
-from core.values.markup import html_out
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
@@ -63,14 +63,15 @@ def get_settings(call: Call) -> Answer:
 
 
 def _recipient(item: Recipient) -> dict[str, Any]:
-    return {
+    row = {
         "id": item.id,
-        "username": html_out(item.username),
+        "username": item.username,
         "super_user": int(item.is_super),
         "is_reseller_admin": int(item.is_reseller_admin),
         "user_type": item.kind,
         "telegram_linked": int(item.chat_id is not None),
     }
+    return sinks.shown("telegram_recipient", row)
 
 
 class BotForm(RequestModel):
@@ -188,7 +189,7 @@ def get_logs(call: Call, form: LogForm) -> Answer:
     query = Query(day, form.status, form.message_type, form.search, form.page, form.per_page)
     page = read_log(call.panel, caller(call), query)
     return {
-        "logs": page.rows,
+        "logs": [sinks.shown("telegram", {**row, "username": row["recipient_username"]}) for row in page.rows],
         "pagination": {
             "current_page": page.page,
             "per_page": page.per_page,

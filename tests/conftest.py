@@ -1,5 +1,6 @@
 """Served panels for the whole suite: one per kind of database and configuration, its rows renewed for each test."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from tests.worlds.databases import KINDS, prepared_database, require
 from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: while a test waits for a browser or a timeout, another works."""
+    return (os.cpu_count() or 1) + 1
 
 
 class Worlds:

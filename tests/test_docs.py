@@ -3,7 +3,6 @@
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from docs.generate import PAGES
 from tests.commands.test_commands import environment, served
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.places import ROOT
+from tests.worlds.warm import warm_python
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WALK = ROOT / "docs" / "adding-an-endpoint.md"
@@ -59,7 +59,7 @@ def test_commands_work(document: Path, tmp_path: Path) -> None:
         load_dump(source, DUMPS["1.18.2"])
     (tmp_path / "config.example.ini").write_text((ROOT / "config.example.ini").read_text())
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/flask").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m flask "$@"\n')
+    (tmp_path / "bin/flask").write_text(f'#!/bin/sh\nexec {shlex.quote(str(warm_python()))} -m flask "$@"\n')
     (tmp_path / "bin/flask").chmod(0o755)
     with served(tmp_path, "--demo") as (address, _):
         for command in (line for block in _blocks(document, "sh") for line in block.splitlines()):

@@ -1,9 +1,9 @@
 """Reading of the login history. Source: contract chapter 10 §4.6. Writing it: :mod:`core.access.audit`."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -11,21 +11,43 @@ from core.access.actors import Actor
 from core.errors import NotAllowed
 from core.panel import Panel
 from core.storage.tables import LoginHistory, User
-from core.values.clock import shown
 
 EVERYBODY = "all"
 MAX_PER_PAGE = 100
 
 
+class Login(NamedTuple):
+    """A row as stored, beside it the name that its user has now."""
+
+    id: int
+    user_id: int
+    username: str
+    user_name: str | None
+    login_time: datetime | None
+    ip_address: str | None
+    user_agent: str | None
+    login_method: str | None
+    status: str | None
+    failure_reason: str | None
+
+
+class Target(NamedTuple):
+    """A user whose history is looked at."""
+
+    id: int
+    username: str
+    name: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """``rows``: the columns of the table and ``user_name``, newest first; ``target``: the other user looked at."""
+    """``rows``: newest first; ``target``: the other user looked at."""
 
-    rows: list[Mapping[str, Any]]
+    rows: list[Login]
     page: int
     per_page: int
     total: int
-    target: Mapping[str, Any] | None
+    target: Target | None
     is_own: bool
     is_everybody: bool
 
@@ -44,7 +66,7 @@ def read_login_history(panel: Panel, actor: Actor, wanted: str, page: int, per_p
     is_own = user_id == actor.id
     with panel.database.read() as connection:
         target = None if user_id is None or is_own else _target(connection, user_id)
-        total, rows = 0, list[Mapping[str, Any]]()
+        total, rows = 0, list[Login]()
         if panel.layout.has_table("_login_history"):
             total, rows = _rows(connection, user_id, page, per_page)
     return HistoryPage(rows, page, per_page, total, target, is_own, user_id is None)
@@ -62,12 +84,12 @@ def _wanted_user(actor: Actor, wanted: str) -> int | None:
     return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 else 0
 
 
-def _target(connection: Connection, user_id: int) -> Mapping[str, Any] | None:
+def _target(connection: Connection, user_id: int) -> Target | None:
     row = connection.execute(select(User.id, User.username, User.name).where(User.id == user_id)).first()
-    return None if row is None else dict(row._mapping)
+    return None if row is None else Target._make(row)
 
 
-def _rows(connection: Connection, user_id: int | None, page: int, per_page: int) -> tuple[int, list[Mapping[str, Any]]]:
+def _rows(connection: Connection, user_id: int | None, page: int, per_page: int) -> tuple[int, list[Login]]:
     scope = [] if user_id is None else [LoginHistory.user_id == user_id]
     total = connection.execute(select(func.count()).select_from(LoginHistory).where(*scope)).scalar() or 0
     if (page - 1) * per_page >= total:
@@ -91,4 +113,4 @@ def _rows(connection: Connection, user_id: int | None, page: int, per_page: int)
         .limit(per_page)
         .offset((page - 1) * per_page)
     )
-    return total, [{**row, "login_time": shown(row["login_time"])} for row in found.mappings()]
+    return total, [Login._make(row) for row in found]

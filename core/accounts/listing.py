@@ -1,14 +1,13 @@
 """The list of subscriber accounts, as every page load asks for it. Source: contract chapter 20 §2.
 
-The list is kept encoded, for it is long and asked for after every change; see :mod:`core.storage.freshness` for why
-what is shown is never old.
+The list is kept as who asks encodes it, for it is long and asked for after every change; see
+:mod:`core.storage.freshness` for why what is shown is never old.
 """
 
-import gzip
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import NamedTuple
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy import select
 
@@ -18,40 +17,59 @@ from core.storage import freshness
 from core.storage.answer_cache import EncodedAnswer
 from core.storage.database import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
-from core.values.clock import Clock
-from core.values.currencies import shown_currency
-from core.values.sinks import shown
 
 # the tables whose versions decide whether the list has changed (core.storage.tables, triggers)
 LIST_TABLES = ("accounts", "plans", "users")
-GZIP_LEVEL = 4
-_QUARTER_HOUR = 900
-# what MySQL holds where a date was never set
-NO_DATE = "0000-00-00"
-# in the encoded list: markup, entities, quotation marks, control characters
-_SIGNS_OF_MARKUP = (b"<", b">", b"&", b"'", b"`", b"\\", b"\x7f", "\u2028".encode(), "\u2029".encode())
+
+
+class ListedAccount(NamedTuple):
+    """A row as it is stored; what older panels left in it (zero dates, NULLs) is for the encoder to read.
+
+    ``deleted_plan_name``: of a plan that is gone, where we knew it; ``currency``: the reseller's.
+    """
+
+    id: int
+    username: str
+    mac: str
+    email: str | None
+    phone_number: str | None
+    reseller: int | None
+    plan: int | None
+    timestamp: int | None
+    full_name: str | None
+    tariff_plan: str | None
+    end_date: date | str | None
+    status: int | None
+    plan_name: str | None
+    deleted_plan_name: str | None
+    reseller_name: str | None
+    currency: str | None
+
+
+Encoder = Callable[[Iterable[ListedAccount]], EncodedAnswer]
 
 
 def count_accounts(panel: Panel, scope: int | None) -> int:
-    """How many accounts are in ``scope`` (see :func:`scope_of`)."""
+    """How many accounts are in ``scope`` (see :func:`core.access.whose.whose_accounts`)."""
     if scope is None:
         return int(panel.database.first(_COUNT_ALL).accounts)
     return int(panel.database.first(_COUNT_OWN, reseller=scope).accounts)
 
 
-def list_accounts(panel: Panel, scope: int | None) -> EncodedAnswer:
-    """``{"error":0,"err_msg":"","accounts":[…]}`` of ``scope`` (see :func:`scope_of`), newest account first."""
+def list_accounts(panel: Panel, scope: int | None, encode: Encoder) -> EncodedAnswer:
+    """What ``encode`` makes of the accounts of ``scope`` (see :mod:`core.access.whose`), newest first."""
     rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
 
+    def build() -> EncodedAnswer:
+        return encode(map(ListedAccount._make, panel.database.all(rows, **parameters)))
+
     token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
-    return panel.answer_cache.get(
-        ("accounts", scope), token, lambda: _encode(panel.database.all(rows, **parameters), panel.clock)
-    )
+    return panel.answer_cache.get(("accounts", scope), token, build)
 
 
 _COUNT_ALL = select(sa.func.count().label("accounts")).select_from(Account)
 _COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
-# bare columns, since functions over thousands of rows cost the database more than they cost in _account
+# bare columns, since functions over thousands of rows cost the database more than they cost the encoder
 _ALL: AnySelect = (
     select(
         *ACCOUNT_COLUMNS,
@@ -66,50 +84,3 @@ _ALL: AnySelect = (
     .order_by(Account.id.desc())
 )
 _OWN = _ALL.where(Account.reseller == sa.bindparam("reseller"))
-
-
-def _encode(rows: Iterable[Sequence[Any]], clock: Clock) -> EncodedAnswer:
-    days: dict[int, str] = {}
-    accounts = [_account(clock, days, row) for row in rows]
-    body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
-    # names may come from the portal or from the PHP panel, which let markup through; few lists have any
-    if any(sign in body for sign in _SIGNS_OF_MARKUP):
-        accounts = [shown("account", account) for account in accounts]
-        body = orjson.dumps({"error": 0, "err_msg": "", "accounts": accounts})
-    return EncodedAnswer(body, gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0))
-
-
-def _account(clock: Clock, days: dict[int, str], row: Sequence[Any]) -> dict[str, Any]:
-    end_date = None if row[10] is None else str(row[10])[:10]
-    if end_date == NO_DATE:
-        end_date = None
-    return {
-        "id": row[0],
-        "username": row[1],
-        "mac": row[2],
-        "email": row[3],
-        "phone_number": row[4],
-        "reseller": row[5] or None,
-        "plan": row[6],
-        "timestamp": row[7],
-        "full_name": row[8],
-        "tariff_plan": row[9],
-        "end_date": end_date,
-        "status": row[11] or 0,
-        "plan_name": row[13] if row[12] is None else row[12],
-        "reseller_name": row[14],
-        "currency_name": shown_currency(row[15]),
-        "created": _day(clock, days, row[7]),
-        "end_datetime": end_date and f"{end_date} 23:59:59",
-    }
-
-
-def _day(clock: Clock, days: dict[int, str], stamp: int | None) -> str | None:
-    """The local date of a Unix stamp; zones change at full quarters of an hour only, so those are remembered."""
-    if not stamp or stamp < 0:
-        return None
-    quarter = stamp // _QUARTER_HOUR
-    day = days.get(quarter)
-    if day is None:
-        day = days[quarter] = clock.local(stamp).date().isoformat()
-    return day

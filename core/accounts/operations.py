@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from core.errors import DatabaseBusy, DatabaseFailed, PanelError
 from core.jobs import claims
@@ -28,6 +28,7 @@ from core.ledger import ledger
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import Account, Operation, State
+from core.storage.writing import insert_row
 
 log = logging.getLogger(__name__)
 
@@ -198,10 +199,8 @@ def _insert(
         "created_at": now,
         "updated_at": now,
     }
-    stored = connection.execute(insert(Operation).values(payload=orjson.dumps(payload).decode(), **values))
-    key = stored.inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return Record(id=int(key[0]), payload=payload, **values)
+    record_id = insert_row(connection, Operation, {**values, "payload": orjson.dumps(payload).decode()})
+    return Record(id=record_id, payload=payload, **values)
 
 
 def read_open(connection: Connection) -> list[Record]:

@@ -16,6 +16,7 @@ from core.panel import Panel
 from core.portal import normal_mac
 from core.storage.database import same_text
 from core.storage.tables import Account, AccountNote, ArchivedAccount
+from core.storage.writing import insert_row
 from core.values.macs import mac_spellings
 from core.values.markup import LOOKALIKES, plain, quotable
 
@@ -137,9 +138,7 @@ def refuse_taken(panel: Panel, connection: Connection, *, username: str | None =
 
 def insert_account(panel: Panel, connection: Connection, values: Mapping[str, Any], **note: Any) -> int:
     """The new account's id."""
-    inserted = connection.execute(insert(Account).values(**values)).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - one row was inserted
-    account_id = int(inserted[0])
+    account_id = insert_row(connection, Account, values)
     write_note(panel, connection, account_id, **note)
     return account_id
 

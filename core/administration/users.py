@@ -6,7 +6,7 @@ Resellers' own management through the panel is another room.
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, literal, select, update
+from sqlalchemy import ColumnElement, literal, select, update
 
 from core.access.login import store_credential
 from core.errors import AlreadyExists, InvalidInput, NotFound
@@ -15,6 +15,7 @@ from core.panel import Panel
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.database import same_text
 from core.storage.tables import User
+from core.storage.writing import insert_row
 from core.values.markup import plain
 
 ALL_PERMISSIONS = "1|1|1|1|1|1|1|1"
@@ -46,22 +47,18 @@ def add_user(
     with panel.database.write() as connection:
         if connection.execute(select(User.id).where(_named(panel, username))).first():
             raise AlreadyExists(f"There is a user named {username} already")
-        result = connection.execute(
-            insert(User).values(
-                **_blank(panel),
-                username=username,
-                password=hashed,
-                name=plain(name or username),
-                email=email,
-                balance=balance,
-                permissions=permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
-                super_user=int(super_user),
-                is_observer=int(is_observer),
-                currency_id=currency,
-            )
-        )
-        assert result.inserted_primary_key is not None  # noqa: S101 - the key is the database's
-        user_id = int(result.inserted_primary_key[0])
+        values = {
+            "username": username,
+            "password": hashed,
+            "name": plain(name or username),
+            "email": email,
+            "balance": balance,
+            "permissions": permissions or (ALL_PERMISSIONS if super_user else RESELLER_PERMISSIONS),
+            "super_user": int(super_user),
+            "is_observer": int(is_observer),
+            "currency_id": currency,
+        }
+        user_id = insert_row(connection, User, {**_blank(panel), **values})
         (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
         return user_id
 

@@ -1,81 +1,25 @@
 """The statements of a dump: which we understand, and what they say. Anything else refuses the whole file.
 
-Nothing is executed. What comes of a file are its :class:`TableMade`, :class:`Rows`, :class:`ZoneSet` and
-:class:`PassedOver`, in order. Source: contract chapter 70, ``import_database.php``, and contract README, "imports of
-dumps".
+Nothing is executed. What comes of a file is what its statements say (:mod:`core.backup.meanings`), in order. Source:
+contract chapter 70, ``import_database.php``, and contract README, "imports of dumps".
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
-from core.backup.tokens import Kind, Token, Tokens, Value
+from core.backup.meanings import Counted, PassedOver, Rows, Statement, TableMade, ZoneSet
+from core.backup.tokens import FOREIGN, Kind, Token, Tokens, Value
 
 # more columns than any table has
 _COLUMNS = 1000
 _NAME_CHARACTERS = 64
 # between CREATE and what is created, of what is passed over
 _PRECEDING = frozenset(
-    (
-        "OR",
-        "REPLACE",
-        "ALGORITHM",
-        "UNDEFINED",
-        "MERGE",
-        "TEMPTABLE",
-        "DEFINER",
-        "CURRENT_USER",
-        "SQL",
-        "SECURITY",
-        "INVOKER",
-    )
+    "OR REPLACE ALGORITHM UNDEFINED MERGE TEMPTABLE DEFINER CURRENT_USER SQL SECURITY INVOKER".split()  # noqa: SIM905
 )
 _NO_COLUMNS = ("PRIMARY", "UNIQUE", "KEY", "INDEX", "CONSTRAINT", "FULLTEXT", "SPATIAL", "FOREIGN", "CHECK", "PERIOD")
 _ALTERATIONS = ("ADD", "MODIFY", "AUTO_INCREMENT", "DISABLE", "ENABLE")
 _PASSED_OVER = ("VIEW", "TRIGGER")
-_REFUSED = "a statement that does not belong into a dump"
-
-
-@dataclass(frozen=True, slots=True)
-class TableMade:
-    """CREATE TABLE. ``columns``: name → the first word of its type, in the order of the table."""
-
-    name: str
-    columns: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """INSERT or REPLACE. ``rows`` must be read to its end before the next statement. ``columns`` None: all of them."""
-
-    table: str
-    columns: tuple[str, ...] | None
-    rows: Iterator[list[Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneSet:
-    """In which zone the texts of TIMESTAMP columns are from here on; None: in that of the server that was dumped."""
-
-    zone: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PassedOver:
-    """Something that is no data, to be told: a trigger, a view, a message of the dump program."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The id that the next row of a table gets."""
-
-    table: str
-    next_id: str
-
-
-Statement = TableMade | Rows | ZoneSet | PassedOver | Counted
 
 
 class Script:
@@ -117,7 +61,7 @@ class Script:
                 continue
             reader = self._readers.get(token.text.upper()) if token.kind is Kind.WORD else None
             if reader is None:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             yield from reader()
 
     # rows
@@ -132,7 +76,7 @@ class Script:
             columns = tuple(self._names())
             token = self.tokens.take()
         if not token.is_word("VALUES", "VALUE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         yield Rows(table, columns, self._rows())
 
     def _names(self) -> Iterator[str]:
@@ -156,7 +100,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if not token.is_sign(","):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
 
     def _row(self) -> list[Value]:
         row: list[Value] = []
@@ -219,7 +163,7 @@ class Script:
             while _may_precede(token := self.tokens.take()):
                 pass
             if not token.is_word(*_PASSED_OVER):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             self._skip_words("IF", "NOT", "EXISTS")
             yield PassedOver(f"{token.text.lower()} {self._shown(self._table())}")
             self._pass_on()
@@ -248,7 +192,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if token.is_word("SELECT", "AS", "LIKE"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
 
@@ -272,18 +216,18 @@ class Script:
     def _drop(self) -> Iterator[Statement]:
         token = self.tokens.take()
         if not token.is_word("TABLE", *_PASSED_OVER):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
     def _alter(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         table = self._table()
         while True:
             token = self.tokens.take()
             if not token.is_word(*_ALTERATIONS):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if token.is_word("AUTO_INCREMENT"):
                 yield from self._next_id(table)
             if self._to_end_of_part(",;") == ";":
@@ -297,7 +241,7 @@ class Script:
             if token.kind is Kind.END:
                 raise self.tokens.fault("the file ends in the middle of a statement")
             if len(tokens) > _COLUMNS:
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             if "NO_BACKSLASH_ESCAPES" in token.text.upper():
                 raise self.tokens.fault("this dump was made in a mode in which backslashes mean nothing")
             tokens.append(token)
@@ -315,7 +259,7 @@ class Script:
 
     def _lock(self) -> Iterator[Statement]:
         if not self.tokens.take().is_word("TABLES", "TABLE"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         self._pass_on()
         yield from ()
 
@@ -342,11 +286,11 @@ class Script:
         if first.is_word("CREATE"):
             kind = next((token for token in content if not _may_precede(token)), first)
             if not kind.is_word("TRIGGER"):
-                raise self.tokens.fault(_REFUSED)
+                raise self.tokens.fault(FOREIGN)
             name = next((token.text for token in content if not token.is_word("IF", "NOT", "EXISTS")), "")
             yield PassedOver(f"trigger {self._shown(name)}")
         elif not first.is_word("SET", "DROP"):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
         for _ in content:
             pass
 
@@ -372,7 +316,7 @@ class Script:
         if token.kind is Kind.END:
             raise self.tokens.fault("the file ends in the middle of a statement")
         if not token.is_sign(sign):
-            raise self.tokens.fault(_REFUSED)
+            raise self.tokens.fault(FOREIGN)
 
     def _skip_words(self, *words: str) -> None:
         while self.tokens.peek().is_word(*words):

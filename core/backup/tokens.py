@@ -53,6 +53,8 @@ class Token(NamedTuple):
         return self.kind is Kind.WORD and self.text.upper() in words
 
 
+# what is told of a statement that we do not understand
+FOREIGN = "a statement that does not belong into a dump"
 # comments that say what a file is
 OURS, REDACTED, COMPLETED = "ShowBox Billing Panel dump", "Redacted: yes", "Dump completed"
 BY_MYSQL, BY_MARIADB = "MySQL dump", "MariaDB dump"
@@ -117,6 +119,17 @@ class Tokens:
     def fault(self, what: str) -> Unreadable:
         return Unreadable(f"Line {self.line}: {what}; nothing was changed")
 
+    def cut_off(self) -> Unreadable:
+        return self.fault("the file ends in the middle of a statement")
+
+    def expect(self, sign: str) -> None:
+        """Raises Unreadable when another token stands here."""
+        token = self.take()
+        if token.kind is Kind.END:
+            raise self.cut_off()
+        if not token.is_sign(sign):
+            raise self.fault(FOREIGN)
+
     def peek(self) -> Token:
         if self._held is None:
             self._held = self._next()
@@ -156,7 +169,7 @@ class Tokens:
         while not self._window.startswith(delimiter, self._position):
             token = self._step()
             if token is not None and token.kind is Kind.END:
-                raise self.fault("the file ends in the middle of a statement")
+                raise self.cut_off()
             if token is not None:
                 yield token
         self._position += len(delimiter)
@@ -221,7 +234,7 @@ class Tokens:
                 "a character that does not belong there" if foreign else "the file ends in the middle of a value"
             )
         if self._depth:
-            raise self.fault("the file ends in the middle of a statement")
+            raise self.cut_off()
         return Token(Kind.END)
 
     def _is_foreign(self) -> bool:

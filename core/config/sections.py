@@ -160,7 +160,6 @@ class Telegram(_Section):
     )
     proxy: Annotated[SecretStr, AfterValidator(_proxy)] = SecretStr("")
     low_balance_accounts: int = Field(3, ge=0, le=1000)
-    report_hour: int = Field(21, ge=0, le=23)
 
 
 class Jobs(_Section):

@@ -5,10 +5,10 @@ Rows hold the texts as they were sent; what a page shows is escaped where it is 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, func, insert, or_, select
@@ -35,11 +35,26 @@ class Wanted:
     text: str = ""
 
 
+class LogRow(NamedTuple):
+    """A row as stored; ``created_at``: a text where a legacy database has no moment."""
+
+    id: int
+    user_id: int
+    username: str
+    action_type: str | None
+    mac_address: str
+    action_detail: str
+    full_message: str | None
+    status: str
+    error_message: str | None
+    created_at: datetime | str | None
+
+
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """``rows``: newest first, with ``created_at_formatted`` and ``created_at_relative`` beside the columns."""
+    """``rows``: newest first."""
 
-    rows: list[dict[str, Any]]
+    rows: list[LogRow]
     page: int
     per_page: int
     total: int
@@ -89,8 +104,7 @@ def read_log(panel: Panel, actor: Actor, wanted: Wanted, page: int, per_page: in
         first = (page - 1) * per_page
         # a page far behind the end may have a number that no database takes
         found = [] if first >= total else _rows(connection, conditions, first, per_page)
-    now = panel.clock.now()
-    return LogPage([_with_times(row, now) for row in found], page, per_page, total)
+    return LogPage(found, page, per_page, total)
 
 
 def _conditions(actor: Actor, wanted: Wanted) -> Iterable[sa.ColumnElement[bool]]:
@@ -110,25 +124,10 @@ def _contains(column: Any, text: str) -> sa.ColumnElement[bool]:
     return condition
 
 
-def _rows(
-    connection: Connection, conditions: list[sa.ColumnElement[bool]], first: int, count: int
-) -> list[Mapping[str, Any]]:
-    rows = select(*StbActionLog.__table__.c).where(*conditions)
+def _rows(connection: Connection, conditions: list[sa.ColumnElement[bool]], first: int, count: int) -> list[LogRow]:
+    rows = select(*(StbActionLog.__table__.c[name] for name in LogRow._fields)).where(*conditions)
     newest_first = rows.order_by(StbActionLog.created_at.desc(), StbActionLog.id.desc())
-    return [dict(row) for row in connection.execute(newest_first.limit(count).offset(first)).mappings()]
-
-
-def _with_times(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    created = row["created_at"]
-    known = isinstance(created, datetime)
-    shown = created.strftime("%Y-%m-%d %H:%M:%S") if known else ""
-    return {
-        **row,
-        "action_type": row["action_type"] or "",
-        "created_at": shown,
-        "created_at_formatted": shown,
-        "created_at_relative": relative(created, now) if known else "",
-    }
+    return [LogRow._make(row) for row in connection.execute(newest_first.limit(count).offset(first))]
 
 
 def relative(then: datetime, now: datetime) -> str:

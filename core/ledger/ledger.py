@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.errors import InvalidInput, NotEnoughCredit, NotFound
 from core.storage.tables import LedgerNote, Transaction, User
+from core.storage.writing import insert_row
 from core.values import money
 
 # the column ``type``
@@ -129,23 +130,20 @@ def record(
     ``effect``: by how much the balance was really moved, where that is not what the row says (:attr:`Entry.effect`):
     sales to admins move nothing, a debit may find less than its amount.
     """
-    inserted = connection.execute(
-        insert(Transaction).values(
-            creator=entry.creator,
-            for_user=entry.for_user,
-            amount=Decimal(entry.amount),
-            currency=entry.currency[:10],
-            type=entry.type,
-            details=entry.details,
-            timestamp=stamp,
-        )
-    )
-    key = inserted.inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
+    row = {
+        "creator": entry.creator,
+        "for_user": entry.for_user,
+        "amount": Decimal(entry.amount),
+        "currency": entry.currency[:10],
+        "type": entry.type,
+        "details": entry.details,
+        "timestamp": stamp,
+    }
+    row_id = insert_row(connection, Transaction, row)
     values = asdict(entry.note)
     values["amount"] = Decimal(entry.amount)
     values["effect"] = entry.effect if effect is None else effect
     if account_id is not None:
         values["account_id"] = account_id
-    connection.execute(insert(LedgerNote).values(transaction_id=key[0], **values))
-    return int(key[0])
+    connection.execute(insert(LedgerNote).values(transaction_id=row_id, **values))
+    return row_id

@@ -1,8 +1,9 @@
 """Lists of what resellers paid. Source: contract chapter 30 D. Recording and cancelling are in
 :mod:`core.payments.payments`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,10 +15,8 @@ from core.ledger import sales
 from core.panel import Panel
 from core.payments.payments import ACTIVE, CANCELLED, TABLE, sees_all
 from core.storage.tables import ResellerPayment, User
-from core.values import money, shamsi, sinks
+from core.values import money
 from core.values.checks import checked_date
-from core.values.clock import shown
-from core.values.currencies import shown_currency
 
 ANY = "all"
 MOST_ROWS = 500
@@ -35,11 +34,44 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Payments:
-    """``rows`` as the page reads them, newest first; ``summary`` over all that match, also beyond the limit."""
+class ListedPayment:
+    """A payment as stored, with the names of now: ``reseller_name`` is the user name of who has none.
 
-    rows: list[dict[str, Any]]
-    summary: Mapping[str, Any]
+    A day or moment that was never set may be a text in a legacy database.
+    """
+
+    id: int
+    reseller_id: int
+    amount: Decimal
+    currency: str
+    payment_date: date | None
+    bank_name: str
+    reference_number: str | None
+    receipt_path: str | None
+    description: str | None
+    recorded_by: int
+    recorded_by_username: str
+    created_at: datetime | None
+    updated_at: datetime | None
+    status: str
+    cancelled_by: int | None
+    cancelled_at: datetime | None
+    cancellation_reason: str | None
+    reseller_name: str | None
+    reseller_username: str | None
+    reseller_currency: str | None
+    recorder_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """``rows``: newest first; the sums and counts are over all that match, also beyond the limit."""
+
+    rows: list[ListedPayment]
+    active: Decimal
+    cancelled: Decimal
+    count_active: int
+    count_cancelled: int
 
 
 def list_payments(panel: Panel, actor: Actor, wanted: Filter) -> Payments:
@@ -50,7 +82,7 @@ def list_payments(panel: Panel, actor: Actor, wanted: Filter) -> Payments:
         raise InvalidInput("The status is active, cancelled or all")
     conditions = _conditions(actor, wanted)
     if not panel.layout.has_table(TABLE):
-        return Payments([], _summary(0, 0, 0, 0))
+        return Payments([], Decimal(0), Decimal(0), 0, 0)
     with panel.database.read() as connection:
         rows = connection.execute(_listed(conditions, min(wanted.limit, MOST_ROWS))).mappings().all()
         active, cancelled = (_has_status(status) for status in (ACTIVE, CANCELLED))
@@ -63,7 +95,9 @@ def list_payments(panel: Panel, actor: Actor, wanted: Filter) -> Payments:
                 sales.count(cancelled),
             ).where(*conditions)
         ).one()
-    return Payments([_row(row) for row in rows], _summary(*sums))
+    active_sum, cancelled_sum, *counts = sums
+    totals = (sales.from_cents(active_sum), sales.from_cents(cancelled_sum))
+    return Payments([_payment(row) for row in rows], *totals, *map(int, counts))
 
 
 def _has_status(status: str) -> sa.ColumnElement[bool]:
@@ -106,40 +140,8 @@ def _listed(conditions: list[sa.ColumnElement[bool]], limit: int) -> sa.Select[*
     return _select().where(*conditions).order_by(*newest_first).limit(limit)
 
 
-def _row(row: sa.RowMapping) -> dict[str, Any]:
-    day = row["payment_date"]
+def _payment(row: sa.RowMapping) -> ListedPayment:
+    values = {field.name: row[field.name] for field in fields(ListedPayment)}
     name = row["reseller_name"] or row["reseller_username"]
-    payment = {
-        "id": row["id"],
-        "reseller_id": row["reseller_id"],
-        "amount": f"{money.stored(row['amount']):.2f}",
-        "currency": shown_currency(row["currency"]) or "",
-        "payment_date": None if day is None else str(day)[:10],
-        "bank_name": row["bank_name"],
-        "reference_number": row["reference_number"],
-        "receipt_path": row["receipt_path"],
-        "description": row["description"],
-        "recorded_by": row["recorded_by"],
-        "recorded_by_username": row["recorded_by_username"],
-        "created_at": shown(row["created_at"]),
-        "updated_at": shown(row["updated_at"]),
-        "status": row["status"] or ACTIVE,
-        "cancelled_by": row["cancelled_by"],
-        "cancelled_at": shown(row["cancelled_at"]),
-        "cancellation_reason": row["cancellation_reason"],
-        "reseller_name": name,
-        "reseller_username": row["reseller_username"],
-        "reseller_currency": shown_currency(row["reseller_currency"]),
-        "recorder_name": row["recorder_name"],
-        "payment_date_shamsi": shamsi.shown(day),
-    }
-    return sinks.shown("payment", payment)
-
-
-def _summary(active: int, cancelled: int, count_active: int, count_cancelled: int) -> dict[str, Any]:
-    return {
-        "total_active": sales.from_cents(active),
-        "total_cancelled": sales.from_cents(cancelled),
-        "count_active": int(count_active),
-        "count_cancelled": int(count_cancelled),
-    }
+    changed = {"amount": money.stored(row["amount"]), "status": row["status"] or ACTIVE, "reseller_name": name}
+    return ListedPayment(**{**values, **changed})

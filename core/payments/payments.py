@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By
@@ -25,6 +25,7 @@ from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
+from core.storage.writing import insert_row
 from core.values import money
 from core.values.checks import checked_date, clean_text
 from core.values.currencies import CURRENCY_NUMBERS, currency_code
@@ -207,19 +208,18 @@ def _currency(said: str, reseller: Actor) -> str:
 def _insert(panel: Panel, connection: Connection, by: By, draft: dict[str, Any], path: str | None) -> Payment:
     # again, for the reseller may have been removed meanwhile
     reseller = require_reseller(panel, connection, draft["reseller_id"])
-    inserted = connection.execute(
-        insert(ResellerPayment).values(
-            **{**draft, **{name: draft[name] or None for name in ("reference_number", "description")}},
-            receipt_path=path,
-            recorded_by=by.actor.id,
-            recorded_by_username=by.actor.username,
-            created_at=panel.clock.now(),
-            status=ACTIVE,
-        )
-    ).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - one row was inserted
+    row = {
+        **draft,
+        **{name: draft[name] or None for name in ("reference_number", "description")},
+        "receipt_path": path,
+        "recorded_by": by.actor.id,
+        "recorded_by_username": by.actor.username,
+        "created_at": panel.clock.now(),
+        "status": ACTIVE,
+    }
+    payment_id = insert_row(connection, ResellerPayment, row)
     values = {key: value for key, value in draft.items() if key != "reseller_id"}
-    payment = Payment(id=inserted[0], reseller=reseller, receipt_path=path, **values)
+    payment = Payment(id=payment_id, reseller=reseller, receipt_path=path, **values)
     by.write_audit(
         panel,
         connection,

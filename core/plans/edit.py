@@ -27,6 +27,7 @@ from core.plans.rules import (
 from core.plans.sold_plans import replace_key
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import DeletedPlan, Plan, PlanNote
+from core.storage.writing import insert_row
 from core.values.currencies import ANY_CURRENCY, currency_code
 
 PLANS_LOCK = "plans_lock"
@@ -183,9 +184,7 @@ def _put(
         return Saved(before, _change(panel, connection, before, values))
     external_id, currency = key
     values = {"name": external_id, **values, "external_id": external_id, "currency": currency}
-    inserted = connection.execute(insert(Plan).values(**_columns(panel, values)))
-    assert inserted.inserted_primary_key is not None  # noqa: S101 - the key is the database's
-    id, stamp = int(inserted.inserted_primary_key[0]), panel.clock.stamp()
+    id, stamp = insert_row(connection, Plan, _columns(panel, values)), panel.clock.stamp()
     connection.execute(insert(PlanNote).values(plan_id=id, created_at=stamp))
     values.setdefault("category", None)
     return Saved(None, StoredPlan(id=id, stored_currency=currency, created_at=stamp, **values))

@@ -4,10 +4,8 @@ Which plan a purchase means is decided in :mod:`core.plans.choice`, changing is 
 Source: contract chapter 40 §1.6, §1.8, §2.2, §3.1.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -17,10 +15,6 @@ from core.panel import Panel
 from core.plans.choice import PlanKey, PlanRow, assigned_keys, normal_key, plan_values
 from core.storage.tables import Plan, PlanNote
 from core.values.currencies import ANY_CURRENCY, currency_code
-from core.values.sinks import shown
-
-# what would end a text in an inline handler of the pages, also as an entity
-_HANDLER_SIGNS = re.compile(r"""['"`\\&]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +26,11 @@ class StoredPlan(PlanRow):
     created_at: int
 
 
-def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[dict[str, Any]]:
-    """The plans that ``actor`` sees, as clients read them: all, newest first, or those assigned in their order."""
+def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[StoredPlan]:
+    """The plans that ``actor`` sees: all, newest first, or those assigned in their order."""
     with panel.database.read() as connection:
         plans = stored_plans(panel, connection)
-    seen = reversed(plans) if whose_accounts(actor, view_all=view_all) is None else _assigned(plans, actor)
-    return [_shown(plan) for plan in seen]
+    return plans[::-1] if whose_accounts(actor, view_all=view_all) is None else _assigned(plans, actor)
 
 
 def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
@@ -82,20 +75,3 @@ def _assigned(plans: Sequence[StoredPlan], actor: Actor) -> list[StoredPlan]:
     wanted = (by_key.get(normal_key(key)) or by_key.get((key, own)) for key in assigned_keys(actor))
     unlimited = (plan for plan in plans if plan.currency == ANY_CURRENCY)
     return list({plan.id: plan for plan in (*wanted, *unlimited) if plan is not None}.values())
-
-
-def _shown(plan: StoredPlan) -> dict[str, Any]:
-    row = {
-        "id": plan.id,
-        "plan_id": plan.external_id,
-        "external_id": plan.external_id,
-        "name": plan.name or plan.external_id,
-        "currency": plan.currency,
-        "currency_id": plan.currency,
-        "price": float(plan.price),
-        "expiry_days": plan.days,
-        "days": plan.days,
-        "category": plan.category or None,
-        "timestamp": plan.created_at,
-    }
-    return shown("plan", row)

@@ -7,16 +7,21 @@ from typing import Any
 
 import orjson
 
+from core.portal.accounts import PortalAccount, account_of
 from core.portal.errors import (
     Outcome,
+    PortalAccountNotFound,
     PortalAuthentication,
     PortalHttpStatus,
     PortalInvalidAnswer,
     PortalRefused,
     PortalSwitchedOff,
+    PortalThemeFailed,
+    PortalThemeUnsupported,
     refusal,
 )
 from core.portal.transport import Answer
+from core.portal.values import record_list
 
 _OK, _UNAUTHORIZED, _NOT_FOUND, _SERVER_ERROR = 200, 401, 404, 500
 _SWITCHED_OFF = b"API not enabled"
@@ -56,3 +61,37 @@ def results_of(answer: Answer, writing: bool) -> object:
     if envelope.get("results") is False:
         raise PortalRefused
     return envelope.get("results")
+
+
+def require_status(answer: Answer, writing: bool) -> None:
+    if "status" not in envelope_of(answer, writing):
+        raise PortalInvalidAnswer
+
+
+def accepted(answer: Answer, writing: bool) -> bool:
+    """False if the portal answered that it did nothing (OK with false), as for an event that it does not know."""
+    envelope = envelope_of(answer, writing)
+    if envelope.get("status") == "OK" and envelope.get("results") is False:
+        return False
+    results_of(answer, writing)
+    return True
+
+
+def accounts_found(answer: Answer, writing: bool) -> list[PortalAccount]:
+    return [account for record in record_list(results_of(answer, writing)) if (account := account_of(record))]
+
+
+def deleted(answer: Answer, writing: bool) -> bool:
+    try:
+        results_of(answer, writing)
+    except PortalAccountNotFound:
+        # the first of two requests may have deleted it before its connection was lost
+        return answer.repeated
+    return True
+
+
+def require_theme_set(answer: Answer, _writing: bool) -> None:
+    if answer.status == _NOT_FOUND:
+        raise PortalThemeUnsupported
+    if answer.status != _OK or answer.body.strip().removeprefix(_BYTE_ORDER_MARK).strip() != b"OK":
+        raise PortalThemeFailed(outcome=Outcome.UNKNOWN)

@@ -16,12 +16,11 @@ from core.portal.accounts import (
     NewPortalAccount,
     PortalAccount,
     PortalAccountList,
-    account_of,
     accounts_of,
     changed_fields,
 )
 from core.portal.addresses import api_address, server_address
-from core.portal.answers import envelope_of, results_of
+from core.portal.answers import accepted, accounts_found, deleted, require_status, require_theme_set, results_of
 from core.portal.errors import (
     Outcome,
     PortalAccountNotFound,
@@ -40,7 +39,6 @@ from core.portal.identifiers import required_login, required_mac, segment
 from core.portal.settings import ServerSettings
 from core.portal.tariffs import Tariff, tariffs_of
 from core.portal.transport import Answer, Call, Transport
-from core.portal.values import record_list
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +54,6 @@ EVENTS = (
 )
 _CHANNEL = re.compile(r"(?!0+$)[0-9]{1,6}")
 _THEME_SCRIPT = "stalker_portal/update_account.php"
-_OK, _NOT_FOUND = 200, 404
-_BOM = b"\xef\xbb\xbf"
 _GATEWAY_FAILURES = (502, 503, 504)
 
 T = TypeVar("T")
@@ -97,7 +93,7 @@ class PortalServer:
 
         Raises PortalError (unreachable, timeout, TLS, authentication, HTTP status, invalid answer).
         """
-        self._ask(self._call("check", "GET", "tariffs/"), _require_status)
+        self._ask(self._call("check", "GET", "tariffs/"), require_status)
 
     def accounts(self) -> PortalAccountList:
         """Every account of the portal; may take minutes (``list_seconds``)."""
@@ -155,7 +151,7 @@ class PortalServer:
     def delete_account(self, mac: str, *, login: str | None = None) -> bool:
         """Delete the account; False if it was not there. Raises PortalSharedMac."""
         path = self._path_of(mac, login)
-        return self._ask(self._call("delete account", "DELETE", path, repeatable=True), _deleted)
+        return self._ask(self._call("delete account", "DELETE", path, repeatable=True), deleted)
 
     def tariffs(self) -> list[Tariff]:
         """The tariff plans of the portal."""
@@ -189,7 +185,7 @@ class PortalServer:
         if not _CHANNEL.fullmatch(number):
             raise PortalInvalidInput("The channel is not a channel number")
         documented = self._call("send event", "POST", path, f"event={event}$channel_number={number}")
-        if not stock_form and self._ask(documented, _accepted):
+        if not stock_form and self._ask(documented, accepted):
             return False
         self._do(self._call("send event, stock form", "POST", path, {"event": event, "channel": number}))
         return True
@@ -214,7 +210,7 @@ class PortalServer:
             authenticated=False,
         )
         try:
-            self._ask(call, _require_theme_set)
+            self._ask(call, require_theme_set)
         except PortalThemeUnsupported:
             if not self._theme_missing_told:
                 self._theme_missing_told = True
@@ -272,7 +268,7 @@ class PortalServer:
 
     def _lookup(self, operation: str, path: str) -> list[PortalAccount]:
         try:
-            return self._ask(self._call(operation, "GET", path), _accounts_found)
+            return self._ask(self._call(operation, "GET", path), accounts_found)
         except PortalAccountNotFound:
             return []
 
@@ -310,40 +306,6 @@ class PortalServer:
             body=_form(body) if isinstance(body, Mapping) else body,
             repeatable=repeatable or method == "GET",
         )
-
-
-def _require_status(answer: Answer, writing: bool) -> None:
-    if "status" not in envelope_of(answer, writing):
-        raise PortalInvalidAnswer
-
-
-def _accepted(answer: Answer, writing: bool) -> bool:
-    """False if the portal answered that it did nothing (OK with false), as for an event that it does not know."""
-    envelope = envelope_of(answer, writing)
-    if envelope.get("status") == "OK" and envelope.get("results") is False:
-        return False
-    results_of(answer, writing)
-    return True
-
-
-def _accounts_found(answer: Answer, writing: bool) -> list[PortalAccount]:
-    return [account for record in record_list(results_of(answer, writing)) if (account := account_of(record))]
-
-
-def _deleted(answer: Answer, writing: bool) -> bool:
-    try:
-        results_of(answer, writing)
-    except PortalAccountNotFound:
-        # the first of two requests may have deleted it before its connection was lost
-        return answer.repeated
-    return True
-
-
-def _require_theme_set(answer: Answer, _writing: bool) -> None:
-    if answer.status == _NOT_FOUND:
-        raise PortalThemeUnsupported
-    if answer.status != _OK or answer.body.strip().removeprefix(_BOM).strip() != b"OK":
-        raise PortalThemeFailed(outcome=Outcome.UNKNOWN)
 
 
 def _may_still_run(failure: PortalError) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from core.access.audit import By
@@ -21,6 +21,7 @@ from core.resellers.plans import checked_plans
 from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
 from core.security.passwords import BLANKS, fingerprint
 from core.storage.tables import User
+from core.storage.writing import insert_row
 from core.values import money
 from core.values.currencies import shown_currency
 
@@ -96,10 +97,7 @@ def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:
 
 def _insert(panel: Panel, connection: Connection, values: dict[str, Any]) -> int:
     try:
-        inserted = connection.execute(insert(User).values(balance=0, **panel.layout.writable(User, values)))
+        return insert_row(connection, User, {"balance": 0, **panel.layout.writable(User, values)})
     except IntegrityError:
         # somebody else took the name after we looked
         raise AlreadyExists(USERNAME_TAKEN) from None
-    key = inserted.inserted_primary_key
-    assert key is not None  # noqa: S101 - one row was inserted
-    return int(key[0])

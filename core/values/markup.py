@@ -87,3 +87,8 @@ def html_out(text: str | None) -> str | None:
 def attr_out(text: str | None) -> str | None:
     """``text`` for fields that a page escapes itself but for the quotes around them (chapter 70)."""
     return None if text is None else text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")
+
+
+def template_name(text: str) -> str:
+    """As :func:`quotable`, for the name of a mail template; a backslash becomes ``/``, control characters blanks."""
+    return quotable(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text.replace("\\", "/")))

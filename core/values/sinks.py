@@ -26,6 +26,10 @@ class Sink(Enum):
     LOG = partial(markup.escaped)
     #: the same in the fields of which chapter 60 S8 says that ``&`` stays
     LOG_60 = partial(markup.html_out)
+    #: a double-quoted attribute, of a text that the page itself escapes but for the quotation mark
+    ATTRIBUTE = partial(markup.attr_out)
+    #: an inline handler, the page's text and an escaped copy at once: names of mail templates
+    TEMPLATE = partial(markup.template_name)
 
     def safe(self, text: str) -> str:
         return str(self.value(text))
@@ -95,6 +99,13 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
     "login": dict.fromkeys(
         ("username", "user_name", "name", "ip_address", "user_agent", "login_method", "failure_reason", "status"), _LOG
     ),
+    "mail": dict.fromkeys(("subject", "error_message"), Sink.ATTRIBUTE),
+    "mail_template": {"name": Sink.TEMPLATE},
+    "telegram": {
+        "message": Sink.ATTRIBUTE,
+        **dict.fromkeys(("recipient_username", "username", "message_type"), _LOG_60),
+    },
+    "telegram_recipient": dict.fromkeys(("username", "user_type"), _LOG_60),
     "audit": dict.fromkeys(
         (
             *("username", "user_type", "action", "target_type", "target_id", "target_name", "ip_address", "details"),

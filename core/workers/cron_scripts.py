@@ -12,6 +12,8 @@ JOB_SCRIPTS = {
     "cron_multistage_expiry_reminders.php": "sms-stages",
     "cron_send_expiry_mail.php": "mail-expiry",
     "cleanup_old_reminders.php": "cleanup-reminders",
+    # ours: no panel had it
+    "cron_telegram_daily_report.php": "telegram-report",
 }
 # one-off set-up, which an upgrade of the database replaces
 SETUP_SCRIPTS = (

@@ -22,6 +22,7 @@ from core.messages.push.expired import PUSH_EXPIRED
 from core.messages.reminders.history import CLEANUP
 from core.messages.reminders.starts import REMINDERS
 from core.messages.sms.sweeps import SMS_EXPIRY, SMS_STAGES
+from core.messages.telegram.sweeps import DAILY_REPORT
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ JOBS: tuple[ScheduledJob, ...] = (
     SMS_STAGES,
     MAIL_EXPIRY,
     CLEANUP,
+    DAILY_REPORT,
     BACKUP,
 )
 KIND = "scheduled"

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from core.accounts import recovery
-from core.devices import welcome
+from core.devices import batch, welcome
 from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
@@ -17,6 +17,7 @@ from core.messages.mail import send as mail_send
 from core.messages.push import triggers
 from core.messages.reminders import starts
 from core.messages.sms import notices, send
+from core.messages.telegram import logins, sweeps
 from core.messages.telegram import notices as telegram_notices
 from core.messages.telegram import send as telegram_send
 from core.panel import Panel
@@ -27,7 +28,7 @@ from core.xtream import command_log, pending, polling
 log = logging.getLogger(__name__)
 
 # importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices)
+LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -35,9 +36,11 @@ KINDS: Mapping[str, jobs.Kind] = {
     **starts.KINDS,
     **schedule.KINDS,
     **send.KINDS,
+    **batch.KINDS,
     **triggers.KINDS,
     **mail_send.KINDS,
     **telegram_send.KINDS,
+    **logins.KINDS,
     **pending.KINDS,
 }
 

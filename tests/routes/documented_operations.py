@@ -229,6 +229,19 @@ OPERATIONS = (
         "error err_msg details.total details.updated details.failed",
         {"reseller_id": "{reseller_id}", "theme": "digital"},
     ),
+    # Push Notifications
+    Operation("get_vapid_key", "GET", "error publicKey"),
+    Operation(
+        "push_subscribe",
+        "POST",
+        "error message",
+        {
+            "endpoint": "https://web.push.apple.com/...",
+            "keys": {"p256dh": "BCUMMfFN9hJhT-OHBzsECLWdkHhhL9...", "auth": "Bq6Z4f648pjawdPm6QoQ"},
+        },
+    ),
+    Operation("push_subscribe", "GET", "error subscribed count"),
+    Operation("push_subscribe", "DELETE", "error message", {"endpoint": "https://web.push.apple.com/..."}),
     # Expiry Reminder System
     Operation(
         "update_reminder_settings",

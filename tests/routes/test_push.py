@@ -151,8 +151,8 @@ class TestDevices:
 
     def test_5_shortened_keys_of_the_documents_sample(self, light: World) -> None:
         sample = {
-            "endpoint": "https://fcm.googleapis.com/fcm/send/...",
-            "keys": {"p256dh": "BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA...", "auth": "tBHItJI5svbpez7KI4CCXg"},
+            "endpoint": "https://web.push.apple.com/...",
+            "keys": {"p256dh": "BCUMMfFN9hJhT-OHBzsECLWdkHhhL9...", "auth": "Bq6Z4f648pjawdPm6QoQ"},
         }
         assert _send(light.client(BOB), "POST", sample) == SUBSCRIBED
 

@@ -1,6 +1,5 @@
 """Chapter 70's people for backups, and what a database holds, to compare it with what it held before."""
 
-import gzip
 import io
 from typing import Any
 
@@ -14,7 +13,7 @@ from core.backup.dump import write_dump
 from core.panel import Panel
 from core.storage.database import Database
 from core.storage.tables import Account, Base, User
-from tests.worlds.databases import DUMPS
+from tests.worlds.databases import DUMPS, dump_statements
 from tests.worlds.harness import World, legacy_hash, user_row
 
 CONSOLE = Origin("", "command line")
@@ -44,8 +43,9 @@ def _columns(connection: sa.Connection, table: sa.Table) -> list[Any]:
     return [sa.type_coerce(column, sa.types.NULLTYPE) for column in table.columns if column.name in present]
 
 
-def fixture_text(version: str) -> str:
-    return gzip.decompress(DUMPS[version].read_bytes()).decode()
+def fixture_text(version: str, *, whole: bool = False) -> str:
+    """The dump of a panel: the first rows of each table, or the ``whole`` volume of 5,000 accounts."""
+    return ";\n".join([*dump_statements(DUMPS[version], whole), ""])
 
 
 def dump_text(panel: Panel, *, redacted: bool = False) -> str:

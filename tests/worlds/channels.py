@@ -110,8 +110,11 @@ class Channels:
 
 
 @contextmanager
-def channels_world(make_world: MakeWorld, kind: str, api: BotApi, mail: MailServer) -> Iterator[Channels]:
-    world = make_world(kind)
+def channels_world(
+    make_world: MakeWorld, kind: str, api: BotApi, mail: MailServer, **settings: str
+) -> Iterator[Channels]:
+    """``settings``: of :func:`make_world`."""
+    world = make_world(kind, **settings)
     channels = Channels(world, api, mail)
     panel, clock = world.panel, world.panel.clock
     with outside(world, api):

@@ -173,6 +173,10 @@ async def refuse(_server: SMTP) -> str:
     return "554 5.7.1 spam from secret-host.example.com"
 
 
+async def greylist(_server: SMTP) -> str:
+    return "451 4.7.1 try again later, says secret-host.example.com"
+
+
 async def hang(_server: SMTP) -> str:
     await asyncio.sleep(30)
     return "250 OK"

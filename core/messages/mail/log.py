@@ -14,7 +14,6 @@ from core.access.permissions import READ_MAIL, require
 from core.messages.mail.settings import has_mail
 from core.panel import Panel
 from core.storage.tables import MailLog, User
-from core.values.markup import attr_out
 
 STATUSES = ("sent", "failed", "pending")
 TYPES = ("manual", "new_account", "renewal", "expiry_reminder")
@@ -114,8 +113,7 @@ def _shown(row: Any) -> dict[str, Any]:
     return {
         **shown,
         "cc_emails": _addresses(row.cc_emails),
-        "subject": attr_out(row.subject or ""),
-        "error_message": attr_out(row.error_message),
+        "subject": row.subject or "",
         "created_at": created and created.isoformat(sep=" "),
         "time": created.strftime("%H:%M") if created else "",
         "sent_by": sender,

@@ -24,15 +24,6 @@ AUTOMATIC = frozenset({WELCOME, RENEWAL, EXPIRY, EXPIRED})
 BODY_BYTES = 60_000
 NAME_CHARACTERS, SUBJECT_CHARACTERS, DESCRIPTION_CHARACTERS = 100, 255, 255
 _UNFIT = re.compile(r"[<>\"'`\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SHOWN = str.maketrans(
-    {
-        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
-        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
-        '"': "\N{RIGHT DOUBLE QUOTATION MARK}",
-        "'": "\N{RIGHT SINGLE QUOTATION MARK}",
-        "\\": "/",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +47,6 @@ class Saved:
     warning: str | None = None
 
 
-def shown_name(name: str) -> str:
-    """As the page can bear it in text, raw and within a handler's quotes; for names of old rows."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", name.translate(_SHOWN))
-
-
 def list_templates(connection: Connection, user_id: int) -> tuple[list[dict[str, Any]], bool]:
     """The user's own by name, else those of the first super admin who has some (then True)."""
     rows = _of_user(connection, user_id)
@@ -75,7 +61,7 @@ def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
     model = MailTemplate
     columns = (model.id, model.name, model.subject, model.description, model.is_active, *_TIMES)
     found = select(*columns).where(model.user_id == user_id).order_by(model.name, model.id)
-    return [{**_plain(row), "name": shown_name(row.name)} for row in connection.execute(found)]
+    return [_plain(row) for row in connection.execute(found)]
 
 
 _TIMES = (MailTemplate.created_at, MailTemplate.updated_at)

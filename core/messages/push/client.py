@@ -9,6 +9,7 @@ import binascii
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,7 +126,7 @@ class PushClient:
         ) as response:
             # so that the connection can be used again; more than that is not waited for
             next(response.iter_content(_LARGEST_ANSWER), None)
-            answer = _read(response)
+            answer = _read(response, self._panel.clock.seconds())
         if answer.meaning is not Meaning.SENT:
             log.warning("push by %s: status %d", device.host, response.status_code)
         return answer
@@ -158,7 +159,7 @@ def _encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _read(response: requests.Response) -> Answer:
+def _read(response: requests.Response, now: float) -> Answer:
     status = response.status_code
     if status in (200, 201, 202, 204):
         return Answer(Meaning.SENT)
@@ -167,12 +168,19 @@ def _read(response: requests.Response) -> Answer:
     if status == 413:
         return Answer(Meaning.TOO_LARGE)
     if status == 429 or status >= 500:
-        return Answer(Meaning.LATER, _wait(response.headers.get("Retry-After", "")))
+        return Answer(Meaning.LATER, _wait(response.headers.get("Retry-After", ""), now))
     return Answer(Meaning.REFUSED)
 
 
-def _wait(text: str) -> float | None:
-    return min(float(text), _LONGEST_WAIT_SECONDS) if text.strip().isascii() and text.strip().isdigit() else None
+def _wait(text: str, now: float) -> float | None:
+    """Of a Retry-After in seconds or as a date, at most ten minutes."""
+    if text.strip().isascii() and text.strip().isdigit():
+        return min(float(text), _LONGEST_WAIT_SECONDS)
+    try:
+        until = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, until - now), _LONGEST_WAIT_SECONDS)
 
 
 def _failed(device: Device, error: Exception) -> Answer:

@@ -14,8 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, delete, select
 
 from core.accounts.end_dates import ends_on, stored_day
+from core.jobs import jobs
+from core.jobs.events import announce
 from core.jobs.scheduled import Run, ScheduledJob
 from core.messages.delivery import Channel, Claimed, Delivery, Fate, Outbox, settle_interrupted
+from core.messages.events import ExpiredSwept
 from core.messages.push.audience import TABLE as DEVICES
 from core.messages.push.audience import Audience, forget_orphans
 from core.messages.push.client import Device
@@ -194,6 +197,10 @@ def _run(run: Run) -> int:
         settle_interrupted(panel)
         forget_orphans(panel)
         _tell_all(run, accounts, _Tracking(panel, days), counts)
+    if accounts and not run.options.dry_run:
+        with panel.database.write() as connection:
+            announce(panel, connection, ExpiredSwept(0, tuple(days)))
+        jobs.ring(panel)
     told = f"Sent: {counts.sent}, Skipped: {counts.skipped}, Failed: {counts.failed}"
     run.line(f"{panel.clock.now().isoformat(sep=' ')} - Expired accounts reported by push. {told}")
     return counts.failed

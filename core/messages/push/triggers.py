@@ -143,13 +143,14 @@ def _tell(work: Work, devices: Iterable[Device], message: Message, tries: int = 
     if not notice.devices:
         return None
 
-    def call(_: Sequence[_Notice]) -> _Told:
-        with Sender(work.panel) as sender:
-            reached = sender.send(notice.devices, message, lambda: work.report(0, None), patiently=False)
-        return _Told(Fate.SENT if reached.sent else Fate.UNKNOWN, reached=reached)
-
     outbox: Outbox[_Notice, _Told] = Outbox(work.panel, _Notices(work.panel))
-    _, told = outbox.deliver([notice], call)
+    with Sender(work.panel) as sender:
+
+        def call(_: Sequence[_Notice]) -> _Told:
+            reached = sender.send(notice.devices, message, lambda: work.report(0, None), patiently=False)
+            return _Told(Fate.SENT if reached.sent else Fate.UNKNOWN, reached=reached)
+
+        _, told = outbox.deliver([notice], call)
     if told is None or told.reached is None:
         return None
     return {"sent": told.reached.sent, "failed": told.reached.failed}

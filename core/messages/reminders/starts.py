@@ -15,10 +15,12 @@ from core.access.permissions import SEND_REMINDERS, may, require
 from core.access.user_rows import read_user
 from core.errors import NotLoggedIn, PanelError
 from core.jobs import jobs
+from core.jobs.events import announce
 from core.jobs.jobs import Kind, Work
 from core.jobs.locks import named_lock
 from core.jobs.scheduled import Run, ScheduledJob
 from core.messages.delivery import settle_interrupted
+from core.messages.events import EndsAheadSwept
 from core.messages.pace import Pace
 from core.messages.reminders import sweep
 from core.messages.reminders.settings import Settings, automatic, checked_days, read_settings
@@ -136,6 +138,11 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
     run.stamped(f"User {actor.username}: accounts that end in {tally.days} days, on {tally.target}")
     if run.options.dry_run:
         return _tell_only(run, actor, settings, tally)
+
+    # other channels need no portal
+    with run.panel.database.write() as connection:
+        announce(run.panel, connection, EndsAheadSwept(actor.id, run.panel.clock.today(), tally.days))
+    jobs.ring(run.panel)
 
     def heard(result: Result) -> None:
         run.stamped(_line(result))

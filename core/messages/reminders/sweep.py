@@ -22,10 +22,12 @@ from core.messages.reminders import store
 from core.messages.reminders.settings import Settings, ensure_row
 from core.messages.reminders.store import Due, Earlier, Reminder, ReminderChannel, Stage
 from core.panel import Panel
-from core.portal import PortalError
+from core.portal import PortalAuthentication, PortalError, PortalSwitchedOff, PortalTimeout, PortalUnreachable
 from core.storage.tables import ReminderSettings
 
 SENT, SKIPPED, FAILED = "sent", "skipped", "failed"
+# the next message would fail alike
+_HOPELESS = (PortalUnreachable, PortalTimeout, PortalAuthentication, PortalSwitchedOff)
 ALREADY_SENT = "Already sent reminder for this expiry date"
 
 
@@ -130,14 +132,16 @@ def _send(panel: Panel, outbox: Outbox[Reminder, Delivery], reminder: Reminder, 
 def _tell(panel: Panel, mac: str, text: str) -> Delivery:
     """Sent when server 1 or server 2 took the message, else refused with the text of the first failure: the next sweep
     tries again, also where the portal gave no clear answer (contract chapter 60)."""
-    errors = []
+    errors: list[PortalError] = []
     every_server = servers(panel)
     for server in every_server:
         try:
             server.send_message(mac, text)
         except PortalError as error:
-            errors.append(error.text)
-    return Delivery(Fate.REFUSED, errors[0]) if len(errors) == len(every_server) else Delivery(Fate.SENT)
+            errors.append(error)
+    if len(errors) < len(every_server):
+        return Delivery(Fate.SENT)
+    return Delivery(Fate.REFUSED, errors[0].text, all(isinstance(error, _HOPELESS) for error in errors))
 
 
 def _skipped(item: Item) -> Result:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By
@@ -18,6 +18,7 @@ from core.messages.sms.settings import TEMPLATE_CHARACTERS, require_sms
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import SmsTemplate, User
+from core.storage.writing import insert_row
 from core.values import sinks
 from core.values.checks import clean_text
 
@@ -85,10 +86,8 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
         _refuse_taken(connection, by.actor.id, values["name"], wish.id)
         stored = storable(connection, SmsTemplate, **values)
         if before is None:
-            inserted = insert(SmsTemplate).values(user_id=by.actor.id, created_at=now, updated_at=now, **stored)
-            key = connection.execute(inserted).inserted_primary_key
-            assert key is not None  # noqa: S101 - one row was inserted
-            template_id = int(key[0])
+            new = {"user_id": by.actor.id, "created_at": now, "updated_at": now}
+            template_id = insert_row(connection, SmsTemplate, {**new, **stored})
         else:
             template_id = before["id"]
             connection.execute(

@@ -13,7 +13,6 @@ from core.access.permissions import READ_TELEGRAM, require
 from core.messages.telegram.settings import has_telegram
 from core.panel import Panel
 from core.storage.tables import TelegramLog, User
-from core.values.markup import attr_out, html_out
 
 STATUSES = ("sent", "failed", "pending")
 TYPES = (
@@ -159,6 +158,5 @@ def _shown(row: Any) -> dict[str, Any]:
     shown = dict(row._mapping)
     for name in ("sent_at", "created_at"):
         shown[name] = shown[name] and shown[name].isoformat(sep=" ")
-    shown["message"] = attr_out(shown["message"] or "")
-    shown["recipient_username"] = shown["username"] = html_out(shown["recipient_username"])
+    shown["message"] = shown["message"] or ""
     return shown

@@ -31,7 +31,7 @@ from core.storage.tables import (
 )
 from tests.conftest import MakeWorld
 from tests.worlds.backups import PASSWORD, dump_text, fill_chapter_70, fixture_text, held, import_text
-from tests.worlds.databases import DUMPS, create_database, drop_database, load_dump, require
+from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, drop_database, load_dump, require
 from tests.worlds.harness import World, legacy_hash
 
 HASH = legacy_hash(PASSWORD)
@@ -309,7 +309,7 @@ def live(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Panel]:
 def test_either_panel_takes_the_dump_of_the_other(live: Panel, version: str) -> None:
     before = held(live.database)
     done = import_text(live, fixture_text(version))
-    assert done.tables["_accounts"] == 5000
+    assert done.tables["_accounts"] == EXTRACT_ROWS
     lacking = {table for table in ("_telegram_templates", "_mail_settings") if not live.layout.has_table(table)}
     told = {what for what in done.skipped if what in ("_telegram_templates",)}
     assert told == (lacking & {"_telegram_templates"} if version == "1.18.2" else set())

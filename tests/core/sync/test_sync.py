@@ -127,10 +127,8 @@ _FAULTS = {
 
 
 @pytest.mark.parametrize("fault", _FAULTS)
-def test_a_portal_that_fails_changes_none_of_five_thousand(
-    sqlite_panel: Panel, portal: StalkerPortal, fault: str
-) -> None:
-    portal.add_examples(MANY)
+def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: StalkerPortal, fault: str) -> None:
+    portal.add_examples(MANY if fault == "is cut" else 50)
     sync(sqlite_panel)
     before = content(sqlite_panel)
     portal.fail("GET accounts", _FAULTS[fault], times=None)

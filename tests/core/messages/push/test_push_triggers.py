@@ -187,7 +187,9 @@ def test_4_three_tries_and_no_more(light_push: _Push) -> None:
     assert jobs.open_jobs(push.accounts.panel) == []
 
 
-@pytest.mark.parametrize(("said", "waits"), [("7", 7), (None, 3), ("99999", 600), ("Wed, 21 Oct 2015 07:28:00 GMT", 3)])
+@pytest.mark.parametrize(
+    ("said", "waits"), [("7", 7), (None, 3), ("99999", 600), ("soon", 3), ("Fri, 17 Jan 2025 09:00:00 GMT", 600)]
+)
 def test_4_a_service_that_asks_for_patience_gets_it_and_no_worker_waits(
     light_push: _Push, said: str | None, waits: int
 ) -> None:

@@ -1,0 +1,65 @@
+"""A user who wishes so is told of each of his logins. Source: contract chapter 80, "Who is told"."""
+
+import logging
+from typing import Any
+
+from sqlalchemy import select
+
+from core.access.audit import By
+from core.errors import PanelError
+from core.jobs import jobs
+from core.jobs.jobs import Work
+from core.messages.telegram.audience import Notice, tell
+from core.messages.telegram.settings import has_telegram
+from core.messages.telegram.templates import LOGIN_ALERT
+from core.panel import Panel
+from core.storage.tables import TelegramNotificationSettings, User
+
+log = logging.getLogger(__name__)
+
+KIND = "telegram_login"
+_DEVICE_CHARACTERS = 150
+
+
+def note_login(panel: Panel, by: By) -> None:
+    """To be called after a login; nothing that goes wrong here breaks it."""
+    try:
+        if has_telegram(panel) and _is_wished(panel, by.actor.id):
+            payload = {
+                "username": by.actor.username,
+                "ip_address": by.origin.address,
+                "device": by.origin.user_agent[:_DEVICE_CHARACTERS] or "-",
+                "login_time": panel.clock.now().isoformat(sep=" "),
+            }
+            with panel.database.write() as connection:
+                jobs.add(panel, connection, KIND, payload, actor_id=by.actor.id)
+            jobs.ring(panel)
+    except PanelError as error:
+        log.warning("a login could not be told by Telegram: %s", type(error).__name__)
+
+
+def _is_wished(panel: Panel, user_id: int) -> bool:
+    model = TelegramNotificationSettings
+    wished = (
+        select(User.id)
+        .join(model, model.user_id == User.id)
+        .where(User.id == user_id, User.telegram_chat_id.is_not(None), model.notify_login == 1)
+    )
+    with panel.database.read() as connection:
+        return connection.execute(wished).first() is not None
+
+
+def _run(work: Work) -> None:
+    values: dict[str, Any] = work.payload
+    notice = Notice(
+        claim=f"job:{work.record.id}",
+        kind=LOGIN_ALERT,
+        template=LOGIN_ALERT,
+        switch="notify_login",
+        values=values,
+        user_ids=frozenset({work.record.actor_id or 0}),
+    )
+    tell(work.panel, notice)
+
+
+KINDS = {KIND: jobs.Kind(_run)}
