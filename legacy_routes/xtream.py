@@ -5,9 +5,10 @@ actions do is in :mod:`core.xtream`. Source: contract chapter 95 §1, §2, §4, 
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 from flask import Flask
@@ -115,10 +116,13 @@ def with_result(panel: Panel, response: Response) -> Response:
     """Every answer begins with ``result``, a JSON boolean; with [xtream] plain_result it ends there."""
     if response.mimetype != "application/json":
         return response
-    content = orjson.loads(response.get_data())
+    body, is_plain = response.get_data(), panel.config.xtream.plain_result
+    if body == _SUCCESS and not is_plain:
+        return response
+    content = orjson.loads(body)
     result = content.pop("result", content.get("error") == 0)
     spelled = {"result": result}
-    if not panel.config.xtream.plain_result:
+    if not is_plain:
         first = ("error", "err_msg", "message", "code")
         spelled |= {name: content.pop(name) for name in first if name in content} | content
     response.set_data(orjson.dumps(spelled))
@@ -190,9 +194,16 @@ def xtream_marks(panel: Panel, actor: Actor, address: str) -> Mapping[str, str]:
 
 def _without_repeated(request: Request, form: ApiForm) -> ApiForm:
     """A field that one source gives twice has no value that could be meant."""
-    sources = (request.args, request.form)
-    names = {name for source in sources for name, values in source.lists() if len(values) > 1}
-    return form.model_copy(update={name: [] for name in names & set(ApiForm.model_fields)})
+    query = [unquote_plus(part.partition("=")[0]) for part in request.environ.get("QUERY_STRING", "").split("&")]
+    names = _repeated(query)
+    if request.content_length:
+        names |= _repeated([name for name, _ in request.form.items(multi=True)])
+    names &= set(ApiForm.model_fields)
+    return form.model_copy(update={name: [] for name in names}) if names else form
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
 
 
 def _id(value: object, name: str) -> int:

@@ -4,8 +4,8 @@ The mode comes from the configuration alone. Source: contract chapter 95 §9 and
 """
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,15 +54,11 @@ class Store:
                     self._tables = families.read_tables(connection)
             return self._tables
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        with self.database.read() as connection:
-            yield connection
+    def read(self) -> AbstractContextManager[Connection]:
+        return self.database.read()
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        with self.database.write() as connection:
-            yield connection
+    def write(self) -> AbstractContextManager[Connection]:
+        return self.database.write()
 
     def close(self) -> None:
         if self._bound is not None:
