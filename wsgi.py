@@ -1,6 +1,6 @@
 """The door: builds the panel of the configuration and serves it, with ``python wsgi.py`` or any WSGI server.
 
-``wsgi:app`` is the application; ``flask --app wsgi`` has the commands.
+``wsgi:app`` is the application, made at its first request; ``flask --app wsgi`` has the commands.
 """
 
 import argparse
@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from flask import Flask
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import select
+from werkzeug.wrappers import Response
 
 import commands
 from compat.serving import create_server
@@ -31,12 +33,15 @@ from core.storage.tables import Account, Plan
 from core.workers import workers
 from core.xtream.catalogue.demo import CONNECTIONS, fill_xtream_demo
 from core.xtream.node_client import DIALECTS
-from legacy_routes.app import create_app
+from legacy_routes import app as wire
 from simulators.mail_catcher import MailCatcher
 from simulators.stalker import StalkerPortal
 from simulators.telegram import TOKEN, USERNAME, BotApi
 from simulators.xtream_node.server import XtreamNode
 
+log = logging.getLogger(__name__)
+
+_UNUSABLE = "The configuration cannot be used; the log of the server says why."
 DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
 DEMO_THEME_KEY = "demo"
@@ -47,26 +52,51 @@ _CONNECTIONS = 1000
 def build(config: Config) -> tuple[Flask, Panel]:
     """The application and the panel behind it; no database is touched yet."""
     panel = Panel(config)
-    app = create_app(panel)
+    app = wire.create_app(panel)
     commands.register(app, panel)
     workers.attach(panel)
     return app, panel
 
 
-def __getattr__(name: str) -> Any:
-    """``wsgi.app`` is built when a WSGI server or the flask command asks for it, not when this file is run."""
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def create_app() -> Flask:
+    """The configured application, for ``flask --app wsgi``; its commands decide themselves what is begun."""
     _log_to_stderr()
     try:
-        app, panel = build(load_config(default_path()))
+        app, _ = build(load_config(default_path()))
     except (ConfigError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    # a command of ``flask --app wsgi`` decides itself what is done to open operations
-    if "FLASK_RUN_FROM_CLI" not in os.environ:
-        workers.start(panel)
-    globals()["app"] = app
     return app
+
+
+class LateApplication:
+    """The configured application, made at its first request, in the process that serves it.
+
+    A server may load this file long before it forks: threads, locks and connections would not survive that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._app: Flask | None = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            app = self._app or self._made()
+        except (ConfigError, ValueError) as error:
+            log.critical("%s", error)
+            return Response(_UNUSABLE, 503, content_type="text/plain")(environ, start_response)
+        return app(environ, start_response)
+
+    def _made(self) -> Flask:
+        with self._lock:
+            if self._app is None:
+                _log_to_stderr()
+                app, panel = build(load_config(default_path()))
+                workers.start(panel)
+                self._app = app
+            return self._app
+
+
+app = LateApplication()
 
 
 @dataclass(frozen=True)

@@ -257,17 +257,56 @@ def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: P
     assert path.read_bytes() == before
 
 
-def test_any_wsgi_server_can_load_the_app_while_the_database_is_away(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"],
+# what a WSGI server does with ``wsgi:app``: loads it, forks, and calls it from several threads
+_FORKED = """
+import os, sys, threading
+import wsgi
+from werkzeug.test import Client
+assert threading.active_count() == 1, "something was begun before the first request"
+child = os.fork()
+if not child:
+    found = []
+    ask = lambda: found.append(Client(wsgi.app).get("/api/get_user_info.php"))
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print({(answer.status_code, answer.get_data(as_text=True)) for answer in found})
+    sys.stdout.flush()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def _loaded(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", _FORKED],
         cwd=tmp_path,
-        env=environment(SHOWBOX_DATABASE_URL="mysql://u@127.0.0.1:9/x"),
+        env=environment(**settings),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (result.returncode, result.stdout) == (0, "showbox\n")
+
+
+def test_a_wsgi_server_may_load_the_app_before_it_forks(tmp_path: Path) -> None:
+    result = _loaded(tmp_path, SHOWBOX_DATABASE_URL=f"sqlite:///{tmp_path / 'panel.db'}")
+    assert result.returncode == 0, result.stderr
+    assert "Not logged in" in result.stdout
+    assert "{(200," in result.stdout
+
+
+def test_any_wsgi_server_can_load_the_app_while_the_database_is_away(tmp_path: Path) -> None:
+    result = _loaded(tmp_path, SHOWBOX_DATABASE_URL="mysql://u@127.0.0.1:9/x", SHOWBOX_SESSION_STORE="sql")
+    assert result.returncode == 0, result.stderr
+    assert "Not logged in" in result.stdout
+
+
+def test_a_wsgi_server_with_an_unusable_configuration_says_so(tmp_path: Path) -> None:
+    result = _loaded(tmp_path, SHOWBOX_SERVER_PORT="many")
+    assert result.returncode == 0, result.stderr
+    assert "(503," in result.stdout
+    assert "SERVER_PORT" in result.stderr or "port" in result.stderr
 
 
 def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
