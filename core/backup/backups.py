@@ -24,7 +24,7 @@ from core.errors import DatabaseBusy, InvalidInput, NotAllowed, NotFound
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.jobs.scheduled import Run, ScheduledJob
 from core.panel import Panel
-from core.values.markup import quotable
+from core.values.markup import plain, quotable
 
 Report = Callable[[str, int, int], None]
 
@@ -168,7 +168,7 @@ def _one_at_a_time(panel: Panel, name: str, refusal: type[LockHeld], *, wait: fl
 
 def _shown(name: str) -> str:
     """The base name of a file that was sent, as the audit log may show it."""
-    return quotable(re.split(r"[/\\]", name)[-1])[:_NAME_CHARACTERS]
+    return quotable(plain(re.split(r"[/\\]", name)[-1]))[:_NAME_CHARACTERS]
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

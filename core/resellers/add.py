@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from core.access.audit import By
-from core.access.credentials import refuse_common, renew_credential
+from core.access.credentials import renew_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
 from core.panel import Panel
@@ -49,7 +49,6 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     if not wish.username or not wish.password.strip(BLANKS) or not wish.name:
         raise InvalidInput(rules.MISSING)
     values = _checked(panel, wish)
-    refuse_common(wish.password, wish.username, wish.name)
     balance = money.read_amount(wish.balance or "0", "balance", least=Decimal(0))
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
     with panel.database.write() as connection:

@@ -172,7 +172,7 @@ def test_49_the_vector_logs_in(world: World, stored: str, prefix: str) -> None:
     assert client.session_id != before
     assert re.fullmatch(
         r'login\|i:1;username\|s:5:"admin";user_id\|i:1;super_user\|i:1;permissions\|s:13:"1\|1\|1\|1\|1\|1\|1";'
-        r"last_activity\|i:\d{10};",
+        r"last_activity\|i:\d{10};sbx_pw\|s:32:\"[0-9a-f]{32}\";sbx_started\|i:\d{10};",
         world.session_file(client.session_id).read_text(),
     )
     [row] = world.rows(sa.select(WebauthnCredential.__table__))
