@@ -51,7 +51,8 @@ def test_2_no_get_of_a_browsers_page_changes_anything(panel: World, headers: dic
     for endpoint in CHANGING_GETS:
         for method, path in (("GET", endpoint.paths[0]), ("HEAD", endpoint.paths[-1])):
             response = client.request(method, path, params=CREDIT)
-            assert response.status_code == 403, (method, path)
+            # one of Xtream's paths knows no such method
+            assert response.status_code == (405 if path == "/api" else 403), (method, path)
 
 
 @pytest.mark.parametrize("headers", NAVIGATIONS.values(), ids=NAVIGATIONS)
