@@ -18,7 +18,7 @@ from core.config.sections import Config
 
 ENVIRONMENT_PREFIX = "SHOWBOX_"
 # read by the program itself or by its test suite, not keys of a section
-_OTHER_VARIABLES = ("SHOWBOX_CONFIG",)
+_OTHER_VARIABLES = ("SHOWBOX_CONFIG", "SHOWBOX_USER_PASSWORD")
 _OTHER_PREFIXES = ("SHOWBOX_TEST_",)
 
 

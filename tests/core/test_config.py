@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.users import PASSWORD_VARIABLE
 from core.config import Config, ConfigError, default_path, load_config
 from tests.worlds.places import ROOT
 
@@ -135,6 +136,10 @@ def test_the_file_is_named_by_the_environment_or_is_the_usual_one(
     (tmp_path / "config.ini").touch()
     assert default_path({}) == Path("config.ini")
     assert default_path({"SHOWBOX_CONFIG": "other.ini"}) == Path("other.ini")
+
+
+def test_the_variables_of_commands_are_no_keys() -> None:
+    assert load_config(None, {PASSWORD_VARIABLE: "a-password", "SHOWBOX_CONFIG": "other.ini"}) == load_config(None, {})
 
 
 def test_secrets_do_not_show_in_a_printed_configuration() -> None:
