@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.panels import FRONTENDS, Site, fill
 from tests.browser.visitors import PATIENCE, Visitor
@@ -27,25 +27,33 @@ QUIET = [
 ]
 
 
-def _chromium() -> str:
-    for name in BROWSERS:
+def _installed(*names: str) -> str:
+    for name in names:
         found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin")
         if found:
             return found
-    line = "Chromium is not installed (on Debian: apt-get install chromium-headless-shell)"
+    line = f"Chromium is not installed (on Debian: apt-get install {names[0]})"
     if os.environ.get("CI"):
         pytest.fail(line)
     pytest.skip(line)
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    executable = _chromium()
+def _playwright() -> Iterator[Playwright]:
     expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        yield playwright
+
+
+def launched(playwright: Playwright, *names: str) -> Browser:
+    """The first of these browsers that is installed."""
+    return playwright.chromium.launch(executable_path=_installed(*names), args=QUIET)
+
+
+@pytest.fixture(scope="session")
+def chromium(_playwright: Playwright) -> Iterator[Browser]:
+    with launched(_playwright, *BROWSERS) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import expect
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Playwright, expect
 
 from core.accounts.events import AccountCreated
 from core.config import Push
@@ -20,7 +21,7 @@ from core.jobs.events import announce
 from core.storage.tables import PushSubscription
 from core.workers import workers
 from simulators.push_service import Browser, PushService
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, launched
 from tests.browser.panels import Site
 from tests.browser.test_browser_entry import ALL
 from tests.browser.visitors import Visitor, expect_accounts
@@ -42,6 +43,13 @@ SHOWN = """async () => {
   const shown = await (await navigator.serviceWorker.ready).getNotifications();
   return shown.map(({title, body, tag, data}) => ({title, body, tag, data}));
 }"""
+
+
+@pytest.fixture(scope="module")
+def chromium(_playwright: Playwright) -> Iterator[Chromium]:
+    """The whole browser: its shell denies every page notifications."""
+    with launched(_playwright, "chromium") as browser:
+        yield browser
 
 
 @pytest.fixture

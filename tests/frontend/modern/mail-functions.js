@@ -54,16 +54,20 @@ async function loadMailAccounts() {
   }
 }
 
+/** As the page escapes it: quotation marks stay. */
+const escapedText = (text) => (text || "").replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 async function loadMailLogs(page) {
   try {
     const answer = await ask(`get_mail_logs.php?date=${today()}&page=${page}&limit=25`);
     if (answer.error !== 0) return;
     byId("mail-rows").innerHTML = answer.logs
       .map((row) => {
-        const subject = row.subject.replaceAll("<", "&lt;");
+        const escaped = [row.subject, row.recipient_email, row.error_message, row.sent_by].map(escapedText);
+        const [subject, recipient, error, sender] = escaped;
         return (
-          `<tr><td>${row.time}</td><td title="${subject}">${subject}</td><td>${row.recipient_email}</td>` +
-          `<td title="${(row.error_message || "").replaceAll("<", "&lt;")}">${row.status}</td><td>${row.sent_by}</td></tr>`
+          `<tr><td>${row.time}</td><td title="${subject}">${subject}</td><td>${recipient}</td>` +
+          `<td title="${error}">${row.status}</td><td>${sender}</td></tr>`
         );
       })
       .join("");
