@@ -118,7 +118,7 @@ def catchers(config: Config) -> Iterator[tuple[Config, Catchers]]:
 @contextmanager
 def simulated_portal(config: Config) -> Iterator[tuple[Config, StalkerPortal]]:
     """A portal for the demo, and the configuration that uses it; it lives as long as the demo does."""
-    with StalkerPortal(dialect="panel", theme_key=DEMO_THEME_KEY) as portal:
+    with StalkerPortal(dialect="panel", theme_key=DEMO_THEME_KEY, tariff_lengths=True) as portal:
         used = Portal(
             primary_api_url=portal.base_url, primary_address=portal.server_address, theme_key=SecretStr(DEMO_THEME_KEY)
         )

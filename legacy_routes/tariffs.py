@@ -63,7 +63,8 @@ def _line(plan: TariffPlan) -> str:
 
 
 def _named(tariff: OfferedTariff) -> dict[str, int | str]:
-    return {"id": _number_or_text(tariff.id), "name": tariff.name, "days": tariff.days}
+    named = {"id": _number_or_text(tariff.id), "name": tariff.name, "days": tariff.days}
+    return named | ({"days_guessed": 1} if tariff.is_guess else {})
 
 
 def _number_or_text(id: str) -> int | str:

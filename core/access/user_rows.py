@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam, select
 
 from core.access.actors import Actor
-from core.errors import NotFound
+from core.errors import InvalidInput, NotFound
 from core.panel import Panel
 from core.storage.database import AnySelect
 from core.storage.schema import Layout
@@ -51,6 +51,12 @@ def require_reseller(panel: Panel, connection: Connection, user_id: int, *, lock
     if found is None or found.super_user:
         raise NotFound("Reseller not found")
     return found
+
+
+def refuse_observer(owner: Actor) -> None:
+    """Raises InvalidInput: who only looks on could never do anything with an account."""
+    if owner.is_observer:
+        raise InvalidInput("An observer cannot own accounts")
 
 
 def user_columns(layout: Layout) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
-from core.access.user_rows import read_user
+from core.access.user_rows import read_user, refuse_observer
 from core.accounts import create, operations, rules
 from core.accounts.on_portals import Lag, known_tariffs, servers, set_theme
 from core.accounts.operations import Draft
@@ -182,6 +182,7 @@ def _owner(panel: Panel, connection: Connection, actor: Actor, wish: NewAccount)
     owner = read_user(panel, connection, wanted)
     if owner is None:
         raise NotFound("Reseller not found")
+    refuse_observer(owner)
     return owner
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
-from core.access.user_rows import read_user
+from core.access.user_rows import read_user, refuse_observer
 from core.accounts import rules
 from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.on_portals import Lag, known_tariffs
@@ -190,8 +190,10 @@ def _with_owner(panel: Panel, connection: Connection, actor: Actor, row: Account
         return row
     if not actor.super_user:
         raise NotAllowed("Permission denied. Only a super admin can assign an account to another reseller.")
-    if read_user(panel, connection, wish.reseller) is None:
+    owner = read_user(panel, connection, wish.reseller)
+    if owner is None:
         raise NotFound("Reseller not found")
+    refuse_observer(owner)
     return replace(row, reseller=wish.reseller)
 
 

@@ -81,7 +81,9 @@ def _lines(
         name = checked_name(tariff.name[:_NAME_CHARACTERS])
         for currency, price in prices.items() if tariff.days else [(ANY_CURRENCY, Decimal(0))]:
             before = find_by_key(plans, (tariff.id, currency))
-            yield TariffPlan(tariff.id, currency, name, tariff.days, price, before)
+            # a guess never takes the place of a length that somebody has set
+            days = before.days if before is not None and tariff.is_guess else tariff.days
+            yield TariffPlan(tariff.id, currency, name, days, price, before)
 
 
 def _insert(connection: Connection, lines: Sequence[TariffPlan], stamp: int) -> None:

@@ -14,13 +14,17 @@ USUAL_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class OfferedTariff:
-    """A tariff with an id; ``days`` 0 is unlimited. All texts are without markup."""
+    """A tariff with an id; ``days`` 0 is unlimited. All texts are without markup.
+
+    ``is_guess``: the portal told no length, as those of 5.1 never do (90 §13 M6), and ``days`` is the usual one.
+    """
 
     id: str
     external_id: str
     name: str
     days: int
     description: str
+    is_guess: bool = False
 
 
 def portal_tariffs(panel: Panel, *, fresh: bool = False) -> list[OfferedTariff]:
@@ -40,4 +44,5 @@ def _offered(tariff: Tariff) -> OfferedTariff:
         name=plain(tariff.name).strip() or f"Tariff {id}",
         days=USUAL_DAYS if tariff.days is None else tariff.days,
         description=plain(tariff.description),
+        is_guess=tariff.days is None,
     )

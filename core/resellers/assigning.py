@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By
-from core.access.user_rows import require_reseller
+from core.access.user_rows import refuse_observer, require_reseller
 from core.accounts import operations
 from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
@@ -123,7 +123,11 @@ def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.Col
 
 
 def _target(panel: Panel, connection: Connection, reseller_id: int | None) -> Actor | None:
-    return require_reseller(panel, connection, reseller_id) if reseller_id else None
+    if not reseller_id:
+        return None
+    reseller = require_reseller(panel, connection, reseller_id)
+    refuse_observer(reseller)
+    return reseller
 
 
 def _name(reseller: Actor | None) -> str:

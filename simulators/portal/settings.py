@@ -17,7 +17,8 @@ class PortalSettings:
     """May be changed while the portal runs, except for the dialect.
 
     ``utf8_bytes`` is 4 or 3 (emoji are then an SQL error); ``noise`` prints PHP notices into the answers;
-    ``list_delay_per_account`` is in milliseconds; ``reseller_info`` counts for ``ministra56`` only.
+    ``list_delay_per_account`` is in milliseconds; ``reseller_info`` counts for ``ministra56`` only;
+    ``tariff_lengths``: whether tariffs tell theirs, None as the dialect does.
     """
 
     dialect: Dialect | str = Dialect.STOCK51
@@ -31,6 +32,7 @@ class PortalSettings:
     noise: bool = False
     list_delay_per_account: float = 0.0
     reseller_info: bool = True
+    tariff_lengths: bool | None = None
 
     def __post_init__(self) -> None:
         self.dialect = Dialect(self.dialect)

@@ -29,7 +29,8 @@ class Tariffs:
     def _plan(self, plan: Plan) -> dict[str, Any]:
         columns = as_texts(plan)
         packages = [as_texts(self.state.packages[id]) for id in plan.packages if id in self.state.packages]
-        if not self.settings.is_ministra:
+        told = self.settings.tariff_lengths
+        if not (self.settings.is_ministra if told is None else told):
             del columns["days_to_expires"]
         return columns | {"packages": packages}
 

@@ -32,6 +32,12 @@ def accounts(make_world: MakeWorld, kind: str) -> Iterator[Accounts]:
 
 
 @pytest.fixture
+def light_accounts(make_world: MakeWorld) -> Iterator[Accounts]:
+    with accounts_world(make_world, "sqlite") as accounts:
+        yield accounts
+
+
+@pytest.fixture
 def dual(make_world: MakeWorld, kind: str) -> Iterator[Accounts]:
     with accounts_world(make_world, kind, dual=True) as accounts:
         yield accounts
@@ -679,6 +685,24 @@ def test_a_script_that_adds_twice_gets_the_true_second_answer(accounts: Accounts
         (1, "Username already exists"),
     ]
     assert accounts.balance("reseller1") == Decimal("89.50")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields"),
+    [
+        ("add_account", {**new_account(plan="78-GBP"), "reseller": 5}),
+        ("update_account", {"username": "user001", "reseller": 5}),
+        ("assign_reseller", {"username": "user001", "reseller_id": 5}),
+        ("bulk_assign_reseller", {"usernames": ["user001"], "reseller_id": 5}),
+    ],
+    ids=["add", "update", "assign", "bulk"],
+)
+def test_an_observer_is_no_owner(light_accounts: Accounts, endpoint: str, fields: dict[str, Any]) -> None:
+    before = light_accounts.row("user001")
+    answer = light_accounts.post("admin", endpoint, "json", **fields)
+    assert (answer["error"], answer["code"], answer["err_msg"]) == (1, 6, "An observer cannot own accounts")
+    assert light_accounts.row("user001") == before
+    assert light_accounts.row(str(new_account()["username"])) is None
 
 
 def test_field_19_a_new_address_alone_asks_no_portal(accounts: Accounts) -> None:

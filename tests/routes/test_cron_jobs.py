@@ -265,6 +265,10 @@ def test_usual_times(usual: str, moment: str, due: bool) -> None:
     assert is_time(usual, datetime.datetime.fromisoformat(moment)) is due
 
 
+# what workers look at each minute, whether they start the jobs or not
+EACH_MINUTE = {"minute", "xtream"}
+
+
 def _tasks(panel: Panel) -> dict[str, Any]:
     """The queue's periodic tasks by name."""
     return {type(task).__name__: task for task in bell(panel)._huey._registry.periodic_tasks}
@@ -272,21 +276,21 @@ def _tasks(panel: Panel) -> dict[str, Any]:
 
 def test_the_built_in_scheduler_starts_jobs_at_their_time(make_world: MakeWorld) -> None:
     # no worker of this process may start anything by itself
-    settings = {"SHOWBOX_JOBS_SCHEDULER": "yes", "SHOWBOX_JOBS_IN_PROCESS": "no"}
+    settings = {"SHOWBOX_JOBS_SCHEDULER": "yes", "SHOWBOX_JOBS_IN_PROCESS": "no", "SHOWBOX_BACKUP_DAILY": "yes"}
     with reminders_world(make_world, "sqlite", **settings) as panel:
         workers.attach(panel.panel)
         tasks = _tasks(panel.panel)
-        assert {f"job-{job.name}" for job in JOBS} | {"minute"} == set(tasks)
+        assert {f"job-{job.name}" for job in JOBS} | EACH_MINUTE == set(tasks)
         now = datetime.datetime.now(datetime.UTC)
 
         def due() -> set[str]:
             return {name for name, task in tasks.items() if task.validate_datetime(now)}
 
         at_9 = {f"job-{job.name}" for job in JOBS if is_time(job.usual, panel.panel.clock.now())}
-        assert due() == at_9 | {"minute"}
+        assert due() == at_9 | EACH_MINUTE
         assert {"job-reminders", "job-disable-expired"} <= at_9
         panel.moment += 60
-        assert due() == {"minute"}
+        assert due() == EACH_MINUTE
         tasks["job-disable-expired"].execute()
         for thread in list(panel.panel._threads):
             if thread.name == "disable-expired":
@@ -297,5 +301,13 @@ def test_the_built_in_scheduler_starts_jobs_at_their_time(make_world: MakeWorld)
 def test_the_built_in_scheduler_is_off_by_default(tmp_path: Path) -> None:
     panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": f"sqlite:///{tmp_path}/panel.db"}))
     workers.attach(panel)
-    assert set(_tasks(panel)) == {"minute"}
+    assert set(_tasks(panel)) == EACH_MINUTE
+    panel.close()
+
+
+def test_a_job_that_is_switched_off_is_not_started_by_the_clock(tmp_path: Path) -> None:
+    settings = {"SHOWBOX_DATABASE_URL": f"sqlite:///{tmp_path}/panel.db", "SHOWBOX_JOBS_SCHEDULER": "yes"}
+    panel = Panel(load_config(None, settings))
+    workers.attach(panel)
+    assert set(_tasks(panel)) == {f"job-{job.name}" for job in JOBS if job.name != "backup"} | EACH_MINUTE
     panel.close()

@@ -12,6 +12,8 @@ from tests.worlds.accounts import MAC, WELCOME, accounts_world, new_account
 from tests.worlds.harness import PREFIXES, World
 
 MESSAGE = f"POST stb_msg/{MAC('10')}"
+# the listeners to a new account without a phone number
+ANNOUNCED = ["push_created", "telegram_new_account", "welcome_device", "welcome_mail"]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -49,10 +51,12 @@ def test_what_a_request_announces_outlives_its_process(make_world: MakeWorld, ki
     with accounts_world(make_world, kind, SHOWBOX_JOBS_IN_PROCESS="no") as accounts:
         assert accounts.post("reseller1", "add_account", **new_account(plan="78-GBP"))["error"] == 0
         assert accounts.calls("POST")[-1] != MESSAGE
+        assert sorted(job.kind for job in jobs.open_jobs(accounts.panel)) == ANNOUNCED
         # as a process that starts later
         later = Panel(accounts.panel.config, clock=accounts.panel.clock)
         try:
-            assert jobs.work_off(later, workers.KINDS) == 2
+            assert jobs.work_off(later, workers.KINDS) == len(ANNOUNCED)
+            assert jobs.open_jobs(later) == []
         finally:
             later.close()
         assert accounts.calls("POST")[-1] == MESSAGE

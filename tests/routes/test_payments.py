@@ -160,11 +160,15 @@ def test_62_a_receipt_is_shown_to_those_who_see_the_payment(sqlite_books: Books)
         "/uploads/receipts/",
         "/uploads/receipts/..%2f..%2fconfig.ini",
         "/uploads/receipts/../receipts/" + Path(path).name + "x",
-        "/uploads//receipts/" + Path(path).name,
         "/receipts/" + Path(path).name,
         "/api/" + path,
     ):
         assert admin.get(other).status_code == 404, other
+    # doubled slashes count as one, and open the file to nobody else
+    doubled = "/uploads//receipts/" + Path(path).name
+    assert admin.get(doubled).content == PNG
+    assert sqlite_books.client("limited").get(doubled).status_code == 404
+    assert sqlite_books.world.client().get(doubled).json() == NOT_LOGGED_IN
 
 
 def test_62_the_row_alone_opens_no_file(sqlite_books: Books, tmp_path: Path) -> None:

@@ -40,8 +40,12 @@ def portal(_portal: StalkerPortal) -> StalkerPortal:
 
 @pytest.fixture
 def world(make_world: MakeWorld, kind: str, portal: StalkerPortal) -> World:
+    return _filled_world(make_world, kind, portal)
+
+
+def _filled_world(make_world: MakeWorld, kind: str, portal: StalkerPortal, **settings: str) -> World:
     """The fixture of chapter 20 §11."""
-    world = make_world(kind, SHOWBOX_PORTAL_PRIMARY_API_URL=portal.base_url)
+    world = make_world(kind, SHOWBOX_PORTAL_PRIMARY_API_URL=portal.base_url, **settings)
     world.insert(
         User,
         [
@@ -313,22 +317,49 @@ def test_g5_parallel_syncs_beside_readers(world: World, portal: StalkerPortal) -
     assert len(_accounts(world)) == 60
 
 
-def test_those_who_ask_meanwhile_share_the_fetch(world: World, portal: StalkerPortal) -> None:
-    _fill_as_g1(portal)
-    portal.fail("GET accounts", Delay(1.0))
-    clients = [world.client("admin") for _ in range(5)]
+def _ask_at_once(world: World, callers: int) -> list[dict[str, Any]]:
     answers = list[dict[str, Any]]()
-    callers = [
+    clients = [world.client("admin") for _ in range(callers)]
+    threads = [
         threading.Thread(target=lambda c=client: answers.append(c.post("/sync_accounts.php").json()))
         for client in clients
     ]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == callers
+    return answers
+
+
+def test_those_who_ask_meanwhile_share_the_fetch(make_world: MakeWorld, kind: str, portal: StalkerPortal) -> None:
+    # a quarter of the threads may wait for the portal
+    world = _filled_world(make_world, kind, portal, SHOWBOX_SERVER_THREADS="20")
+    _fill_as_g1(portal)
+    portal.fail("GET accounts", Delay(1.0))
+    answers = _ask_at_once(world, 5)
     assert portal.calls == ["GET accounts/"]
     assert {(answer["error"], answer["synced"], answer["total_accounts"]) for answer in answers} == {(0, 2, 2)}
     assert sum(answer["orphans_detected"] for answer in answers) == 2
+
+
+def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
+    make_world: MakeWorld, kind: str, portal: StalkerPortal
+) -> None:
+    world = _filled_world(make_world, kind, portal, SHOWBOX_SERVER_THREADS="8")
+    _fill_as_g1(portal)
+    portal.fail("GET accounts", Delay(2.0))
+    answers = _ask_at_once(world, 5)
+    assert portal.calls == ["GET accounts/"]
+    waited = [answer for answer in answers if answer["error"] == 0]
+    assert [(answer["synced"], answer["total_accounts"]) for answer in waited] == [(2, 2)] * 2
+    text = f"{FAILED}Connection timeout"
+    others = [answer for answer in answers if answer["error"] == 1]
+    assert others == [{"error": 1, "err_msg": text, "message": text, "code": 8}] * 3
+    assert set(_accounts(world)) == {"user001", "new9"}
+    # each orphan is archived once, whoever of them came first
+    entries = world.rows(sa.select(AuditEntry.target_id).order_by(AuditEntry.target_id))
+    assert [row["target_id"] for row in entries] == ["11", "12"]
 
 
 def test_a_page_waits_no_longer_than_configured_and_the_fetch_goes_on(world: World, portal: StalkerPortal) -> None:

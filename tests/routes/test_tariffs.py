@@ -53,7 +53,7 @@ def test_t1_the_tariffs_as_numbers(plans: Plans, prefix: str) -> None:
         "tariffs": [
             {"id": 5, "name": "Six Months", "days": 180, "description": "", "external_id": "5"},
             {"id": 9, "name": "Unl", "days": 0, "description": "", "external_id": "9"},
-            {"id": 10, "name": "N", "days": 30, "description": "", "external_id": "10"},
+            {"id": 10, "name": "N", "days": 30, "days_guessed": 1, "description": "", "external_id": "10"},
         ],
         "count": 3,
     }
@@ -80,9 +80,9 @@ def test_tariffs_of_every_shape(sqlite_plans: Plans) -> None:
     )
     assert [tuple(tariff.values()) for tariff in sqlite_plans.get("admin", "get_tariffs.php")["tariffs"]] == [
         (7, "Tariff 7", 365, "bd/b", "7"),
-        ("gold", "i", 30, "", "g-1"),
-        ("007", "B & Cscript", 30, "", "007"),
-        ("9" * 40, "long", 30, "", "9" * 40),
+        ("gold", "i", 30, 1, "", "g-1"),
+        ("007", "B & Cscript", 30, 1, "", "007"),
+        ("9" * 40, "long", 30, 1, "", "9" * 40),
     ]
 
 
@@ -170,7 +170,7 @@ def test_s2_the_import_of_the_web_page(plans: Plans) -> None:
     assert answer["plans"] == [
         {"id": 5, "name": "Six Months", "days": 180},
         {"id": 9, "name": "Unl", "days": 0},
-        {"id": 10, "name": "N", "days": 30},
+        {"id": 10, "name": "N", "days": 30, "days_guessed": 1},
     ]
     prices = {"GBP": "10.00", "USD": "12.00", "EUR": "11.00", "IRR": "500000.00"}
     assert sorted(row[1:] for row in plans.rows) == sorted(
@@ -197,8 +197,9 @@ def test_an_import_keeps_prices_and_what_it_does_not_know(plans: Plans) -> None:
     assert (answer["synced_count"], answer["updated_count"], answer["total_plans"]) == (4, 5, 3)
     assert plans.row(1) == ("5", "Half a year", "GBP", "30.00", 182, "renew_device")
     assert plans.row(9) == ("9", "Unl", "*", "0.00", 0, None)
-    assert plans.row(20) == ("10", "N", "IRT", "5.00", 30, "application")
-    assert plans.row(21) == ("10", "N", "GBP", "6.00", 30, None)
+    # the portal tells no length of 10: what was set stays (90 §13 M6)
+    assert plans.row(20) == ("10", "N", "IRT", "5.00", 7, "application")
+    assert plans.row(21) == ("10", "N", "GBP", "6.00", 8, None)
     assert plans.row(22) == ("10", "Doubled later", "GBP", "7.00", 9, None)
     assert plans.row(4) == PLANS[3][1:]
     [row] = plans.audit
@@ -299,3 +300,16 @@ def test_only_the_key_lets_the_import_be_opened_as_a_page(sqlite_plans: Plans) -
     assert plans.rows == list(PLANS)
     answer: Any = plans.client(None).get(f"/sync_plans.php?cron_key={CRON_KEY}", headers=headers)
     assert (answer.status_code, len(plans.rows)) == (200, 5 + 6)
+
+
+def test_m6_a_guess_never_takes_the_place_of_a_length_that_was_set(plans: Plans) -> None:
+    """A portal that tells no lengths put corrected ones back to 30 days."""
+    assert plans.row(1)[4] == 180
+    plans.offers([{"id": "5", "name": "Six Months"}, {"id": "11", "name": "New"}])
+    answer = plans.post("admin", "sync_plans_web", {})
+    assert answer["error"] == 0
+    assert plans.row(1)[4] == 180
+    assert [(line["id"], line["days"], line.get("days_guessed")) for line in answer["plans"]] == [
+        (5, 30, 1),
+        (11, 30, 1),
+    ]
