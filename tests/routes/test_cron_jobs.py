@@ -26,7 +26,8 @@ from tests.conftest import MakeWorld
 from tests.worlds.reminders import DAY, MAC, REFUSED, Lines, Reminders, reminders_world
 
 STAMPED = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] \S")
-PUT = f"PUT accounts/{MAC(5)}"
+# whose MAC it is comes first (chapter 90 §13 M1)
+LOOK, PUT = f"GET accounts/{MAC(5)}", f"PUT accounts/{MAC(5)}"
 
 
 @pytest.fixture
@@ -122,8 +123,8 @@ def test_31_expired_accounts_are_switched_off(panel: Reminders) -> None:
     assert code == 0
     assert "SUCCESS - uyest" in text
     assert text.splitlines()[-1].endswith("Total: 1 | Success: 1 | Failed: 0")
-    assert panel.portal.calls == [PUT]
-    assert panel.portal.requests[0].body == b"status=0"
+    assert panel.portal.calls == [LOOK, PUT]
+    assert [request.body for request in panel.portal.requests] == [b"", b"status=0"]
     assert [panel.account(id)["status"] for id in (14, 15)] == [1, 0]
     [audit] = panel.audits
     assert {name: audit[name] for name in ("user_id", "username", "user_type", "action", "target_type")} == {
