@@ -34,17 +34,18 @@ def insert_row(connection: Connection, table: type[Base], values: Mapping[str, A
 
 def last_id(connection: Connection, table: sa.Table) -> int:
     """The last id that the database gave to a row of ``table``, as far as it knows; 0 is none, or gives none itself."""
-    if table.autoincrement_column is None:
+    key = table.autoincrement_column
+    if key is None:
         return 0
     statement = {
         "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = :table",
-        "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, 'id')::regclass)",
+        "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, :key)::regclass)",
     }.get(
         connection.dialect.name,
         "SELECT auto_increment - 1 FROM information_schema.tables "
         "WHERE table_schema = database() AND table_name = :table",
     )
-    return int(connection.scalar(sa.text(statement), {"table": table.name}) or 0)
+    return int(connection.scalar(sa.text(statement), {"table": table.name, "key": key.name}) or 0)
 
 
 def continue_ids(connection: Connection, table: sa.Table, last: int) -> None:
@@ -56,9 +57,9 @@ def continue_ids(connection: Connection, table: sa.Table, last: int) -> None:
     last = max(last, connection.scalar(sa.select(sa.func.max(key))) or 0)
     if not last:
         return
-    values = {"table": table.name, "last": last}
+    values = {"table": table.name, "key": key.name, "last": last}
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :last)"), values)
+        connection.execute(sa.text("SELECT setval(pg_get_serial_sequence(:table, :key), :last)"), values)
     elif connection.dialect.name == "sqlite":
         connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :table"), values)
         connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), values)
