@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
-from tests.browser.panels import FRONTENDS, Site, fill
+from tests.browser.panels import Site, fill
 from tests.browser.visitors import PATIENCE, Visitor
 from tests.conftest import MakeWorld
+from tests.worlds.places import FRONTENDS
 
 MakeSite = Callable[..., Site]
 Visit = Callable[..., Visitor]

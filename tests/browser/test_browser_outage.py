@@ -9,12 +9,13 @@ from sqlalchemy.engine import make_url
 
 from tests.browser.conftest import Visit
 from tests.browser.outages import PanelProcess, Relay
-from tests.browser.panels import FRONTENDS, Site, fill
+from tests.browser.panels import Site, fill
 from tests.browser.test_browser_entry import ALL, at_rest
 from tests.browser.test_browser_session import FOCUS
 from tests.browser.visitors import expect_accounts
 from tests.worlds.databases import create_database
 from tests.worlds.harness import Client, World
+from tests.worlds.places import FRONTENDS
 
 FAILED = "Something went wrong"
 StartPanel = Callable[[Site], PanelProcess]
