@@ -135,9 +135,8 @@ class Sms:
         return {row["user_id"]: row for row in self.rows(SmsSettings)}
 
     def audits(self, target: str) -> list[dict[str, Any]]:
-        return self.world.rows(
-            sa.text("SELECT action, new_value, details FROM _audit_log WHERE target_type = :t").bindparams(t=target)
-        )
+        query = "SELECT action, new_value, details FROM _audit_log WHERE target_type = :t ORDER BY id"
+        return self.world.rows(sa.text(query).bindparams(t=target))
 
 
 @contextmanager
