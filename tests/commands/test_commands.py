@@ -171,14 +171,19 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         assert len(accounts) == 300
         synced = requests.post(f"{url}/sync_accounts.php", cookies=cookies, timeout=20).json()
         assert (synced["error"], synced["synced"], synced["orphans_detected"]) == (0, 300, 0)
-        changed = {"old_password": "admin123", "new_password": "changed-1"}
-        assert (
-            requests.post(f"{url}/update_password.php", json=changed, cookies=cookies, timeout=20).json()["error"] == 0
-        )
+        for page, fields in (
+            ("add_currency", {"name": "SEK"}),
+            ("update_password", {"old_password": "admin123", "new_password": "changed-1"}),
+        ):
+            assert requests.post(f"{url}/{page}.php", json=fields, cookies=cookies, timeout=20).json()["error"] == 0
         assert process.end() == 0
     with served(tmp_path, "--demo") as (url, _):
-        assert _login(url).json()["error"] == 1
-        assert _login(url, password="changed-1").json()["error"] == 0
+        # the logins that it prints hold at each start
+        assert _login(url, password="changed-1").json()["error"] == 1
+        answer = _login(url)
+        assert answer.json()["error"] == 0
+        added = requests.post(f"{url}/add_currency.php", json={"name": "SEK"}, cookies=answer.cookies, timeout=20)
+        assert added.json()["code"] == 5
     assert (tmp_path / "var/demo/panel.db").exists()
 
 
