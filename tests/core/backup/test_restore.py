@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from core.accounts import operations
 from core.accounts.operations import Draft
+from core.accounts.records import Creation
 from core.backup.restore import NotUndoable, WorkUnderWay
 from core.config import load_config
 from core.panel import Panel
@@ -258,8 +259,10 @@ def test_sessions_of_whom_it_changes_end(make_world: MakeWorld, kind: str, store
 
 
 def _begin(world: World) -> operations.Record:
-    def plan(_connection: sa.Connection) -> Draft:
-        return Draft("add", "new", "00:1A:79:00:00:99", None, {}, payer_id=7, amount=operations.Decimal(30))
+    creation = Creation("New", None, None, 7, None, None, "", None, 1, "", None, None)
+
+    def plan(_connection: sa.Connection) -> Draft[Creation]:
+        return Draft("add", "new", "00:1A:79:00:00:99", None, creation, payer_id=7, amount=operations.Decimal(30))
 
     record = operations.begin(world.panel, 1, plan, "begun")
     assert record is not None
