@@ -229,7 +229,8 @@ def _commit(
     if "reseller" in columns:
         # assigned here: what the portal said before, or never said, does not undo it
         note["portal_reseller_known"] = 1
-    with panel.database.write() as connection:
+
+    def book(connection: Connection) -> Record:
         moved = operations.move(panel, connection, record, state)
         change_account(panel, connection, before.id, columns, note)
         if change.entry is not None:
@@ -238,7 +239,9 @@ def _commit(
         event = _EVENTS.get(change.what)
         if event is not None:
             announce(panel, connection, _event(event, after, change))
-    return moved
+        return moved
+
+    return panel.database.transact(book)
 
 
 def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> AccountEvent:

@@ -66,19 +66,22 @@ def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
 def confirm(panel: Panel, by: By, record: Record) -> int:
     """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
     creation = Creation.read(record.payload)
+
+    def book(connection: Connection) -> int:
+        operations.move(panel, connection, record, operations.DONE)
+        account_id = _insert(panel, connection, record, creation)
+        if creation.entry is not None:
+            taken = record.amount or Decimal(0)
+            ledger.record(connection, creation.entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
+        _audit(panel, connection, by, record, creation, account_id)
+        announce(panel, connection, _event(by, record, creation, account_id))
+        return account_id
+
     try:
-        with panel.database.write() as connection:
-            operations.move(panel, connection, record, operations.DONE)
-            account_id = _insert(panel, connection, record, creation)
-            if creation.entry is not None:
-                taken = record.amount or Decimal(0)
-                ledger.record(connection, creation.entry, panel.clock.stamp(), account_id=account_id, effect=-taken)
-            _audit(panel, connection, by, record, creation, account_id)
-            announce(panel, connection, _event(by, record, creation, account_id))
+        return panel.database.transact(book)
     except DatabaseFailed:
         _undo(panel, record, servers(panel))
         raise
-    return account_id
 
 
 def _insert(panel: Panel, connection: Connection, record: Record, creation: Creation) -> int:

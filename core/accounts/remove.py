@@ -142,7 +142,8 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
     """Archive, audit row and the operation's next state in one transaction."""
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
     removal = Removal.read(record.payload)
-    with panel.database.write() as connection:
+
+    def book(connection: Connection) -> Record:
         moved = operations.move(panel, connection, record, state)
         if record.account_id is not None and find_by_id(connection, record.account_id) is not None:
             archive_account(panel, connection, record.account_id, DELETED)
@@ -157,7 +158,9 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
         )
         if record.account_id is not None:
             announce(panel, connection, _removed(record, removal, record.account_id))
-    return moved
+        return moved
+
+    return panel.database.transact(book)
 
 
 def _removed(record: Record, removal: Removal, account_id: int) -> AccountRemoved:

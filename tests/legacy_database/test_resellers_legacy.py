@@ -33,7 +33,7 @@ def test_a_reseller_from_beginning_to_end(live: World, portal: StalkerPortal) ->
     portal.add_user(account["username"], "00:1A:79:FE:DC:BA")
     assert post("update_reseller", id=new, theme="digital")["err_msg"].endswith("all 1 accounts.")
     shown = client.get("/get_resellers.php").json()["resellers"][0]
-    assert (shown["id"], shown["name"], shown["full_name"], shown["balance"]) == (new, "O’Brien", "O'Brien", 10.5)
+    assert (shown["id"], shown["name"], shown["full_name"], shown["balance"]) == (new, "O’Brien", "O’Brien", 10.5)
     assert shown["account_count"] == 1
     assert post("adjust_credit", reseller_id=new, action="deduct", amount=11)["new_balance"] == 0
     post("assign_reseller", username=account["username"], reseller_id="")
