@@ -71,7 +71,7 @@ def test_golden_50_51_many_accounts(resellers: Resellers, prefix: str) -> None:
     answer = admin.post(f"{prefix}bulk_assign_reseller.php", fields, "json").json()
     assert (answer["updated_count"], answer["reseller_name"]) == (2, "Not Assigned")
     assert resellers.owners() == {**BEFORE, "user00001": None, "user00002": None}
-    form = {"usernames[0]": "user00001", "usernames[1]": "user00003", "reseller_id": "5"}
+    form = {"usernames[0]": "user00001", "usernames[1]": "user00003", "reseller_id": "3"}
     assert admin.post(f"{prefix}bulk_assign_reseller.php", form).json()["updated_count"] == 2
     first = resellers.audit("bulk_update", "accounts")[0]
     assert (first["old_value"], first["new_value"]) == (
