@@ -42,7 +42,7 @@ class Database:
             raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
         self.engine = make_engine(self.url, pool_size)
-        self._lookups: dict[AnySelect, Lookup] = {}
+        self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
         self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
 
     def first(self, statement: AnySelect, **parameters: Any) -> Any:
@@ -60,7 +60,19 @@ class Database:
         """All rows of a select that is made once and kept, as the driver's plain tuples; see :meth:`first`."""
         return self._lookup(statement).run(self._readers, parameters)
 
-    def _lookup(self, statement: AnySelect) -> Lookup:
+    def rows(self, statement: AnySelect, **parameters: Any) -> list[Any]:
+        """As :meth:`all`, as named tuples."""
+        lookup = self._lookup(statement)
+        return [lookup.named(row) for row in lookup.run(self._readers, parameters)]
+
+    def change(self, statement: sa.Update, **parameters: Any) -> int:
+        """Run an update that is made once and kept, as a transaction of its own; how many rows met its conditions.
+
+        One round trip, never repeated.
+        """
+        return self._lookup(statement).change(self._readers, parameters)
+
+    def _lookup(self, statement: AnySelect | sa.Update) -> Lookup:
         lookup = self._lookups.get(statement)
         if lookup is None:
             lookup = self._lookups[statement] = Lookup(self.engine, statement)
