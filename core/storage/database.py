@@ -166,10 +166,14 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     return matches
 
 
-def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
+def same_text_in(
+    column: Any, values: Collection[str] | Collection[sa.ColumnElement[str]], dialect: str
+) -> sa.ColumnElement[bool]:
     """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
-        return sa.func.lower(column).in_([value.lower() for value in values])
+        return sa.func.lower(column).in_(
+            [value.lower() if isinstance(value, str) else sa.func.lower(value) for value in values]
+        )
     matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 
