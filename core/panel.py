@@ -50,7 +50,11 @@ class Panel:
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self.config = config
         self.clock = clock or Clock(config.panel.timezone)
-        self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
+        self.database = Database(
+            config.database.url.get_secret_value(),
+            pool_size=config.server.threads,
+            longest_transaction=config.database.longest_transaction_seconds,
+        )
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
         self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counter_storage)
         self.answer_cache = AnswerCache()

@@ -25,6 +25,8 @@ from core.values.database_urls import normal_url
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
+# seconds; of those that change rows
+LONGEST_TRANSACTION = 60
 
 Done = TypeVar("Done")
 
@@ -36,12 +38,18 @@ class Database:
     a driver's text out.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, must_exist: bool = False) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, must_exist: bool = False, longest_transaction: int = LONGEST_TRANSACTION
+    ) -> None:
         self.url = normal_url(url)
         if must_exist and self.url.get_backend_name() == "sqlite" and not Path(self.url.database or "").is_file():
             raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
         self.engine = make_engine(self.url, pool_size)
+        # what core.storage.freshness knows of this database
+        self.longest_transaction = longest_transaction
+        self.sees_transactions = True
+        self.proofs: dict[Any, Any] = {}
         self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
         self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
 
@@ -122,6 +130,11 @@ class Database:
             return self.engine.connect()
         except (DBAPIError, PoolTimeout) as error:
             raise DatabaseUnavailable from error
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Known once something was asked; MySQL, which is like it in most, is none."""
+        return bool(getattr(self.engine.dialect, "is_mariadb", False))
 
     def close(self) -> None:
         self.dispose()
