@@ -93,6 +93,12 @@ class TooManyAttempts(PanelError):
     default_text = "Too many attempts, please wait a minute and try again"
 
 
+class DatabaseRefused(DatabaseFailed):
+    """The database refuses a value, and would each time: trying again does not help."""
+
+    default_text = "The database cannot store or compare one of the values"
+
+
 class NotEnoughCredit(PanelError):
     """The payer's balance does not cover the full price."""
 

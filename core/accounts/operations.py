@@ -28,6 +28,7 @@ from core.ledger import ledger
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import Account, Operation, State
+from core.storage.tables.texts import fitting
 from core.storage.writing import insert_row
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,9 @@ class Payload(Protocol):
 
     def stored(self) -> dict[str, Any]:
         """As plain JSON data, never a password."""
+
+    def texts(self) -> Mapping[str, Any]:
+        """What will be written into columns of ``_accounts``."""
 
 
 P = TypeVar("P", bound=Payload)
@@ -162,6 +166,8 @@ def _try_to_begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record 
         draft = plan(connection)
         if draft is None:
             return None
+        # a text that the row cannot hold is refused before money and portals move, not by the statement after them
+        fitting(connection.dialect, Account, draft.payload.texts())
         if any(_blocks(panel, record, draft) for record in read_open(connection)):
             raise AccountBusy
         amount = draft.amount if draft.payer_id is not None and draft.amount > 0 else None

@@ -19,6 +19,7 @@ from core.accounts.operations import Record
 from core.accounts.rows import AccountRow
 from core.ledger.ledger import Entry
 from core.panel import Panel
+from core.storage.tables import Account
 
 STATUS, AUTO_DISABLE = "status", "auto_disable"
 AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
@@ -73,6 +74,9 @@ class Creation:
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "end_date": _plain(self.end_date)}
 
+    def texts(self) -> Mapping[str, Any]:
+        return {"full_name": self.full_name, "email": self.email, "phone_number": self.phone}
+
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
         values = {field.name: stored[field.name] for field in fields(cls)}
@@ -107,6 +111,9 @@ class Change:
             "phone": self.phone,
             **self.began.stored(),
         }
+
+    def texts(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.columns.items() if name in Account.__table__.c}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
@@ -145,6 +152,9 @@ class Removal:
 
     def stored(self) -> dict[str, Any]:
         return {"old": dict(self.old), "is_ambiguous": self.is_ambiguous, **self.began.stored()}
+
+    def texts(self) -> Mapping[str, Any]:
+        return {}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:

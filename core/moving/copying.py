@@ -170,7 +170,7 @@ def _cleaner(column: Column[Any], dialect: str) -> Callable[[Any], Any]:
             absent = datetime(absent.year, absent.month, absent.day)  # noqa: DTZ001 - stored times have no zone
         # the driver hands out as text only what is no date of the calendar
         return lambda value: absent if value is None or isinstance(value, str) else value
-    if isinstance(column.type, sa.String) and dialect == "postgresql":
+    if column.type.python_type is str and dialect == "postgresql":
         return lambda value: value.replace("\0", "") if isinstance(value, str) else value
     return lambda value: value
 

@@ -18,11 +18,12 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
+from core.errors import DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.private_files import private_file
+from core.storage.tables import texts
 from core.values.database_urls import normal_url
 
 SQLITE_BUSY_MS = 10_000
@@ -30,6 +31,8 @@ AnySelect = sa.Select[*tuple[Any, ...]]
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
+# texts of character sets that cannot be compared (MySQL's numbers); nothing that is tried again makes them so
+_LASTING = (1267, 1270, 1271, 3854, 3988)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
 
@@ -76,7 +79,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads; everything it sees is of one moment."""
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             if self.dialect == "postgresql":
                 # its default shows each statement another moment; the others' default is one snapshot
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -88,7 +91,7 @@ class Database:
 
         On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
         """
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             connection = connection.execution_options(sbx_write=True)
             with connection.begin():
                 yield connection
@@ -114,12 +117,31 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            return self.engine.connect()
-        except (DBAPIError, PoolTimeout) as error:
+            connection = self.engine.connect()
+            texts.learn_once(self.engine.dialect, connection.connection.dbapi_connection)
+        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.Error) as error:
             raise DatabaseUnavailable from error
+        return connection
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if _is_passing(error.orig):
+                raise DatabaseBusy from error
+            if _is_lasting(error):
+                # if a column was thought to be another, not again
+                self.forget_columns()
+                raise DatabaseRefused from error
+            raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
 
     def close(self) -> None:
         self.dispose()
+
+    def forget_columns(self) -> None:
+        """The structure was changed: what its text columns hold is looked up again."""
+        texts.forget(self.engine.dialect)
 
     @property
     def is_missing(self) -> bool:
@@ -203,10 +225,15 @@ class _Lookup:
         self._sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._positions = compiled.positiontup
+        types = [(name, texts.held_by(bind.type)) for bind, name in compiled.bind_names.items()]
+        self._held = [(name, held) for name, held in types if held is not None]
         self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
 
     def run(self, parameters: dict[str, Any], fetch: Callable[[Any], Any]) -> Any:
         values: Any = {**self._defaults, **parameters}
+        for name, held in self._held:
+            if isinstance(values.get(name), str):
+                values[name] = held.comparable(values[name], self._dialect)
         if self._positions is not None:
             values = [values[name] for name in self._positions]
         try:
@@ -221,14 +248,9 @@ class _Lookup:
         return rows
 
 
-@contextmanager
-def _named_failures() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        if _is_passing(error.orig):
-            raise DatabaseBusy from error
-        raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+def _is_lasting(error: DBAPIError) -> bool:
+    """Whether the database refuses the values themselves, and so will each time."""
+    return isinstance(error, DataError) or getattr(error.orig, "args", (None,))[:1] in [(code,) for code in _LASTING]
 
 
 def _is_passing(error: object) -> bool:
@@ -255,9 +277,11 @@ def _engine(url: URL, pool_size: int) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     options: dict[str, Any] = {"connect_timeout": 5}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url, pool_size=pool_size, max_overflow=16, pool_pre_ping=True, pool_recycle=280, connect_args=options
     )
+    event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
+    return engine
 
 
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
@@ -278,15 +302,15 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     MariaDB's collation does it by itself, our SQLite columns are declared NOCASE, PostgreSQL compares lowered.
     """
     if dialect == "postgresql":
-        return sa.func.lower(column) == sa.func.lower(value)
-    matches: sa.ColumnElement[bool] = column == value
+        return sa.func.lower(column) == sa.func.lower(texts.compared(column, value))
+    matches: sa.ColumnElement[bool] = column == texts.compared(column, value)
     return matches
 
 
 def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
     """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
-        return sa.func.lower(column).in_([value.lower() for value in values])
+        return sa.func.lower(column).in_([texts.compared(column, sa.literal(value.lower())) for value in values])
     matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 

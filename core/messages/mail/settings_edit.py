@@ -32,7 +32,6 @@ from core.messages.mail.smtp import MailSession
 from core.panel import Panel
 from core.security.quota import Quota
 from core.security.sealing import Unreadable
-from core.storage.narrow_text import storable
 from core.storage.tables import MailSettings
 from core.storage.writing import insert_if_absent
 
@@ -132,9 +131,8 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         insert_if_absent(connection, MailSettings, user_id=actor_id, created_at=now, updated_at=now, **first)
         before = _own_row(connection, actor_id, lock=True)
         values = _values(panel, before, change)
-        stored = storable(connection, MailSettings, **values)
         own = update(MailSettings).where(MailSettings.user_id == actor_id)
-        connection.execute(own.values(**stored, updated_at=now))
+        connection.execute(own.values(**values, updated_at=now))
         give_first(panel, connection, actor_id)
         _audit(panel, connection, by, before, values)
 

@@ -18,7 +18,6 @@ from core.access.permissions import MESSAGING, require
 from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import SmsSettings, User
 from core.storage.writing import insert_if_absent
 
@@ -161,9 +160,7 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
             values.pop("enable_multistage_reminders", None)
         stored = {**values, **_sealed(panel, values)}
         connection.execute(
-            update(SmsSettings)
-            .where(SmsSettings.user_id == by.actor.id)
-            .values(**storable(connection, SmsSettings, **stored), updated_at=now)
+            update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
         _audit(panel, connection, by, before, values)
 
