@@ -18,7 +18,7 @@ from core.access.user_rows import read_user, refuse_observer
 from core.accounts import create, operations, rules
 from core.accounts.on_portals import Lag, known_tariffs, servers, set_theme
 from core.accounts.operations import Draft
-from core.accounts.records import Creation
+from core.accounts.records import Creation, storable
 from core.accounts.rows import refuse_taken
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.jobs import jobs
@@ -97,7 +97,7 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     tariffs = known_tariffs(panel) or []
 
     def plan(connection: Connection) -> Draft[Creation]:
-        draft = _draft(panel, connection, by, wish, tariffs)
+        draft = storable(connection, _draft(panel, connection, by, wish, tariffs))
         # a number is taken only for what passes every check
         number = operations.next_account_number(connection)
         return replace(draft, payload=replace(draft.payload, account_number=number))

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, TypeVar
@@ -18,10 +18,10 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.private_files import private_file
 from core.storage.tables import texts
 from core.values.database_urls import normal_url
@@ -31,8 +31,10 @@ AnySelect = sa.Select[*tuple[Any, ...]]
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
-# texts of character sets that cannot be compared (MySQL's numbers); nothing that is tried again makes them so
-_LASTING = (1267, 1270, 1271, 3854, 3988)
+# what the same statement meets again each time: values that do not fit, names that are not there
+_REFUSALS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
+# and texts of character sets that cannot be compared (MySQL's numbers)
+_INCOMPARABLE = (1267, 1270, 1271, 3854, 3988)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
 
@@ -89,25 +91,34 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
+        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer. Raises
+        CommitUncertain when nobody can tell whether it was committed; every other failure did nothing.
         """
         with self._connect() as connection, self._named_failures():
             connection = connection.execution_options(sbx_write=True)
-            with connection.begin():
+            transaction = connection.begin()
+            try:
                 yield connection
+            except BaseException:
+                _roll_back(transaction)
+                raise
+            _commit(transaction)
 
     def transact(self, act: Callable[[Connection], Done]) -> Done:
         """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
 
-        Deadlocks are nobody's mistake. ``act`` may call nothing outside of the database. Raises DatabaseBusy when the
-        fault does not pass within some tries, or came only after a long wait.
+        Deadlocks are nobody's mistake, and a connection that was lost before the commit has done nothing. ``act`` may
+        call nothing outside of the database. Raises DatabaseBusy or DatabaseUnavailable when the fault does not pass
+        within some tries, or came only after a long wait.
         """
         for pause in _PAUSES:
             began = time.monotonic()
             try:
                 with self.write() as connection:
                     return act(connection)
-            except DatabaseBusy:
+            except CommitUncertain:
+                raise
+            except (DatabaseBusy, DatabaseUnavailable):
                 if time.monotonic() - began > _PATIENCE_SECONDS:
                     raise
                 # not all who met each other again at the same instant
@@ -128,19 +139,16 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            if _is_passing(error.orig):
-                raise DatabaseBusy from error
-            if _is_lasting(error):
-                # if a column was thought to be another, not again
-                self.forget_columns()
-                raise DatabaseRefused from error
-            raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+            named = _named(error)
+            if isinstance(error, DataError):
+                self.forget_columns()  # if one was thought to be another, not again
+            raise named from error
 
     def close(self) -> None:
         self.dispose()
 
     def forget_columns(self) -> None:
-        """The structure was changed: what its text columns hold is looked up again."""
+        """What the text columns hold is looked up again."""
         texts.forget(self.engine.dialect)
 
     @property
@@ -225,8 +233,8 @@ class _Lookup:
         self._sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._positions = compiled.positiontup
-        types = [(name, texts.held_by(bind.type)) for bind, name in compiled.bind_names.items()]
-        self._held = [(name, held) for name, held in types if held is not None]
+        binds = compiled.bind_names.items()
+        self._held = [(name, held) for bind, name in binds if (held := texts.held_by(bind.type)) is not None]
         self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
 
     def run(self, parameters: dict[str, Any], fetch: Callable[[Any], Any]) -> Any:
@@ -248,9 +256,29 @@ class _Lookup:
         return rows
 
 
-def _is_lasting(error: DBAPIError) -> bool:
-    """Whether the database refuses the values themselves, and so will each time."""
-    return isinstance(error, DataError) or getattr(error.orig, "args", (None,))[:1] in [(code,) for code in _LASTING]
+def _named(error: DBAPIError) -> DatabaseFailed:
+    if _is_passing(error.orig):
+        return DatabaseBusy()
+    if error.connection_invalidated:
+        return DatabaseUnavailable()
+    lasting = isinstance(error, _REFUSALS) or next(iter(getattr(error.orig, "args", ())), None) in _INCOMPARABLE
+    return DatabaseRefused() if lasting else DatabaseFailed()
+
+
+def _commit(transaction: sa.RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        _roll_back(transaction)
+        if error.connection_invalidated:
+            raise CommitUncertain from error
+        raise
+
+
+def _roll_back(transaction: sa.RootTransaction) -> None:
+    # a connection that is lost has nothing to be rolled back, and why it was is told already
+    with suppress(DBAPIError):
+        transaction.rollback()
 
 
 def _is_passing(error: object) -> bool:
@@ -285,8 +313,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
 
 
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
-    # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is known to be
-    # ours
+    # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is ours
     for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
