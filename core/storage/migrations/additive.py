@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
-from core.storage.tables import Base
+from core.storage.tables import Base, State
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -76,6 +76,13 @@ def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
 def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
     found = inspector.get_multi_columns(filter_names=list(tables))
     return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
+
+
+def is_ours(connection: Connection) -> bool:
+    """Whether no PHP panel reads this database."""
+    if not sa.inspect(connection).has_table(State.__tablename__):
+        return False
+    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
 
 
 def widened(connection: Connection, table: str, column: str) -> list[Change]:
