@@ -225,6 +225,10 @@ class HeldText(TypeDecorator[str]):
         self.column = column
         self.manner = manner_of(table, column)
 
+    @property
+    def python_type(self) -> type[str]:
+        return str
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return self.fitting(value, dialect) if isinstance(value, str) else value
 
