@@ -40,6 +40,7 @@ def seal_all(database: Database, layout: Layout, sealer: Sealer) -> int:
 
     sealed = database.transact(seal)
     if sealed:
+        database.rewrite()
         log.warning("%d stored passwords and tokens stood in clear; they are sealed now", sealed)
     return sealed
 

@@ -3,6 +3,7 @@
 Tables live in :mod:`core.storage.tables`, their creation and recognition in :mod:`core.storage.schema`.
 """
 
+import logging
 import random
 import sqlite3
 import time
@@ -21,6 +22,8 @@ from core.storage.engines import make_engine
 from core.storage.lookups import AnySelect, Lookup, Readers, ThreadReaders
 from core.storage.tables import texts
 from core.values.database_urls import normal_url
+
+log = logging.getLogger(__name__)
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
@@ -143,6 +146,22 @@ class Database:
     def forget_columns(self) -> None:
         """What the text columns hold is looked up again."""
         texts.forget(self.engine.dialect)
+
+    def rewrite(self) -> None:
+        """SQLite: make the file anew, so that nothing of what was changed or deleted is left in its free places.
+
+        Not while others are at work on it for long: then it stays as it is.
+        """
+        if self.dialect != "sqlite":
+            return
+        connection = self.engine.raw_connection()
+        try:
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(statement)
+        except sqlite3.Error as error:
+            log.warning("the database file could not be rewritten: %s", type(error).__name__)
+        finally:
+            connection.close()
 
     @property
     def is_missing(self) -> bool:
