@@ -43,7 +43,7 @@ from core.portal.accounts import Field
 log = logging.getLogger(__name__)
 
 KIND = "change"
-_FAILED = "The portal update failed"
+PORTAL_FAILED = "The portal update failed"
 # what a change is announced as, if at all
 _EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 _PORTAL_NAMES = {
@@ -61,14 +61,13 @@ _UNKNOWN_TO_PORTALS = frozenset({"email"})
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept.
-    ``is_missing``: server 1 has no such account, and the change was made without it (see :data:`AUTO_DISABLE`)."""
+    """``renewed``: a plan was applied. ``is_missing``: server 1 has no such account, and the change was made without
+    it (see :data:`AUTO_DISABLE`)."""
 
     before: AccountRow
     after: AccountRow
     renewed: bool
     lag: Lag
-    unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
 
@@ -78,7 +77,8 @@ class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
     ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
-    not have is as good as one that is off. ``phone_given``: the request named a phone number.
+    not have is as good as one that is off. ``phone_given``: the request named a phone number. ``notes`` as of
+    :class:`core.accounts.on_portals.Lag`.
     """
 
     before: AccountRow
@@ -88,7 +88,7 @@ class Planned:
     payer: Actor | None = None
     net: Decimal = Decimal(0)
     always_send: tuple[str, ...] = ()
-    unknown_tariff: bool = False
+    notes: tuple[str, ...] = ()
     what: str = "update"
     phone_given: bool = False
 
@@ -124,7 +124,7 @@ def change_if_any(
         return None
     planned, theme = decided[0]
     before, after, change = planned.before, planned.after, Change.read(record.payload)
-    changed = Changed(before, after, planned.plan is not None, Lag(), planned.unknown_tariff, change.plan_name)
+    changed = Changed(before, after, planned.plan is not None, Lag(notes=planned.notes), change.plan_name)
     if not change.portal and not password:
         _commit(panel, record, before, after, every_server=[])
         return changed
@@ -133,7 +133,7 @@ def change_if_any(
     server2 = _tell_second(panel, record, every_server[1:], before, after, password)
     theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
-    return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
+    return replace(changed, lag=Lag(server2, theme_failure, planned.notes), is_missing=not is_there)
 
 
 def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
@@ -191,13 +191,13 @@ def _tell_first(
             return False
         if error.outcome is Outcome.NOT_DONE:
             _cancel(panel, record)
-            raise refusal_of(error, _FAILED) from error
+            raise refusal_of(error, PORTAL_FAILED) from error
         seen = look(server, after, change.changed or change.portal)
         if seen is Seen.APPLIED and not password:
             log.warning("portal %s: the change is there although the call failed", server.name)
             return True
         _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
-        raise refusal_of(error, _FAILED) from error
+        raise refusal_of(error, PORTAL_FAILED) from error
     return True
 
 

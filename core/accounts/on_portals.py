@@ -13,6 +13,7 @@ from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
 from core.errors import AlreadyExists, NotFound, PanelError, UpstreamFailed
 from core.panel import Panel
+from core.plans.plan_tariff import Tariffs
 from core.portal import (
     Outcome,
     PortalAccount,
@@ -23,7 +24,6 @@ from core.portal import (
     PortalServer,
     PortalTimeout,
     PortalUnreachable,
-    Tariff,
 )
 from core.portal.accounts import Field
 
@@ -40,10 +40,14 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What did not work although the operation did: texts for the caller, None where nothing failed."""
+    """What did not work although the operation did: texts for the caller, None where nothing failed.
+
+    ``notes``: what the portal has otherwise than it was asked for, a sentence each.
+    """
 
     server2: str | None = None
     theme: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def servers(panel: Panel) -> Sequence[PortalServer]:
@@ -53,12 +57,12 @@ def servers(panel: Panel) -> Sequence[PortalServer]:
     return (primary,) if secondary is None else (primary, secondary)
 
 
-def known_tariffs(panel: Panel) -> list[Tariff] | None:
-    """The tariffs of server 1; None when they cannot be read."""
+def tariffs_now(panel: Panel) -> Tariffs:
+    """The tariffs of server 1, just asked for: an external id that is not there any more would give the default."""
     try:
-        return panel.portals.primary.tariffs()
-    except PortalError:
-        return None
+        return Tariffs(panel.portals.tariffs.get(fresh=True))
+    except PortalError as error:
+        return Tariffs(failure=error)
 
 
 def refusal_of(error: PortalError, doing: str) -> PanelError:

@@ -54,7 +54,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row."""
+    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row. ``notes`` as of ``Lag``."""
 
     full_name: str
     email: str | None
@@ -69,14 +69,17 @@ class Creation:
     theme: str | None
     entry: Entry | None
     account_number: int = 0
+    notes: tuple[str, ...] = ()
 
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "end_date": _plain(self.end_date)}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        values = {field.name: stored[field.name] for field in fields(cls)}
-        return cls(**{**values, "end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])})
+        values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        read = {"end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])}
+        # operations of older versions had no notes
+        return cls(**{**values, **read, "notes": tuple(stored.get("notes", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -392,8 +392,9 @@ def test_c1_a_reseller_renews(accounts: Accounts) -> None:
         "days_extended": 90,
     }
     [put] = _puts(accounts)
-    assert put["end_date"] == "2025/05/16"
-    assert not {"tariff_plan", "stb_mac", "login", "password"} & set(put)
+    # the tariff of the plan goes with it (90 §13 M15)
+    assert put["tariff_plan"] == "12"
+    assert not {"stb_mac", "login", "password"} & set(put)
     assert accounts.balance("reseller1") == 75
     [entry] = accounts.transactions
     assert (entry["amount"], entry["type"], entry["currency"]) == (-25, 1, "GBP")
