@@ -103,7 +103,7 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
 
     record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do
-    create.on_portals(panel, record, every_server, wish.password)
+    record = create.on_portals(panel, record, every_server, wish.password)
     account_id = create.confirm(panel, by, record)
     creation = Creation.read(record.payload)
     theme = set_theme(panel, record.username, creation.theme)

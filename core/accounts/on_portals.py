@@ -70,7 +70,7 @@ def refusal_of(error: PortalError, doing: str) -> PanelError:
     if isinstance(error, PortalLoginTaken):
         return AlreadyExists(USERNAME_TAKEN)
     if isinstance(error, PortalMacTaken):
-        return AlreadyExists(MAC_TAKEN)
+        return AlreadyExists(error.text if error.text.startswith(MAC_TAKEN) else MAC_TAKEN)
     text = f"{doing} on {error.server}: {error.text}" if error.server else f"{doing}: {error.text}"
     return NotFound(text) if isinstance(error, PortalAccountNotFound) else UpstreamFailed(text)
 

@@ -220,6 +220,14 @@ def step(panel: Panel, record: Record, name: str) -> None:
         _change(panel, connection, record, step=name, lease_until=panel.clock.stamp() + LEASE_SECONDS)
 
 
+def amend(panel: Panel, record: Record, **values: Any) -> Record:
+    """Before the next portal call: store more of what finishing or undoing needs. Raises OperationTaken."""
+    payload = {**record.payload, **values}
+    with panel.database.write() as connection:
+        _change(panel, connection, record, payload=orjson.dumps(payload).decode())
+    return replace(record, payload=payload)
+
+
 def move(panel: Panel, connection: Connection, record: Record, state: str, **values: Any) -> Record:
     """Change the state in the caller's transaction; a closed operation is released. Raises OperationTaken.
 

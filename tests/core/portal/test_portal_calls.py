@@ -178,7 +178,8 @@ def test_taken_names_have_named_errors(portal: StalkerPortal, server: PortalServ
     with pytest.raises(PortalMacTaken) as mac:
         server.create_account(_new(mac=MAC1))
     assert (login.value.code, mac.value.code) == (5, 5)
-    assert portal.calls == ["POST accounts/", "POST accounts/"]
+    assert mac.value.text == "MAC address already in use at the portal by user001"
+    assert portal.calls == ["POST accounts/", "POST accounts/", f"GET accounts/{MAC1}"]
 
 
 @pytest.mark.parametrize("identifier", ["", "0", "../accounts/", "a b", None, "00:1A:79:00:00:01,00:1A:79:00:00:02"])
