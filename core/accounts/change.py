@@ -25,13 +25,16 @@ from core.accounts.on_portals import (
     look,
     may_still_follow,
     put,
+    put_password,
     refusal_of,
     servers,
     set_theme,
+    switch_back,
 )
 from core.accounts.operations import Draft, Record
 from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, audit_change, note_lag
 from core.accounts.rows import AccountRow, change_account, find_by_id
+from core.errors import UpstreamFailed
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.ledger import ledger
@@ -184,28 +187,46 @@ def _tell_first(
     Raises UpstreamFailed and its like.
     """
     change = Change.read(record.payload)
+    fields = _told(server, change, after)
     try:
-        put(server, before, _told(server, change, after, password))
+        put(server, before, fields)
     except PortalError as error:
         if isinstance(error, PortalAccountNotFound) and change.what == AUTO_DISABLE:
             return False
-        if error.outcome is Outcome.NOT_DONE:
-            _cancel(panel, record)
+        not_done = error.outcome is Outcome.NOT_DONE
+        seen = Seen.NOT_APPLIED if not_done else look(server, after, change.changed or change.portal)
+        if seen is not Seen.APPLIED:
+            doubtful = seen is Seen.UNKNOWN or may_still_follow(error)
+            if not doubtful and (error.answered or not not_done):
+                doubtful = not switch_back(server, before, after, fields)
+            _cancel(panel, record, doubtful=doubtful)
             raise refusal_of(error, PORTAL_FAILED) from error
-        seen = look(server, after, change.changed or change.portal)
-        if seen is Seen.APPLIED and not password:
-            log.warning("portal %s: the change is there although the call failed", server.name)
-            return True
-        _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
-        raise refusal_of(error, PORTAL_FAILED) from error
+        log.warning("portal %s: the change is there although the call failed", server.name)
+    _tell_password(panel, record, server, after, password)
     return True
 
 
-def _told(server: PortalServer, change: Change, row: AccountRow, password: str | None) -> dict[str, Field]:
+def _tell_password(panel: Panel, record: Record, server: PortalServer, after: AccountRow, password: str | None) -> None:
+    """The password, or nothing of the change: what server 1 has of it already is taken back. Raises UpstreamFailed."""
+    try:
+        put_password(server, after, password)
+    except PortalError as error:
+        with operations.best_effort(record):
+            if Change.read(record.payload).changed:
+                _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
+            else:
+                operations.close(panel, record)
+        refused = refusal_of(error, PORTAL_FAILED)
+        if error.outcome is not Outcome.NOT_DONE:
+            refused = UpstreamFailed(f"{refused.text}; whether the password was changed is not known")
+        raise refused from error
+
+
+def _told(server: PortalServer, change: Change, row: AccountRow) -> dict[str, Field]:
     """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
     everything = server.full_updates and change.what not in (STATUS, AUTO_DISABLE)
     fields = all_fields_of(row) if everything else {}
-    return fields | fields_of(row, change.portal) | ({"password": password} if password else {})
+    return fields | fields_of(row, change.portal)
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
@@ -271,10 +292,13 @@ def _tell_second(
     change = Change.read(record.payload)
     for server in others:
         try:
-            put(server, before, _told(server, change, after, password))
+            put(server, before, _told(server, change, after))
+            put_password(server, after, password)
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
-            return error.text
+            # it is stored nowhere, so that nobody can tell it again
+            lost = f"; the new password is not known to be on {server.name}, please set it again" if password else ""
+            return error.text + lost
     if others:
         with operations.best_effort(record):
             operations.close(panel, record)
@@ -315,7 +339,7 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
     try:
         if row is not None:
             for server in behind:
-                _put_if_there(server, row, _told(server, change, row, None))
+                _put_if_there(server, row, _told(server, change, row))
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return

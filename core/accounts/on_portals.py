@@ -4,7 +4,7 @@ The calls themselves are in :mod:`core.portal`. Source: contract chapters 20 §1
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
@@ -132,6 +132,30 @@ def put(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None
         server.set_status(row.mac, fields["status"] == 1, login=row.username)
     elif fields:
         server.update_account(row.mac, fields, login=row.username)
+
+
+def put_password(server: PortalServer, row: AccountRow, password: str | None) -> None:
+    """Give the account that the portal has as ``row`` a new password, if there is one. Raises PortalError.
+
+    Alone and last: a portal carries out status, password and the rest one after the other, and what it refuses of the
+    rest leaves the password changed (90 §13 M8).
+    """
+    if password:
+        server.update_account(row.mac, {"password": password}, login=row.username)
+
+
+def switch_back(server: PortalServer, before: AccountRow, after: AccountRow, fields: Mapping[str, Field]) -> bool:
+    """After ``fields`` were refused: the status as it was, for a portal sets that before it looks at the rest. False
+    if that could not be done."""
+    if before.status == after.status or "status" not in fields or len(fields) == 1:
+        return True
+    try:
+        server.set_status(before.mac, before.status == 1, login=before.username)
+    except PortalAccountNotFound:
+        return True
+    except PortalError:
+        return False
+    return True
 
 
 def look(server: PortalServer, row: AccountRow, changed: Iterable[str]) -> Seen:

@@ -29,7 +29,8 @@ class PortalError(PanelError):
     """A failed portal call.
 
     ``text`` is for the reseller: never SQL, markup, a path, an address or a secret. ``outcome`` says what became of
-    the effect, ``server`` which server it was (``server 1``, ``server 2``; empty when none was asked).
+    the effect, ``server`` which server it was (``server 1``, ``server 2``; empty when none was asked). ``answered``:
+    the portal refused it in its own words, perhaps after it had done the first part of it (90 §13 M8).
     """
 
     _words: ClassVar[str | None] = UNKNOWN_ERROR
@@ -38,6 +39,7 @@ class PortalError(PanelError):
         super().__init__(text)
         self.outcome = outcome
         self.server = ""
+        self.answered = False
 
     @property
     def device_text(self) -> str:
@@ -190,5 +192,8 @@ def refusal(text: object, writing: bool) -> PortalError:
     shown = clean_text(text)
     if shown is None:
         half_way = writing and isinstance(text, str) and text.strip() != ""
-        return PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
-    return _REFUSALS.get(shown.lower(), PortalRefused)(shown)
+        refused: PortalError = PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
+    else:
+        refused = _REFUSALS.get(shown.lower(), PortalRefused)(shown)
+    refused.answered = True
+    return refused
