@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
-from core.errors import AlreadyExists, NotFound, PanelError, UpstreamFailed
+from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.panel import Panel
 from core.plans.plan_tariff import Tariffs
 from core.portal import (
@@ -19,6 +19,7 @@ from core.portal import (
     PortalAccount,
     PortalAccountNotFound,
     PortalError,
+    PortalInvalidInput,
     PortalLoginTaken,
     PortalMacTaken,
     PortalServer,
@@ -72,7 +73,9 @@ def refusal_of(error: PortalError, doing: str) -> PanelError:
     if isinstance(error, PortalMacTaken):
         return AlreadyExists(error.text if error.text.startswith(MAC_TAKEN) else MAC_TAKEN)
     text = f"{doing} on {error.server}: {error.text}" if error.server else f"{doing}: {error.text}"
-    return NotFound(text) if isinstance(error, PortalAccountNotFound) else UpstreamFailed(text)
+    if isinstance(error, PortalAccountNotFound):
+        return NotFound(text)
+    return InvalidInput(text) if isinstance(error, PortalInvalidInput) else UpstreamFailed(text)
 
 
 def may_still_follow(error: PortalError) -> bool:

@@ -154,6 +154,24 @@ _REFUSALS: dict[str, type[PortalError]] = {
     "empty msg": PortalInvalidInput,
 }
 
+# what strict SQL modes say of a value, and which value they mean
+_NOT_STORED = re.compile(
+    r"(?:incorrect string value|data too long|incorrect date(?:time)? value).*?\bcolumn\b(?P<names>.*?)\bat row\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_VALUES = {
+    "fname": "name",
+    "full_name": "name",
+    "phone": "phone number",
+    "ls": "account number",
+    "account_number": "account number",
+    "login": "login",
+    "end_date": "date",
+    "expire_billing_date": "date",
+    "comment": "comment",
+    "msg": "message",
+}
+
 _INTERNALS = re.compile(
     r"""
       mysql | mariadb | sqlstate | \bpdo\b | \bquery\b | \bsyntax\b | \bcolumn\b | \bvarchar\b
@@ -190,9 +208,14 @@ def refusal(text: object, writing: bool) -> PortalError:
     A text that cannot be shown is a failure inside the portal, possibly half way through: outcome unknown.
     """
     shown = clean_text(text)
-    if shown is None:
+    unstored = _NOT_STORED.search(text) if isinstance(text, str) else None
+    if unstored is not None:
+        column = re.findall(r"\w+", unstored["names"].lower())[-1:]
+        value = _VALUES.get("".join(column), "text")
+        refused: PortalError = PortalInvalidInput(f"The portal cannot store this {value}")
+    elif shown is None:
         half_way = writing and isinstance(text, str) and text.strip() != ""
-        refused: PortalError = PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
+        refused = PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
     else:
         refused = _REFUSALS.get(shown.lower(), PortalRefused)(shown)
     refused.answered = True

@@ -84,9 +84,8 @@ class Accounts:
         rest = {name: value for name, value in fields.items() if name not in ("status", "password")}
         if not truthy(rest.get("tariff_plan", "none")):
             raise SqlFailure(
-                "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version "
-                f"for the right syntax to use near 'where `id`={user.id}' at line 1",
-                f"UPDATE `users` SET `tariff_plan_id`= where `id`={user.id}",  # noqa: S608 - shown, never executed
+                "Unknown column 'tariff_plan' in 'field list'",
+                f"UPDATE `users` SET `tariff_plan`='' where `id`={user.id}",  # noqa: S608 - shown, never executed
             )
         columns = self._columns(rest)
         if "stb_mac" in rest:

@@ -840,7 +840,6 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
         _edit(accounts, "admin", "user001", name="Other", password="pw-secret")
         assert list(_puts(accounts)[0].items()) == [
             ("login", "user001"),
-            ("password", "pw-secret"),
             ("full_name", "Other"),
             ("email", "j@example.com"),
             ("phone", "+4477"),
@@ -848,7 +847,9 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
             ("stb_mac", MAC("01")),
             ("end_date", "2025/02/15"),
         ]
-        assert _puts(accounts, 1) == [{"password": "pw-secret", "full_name": "Other", "end_date": "2025/02/15"}]
+        # a password goes alone and last (90 §13 M8)
+        assert _puts(accounts)[1] == {"password": "pw-secret"}
+        assert _puts(accounts, 1) == [{"full_name": "Other", "end_date": "2025/02/15"}, {"password": "pw-secret"}]
         _edit(accounts, "admin", "user001", phone="")
         assert _puts(accounts)[-1]["phone"] == ""
         accounts.post("admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date=None)
