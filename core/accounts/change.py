@@ -310,6 +310,9 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
+    elif late := recovery.late_seconds(panel, record):
+        record = operations.refund(panel, record, operations.COMPENSATING)
+        operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     elif seen is Seen.NOT_APPLIED:
         operations.close(panel, record)
     else:

@@ -200,19 +200,23 @@ def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late
     """
     with recovery.best_effort(panel, record):
         if touched:
-            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=late)
+            seconds = operations.RECHECK_SECONDS if late else 0
+            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=seconds)
         else:
             operations.close(panel, record)
 
 
 def take_up(panel: Panel, record: Record) -> None:
     """Undo a creation that was left open: the money first, then what it left on the portals."""
+    late = 0
     if record.state == operations.RESERVED:
+        late = recovery.late_seconds(panel, record)
         record = operations.refund(panel, record, operations.COMPENSATING)
-    _clear(panel, record, servers(panel))
+    _clear(panel, record, servers(panel), late=late)
 
 
-def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
+def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: int = 0) -> None:
+    """``late``: for how many seconds yet the account may appear; then it is looked for once more."""
     try:
         for server in touched:
             _remove_remains(server, record)
@@ -220,7 +224,7 @@ def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, lat
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
     if late:
-        operations.leave(panel, record, "The portal did not answer in time; it is asked again later")
+        operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     else:
         operations.close(panel, record)
 
