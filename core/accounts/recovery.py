@@ -78,14 +78,12 @@ def book(panel: Panel, record: Record, state: str, act: Callable[[Connection], D
         raise BookedLater from error
 
 
-def persist(
-    panel: Panel, record: Record, state: str, act: Callable[[Connection], Done], *, seconds: float = PATIENCE_SECONDS
-) -> Done | None:
-    """``act``'s transaction, which moves the record to ``state``, tried for some ``seconds`` of database faults.
+def persist(panel: Panel, record: Record, state: str, act: Callable[[Connection], Done]) -> Done | None:
+    """``act``'s transaction, which moves the record to ``state``, tried for some seconds of database faults.
 
     None when a try whose commit was not answered turns out to be done. Raises the last fault.
     """
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE_SECONDS
     uncertain: CommitUncertain | None = None
     while True:
         try:
@@ -124,8 +122,6 @@ def best_effort(panel: Panel, record: Record) -> Iterator[None]:
 
 def settle_later(panel: Panel, record: Record, reason: str) -> None:
     """Let go of the operation, which cannot be closed now; a thread of its own settles it as soon as it can be."""
-    with suppress(PanelError):
-        operations.leave(panel, record, reason, seconds=0)
     if panel.own(_Settling).begin(record.id):
         panel.start_thread(partial(_settle, panel, record, reason), f"operation-{record.id}")
 
@@ -150,12 +146,12 @@ class _Settling:
 
 
 def _settle(panel: Panel, record: Record, reason: str) -> None:
-    until, pause = time.monotonic() + _SETTLING_SECONDS, _POLL_SECONDS
+    until, pause = time.monotonic() + _SETTLING_SECONDS, 0.0
     # what it is stored under while it is ours, be it that it could not be let go
     owners = {record.owner}
     try:
         while time.monotonic() < until and not panel.is_closing.wait(pause):
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause + _POLL_SECONDS, _LONGEST_PAUSE_SECONDS)
             with suppress(PanelError):
                 if _is_settled(panel, record, owners, reason):
                     return
