@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sqlalchemy import Connection
 
@@ -17,7 +17,7 @@ from core.access.audit import BY_CRON, By, Origin
 from core.access.user_rows import read_user
 from core.accounts import operations, recovery
 from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
-from core.accounts.operations import Draft, Record
+from core.accounts.operations import Record
 from core.accounts.rows import AccountRow, change_account
 from core.jobs.events import announce
 from core.ledger import ledger
@@ -147,10 +147,6 @@ class Change:
         )
 
 
-# what writes a row of ``_accounts``
-W = TypeVar("W", Creation, Change)
-
-
 @dataclass(frozen=True, slots=True)
 class Removal:
     """``old``: the account as audit rows show it; one that only the portal has has no ``reseller_id`` in it."""
@@ -176,11 +172,16 @@ class Removal:
         return cls(stored["old"], stored["is_ambiguous"], Began.read(stored))
 
 
-def storable(connection: Connection, draft: Draft[W]) -> Draft[W]:
-    """``draft``, whose texts ``_accounts`` can hold in some form: found out before money and portals move, not by the
-    statement after them. Raises UnstorableText."""
-    fitting(connection.dialect, Account, draft.payload.row())
-    return draft
+def kept_otherwise(connection: Connection, wanted: Creation | Change) -> tuple[str, ...]:
+    """Whether ``_accounts`` can hold the texts in some form: found out before money and portals move, not by the
+    statement after them; a sentence for each that it keeps in another one. Raises UnstorableText."""
+    row = wanted.row()
+    kept = fitting(connection.dialect, Account, row)
+    return tuple(
+        f"This database lacks some characters of the {name.replace('_', ' ')} and keeps it as {kept[name]}"
+        for name in row
+        if kept[name] != row[name]
+    )
 
 
 def write_change(
