@@ -234,3 +234,19 @@ def test_2_no_request_meets_the_database_with_what_it_cannot_hold(old: OldWorlds
     faults = fuzz(world, REQUESTS, 7)
     assert not faults, "\n".join(faults)
     assert world.rows(sa.select(sa.func.count()).select_from(Transaction))
+
+
+@each_set
+@strict
+def test_2_a_dump_whose_texts_the_tables_lack_is_refused_as_a_whole(old: OldWorlds) -> None:
+    world = fill_chapter_10(old("mariadb"))
+    before = world.rows(sa.select(Transaction.details))
+    dump = (
+        "INSERT INTO `_transactions` (`id`,`details`) VALUES (1,'plain');\n"
+        f"INSERT INTO `_transactions` (`id`,`details`) VALUES (2,'{EMOJI}');\n"
+    )
+    response = world.client("admin").request(
+        "POST", "/api/import_database.php", files={"sql_file": ("x.sql", dump.encode())}
+    )
+    assert "refused row 2 of _transactions; nothing was changed" in response.json()["message"]
+    assert world.rows(sa.select(Transaction.details)) == before

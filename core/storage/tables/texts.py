@@ -221,6 +221,7 @@ class HeldText(TypeDecorator[str]):
     def __init__(self, inner: sa.String, table: str, column: str) -> None:
         super().__init__()
         self.impl = inner  # type: ignore[assignment]
+        self.inner = inner
         self.table = table
         self.column = column
         self.manner = manner_of(table, column)
@@ -293,6 +294,29 @@ def fitting(dialect: Dialect, model: Any, values: Mapping[str, Any]) -> dict[str
         name: columns[name].type.fitting(value, dialect) if isinstance(value, str) else value
         for name, value in values.items()
     }
+
+
+class CopiedText(HeldText):
+    """The same for copies of rows, whose texts arrive whole or not at all."""
+
+    cache_ok = True
+
+    def __init__(self, inner: sa.String, table: str, column: str) -> None:
+        super().__init__(inner, table, column)
+        self.manner = Manner.EXACT
+
+    def _holding(self, dialect: Dialect) -> Holding:
+        # SQLite's columns hold texts of any length
+        return Holding() if dialect.name == "sqlite" else super()._holding(dialect)
+
+
+def as_it_stands(table: sa.Table) -> sa.TableClause:
+    """``table``, for copying rows into it."""
+    columns = (
+        (column, CopiedText(column.type.inner, table.name, column.name) if isinstance(column.type, HeldText) else None)
+        for column in table.columns
+    )
+    return sa.table(table.name, *(sa.column(column.name, copied or column.type) for column, copied in columns))
 
 
 def held_by(kind: object) -> HeldText | None:
