@@ -6,17 +6,17 @@ the database holds. What changes is decided in :mod:`core.accounts.edit`. Source
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.user_rows import read_user
-from core.accounts import operations
-from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
+from core.accounts import operations, recovery
 from core.accounts.on_portals import (
     Lag,
     Seen,
@@ -30,10 +30,10 @@ from core.accounts.on_portals import (
     set_theme,
 )
 from core.accounts.operations import Draft, Record
-from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, audit_change, note_lag
-from core.accounts.rows import AccountRow, change_account, find_by_id
+from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, note_lag, write_change
+from core.accounts.rows import AccountRow, find_by_id
+from core.errors import DatabaseFailed, DatabaseRefused
 from core.jobs import jobs
-from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import PlanRow
@@ -44,8 +44,7 @@ log = logging.getLogger(__name__)
 
 KIND = "change"
 _FAILED = "The portal update failed"
-# what a change is announced as, if at all
-_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
+NOT_STORED = "The database cannot store this change; the portal was set back, and nothing was taken"
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -126,7 +125,7 @@ def change_if_any(
     before, after, change = planned.before, planned.after, Change.read(record.payload)
     changed = Changed(before, after, planned.plan is not None, Lag(), planned.unknown_tariff, change.plan_name)
     if not change.portal and not password:
-        _commit(panel, record, before, after, every_server=[])
+        _commit_here(panel, record, before, after)
         return changed
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
@@ -210,7 +209,7 @@ def _told(server: PortalServer, change: Change, row: AccountRow, password: str |
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
     """Money back. ``doubtful``: server 1 may have, or still get, the change: it is told the stored state later."""
-    with operations.best_effort(record):
+    with recovery.best_effort(panel, record):
         if not doubtful:
             operations.close(panel, record)
             return
@@ -221,42 +220,31 @@ def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
 def _commit(
     panel: Panel, record: Record, before: AccountRow, after: AccountRow, every_server: Sequence[PortalServer]
 ) -> Record:
-    """Row, ledger row, audit row and the operation's next state in one transaction."""
-    change = Change.read(record.payload)
+    """What server 1 has is written down; what cannot be, ever, is taken back there. Raises BookedLater."""
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
-    columns = {name: getattr(after, name) for name in change.columns}
-    note = {"comment": columns.pop("comment")} if "comment" in columns else {}
-    if "reseller" in columns:
-        # assigned here: what the portal said before, or never said, does not undo it
-        note["portal_reseller_known"] = 1
-
-    def book(connection: Connection) -> Record:
-        moved = operations.move(panel, connection, record, state)
-        change_account(panel, connection, before.id, columns, note)
-        if change.entry is not None:
-            ledger.record(connection, change.entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
-        audit_change(panel, connection, record, change, before, after)
-        event = _EVENTS.get(change.what)
-        if event is not None:
-            announce(panel, connection, _event(event, after, change))
-        return moved
-
-    return panel.database.transact(book)
+    act = partial(write_change, panel, record=record, state=state, before=before, after=after)
+    try:
+        return recovery.book(panel, record, state, act) or replace(record, state=state)
+    except DatabaseRefused:
+        _take_back(panel, record)
+        raise
 
 
-def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> AccountEvent:
-    return event(
-        after.id,
-        after.username,
-        after.mac,
-        after.full_name,
-        after.reseller,
-        change.began.actor_id,
-        change.began.name,
-        change.plan_name,
-        after.end_date,
-        change.phone,
-    )
+def _commit_here(panel: Panel, record: Record, before: AccountRow, after: AccountRow) -> None:
+    """A change of which no portal knows: it is written down, or did not happen."""
+    act = partial(write_change, panel, record=record, state=operations.DONE, before=before, after=after)
+    try:
+        recovery.persist(panel, record, operations.DONE, act)
+    except DatabaseFailed:
+        with recovery.best_effort(panel, record):
+            operations.close(panel, record)
+        raise
+
+
+def _take_back(panel: Panel, record: Record) -> None:
+    """The database will never store what server 1 has: money back, and the portal is told the stored state."""
+    with recovery.best_effort(panel, record):
+        _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING), reason=NOT_STORED)
 
 
 def _tell_second(
@@ -276,7 +264,7 @@ def _tell_second(
             note_lag(panel, record, f"{server.name}: {error.text}")
             return error.text
     if others:
-        with operations.best_effort(record):
+        with recovery.best_effort(panel, record):
             operations.close(panel, record)
     return None
 
@@ -294,7 +282,8 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     change = Change.read(record.payload)
     after = replace(before, **change.columns)
     server, *others = servers(panel)
-    seen = look(server, after, change.changed)
+    is_known = record.step == operations.BOOKING
+    seen = Seen.APPLIED if is_known else look(server, after, change.changed)
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
@@ -305,7 +294,7 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
         _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
 
 
-def _bring_up_to_date(panel: Panel, record: Record) -> None:
+def _bring_up_to_date(panel: Panel, record: Record, *, reason: str | None = None) -> None:
     """Tell the portal that lags, or may have what was cancelled, what the database holds."""
     change = Change.read(record.payload)
     with panel.database.read() as connection:
@@ -319,7 +308,7 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
-    operations.close(panel, record)
+    operations.close(panel, record, reason)
 
 
 def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
@@ -327,3 +316,6 @@ def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field
         put(server, row, fields)
     except PortalAccountNotFound:
         log.warning("portal %s: an account to be brought up to date is not there", server.name)
+
+
+recovery.TAKE_UP[KIND] = take_up

@@ -5,18 +5,20 @@ without the password, which is stored nowhere, it could not be finished. Source:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
 from core.access.audit import By
-from core.accounts import operations
+from core.accounts import operations, recovery
 from core.accounts.events import AccountCreated
 from core.accounts.on_portals import may_still_follow, refusal_of, servers
 from core.accounts.operations import Record
 from core.accounts.records import Creation
-from core.accounts.rows import insert_account
-from core.errors import DatabaseFailed, PanelError, UpstreamFailed
+from core.accounts.rows import find_by_username, insert_account
+from core.errors import CommitUncertain, DatabaseFailed, PanelError, UpstreamFailed
 from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
@@ -24,6 +26,22 @@ from core.portal import NewPortalAccount, Outcome, PortalError, PortalServer
 
 KIND = "add"
 _FAILED = "The account could not be created"
+
+
+class NotBooked(DatabaseFailed):
+    """The portals had the account, the database could not take it: it was removed there again."""
+
+    default_text = "The database could not store the account; it is taken off the portal again, and nothing is charged"
+
+
+class NotKnownYet(DatabaseFailed):
+    """The database was lost while it stored the account."""
+
+    goes_on: ClassVar[bool] = True
+    default_text = (
+        "The database was lost while the account was being stored. Whether it was is settled in the background: please "
+        "look for the account in a minute"
+    )
 
 
 def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> None:
@@ -78,10 +96,22 @@ def confirm(panel: Panel, by: By, record: Record) -> int:
         return account_id
 
     try:
-        return panel.database.transact(book)
-    except DatabaseFailed:
+        account_id = recovery.persist(panel, record, operations.DONE, book)
+    except CommitUncertain:
+        recovery.settle_later(panel, record, "Whether it was booked is not known yet")
+        raise NotKnownYet from None
+    except DatabaseFailed as error:
         _undo(panel, record, servers(panel))
-        raise
+        raise NotBooked from error
+    return account_id if account_id is not None else _booked_id(panel, record)
+
+
+def _booked_id(panel: Panel, record: Record) -> int:
+    row = None
+    # it is booked, whatever may be looked up
+    with suppress(DatabaseFailed), panel.database.read() as connection:
+        row = find_by_username(panel, connection, record.username)
+    return row.id if row is not None else 0
 
 
 def _insert(panel: Panel, connection: Connection, record: Record, creation: Creation) -> int:
@@ -150,7 +180,7 @@ def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late
 
     ``touched``: the servers that may have the account; ``late``: it may still appear there after a look.
     """
-    with operations.best_effort(record):
+    with recovery.best_effort(panel, record):
         if touched:
             _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=late)
         else:
@@ -182,3 +212,6 @@ def _remove_remains(server: PortalServer, account: NewPortalAccount) -> None:
     found = server.account_by_mac(account.mac, login=account.login)
     if found is not None and account.is_stored_as(found):
         server.delete_account(account.mac, login=account.login)
+
+
+recovery.TAKE_UP[KIND] = take_up
