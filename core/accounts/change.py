@@ -25,14 +25,16 @@ from core.accounts.on_portals import (
     look,
     may_still_follow,
     put,
+    put_password,
     refusal_of,
     servers,
     set_theme,
+    switch_back,
 )
 from core.accounts.operations import Draft, Record
 from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, note_lag, write_change
 from core.accounts.rows import AccountRow, find_by_id
-from core.errors import DatabaseFailed, DatabaseRefused
+from core.errors import DatabaseFailed, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
 from core.ledger import ledger
 from core.panel import Panel
@@ -43,7 +45,7 @@ from core.portal.accounts import Field
 log = logging.getLogger(__name__)
 
 KIND = "change"
-_FAILED = "The portal update failed"
+PORTAL_FAILED = "The portal update failed"
 NOT_STORED = "The database cannot store this change; the portal was set back, and nothing was taken"
 _PORTAL_NAMES = {
     "username": "login",
@@ -60,14 +62,13 @@ _UNKNOWN_TO_PORTALS = frozenset({"email"})
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept.
-    ``is_missing``: server 1 has no such account, and the change was made without it (see :data:`AUTO_DISABLE`)."""
+    """``renewed``: a plan was applied. ``is_missing``: server 1 has no such account, and the change was made without
+    it (see :data:`AUTO_DISABLE`)."""
 
     before: AccountRow
     after: AccountRow
     renewed: bool
     lag: Lag
-    unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
 
@@ -77,7 +78,8 @@ class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
     ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
-    not have is as good as one that is off. ``phone_given``: the request named a phone number.
+    not have is as good as one that is off. ``phone_given``: the request named a phone number. ``notes`` as of
+    :class:`core.accounts.on_portals.Lag`.
     """
 
     before: AccountRow
@@ -87,7 +89,7 @@ class Planned:
     payer: Actor | None = None
     net: Decimal = Decimal(0)
     always_send: tuple[str, ...] = ()
-    unknown_tariff: bool = False
+    notes: tuple[str, ...] = ()
     what: str = "update"
     phone_given: bool = False
 
@@ -123,7 +125,7 @@ def change_if_any(
         return None
     planned, theme = decided[0]
     before, after, change = planned.before, planned.after, Change.read(record.payload)
-    changed = Changed(before, after, planned.plan is not None, Lag(), planned.unknown_tariff, change.plan_name)
+    changed = Changed(before, after, planned.plan is not None, Lag(notes=planned.notes), change.plan_name)
     if not change.portal and not password:
         _commit_here(panel, record, before, after)
         return changed
@@ -132,7 +134,7 @@ def change_if_any(
     server2 = _tell_second(panel, record, every_server[1:], before, after, password)
     theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
-    return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
+    return replace(changed, lag=Lag(server2, theme_failure, planned.notes), is_missing=not is_there)
 
 
 def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
@@ -183,28 +185,46 @@ def _tell_first(
     Raises UpstreamFailed and its like.
     """
     change = Change.read(record.payload)
+    fields = _told(server, change, after)
     try:
-        put(server, before, _told(server, change, after, password))
+        put(server, before, fields)
     except PortalError as error:
         if isinstance(error, PortalAccountNotFound) and change.what == AUTO_DISABLE:
             return False
-        if error.outcome is Outcome.NOT_DONE:
-            _cancel(panel, record)
-            raise refusal_of(error, _FAILED) from error
-        seen = look(server, after, change.changed or change.portal)
-        if seen is Seen.APPLIED and not password:
-            log.warning("portal %s: the change is there although the call failed", server.name)
-            return True
-        _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
-        raise refusal_of(error, _FAILED) from error
+        not_done = error.outcome is Outcome.NOT_DONE
+        seen = Seen.NOT_APPLIED if not_done else look(server, after, change.changed or change.portal)
+        if seen is not Seen.APPLIED:
+            doubtful = seen is Seen.UNKNOWN or may_still_follow(error)
+            if not doubtful and (error.answered or not not_done):
+                doubtful = not switch_back(server, before, after, fields)
+            _cancel(panel, record, doubtful=doubtful)
+            raise refusal_of(error, PORTAL_FAILED) from error
+        log.warning("portal %s: the change is there although the call failed", server.name)
+    _tell_password(panel, record, server, after, password)
     return True
 
 
-def _told(server: PortalServer, change: Change, row: AccountRow, password: str | None) -> dict[str, Field]:
+def _tell_password(panel: Panel, record: Record, server: PortalServer, after: AccountRow, password: str | None) -> None:
+    """The password, or nothing of the change: what server 1 has of it already is taken back. Raises UpstreamFailed."""
+    try:
+        put_password(server, after, password)
+    except PortalError as error:
+        with recovery.best_effort(panel, record):
+            if Change.read(record.payload).changed:
+                _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
+            else:
+                operations.close(panel, record)
+        refused = refusal_of(error, PORTAL_FAILED)
+        if error.outcome is not Outcome.NOT_DONE:
+            refused = UpstreamFailed(f"{refused.text}; whether the password was changed is not known")
+        raise refused from error
+
+
+def _told(server: PortalServer, change: Change, row: AccountRow) -> dict[str, Field]:
     """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
     everything = server.full_updates and change.what not in (STATUS, AUTO_DISABLE)
     fields = all_fields_of(row) if everything else {}
-    return fields | fields_of(row, change.portal) | ({"password": password} if password else {})
+    return fields | fields_of(row, change.portal)
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
@@ -259,10 +279,13 @@ def _tell_second(
     change = Change.read(record.payload)
     for server in others:
         try:
-            put(server, before, _told(server, change, after, password))
+            put(server, before, _told(server, change, after))
+            put_password(server, after, password)
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
-            return error.text
+            # it is stored nowhere, so that nobody can tell it again
+            lost = f"; the new password is not known to be on {server.name}, please set it again" if password else ""
+            return error.text + lost
     if others:
         with recovery.best_effort(panel, record):
             operations.close(panel, record)
@@ -287,6 +310,9 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
+    elif late := recovery.late_seconds(panel, record):
+        record = operations.refund(panel, record, operations.COMPENSATING)
+        operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     elif seen is Seen.NOT_APPLIED:
         operations.close(panel, record)
     else:
@@ -304,7 +330,7 @@ def _bring_up_to_date(panel: Panel, record: Record, *, reason: str | None = None
     try:
         if row is not None:
             for server in behind:
-                _put_if_there(server, row, _told(server, change, row, None))
+                _put_if_there(server, row, _told(server, change, row))
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return

@@ -92,8 +92,7 @@ Plan = Callable[[Connection], Draft[Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored operation; ``amount`` None: nothing was taken. ``payload`` is read by its kind's class. Times are Unix
-    seconds."""
+    """A stored operation; ``amount`` None: nothing was taken. ``updated_at``: of the last step. Times: Unix seconds."""
 
     id: int
     kind: str
@@ -261,10 +260,12 @@ def _record(row: Any) -> Record:
     return Record(**{**values, "payload": orjson.loads(values["payload"])})
 
 
-def step(panel: Panel, record: Record, name: str) -> None:
-    """Before the next portal call: note it and renew the lease. Raises OperationTaken."""
-    until = panel.clock.stamp() + LEASE_SECONDS
-    panel.database.transact(partial(_change, panel, record=record, step=name, lease_until=until))
+def step(panel: Panel, record: Record, name: str, **noted: Any) -> Record:
+    """Before the next portal call: note it (``noted``: in the payload) and renew the lease. Raises OperationTaken."""
+    payload, until = {**record.payload, **noted}, panel.clock.stamp() + LEASE_SECONDS
+    values: dict[str, Any] = {"step": name, "lease_until": until, "payload": orjson.dumps(payload).decode()}
+    panel.database.transact(partial(_change, panel, record=record, **values))
+    return replace(record, **{**values, "payload": payload, "updated_at": until - LEASE_SECONDS})
 
 
 def move(panel: Panel, connection: Connection, record: Record, state: str, **values: Any) -> Record:
@@ -312,7 +313,7 @@ def leave_in(
     """:func:`leave` in the caller's transaction."""
     due = panel.clock.stamp() + seconds
     values = {"owner": None, "lease_until": due, "error": error[:_ERROR_CHARACTERS], "step": record.step}
-    _change(panel, connection, record, **values)
+    _change(panel, connection, record, **values, updated_at=record.updated_at)
 
 
 def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Record | None:
@@ -331,7 +332,7 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         if any(not is_idle(panel, other) for other in others):
             return None
         lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
-        _change(panel, connection, record, **lease)
+        _change(panel, connection, record, **lease, updated_at=record.updated_at)
         return replace(record, **lease)
 
     return panel.database.transact(take)

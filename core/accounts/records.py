@@ -60,7 +60,9 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row."""
+    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row. ``notes`` as of ``Lag``.
+
+    ``adopted``: the servers where it may be made of a box that was there before, a user without login."""
 
     full_name: str
     email: str | None
@@ -75,14 +77,19 @@ class Creation:
     theme: str | None
     entry: Entry | None
     account_number: int = 0
+    adopted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "end_date": _plain(self.end_date)}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        values = {field.name: stored[field.name] for field in fields(cls)}
-        return cls(**{**values, "end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])})
+        values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        read = {"end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])}
+        # operations of older versions had none of these
+        lists = {name: tuple(stored.get(name, ())) for name in ("adopted", "notes")}
+        return cls(**{**values, **read, **lists})
 
 
 @dataclass(frozen=True, slots=True)

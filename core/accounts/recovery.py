@@ -7,6 +7,7 @@ of operation says the kind's own module (:data:`TAKE_UP`).
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,9 @@ PATIENCE_SECONDS = 5.0
 _SETTLING_SECONDS = 900.0
 _LONGEST_PAUSE_SECONDS = 2.0
 _POLL_SECONDS = 0.1
+# how long after the end of a call's time the portal may still carry it out
+_LATE_SECONDS = 30
+LOOKED_AT_AGAIN = "The portal may still be at work on what was cut short; it is looked at again"
 
 
 class BookedLater(PanelError):
@@ -172,6 +176,15 @@ def _is_settled(panel: Panel, record: Record, owners: set[str | None], reason: s
         return False
     jobs.ring(panel)
     return True
+
+
+def late_seconds(panel: Panel, record: Record) -> int:
+    """For how long yet a call that the worker of ``record`` made before it died may have its effect; 0: no longer.
+
+    A dead worker's call is like one that timed out: it was not done when we looked, and may be done a moment later.
+    """
+    until = record.updated_at + math.ceil(panel.config.portal.call_seconds) + _LATE_SECONDS
+    return max(0, until - panel.clock.stamp())
 
 
 def open_operations(panel: Panel) -> list[Record]:

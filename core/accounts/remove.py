@@ -73,7 +73,10 @@ def take_up(panel: Panel, record: Record) -> None:
     if record.state == operations.RESERVED:
         try:
             if record.step != operations.BOOKING and _find(every_server[0], record) is not None:
-                operations.close(panel, record)
+                if late := recovery.late_seconds(panel, record):
+                    operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
+                else:
+                    operations.close(panel, record)
                 return
         except PortalError as error:
             operations.leave(panel, record, f"{error.server}: {error.text}")
