@@ -22,6 +22,7 @@ from core.messages.telegram import notices as telegram_notices
 from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
+from core.security.sealed_columns import seal_all
 from core.workers import schedule
 from core.xtream import command_log, pending, polling
 
@@ -92,7 +93,16 @@ def _work_off(panel: Panel) -> None:
         log.warning("jobs could not be looked at: %s", type(error).__name__)
 
 
+def seal_stored(panel: Panel) -> None:
+    """Secrets that came into a database of our own in clear, from an older version or a restored dump, are sealed."""
+    try:
+        seal_all(panel.database, panel.layout, panel.sealer)
+    except PanelError as error:
+        log.warning("stored passwords could not be sealed: %s", type(error).__name__)
+
+
 def _finish(panel: Panel) -> None:
+    seal_stored(panel)
     try:
         recovery.finish_open_operations(panel)
     except PanelError as error:
