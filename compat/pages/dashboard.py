@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 # `<?xml` is text for PHP (with its short tags off, the legacy default); any other `<?` may open code.
 _OPENING_TAG = re.compile(rb"<\?(?!xml\b)", re.IGNORECASE)
 
-# One piece of code as PHP sees it, each closed or reaching to the end of the file: a closing tag within a string, a block
+# One piece of code as PHP sees it, each closed or reaching to the end of the file: a closing tag in a string, a block
 # comment or a heredoc closes nothing, and taking it for the end would send the rest of the code to the browser.
 # Nothing here can be matched in two ways, so nothing is tried twice; possessive quantifiers would say the same, but
 # CPython 3.11.2, which is Debian 12's, gets them wrong.
