@@ -86,7 +86,10 @@ def give_first_super(panel: Panel) -> int:
     """As :func:`give_first`, for the first super admin; for the upgrade of a panel's database."""
     if not has_mail(panel):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         found = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
         user_id = connection.scalar(found)
         return 0 if user_id is None else give_first(panel, connection, user_id)
+
+    return panel.database.transact(act)

@@ -33,7 +33,7 @@ from core.panel import Panel
 from core.security.quota import Quota
 from core.security.sealing import Unreadable
 from core.storage.tables import MailSettings
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 FLAGS = ("auto_send_new_account", "auto_send_renewal", "auto_send_expiry", "notify_admin", "notify_reseller")
 MULTISTAGE, DAYS = "enable_multistage_reminders", "days_before_expiry"
@@ -130,14 +130,17 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_mail(panel)
     actor_id, now = by.actor.id, panel.clock.now()
     first = {"smtp_host": panel.config.mail.default_host, "from_name": panel.config.panel.name}
-    with panel.database.write() as connection:
-        insert_if_absent(connection, MailSettings, user_id=actor_id, created_at=now, updated_at=now, **first)
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, MailSettings, {"user_id": actor_id}, created_at=now, updated_at=now, **first)
         before = _own_row(connection, actor_id, lock=True)
         values = _values(panel, before, change)
         own = update(MailSettings).where(MailSettings.user_id == actor_id)
         connection.execute(own.values(**values, updated_at=now))
         give_first(panel, connection, actor_id)
         _audit(panel, connection, by, before, values)
+
+    panel.database.transact(act)
 
 
 def try_connection(panel: Panel, actor: Actor, wish: ServerWish) -> None:
