@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 import commands
+from compat.processes import Crew, listening_sockets, may_fork
 from compat.serving import create_server
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
@@ -164,44 +166,82 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_to_stderr()
     # what we write is nobody else's to read
     os.umask(0o077)
-    caught: Catchers | None = None
+    try:
+        config = _config(options)
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    try:
+        if options.demo:
+            _serve_demo(config)
+        else:
+            serve_configured(config)
+    except OSError as error:
+        address = f"{config.server.host}:{config.server.port}"
+        raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
+
+
+def serve_configured(config: Config) -> None:
+    """Serve by as many processes as ``config`` says, until SIGTERM or Ctrl-C.
+
+    Raises SystemExit, with a sentence, when what is configured cannot be used, and OSError for its address.
+    """
+    count = config.process_count if may_fork() else 1
+    try:
+        private_directory(config.panel.data_directory)
+        app, panel = build(config)
+        panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    if count == 1:
+        workers.start(panel)
+        serve(app, config, _greeting(config))
+        return
+    # each process has its own: connections and threads do not survive a fork
+    panel.close()
+    sockets = listening_sockets(config.server.host, config.server.port)
+    sys.stdout.write(_greeting(config))
+    Crew(count, lambda: _serve_one_of_several(config, sockets)).run()
+
+
+def _serve_one_of_several(config: Config, sockets: list[socket.socket]) -> None:
+    app, panel = build(config)
+    workers.start(panel)
+    serve(app, config, sockets=sockets)
+
+
+def _serve_demo(config: Config) -> None:
+    """Everything that the panel talks to is simulated within this process."""
     with ExitStack() as stack:
         try:
-            config = _config(options)
-            if options.demo:
-                config, portal = stack.enter_context(simulated_portal(config))
-                config, caught = stack.enter_context(catchers(config))
-                nodes = stack.enter_context(simulated_nodes())
+            config, portal = stack.enter_context(simulated_portal(config))
+            config, caught = stack.enter_context(catchers(config))
+            nodes = stack.enter_context(simulated_nodes())
             users = demo_users(only_here=_is_loopback(config.server.host))
             private_directory(config.panel.data_directory)
             app, panel = build(config)
-            panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-            if caught is not None:
-                # of an earlier start, whose portal had another address
-                forget_settings(panel)
-                fill_demo(panel, users)
-                use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
-                _fill_portal(portal, panel)
-                _fill_nodes(nodes, panel)
+            # of an earlier start, whose portal had another address
+            forget_settings(panel)
+            fill_demo(panel, users)
+            use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
+            _fill_portal(portal, panel)
+            _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
-        try:
-            serve(app, config, _greeting(config, users, caught))
-        except OSError as error:
-            address = f"{config.server.host}:{config.server.port}"
-            raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
+        serve(app, config, _greeting(config, users, caught))
 
 
-def serve(app: Flask, config: Config, greeting: str) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def serve(app: Flask, config: Config, greeting: str = "", *, sockets: Sequence[socket.socket] = ()) -> None:
+    """Serve in this process until SIGTERM or Ctrl-C. ``sockets``: what it listens at together with others."""
     largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
+    sharing = config.process_count if sockets else 1
+    place = {"sockets": list(sockets)} if sockets else {"host": config.server.host, "port": config.server.port}
     server = create_server(
         app,
-        connections_per_address=config.server.connections_per_address,
+        **place,
+        # rounded up: a limit does not become none
+        connections_per_address=-(-config.server.connections_per_address // sharing),
         exempt=config.server.trusted_proxies,
-        host=config.server.host,
-        port=config.server.port,
         threads=config.server.threads,
         # browsers keep several connections open each, idle ones included
         connection_limit=_CONNECTIONS,
@@ -255,7 +295,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _greeting(config: Config, users: Sequence[DemoUser], caught: Catchers | None) -> str:
+def _greeting(config: Config, users: Sequence[DemoUser] = (), caught: Catchers | None = None) -> str:
     """``users`` and ``caught``: of the demo, which has them."""
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]
