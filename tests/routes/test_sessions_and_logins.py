@@ -177,7 +177,7 @@ def test_9_limits_count_the_user_that_is_found(throttled: World) -> None:
     # as the collation does, in whatever case
     for name in ("resa", "RESA", "Resa"):
         throttled.client().post("/login.php", {"username": name, "password": "wrong"})
-    storage = throttled.panel.throttle._storage
+    storage = throttled.panel.counters
     assert storage.get("login-failures/name/#2") == 3
 
 

@@ -19,8 +19,7 @@ from sqlalchemy import delete, insert
 
 import commands
 from core.config import Config, load_config
-from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
-from core.security.throttle import Allowance, LoginThrottle
+from core.panel import Panel
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
@@ -142,8 +141,8 @@ class World:
             for table, has_rows in zip(_EMPTIED, filled, strict=True):
                 if has_rows:
                     connection.execute(delete(table))
-        self.panel.throttle = LoginThrottle(self.config.security.login_attempts_per_minute)
-        self.panel.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE)
+        if self.config.session.store == "redis":
+            self.panel.counters.reset()
         if self.config.session.store == "php-files":
             for path in self.session_directory.iterdir():
                 path.unlink()

@@ -43,7 +43,19 @@ from core.storage.tables.people import (
     WebauthnCredential,
 )
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.work import (
+    AppSetting,
+    Claim,
+    Counter,
+    GivenAnswer,
+    Job,
+    Lock,
+    PortalListing,
+    State,
+    SyncedSession,
+    SyncOutcome,
+    Version,
+)
 from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
@@ -77,6 +89,7 @@ __all__ = [
     "Base",
     "Claim",
     "Correction",
+    "Counter",
     "Credential",
     "Currency",
     "DeletedPlan",
@@ -98,6 +111,7 @@ __all__ = [
     "PasskeyChallenge",
     "Plan",
     "PlanNote",
+    "PortalListing",
     "PushExpiryTracking",
     "PushSubscription",
     "ReminderSettings",
@@ -111,6 +125,8 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "SyncOutcome",
+    "SyncedSession",
     "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
