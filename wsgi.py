@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 import commands
-from compat.processes import Crew, listening_sockets, may_fork
+from compat.processes import Crew, Share, listening_sockets, may_fork
 from compat.serving import create_server
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
@@ -200,13 +201,13 @@ def serve_configured(config: Config) -> None:
     panel.close()
     sockets = listening_sockets(config.server.host, config.server.port)
     sys.stdout.write(_greeting(config))
-    Crew(count, lambda: _serve_one_of_several(config, sockets)).run()
+    Crew(count, partial(_serve_one_of_several, config, sockets)).run()
 
 
-def _serve_one_of_several(config: Config, sockets: list[socket.socket]) -> None:
+def _serve_one_of_several(config: Config, sockets: Sequence[socket.socket], share: Share) -> None:
     app, panel = build(config)
     workers.start(panel)
-    serve(app, config, sockets=sockets)
+    serve(app, config, sockets=sockets, share=share)
 
 
 def _serve_demo(config: Config) -> None:
@@ -231,8 +232,16 @@ def _serve_demo(config: Config) -> None:
         serve(app, config, _greeting(config, users, caught))
 
 
-def serve(app: Flask, config: Config, greeting: str = "", *, sockets: Sequence[socket.socket] = ()) -> None:
-    """Serve in this process until SIGTERM or Ctrl-C. ``sockets``: what it listens at together with others."""
+def serve(
+    app: Flask,
+    config: Config,
+    greeting: str = "",
+    *,
+    sockets: Sequence[socket.socket] = (),
+    share: Share | None = None,
+) -> None:
+    """Serve in this process until SIGTERM or Ctrl-C. ``sockets``: what it listens at together with others, of which
+    ``share`` is its part."""
     largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
     sharing = config.process_count if sockets else 1
     place = {"sockets": list(sockets)} if sockets else {"host": config.server.host, "port": config.server.port}
@@ -242,6 +251,7 @@ def serve(app: Flask, config: Config, greeting: str = "", *, sockets: Sequence[s
         # rounded up: a limit does not become none
         connections_per_address=-(-config.server.connections_per_address // sharing),
         exempt=config.server.trusted_proxies,
+        share=share,
         threads=config.server.threads,
         # browsers keep several connections open each, idle ones included
         connection_limit=_CONNECTIONS,

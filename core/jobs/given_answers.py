@@ -115,7 +115,8 @@ def _row(session: Any, request: Any) -> AnySelect:
 _TIMES = (GivenAnswer.began, GivenAnswer.ended, GivenAnswer.is_kept)
 _LOOK = _row(sa.bindparam("session"), sa.bindparam("request"))
 # made once: each write of a browser needs them. Their parameters may not be named as the columns are
-_SESSION, _REQUEST = sa.bindparam("for_session"), sa.bindparam("for_request")
+_SESSION: sa.BindParameter[str] = sa.bindparam("for_session")
+_REQUEST: sa.BindParameter[str] = sa.bindparam("for_request")
 _ITS = select(GivenAnswer.request, *_TIMES).where(GivenAnswer.session == _SESSION)
 _FORGET = update(GivenAnswer).where(GivenAnswer.session == _SESSION, GivenAnswer.request != _REQUEST).values(is_kept=0)
 _END = (

@@ -14,6 +14,7 @@ from commands.sync import SYSTEM, sync_command
 from core.access.audit import By, Origin
 from core.accounts.rows import change_account
 from core.config import Portal, load_config
+from core.jobs.locks import named_lock
 from core.panel import Panel
 from core.storage.tables import Account, AccountNote, ArchivedAccount, AuditEntry, Base, Operation
 from core.sync.fetch import FetchFailed
@@ -144,12 +145,15 @@ def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: Stalke
         assert (told.counts.synced, told.counts.removed) == (50, 0)
         assert told.job_id is not None
     assert time.monotonic() - started < 3
-    other.close()
+    # the next test would share the fetch that goes on
+    with named_lock(other, "portal-list", wait=5):
+        other.close()
     assert content(sqlite_panel) == before
 
 
 def _impatient(panel: Panel, seconds: float) -> Portal:
-    return panel.config.portal.model_copy(update={"sync_wait_seconds": seconds, "list_fresh_seconds": 0})
+    waits = {"sync_wait_seconds": seconds, "list_seconds": seconds + 0.3}
+    return panel.config.portal.model_copy(update={**waits, "list_fresh_seconds": 0})
 
 
 def test_two_processes_do_not_insert_the_same_accounts(panel: Panel, portal: StalkerPortal) -> None:
