@@ -345,6 +345,7 @@ def test_those_who_ask_meanwhile_share_the_fetch(make_world: MakeWorld, kind: st
     assert sum(answer["orphans_detected"] for answer in answers) == 2
 
 
+@pytest.mark.one_process("each has its threads")
 def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
     make_world: MakeWorld, kind: str, portal: StalkerPortal
 ) -> None:

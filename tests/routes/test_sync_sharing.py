@@ -214,6 +214,7 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
     assert len(first.rows(sa.select(Account.id))) == 4
 
 
+@pytest.mark.one_process("each has its threads")
 def test_waiting_takes_a_quarter_of_the_threads_and_hinders_nobody(world: World, portal: StalkerPortal) -> None:
     admin = world.client("admin")
     _sync(admin)
