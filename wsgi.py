@@ -7,9 +7,6 @@ import argparse
 import ipaddress
 import logging
 import os
-import signal
-import socket
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,8 +21,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 import commands
-from compat.processes import Crew, Share, listening_sockets, may_fork
-from compat.serving import create_server
+from compat.serving.engines import ServingSettings, serve_by_several, serve_here
+from compat.serving.granian_engine import EngineMissing
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -49,7 +46,6 @@ DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
 DEMO_THEME_KEY = "demo"
 _MIB = 1024 * 1024
-_CONNECTIONS = 1000
 
 
 def build(config: Config) -> tuple[Flask, Panel]:
@@ -186,28 +182,42 @@ def serve_configured(config: Config) -> None:
 
     Raises SystemExit, with a sentence, when what is configured cannot be used, and OSError for its address.
     """
-    count = config.process_count if may_fork() else 1
     try:
         private_directory(config.panel.data_directory)
         app, panel = build(config)
         panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    if count == 1:
+    settings = _serving_settings(config)
+    if settings.is_one_process:
         workers.start(panel)
-        serve(app, config, _greeting(config))
+        serve_here(app, settings, _greeting(config))
         return
     # each process has its own: connections and threads do not survive a fork
     panel.close()
-    sockets = listening_sockets(config.server.host, config.server.port)
-    sys.stdout.write(_greeting(config))
-    Crew(count, partial(_serve_one_of_several, config, sockets)).run()
+    try:
+        serve_by_several(partial(_started, config), settings, _greeting(config))
+    except EngineMissing as error:
+        raise SystemExit(str(error)) from None
 
 
-def _serve_one_of_several(config: Config, sockets: Sequence[socket.socket], share: Share) -> None:
+def _started(config: Config) -> Flask:
     app, panel = build(config)
     workers.start(panel)
-    serve(app, config, sockets=sockets, share=share)
+    return app
+
+
+def _serving_settings(config: Config) -> ServingSettings:
+    return ServingSettings(
+        host=config.server.host,
+        port=config.server.port,
+        processes=config.process_count,
+        threads=config.server.threads,
+        engine=config.server.engine,
+        connections_per_address=config.server.connections_per_address,
+        exempt=config.server.trusted_proxies,
+        largest_body=int(max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib) * _MIB),
+    )
 
 
 def _serve_demo(config: Config) -> None:
@@ -229,43 +239,7 @@ def _serve_demo(config: Config) -> None:
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
-        serve(app, config, _greeting(config, users, caught))
-
-
-def serve(
-    app: Flask,
-    config: Config,
-    greeting: str = "",
-    *,
-    sockets: Sequence[socket.socket] = (),
-    share: Share | None = None,
-) -> None:
-    """Serve in this process until SIGTERM or Ctrl-C. ``sockets``: what it listens at together with others, of which
-    ``share`` is its part."""
-    largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
-    sharing = config.process_count if sockets else 1
-    place = {"sockets": list(sockets)} if sockets else {"host": config.server.host, "port": config.server.port}
-    server = create_server(
-        app,
-        **place,
-        # rounded up: a limit does not become none
-        connections_per_address=-(-config.server.connections_per_address // sharing),
-        exempt=config.server.trusted_proxies,
-        share=share,
-        threads=config.server.threads,
-        # browsers keep several connections open each, idle ones included
-        connection_limit=_CONNECTIONS,
-        asyncore_use_poll=True,
-        ident=None,
-        # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
-        max_request_body_size=int(largest * _MIB),
-        # ours reads forwarding headers, from trusted proxies only
-        clear_untrusted_proxy_headers=False,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    sys.stdout.write(greeting)
-    sys.stdout.flush()
-    server.run()
+        serve_here(app, _serving_settings(config), _greeting(config, users, caught))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

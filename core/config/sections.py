@@ -49,6 +49,7 @@ class Server(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     processes: Annotated[int | None, BeforeValidator(_process_count)] = None
+    engine: Literal["waitress", "granian"] = "waitress"
     threads: int = Field(8, ge=1, le=256)
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parted)] = ()
     body_limit_mib: float = Field(8, gt=0, le=1024)

@@ -63,7 +63,7 @@ def light_pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 @contextmanager
-def _pair(kind: str, folder: Path) -> Iterator[Pair]:
+def _pair(kind: str, folder: Path, **more: str) -> Iterator[Pair]:
     with ExitStack() as stack:
         database = prepared_database(kind, "processes")
         portal = stack.enter_context(StalkerPortal(dialect="panel"))
@@ -75,6 +75,7 @@ def _pair(kind: str, folder: Path) -> Iterator[Pair]:
             "SHOWBOX_PORTAL_PRIMARY_API_URL": portal.base_url,
             "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "3",
             "SHOWBOX_JOBS_QUEUE_FILE": str(folder / "jobs"),
+            **more,
         }
         panel = Panel(load_config(None, settings))
         stack.callback(panel.close)
@@ -114,6 +115,12 @@ def _is_there(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _answers(url: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(f"{url}/get_user_info.php", timeout=5).status_code == 200
+    return False
 
 
 def test_both_processes_serve_and_count_together(pair: Pair) -> None:
@@ -191,6 +198,16 @@ def test_one_that_is_killed_is_replaced_and_all_end_together(light_pair: Pair) -
     pids = light_pair.pids
     assert light_pair.master.end() == 0
     _soon(lambda: not any(_is_there(pid) for pid in pids))
+
+
+def test_the_other_engine_serves_by_several_as_well(tmp_path: Path) -> None:
+    with _pair("sqlite", tmp_path, SHOWBOX_SERVER_ENGINE="granian") as pair:
+        pids = pair.pids
+        # it says that it serves when the address is its own, a moment before it listens
+        _soon(lambda: _answers(pair.url))
+        assert pair.login().get("/get_user_info.php").json()["error"] == 0
+        assert pair.master.end() == 0
+        _soon(lambda: not any(_is_there(pid) for pid in pids))
 
 
 def test_none_is_left_over_when_the_watching_process_is_killed(light_pair: Pair) -> None:

@@ -13,7 +13,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
-from compat.processes import Share
+from compat.serving.processes import Share
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
