@@ -29,6 +29,6 @@ def sync_accounts(call: Call) -> Answer:
         "sync_time": f"{time.monotonic() - started:.1f} seconds",
         "orphans_detected": counts.removed,
         "transactions_preserved": True,
-        **({"doubles": [quotable(login) for login in counts.doubles]} if counts.doubles else {}),
+        **{key: [quotable(login) for login in logins] for key, logins in counts.named.items() if logins},
         **({"message": _PENDING, "pending": 1, "job_id": told.job_id} if told.job_id is not None else {}),
     }

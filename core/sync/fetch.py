@@ -17,6 +17,7 @@ from core.portal import PortalError, PortalTimeout
 from core.sync import shared_list
 from core.sync.merge import cleaned
 from core.sync.shared_list import Listed
+from core.sync.storable import storable
 
 TIMEOUT_TEXT = "Connection timeout"
 _LOCK = "portal-list"
@@ -114,7 +115,7 @@ def _ended_after(panel: Panel, number: int) -> Listed | None:
 def _fetched(panel: Panel) -> Listed:
     begun = int(panel.clock.seconds() * 1000)
     try:
-        listed = Listed(begun, cleaned(panel.portals.primary.accounts()))
+        listed = Listed(begun, storable(panel, cleaned(panel.portals.primary.accounts())))
     except PortalError as error:
         reason = TIMEOUT_TEXT if isinstance(error, PortalTimeout) else error.text
         shared_list.keep_failure(panel, reason)

@@ -32,6 +32,7 @@ from core.sync.sync import Wish, bring_in_line, synchronise, wish_of
 
 KIND = "sync"
 _LOOK_SECONDS = 0.1
+_NOTHING = {"synced": 0, "skipped": 0, "removed": 0}
 _SESSIONS_KEPT_SECONDS = 2 * 24 * 3600
 
 
@@ -102,7 +103,7 @@ class Flight:
         while True:
             record = jobs.read_job(panel, self.job_id)
             if record is not None and record.state == jobs.DONE:
-                return Counts.read(record.result or {})
+                return Counts.read(record.result or _NOTHING)
             if record is None or record.state == jobs.FAILED:
                 raise UpstreamFailed(None if record is None else record.error)
             if time.monotonic() >= until:

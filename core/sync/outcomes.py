@@ -1,7 +1,7 @@
 """What came of the last sync of each scope, for answers that are given before the next one has ended."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Self
 
@@ -23,26 +23,25 @@ _OWN = select(func.count().label("number")).select_from(Account).where(Account.r
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The accounts that the portal confirmed, the records of its list that could not be used, the accounts that were
-    taken away, and the logins that fall together with another (the first of them)."""
+    """The accounts that the portal confirmed, the records of its list that could not be used, and the accounts that
+    were taken away. ``named``: lists of logins (the first of each), by what is told of them."""
 
     synced: int
     skipped: int
     removed: int
-    doubles: tuple[str, ...] = ()
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, changes: Changes) -> Self:
-        return cls(changes.synced, changes.skipped, len(changes.removed), tuple(changes.doubles[:_NAMED]))
+        named = {"doubles": changes.doubles[:_NAMED], "unstorable": changes.unstorable[:_NAMED]}
+        return cls(changes.synced, changes.skipped, len(changes.removed), named)
 
     def stored(self) -> dict[str, Any]:
-        told = {"synced": self.synced, "skipped": self.skipped, "removed": self.removed}
-        return {**told, "doubles": list(self.doubles)}
+        return asdict(self)
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        doubles = tuple(stored.get("doubles", ()))
-        return cls(stored.get("synced", 0), stored.get("skipped", 0), stored.get("removed", 0), doubles)
+        return cls(**stored)
 
 
 def keep_counts(panel: Panel, scope: int | None, begun: int, changes: Changes) -> None:

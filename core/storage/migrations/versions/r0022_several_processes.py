@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from core.storage.migrations import additive
 
 revision = "0022"
-down_revision = "0017"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
