@@ -3,26 +3,34 @@
 Tables live in :mod:`core.storage.tables`, their creation and recognition in :mod:`core.storage.schema`.
 """
 
+import logging
 import random
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.engines import make_engine
 from core.storage.lookups import AnySelect, Lookup, Readers, ThreadReaders
+from core.storage.tables import texts
 from core.values.database_urls import normal_url
+
+log = logging.getLogger(__name__)
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
+# what the same statement meets again each time: values that do not fit, names that are not there
+_REFUSALS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
+# and texts of character sets that cannot be compared (MySQL's numbers)
+_INCOMPARABLE = (1267, 1270, 1271, 3854, 3988)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
 # seconds; of those that change rows
@@ -89,7 +97,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads; everything it sees is of one moment."""
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             if self.dialect == "postgresql":
                 # its default shows each statement another moment; the others' default is one snapshot
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -99,25 +107,34 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
+        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer. Raises
+        CommitUncertain when nobody can tell whether it was committed; every other failure did nothing.
         """
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             connection = connection.execution_options(sbx_write=True)
-            with connection.begin():
+            transaction = connection.begin()
+            try:
                 yield connection
+            except BaseException:
+                _roll_back(transaction)
+                raise
+            _commit(transaction)
 
     def transact(self, act: Callable[[Connection], Done]) -> Done:
         """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
 
-        Deadlocks are nobody's mistake. ``act`` may call nothing outside of the database. Raises DatabaseBusy when the
-        fault does not pass within some tries, or came only after a long wait.
+        Deadlocks are nobody's mistake, and a connection that was lost before the commit has done nothing. ``act`` may
+        call nothing outside of the database. Raises DatabaseBusy or DatabaseUnavailable when the fault does not pass
+        within some tries, or came only after a long wait.
         """
         for pause in _PAUSES:
             began = time.monotonic()
             try:
                 with self.write() as connection:
                     return act(connection)
-            except DatabaseBusy:
+            except CommitUncertain:
+                raise
+            except (DatabaseBusy, DatabaseUnavailable):
                 if time.monotonic() - began > _PATIENCE_SECONDS:
                     raise
                 # not all who met each other again at the same instant
@@ -127,9 +144,21 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            return self.engine.connect()
-        except (DBAPIError, PoolTimeout) as error:
+            connection = self.engine.connect()
+            texts.learn_once(self.engine.dialect, connection.connection.dbapi_connection)
+        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.Error) as error:
             raise DatabaseUnavailable from error
+        return connection
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            named = _named(error)
+            if isinstance(error, DataError):
+                self.forget_columns()  # if one was thought to be another, not again
+            raise named from error
 
     @property
     def is_mariadb(self) -> bool:
@@ -138,6 +167,26 @@ class Database:
 
     def close(self) -> None:
         self.dispose()
+
+    def forget_columns(self) -> None:
+        """What the text columns hold is looked up again."""
+        texts.forget(self.engine.dialect)
+
+    def rewrite(self) -> None:
+        """SQLite: make the file anew, so that nothing of what was changed or deleted is left in its free places.
+
+        Not while others are at work on it for long: then it stays as it is.
+        """
+        if self.dialect != "sqlite":
+            return
+        connection = self.engine.raw_connection()
+        try:
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(statement)
+        except sqlite3.Error as error:
+            log.warning("the database file could not be rewritten: %s", type(error).__name__)
+        finally:
+            connection.close()
 
     @property
     def is_missing(self) -> bool:
@@ -150,14 +199,29 @@ class Database:
         self.engine.dispose()
 
 
-@contextmanager
-def _named_failures() -> Iterator[None]:
+def _named(error: DBAPIError) -> DatabaseFailed:
+    if _is_passing(error.orig):
+        return DatabaseBusy()
+    if error.connection_invalidated:
+        return DatabaseUnavailable()
+    lasting = isinstance(error, _REFUSALS) or next(iter(getattr(error.orig, "args", ())), None) in _INCOMPARABLE
+    return DatabaseRefused() if lasting else DatabaseFailed()
+
+
+def _commit(transaction: sa.RootTransaction) -> None:
     try:
-        yield
+        transaction.commit()
     except DBAPIError as error:
-        if _is_passing(error.orig):
-            raise DatabaseBusy from error
-        raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+        _roll_back(transaction)
+        if error.connection_invalidated:
+            raise CommitUncertain from error
+        raise
+
+
+def _roll_back(transaction: sa.RootTransaction) -> None:
+    # a connection that is lost has nothing to be rolled back, and why it was is told already
+    with suppress(DBAPIError):
+        transaction.rollback()
 
 
 def _is_passing(error: object) -> bool:
@@ -174,8 +238,8 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     MariaDB's collation does it by itself, our SQLite columns are declared NOCASE, PostgreSQL compares lowered.
     """
     if dialect == "postgresql":
-        return sa.func.lower(column) == sa.func.lower(value)
-    matches: sa.ColumnElement[bool] = column == value
+        return sa.func.lower(column) == sa.func.lower(texts.compared(column, value))
+    matches: sa.ColumnElement[bool] = column == texts.compared(column, value)
     return matches
 
 
@@ -184,9 +248,11 @@ def same_text_in(
 ) -> sa.ColumnElement[bool]:
     """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
-        return sa.func.lower(column).in_(
-            [value.lower() if isinstance(value, str) else sa.func.lower(value) for value in values]
-        )
+        lowered = [
+            texts.compared(column, sa.literal(value.lower()) if isinstance(value, str) else sa.func.lower(value))
+            for value in values
+        ]
+        return sa.func.lower(column).in_(lowered)
     matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL
 from core.storage.mysql_cursor import FastCursor
 from core.storage.mysql_values import mysqlclient_options
 from core.storage.private_files import private_file
+from core.storage.tables import texts
 
 SQLITE_BUSY_MS = 10_000
 # firewalls forget connections that are silent for longer, without telling either side
@@ -39,6 +40,7 @@ def make_engine(url: URL, pool_size: int) -> Engine:
     )
     # a look at the socket in place of a question to the server and its answer
     engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
+    event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
     return engine
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.engines import SILENT_SECONDS, seems_connected
+from core.storage.tables.texts import held_by
 
 AnySelect = sa.Select[*tuple[Any, ...]]
 Rows = Sequence[Sequence[Any]]
@@ -50,6 +51,8 @@ class Lookup:
         self._sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._positions = compiled.positiontup
+        binds = compiled.bind_names.items()
+        self._held = [(name, held) for bind, name in binds if (held := held_by(bind.type)) is not None]
         names = statement.selected_columns.keys() if isinstance(statement, sa.Select) else ()
         self.named = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined]
 
@@ -77,6 +80,9 @@ class Lookup:
 
     def _values(self, parameters: dict[str, Any]) -> Any:
         values = {**self._defaults, **parameters}
+        for name, held in self._held:
+            if isinstance(values.get(name), str):
+                values[name] = held.comparable(values[name], self._dialect)
         return values if self._positions is None else [values[name] for name in self._positions]
 
     def _named(self, error: Exception) -> DatabaseFailed:

@@ -176,6 +176,7 @@ def prepare(database: Database) -> Layout:
         else:
             _bring_up(connection, shape, _silent)
         layout = _layout(connection)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return layout
 
@@ -195,6 +196,7 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
 
     with _alone(database) as connection:
         _bring_up(connection, _accepted(connection), report)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return lines
 

@@ -4,7 +4,7 @@ Never renames, drops or narrows anything, and never makes existing data unique: 
 work on the same tables (chapter 01). Which tables and columns a revision promises stands in the revision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
-from core.storage.tables import Base
+from core.storage.tables import Base, State
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -51,8 +51,9 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
     their columns there. An existing table gets the promised columns only, and the model's plain indexes
     on them.
     """
-    existing = columns_by_table(connection)
+    # one inspector, which asks once for each table; a restored panel's database can hold many more than are promised
     inspector = sa.inspect(connection)
+    existing = _columns(inspector, promised)
     changes: list[Change] = []
     for table in Base.metadata.sorted_tables:
         if table.name not in promised:
@@ -69,8 +70,19 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
 
 def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
     """Table name → its columns, of all tables that we have a model of and that exist."""
-    found = sa.inspect(connection).get_multi_columns(filter_names=list(Base.metadata.tables))
+    return _columns(sa.inspect(connection), Base.metadata.tables)
+
+
+def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
+    found = inspector.get_multi_columns(filter_names=list(tables))
     return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
+
+
+def is_ours(connection: Connection) -> bool:
+    """Whether no PHP panel reads this database."""
+    if not sa.inspect(connection).has_table(State.__tablename__):
+        return False
+    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
 
 
 def widened(connection: Connection, table: str, column: str) -> list[Change]:
@@ -78,9 +90,12 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
 
     SQLite keeps numbers and texts of any size in any column, so nothing is to be done there.
     """
-    if connection.dialect.name == "sqlite" or column not in columns_by_table(connection).get(table, ()):
+    if connection.dialect.name == "sqlite":
         return []
-    found = next(c for c in sa.inspect(connection).get_columns(table) if c["name"] == column)
+    columns = sa.inspect(connection).get_multi_columns(filter_names=[table]).values()
+    found = next((known for table_columns in columns for known in table_columns if known["name"] == column), None)
+    if found is None:
+        return []
     wanted = Base.metadata.tables[table].c[column].type
     if not _is_narrower(found["type"], wanted):
         return []
@@ -103,8 +118,8 @@ def _is_narrower(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[An
     """False for columns of another kind, which are another's business."""
     if isinstance(wanted, sa.Numeric):
         return isinstance(found, sa.Numeric) and (found.precision or 0) < (wanted.precision or 0)
-    assert isinstance(wanted, sa.String)  # noqa: S101 - a mistake in a revision, not in a database
-    return isinstance(found, sa.String) and found.length is not None and found.length < (wanted.length or 0)
+    length: int = getattr(wanted, "length", None) or 0
+    return isinstance(found, sa.String) and found.length is not None and found.length < length
 
 
 def _operations(connection: Connection) -> Operations:
