@@ -146,14 +146,17 @@ def _digest(rows: AnySelect, dialect: str) -> AnySelect:
 
 
 def _mysql_digest(rows: AnySelect) -> AnySelect:
+    """How many rows, and the sum of their checksums, each weighted by the row's id (its first column), so that what is
+    changed in two rows does not outweigh itself. MD5 takes three times as long."""
     content = rows.order_by(None).subquery()
-    columns = [func.ifnull(sa.cast(column, sa.CHAR), _ABSENT) for column in content.c]
-    md5 = func.md5(func.concat_ws(_BETWEEN, *columns))
-    halves = [
-        func.bit_xor(sa.cast(func.conv(func.substr(md5, start, 16), 16, 10), sa.dialects.mysql.BIGINT(unsigned=True)))
-        for start in (1, 17)
-    ]
-    return select(func.count(), *halves).select_from(content)
+    columns = [func.ifnull(in_one_set(column), _ABSENT) for column in content.c]
+    crc = func.crc32(func.concat_ws(_BETWEEN, *columns))
+    return select(func.count(), func.sum(crc * content.c[0])).select_from(content)
+
+
+def in_one_set(column: Any) -> Any:
+    """A column of MariaDB as it may be put together with others, whose texts may be in other character sets."""
+    return column if isinstance(column.type, sa.Integer | sa.Date) else sa.cast(column, sa.CHAR)
 
 
 def _postgresql_digest(rows: AnySelect) -> AnySelect:
