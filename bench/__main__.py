@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from bench.php_server import PhpServer, programs
 from bench.processes import LoadClient, NotStarted, hello_server, panel_server
 from bench.report import Budget, as_json, budgets_of, readme_table, table, write_into
 from core.administration.demo import USERS
+from core.config import DatabaseSection
 from core.storage.database import Database
 from core.values.database_urls import normal_url
 
@@ -83,7 +85,10 @@ def _grounds(options: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[st
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
         yield "sqlite", sqlite_ground(folder, options.accounts)
     if options.only != "sqlite" and is_there(options.mariadb):
-        yield "mariadb", stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
+        made = stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
+        # as a panel's that nobody has changed for a minute; what a change costs is measured by itself
+        time.sleep(options.settle)
+        yield "mariadb", made
 
 
 def _process_counts(options: argparse.Namespace, url: str) -> list[int]:
@@ -165,6 +170,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--database-url", help="measure on this database instead; logs in there, renames an account and back")
     add("--mariadb", default=MARIADB, metavar="URL", help="the server to measure on as well (default: %(default)s)")
     add("--dump", type=Path, help="a panel's dump to fill MariaDB with, in place of generated rows")
+    settled = DatabaseSection().longest_transaction_seconds + 2
+    add("--settle", type=float, default=settled, help="seconds between filling MariaDB and measuring (%(default)s)")
     add("--only", choices=("sqlite", "mariadb"), help="one of the two")
     add("--processes", type=number, help="of both servers (default: SQLite 1, else 1 and one each processor)")
     add("--engine", choices=("waitress", "granian"), default="waitress", help="of both (default: %(default)s)")
