@@ -37,6 +37,8 @@ class Call(Generic[PanelT, ActorT]):
     clients: ClientResolver
     actor: ActorT | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    # what the gate found beside the actor, where the declaration asks for it
+    beside: Any = None
 
     @property
     def address(self) -> str:

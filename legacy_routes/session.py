@@ -14,7 +14,7 @@ from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
-from core.access.whose import whose_accounts
+from core.access.whose import sees_all_always, whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
@@ -24,6 +24,7 @@ from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
     LOGGED_IN,
+    LOGGED_IN_AND_COUNTED,
     Call,
     Expired,
     begin_session,
@@ -77,11 +78,14 @@ def logout(call: Call) -> Answer:
     return response
 
 
-@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm)
+@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN_AND_COUNTED, model=ViewForm)
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
-    total = count_accounts(call.panel, whose_accounts(actor, view_all=form.view_all))
+    scope, total = whose_accounts(actor, view_all=form.view_all), call.beside
+    # what was read along is what the caller sees without asking for everybody's
+    if total is None or (scope is None and not sees_all_always(actor)):
+        total = count_accounts(call.panel, scope)
     return {"err_msg": "", "message": "", "user": sinks.shown("user", _facts(actor)), "total_accounts": total}
 
 

@@ -60,6 +60,7 @@ class Server(_Section):
 
 class DatabaseSection(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///var/showbox.db")
+    longest_transaction_seconds: int = Field(60, ge=1, le=3600)
 
 
 class Session(_Section):

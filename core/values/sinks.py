@@ -123,10 +123,15 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
 }
 
 
+# the functions by themselves, for every row of every list goes through them
+_SAFE = {kind: [(name, sink.value.func) for name, sink in fields.items()] for kind, fields in SINKS.items()}
+
+
 def shown(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """``row`` of the list ``kind`` as it may leave; what is no text, or has no line in the table, stays as it is."""
-    sinks = SINKS[kind]
-    return {
-        name: sinks[name].safe(value) if isinstance(value, str) and name in sinks else value
-        for name, value in row.items()
-    }
+    answer = dict(row)
+    for name, safe in _SAFE[kind]:
+        value = answer.get(name)
+        if isinstance(value, str):
+            answer[name] = safe(value)
+    return answer

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from core.storage.tables import PlanNote, User
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES
 from tests.worlds.plans import Plans
+from tests.worlds.statements import statements
 
 ALL = [9, 4, 3, 2, 1]
 
@@ -101,14 +102,11 @@ def test_rows_that_only_an_old_panel_makes(plans: Plans) -> None:
 
 def test_a_long_list_takes_one_query(sqlite_plans: Plans) -> None:
     plans = sqlite_plans
-    statements: list[str] = []
     plans.client("res")
     for number in range(100, 300):
         plans.add(number, str(number), f"Plan {number}", "GBP", 1, 30, None)
     keys = ",".join(f"{number}-GBP" for number in range(100, 300))
     plans.world.execute(sa.update(User).where(User.username == "res").values(plans=keys))
-    noted = (plans.world.panel.database.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-    sa.event.listen(*noted)
-    assert len(_ids(plans, "res")) == 201
-    sa.event.remove(*noted)
-    assert len([text for text in statements if "_plans" in text]) == 1
+    with statements(plans.world.panel) as seen:
+        assert len(_ids(plans, "res")) == 201
+    assert len([text for text in seen if "_plans" in text]) == 1
