@@ -5,7 +5,7 @@ from typing import Annotated
 import orjson
 from pydantic import BeforeValidator, Field
 
-from compat.fields import RequestModel, to_integer, to_text, trimmed
+from compat.fields import RequestModel, flag_word, to_integer, trimmed
 
 # what the databases' id columns hold
 _LARGEST_ID = 2**31 - 1
@@ -31,7 +31,7 @@ Present = Annotated[str | None, BeforeValidator(_present_text)]
 class ViewForm(RequestModel):
     """``viewAllAccounts``: ``true`` and ``1`` count, anything else is no (contract README)."""
 
-    view_all: Annotated[bool, BeforeValidator(lambda value: to_text(value) in ("true", "1"))] = Field(
+    view_all: Annotated[bool, BeforeValidator(lambda value: flag_word(value) in ("true", "1"))] = Field(
         False, validation_alias="viewAllAccounts"
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
+from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.messages.log_page import Query
 from core.messages.mail.log import read_log
@@ -17,7 +17,7 @@ from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWi
 from core.messages.mail.templates import Wish as TemplateWish
 from core.messages.mail.templates import delete_template, read_template, save_template
 from core.values import sinks
-from core.values.checks import checked_date
+from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 
@@ -25,17 +25,20 @@ endpoints = Endpoints(chapter="80")
 
 
 def _number_or_none(value: object) -> int | None:
+    """None for a text that is no number."""
     try:
         return to_integer(value)
     except ValueError:
-        return None
+        if isinstance(value, str):
+            return None
+        raise
 
 
 def _switch(value: object) -> bool | None:
     """None and empty keep; of the rest only what is clearly on counts."""
     if value is None or value == "":
         return None
-    return to_text(value).strip().lower() in ("1", "true", "on", "yes")
+    return flag_word(value) in TRUE_WORDS
 
 
 def _text_or_none(value: object) -> str | None:
@@ -72,6 +75,7 @@ class ServerForm(RequestModel):
 
 
 class SettingsForm(ServerForm):
+    target = frozenset[str]()
     from_email: OptionalText = None
     from_name: OptionalText = None
     auto_send_new_account: Switch = None

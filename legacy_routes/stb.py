@@ -22,6 +22,7 @@ from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
 from core.values import sinks
 from core.values.clock import shown as shown_moment
+from core.values.numerals import folded
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
@@ -116,7 +117,7 @@ class BulkEventForm(TargetsForm):
 def send_event(call: Call, form: BulkEventForm) -> Answer:
     """Send an event to one or more set-top boxes, as older scripts do."""
     targets = form.targets
-    event = checked_event(EVENT_CODES.get(form.event, form.event), form.channel)
+    event = checked_event(EVENT_CODES.get(folded(form.event), form.event), form.channel)
     report = send_to_many(call.panel, by(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy)
     return _sent(report, "Event", form)
 

@@ -30,7 +30,7 @@ class ThemeForm(RequestModel):
 @endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm)
 def update_reseller_accounts_theme(call: Call, form: ThemeForm) -> Answer:
     """Give all accounts of a reseller a portal theme; long runs go on in the background."""
-    reseller_id = required_id(form.reseller_id, MISSING)
+    reseller_id = required_id(form.reseller_id, missing=MISSING)
     if not form.theme:
         raise InvalidInput(MISSING)
     outcome = change_accounts_theme(call.panel, by(call), reseller_id, form.theme)

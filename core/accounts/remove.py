@@ -34,7 +34,7 @@ _FAILED = "The account could not be deleted"
 def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username")
     require(by.actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from core.errors import InvalidInput
 from core.portal import PortalAccount
-from core.values.checks import normal_phone
+from core.values.phones import normal_phone
 
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _MAX_INT = 2**31 - 1
