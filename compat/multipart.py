@@ -6,9 +6,10 @@ Source: contract README, "unreadable bodies".
 
 import io
 import re
-from typing import IO
+from typing import IO, Any
 
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
+from werkzeug.formparser import default_stream_factory
 from werkzeug.wrappers import Request
 
 UNREADABLE = "The request body cannot be read"
@@ -30,6 +31,13 @@ class BadParameters(Exception):
 
 def read(request: Request) -> Fields:
     """The fields and files of a body. Raises BadParameters, RequestEntityTooLarge."""
+    # where the request looks for them when it closes its files
+    form, files = _read(request)
+    request.form, request.files = ImmutableMultiDict(form), ImmutableMultiDict(files)
+    return form, files
+
+
+def _read(request: Request) -> Fields:
     length = request.content_length
     if length is None or length > HELD_BYTES:
         try:
@@ -50,9 +58,20 @@ def read(request: Request) -> Fields:
 
 def _parsed(request: Request, stream: IO[bytes], length: int | None) -> Fields:
     """Raises ValueError for what does not follow the rules."""
+    opened: list[IO[bytes]] = []
+
+    def opening(*how: Any, **more: Any) -> IO[bytes]:
+        opened.append(default_stream_factory(*how, **more))
+        return opened[-1]
+
     parser = request.make_form_data_parser()
-    parser.silent = False
-    _, form, files = parser.parse(stream, request.mimetype, length, request.mimetype_params)
+    parser.silent, parser.stream_factory = False, opening
+    try:
+        _, form, files = parser.parse(stream, request.mimetype, length, request.mimetype_params)
+    except Exception:
+        for file in opened:
+            file.close()
+        raise
     return form, files
 
 

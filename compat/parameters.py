@@ -62,13 +62,21 @@ def _read_body(request: Request, limits: Limits, result: Parameters) -> None:
     if kind == "application/json" or kind.endswith("+json") or start == b"{":
         _read_json(body, result)
         return
-    # neither markup nor a list is what a form encodes
-    fields = (
-        _php_array(_pairs(body, limits)) if kind == "application/x-www-form-urlencoded" and start not in b"<[" else {}
-    )
+    is_form = kind == "application/x-www-form-urlencoded" and not _is_markup_or_list(body, start)
+    fields = _php_array(_pairs(body, limits)) if is_form else {}
     if not fields:
         raise BadParameters(UNREADABLE)
     result.values |= fields
+
+
+def _is_markup_or_list(body: bytes, start: bytes) -> bool:
+    """What curl calls a form when nothing else is said."""
+    if start != b"[":
+        return start == b"<"
+    try:
+        return isinstance(orjson.loads(body), list)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _read_json(body: bytes, result: Parameters) -> None:

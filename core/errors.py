@@ -77,6 +77,7 @@ class InvalidInput(PanelError):
     def call_it(self, name: str) -> None:
         if self._wording is not None:
             self.text = self._wording.replace("{field}", name)
+            self.args = (self.text,)
 
     @classmethod
     def missing(cls, field: str, expected: str = "") -> Self:
