@@ -112,10 +112,10 @@ def to_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        raise _refuse("expected a text or a number, not true or false")
+        raise _refuse("expected text or a number, not true or false")
     if isinstance(value, int | float):
         return str(value).removesuffix(".0")
-    raise _refuse(f"expected one text, not {'a list' if isinstance(value, list) else 'an object'}")
+    raise _refuse(f"expected text, not {'a list' if isinstance(value, list) else 'an object'}")
 
 
 def trimmed(value: object) -> str:

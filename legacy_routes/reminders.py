@@ -14,7 +14,7 @@ from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS, Change, Setting
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
 from core.values import sinks
-from core.values.days import checked_date
+from core.values.days import day_of_a_filter
 from core.values.numerals import folded
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
@@ -124,7 +124,7 @@ class HistoryForm(RequestModel):
 @endpoints.endpoint("get_reminder_history", "GET", who=having(READ_REMINDERS), model=HistoryForm)
 def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
     """What was sent on a day: by everybody for admins, else by the caller."""
-    day = call.panel.clock.today() if form.date is None else checked_date(form.date)
+    day = call.panel.clock.today() if form.date is None else day_of_a_filter(form.date)
     rows = read_history(call.panel, caller(call), day)
     sent = sum(map(is_sent, rows))
     shown = [sinks.shown("reminder", row) for row in rows]

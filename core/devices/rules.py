@@ -102,9 +102,7 @@ Content = Event | Message
 def checked_event(name: str, channel: str) -> Event:
     """Raises InvalidInput; ``channel`` only counts for the events that play one."""
     if name not in EVENTS:
-        raise (
-            InvalidInput.of("event", f"expected one of {', '.join(EVENTS)}") if name else InvalidInput.missing("event")
-        )
+        raise InvalidInput(f"Invalid event type; {{field}} is one of {', '.join(EVENTS)}", field="event")
     if name not in CHANNEL_EVENTS:
         return Event(name)
     channel = folded(channel)
@@ -119,7 +117,7 @@ def checked_message(text: str, ttl: int | None) -> Message:
     """Raises InvalidInput."""
     text = _CONTROL.sub("", text).strip()
     if not text:
-        raise InvalidInput.missing("message")
+        raise InvalidInput("Message is required")
     refuse_longer(text, "message", MESSAGE_CHARACTERS)
     if ttl is not None and not 1 <= ttl <= LONGEST_TTL:
         raise InvalidInput.of("ttl", "expected a whole number of seconds, at least 1")
@@ -139,7 +137,7 @@ def decoded_twice(text: str) -> str:
 def checked_mac(text: str) -> str:
     """``00:1A:79:00:00:01``. Raises InvalidInput; nothing but six octets ever gets into a portal's address."""
     if not text:
-        raise InvalidInput.missing("mac", "e.g. 00:1A:79:00:00:01")
+        raise InvalidInput("MAC address is required")
     mac = normal_mac(text)
     if mac is None:
         raise InvalidInput.of("mac", EXPECTED_MAC)
@@ -152,7 +150,7 @@ def checked_targets(texts: Iterable[str]) -> list[str]:
     items = [item.strip() for text in texts for item in text.split("|")]
     targets = list(dict.fromkeys(normal_mac(item) or item[:_TARGET_CHARACTERS] for item in items if item))
     if not targets:
-        raise InvalidInput.missing("mac", "e.g. 00:1A:79:00:00:01")
+        raise InvalidInput("MAC address is required")
     if len(targets) > MAX_TARGETS:
         raise InvalidInput(f"At most {MAX_TARGETS} devices can be addressed at once")
     return targets

@@ -46,7 +46,7 @@ def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> str 
     require(by.actor, SEND_EVENTS)
     device = checked_mac(mac)
     if not event:
-        raise InvalidInput.missing("event")
+        raise InvalidInput("Event type is required")
     _require_own(panel, by.actor, SEND_EVENTS, device)
     return _send(panel, by, device, checked_event(event, channel))
 

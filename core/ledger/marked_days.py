@@ -24,7 +24,7 @@ from core.access.permissions import (
 from core.errors import DatabaseFailed, InvalidInput
 from core.panel import Panel
 from core.storage.tables import AuditEntry, ExpiryReminder, ResellerPayment, SmsLog, Transaction
-from core.values.days import checked_date
+from core.values.days import day_of_a_filter
 
 # zones change at full quarters of an hour only, so all moments of one are of one day
 _QUARTER_HOUR = 900
@@ -72,9 +72,9 @@ def dates_with_data(
 
 
 def _range(today: date, start: str, end: str) -> tuple[date, date]:
-    first = checked_date(start, "start_date") if start else today.replace(day=1)
+    first = day_of_a_filter(start, "start_date") if start else today.replace(day=1)
     following = (today.replace(day=28) + timedelta(days=4)).replace(day=1)
-    last = checked_date(end, "end_date") if end else following - timedelta(days=1)
+    last = day_of_a_filter(end, "end_date") if end else following - timedelta(days=1)
     if first > last:
         raise InvalidInput("The {field} is after the end_date", field="start_date")
     return first, last

@@ -16,7 +16,12 @@ _SIGNS = {
 
 def folded(text: str) -> str:
     """``text`` with ASCII digits, without marks and without blanks at its ends."""
-    return (text if text.isascii() else "".join(map(_folded, without_marks(text)))).strip()
+    return in_ascii_digits(text).strip()
+
+
+def in_ascii_digits(text: str) -> str:
+    """``text`` with ASCII digits and without marks."""
+    return text if text.isascii() else "".join(map(_folded, without_marks(text)))
 
 
 def without_marks(text: str) -> str:

@@ -260,4 +260,4 @@ def test_raw_text_keeps_its_blanks() -> None:
 def test_a_list_is_no_text_and_the_sentence_names_the_field_but_not_the_value() -> None:
     with pytest.raises(BadField) as caught:
         _Form.read({"text": ["secret"]})
-    assert caught.value.text == "Invalid value for text: expected one text, not a list"
+    assert caught.value.text == "Invalid value for text: expected text, not a list"

@@ -194,7 +194,7 @@ FORM_7 = {
     "email": "",
     "max_users": "0",
     "currency": "IRR",
-    "balance": "12.345",
+    "balance": "12.35",
     "plans": "",
     "theme": "digital",
     "can_edit_accounts": "1",
