@@ -4,6 +4,7 @@ What is declared: :mod:`compat.endpoints`. Source: contract chapter 00.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -34,7 +35,8 @@ INTERNAL_TEXT = "An internal error occurred"
 class Dispatcher:
     """Carries one request from Flask through the checks of its declaration to the handler and back.
 
-    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`).
+    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`); ``losses``
+    gives a context that collects, by field, what values lost on their way in.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Dispatcher:
         failures: type[Exception],
         request_limit: RequestLimit,
         memory: double_clicks.Memory,
+        losses: Callable[[], AbstractContextManager[Mapping[str, str]]],
     ) -> None:
         self.panel = panel
         self.gate = gate
@@ -54,6 +57,7 @@ class Dispatcher:
         self.failures = failures
         self.request_limit = request_limit
         self.memory = memory
+        self.losses = losses
         self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
@@ -107,7 +111,7 @@ class Dispatcher:
             values, call.files = parameters.values, parameters.files
             model = endpoint.model
             form = self._named(model, values, lambda: model.read(values))
-            act = partial(self._named, model, values, partial(endpoint.handler, call, form))
+            act = partial(self._named, model, values, partial(self._told, model, values, act, form))
         if not _is_guarded(endpoint, call):
             return _on_the_wire(endpoint, act())
         return double_clicks.once(
@@ -127,6 +131,22 @@ class Dispatcher:
             if field is not None:
                 error.call_it(model.name_of(field, values))  # type: ignore[attr-defined]
             raise
+
+    def _told(
+        self,
+        model: type[RequestModel],
+        values: Mapping[str, Any],
+        act: Callable[[RequestModel], Answer],
+        form: RequestModel,
+    ) -> Answer:
+        """The answer, which says what its values lost on their way in."""
+        with self.losses() as lost:
+            answer = act(form)
+        if not lost or not isinstance(answer, dict):
+            return answer
+        sentences = [sentence.replace("{field}", model.name_of(field, values)) for field, sentence in lost.items()]
+        before = [answer["warning_text"]] if "warning_text" in answer else []
+        return {**answer, "warning": 1, "warning_text": "; ".join([*before, *sentences])}
 
     def call(self) -> Call[Any, Any]:
         """The current request as a call whose caller is not known yet."""

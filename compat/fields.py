@@ -59,7 +59,8 @@ class RequestModel(BaseModel):
     @classmethod
     def name_of(cls, field: str, values: Mapping[str, Any]) -> str:
         """How ``values`` call ``field``, which is its own name where they do not hold it."""
-        return next((name for name in cls.also_called.get(field) or cls._names(field) if name in values), field)
+        sent = [name for name in cls.also_called.get(field) or cls._names(field) if name in values]
+        return next((name for name in sent if values[name] not in (None, "")), sent[0] if sent else field)
 
     @classmethod
     def _names(cls, field: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from core.messages.sms.templates import Wish as TemplateWish
 from core.messages.sms.templates import delete_text, save_text
 from core.values.days import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="60")
 
@@ -135,7 +136,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
         "skipped_count": sending.skipped,
         "bulk_id": sending.bulk_id,
         "api_response": sending.answer,
-        **({"warning": 1} if sending.failed or not sending.is_closed else {}),
+        **(warned(_sentence(sending)) if sending.failed or not sending.is_closed else {}),
         **({} if sending.is_closed else {"job_id": sending.job_id}),
     }
 

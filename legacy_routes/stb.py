@@ -26,6 +26,7 @@ from core.values.numerals import folded
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="50")
 
@@ -141,7 +142,8 @@ def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
         lines = [html.escape(target) for target in report.failed]
         warning = f"{what} sent to {report.sent} of {report.total} devices. Failed:<br />"
         listed = "".join(f"{line}<br />" for line in lines)
-        failed = {"warning": 1, "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
+        told = f"{what} sent to {report.sent} of {report.total} devices"
+        failed = {**warned(told), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
         return failed | told_of_server2(report.server2)
     text = "" if form.is_legacy else f"{what} sent successfully"
     return {"err_msg": text, **({"message": text} if text else {}), **told_of_server2(report.server2)}

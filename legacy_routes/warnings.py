@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 
-def warned(*sentences: str) -> dict[str, Any]:
+def warned(*sentences: str | None) -> dict[str, Any]:
     """The further keys of a success; none where there is nothing to say."""
     said = [sentence for sentence in sentences if sentence]
     return {"warning": 1, "warning_text": "; ".join(said)} if said else {}

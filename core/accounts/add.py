@@ -207,6 +207,8 @@ def _purchase(
         if plan is None and (is_unpaid(actor) or tariffs is None):
             return _Purchase(None, wish.tariff_plan, Decimal(0), None, None)
     if plan is None:
+        if is_no_plan(wish.plan) and not wish.tariff_plan and not is_unpaid(actor):
+            raise InvalidInput.missing("plan", "the id or the key of a plan that you may sell, such as 12-GBP")
         if not is_no_plan(wish.plan) or not is_unpaid(actor):
             raise NotFound(NOT_FOUND)
         return _Purchase(None, "", Decimal(0), None, None)

@@ -199,7 +199,7 @@ def _with_end_date(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
     if end_date is None and not actor.super_user and row.end_date is not None:
         raise NotAllowed("Permission denied. Only a super admin can make an account unlimited.")
     if not is_unpaid(actor) and end_date != row.end_date:
-        raise NotAllowed("Permission denied. You cannot set the end date of an account.")
+        raise NotAllowed("Permission denied. Only admins and reseller admins can set an end date.")
     return replace(row, end_date=end_date)
 
 
@@ -219,7 +219,7 @@ def _with_tariff(
     if name in (row.tariff_plan, quotable(row.tariff_plan)):
         return planned
     if not is_unpaid(actor):
-        raise NotAllowed("Permission denied. You cannot change the tariff of an account.")
+        raise NotAllowed("Permission denied. Only admins and reseller admins can change a tariff.")
     owner = read_user(panel, connection, row.reseller or actor.id) or actor
     plan = plan_for_tariff(read_plans(connection), name, owner.currency, tariffs or ())
     if plan is not None:

@@ -23,7 +23,7 @@ from core.errors import InvalidInput, NotFound
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
-from core.portal import Outcome, PortalAccount, PortalError, PortalServer
+from core.portal import Outcome, PortalAccount, PortalError, PortalInvalidInput, PortalServer
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,9 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
         raise NotFound("Account not found")
     try:
         found = panel.portals.primary.account_by_login(username)
+    except PortalInvalidInput:
+        # a name that no portal takes is nobody's
+        raise NotFound("Account not found") from None
     except PortalError as error:
         raise refusal_of(error, _FAILED) from error
     if found is None or not found.mac:

@@ -6,11 +6,15 @@ Numerals, phones, days and amounts: the modules beside.
 import re
 
 from core.errors import InvalidInput
+from core.values.losses import note_loss
 from core.values.markup import plain, quotable
 from core.values.numerals import without_marks
 
 USERNAME_CHARACTERS = 100
 TEXT_CHARACTERS = 255
+_LOST = "{field} was stored without markup and control characters"
+# more than quotation marks, which become others of their kind
+_MARKUP = re.compile(r"[<>`\\\x00-\x1f\x7f]")
 _EMAIL = re.compile(r"[^@\s<>\"',;:()\[\]\\]+@[^@\s<>\"',;:()\[\]\\]+\.[^@\s<>\"',;:()\[\]\\.]+")
 
 
@@ -18,6 +22,8 @@ def clean_text(text: str, field: str, limit: int = TEXT_CHARACTERS) -> str:
     """``text`` without markup and control characters. Raises InvalidInput, naming ``field``, when it is too long."""
     cleaned = plain(text).strip()
     refuse_longer(cleaned, field, limit)
+    if cleaned != text.strip():
+        note_loss(field, _LOST)
     return cleaned
 
 
@@ -36,6 +42,8 @@ def clean_name(text: str, field: str, limit: int = TEXT_CHARACTERS) -> str:
     refuse_longer(cleaned, field, limit)
     if text.strip() and not cleaned:
         raise InvalidInput.of(field, "it has no readable character")
+    if _MARKUP.search(text.strip()):
+        note_loss(field, _LOST)
     return cleaned
 
 

@@ -21,6 +21,7 @@ from core.messages.mail.message import one_line
 from core.messages.mail.settings import (
     DEFAULT_DAYS,
     DEFAULT_PORT,
+    MOST_DAYS,
     NONE,
     SSL,
     TLS,
@@ -171,7 +172,7 @@ def _secure(row: Mapping[str, Any]) -> str:
 
 
 def _days(value: int | None) -> int:
-    return value if value is not None and 1 <= value <= 30 else DEFAULT_DAYS
+    return value if value is not None and 1 <= value <= MOST_DAYS else DEFAULT_DAYS
 
 
 def _merged(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> tuple[str, int, str]:
