@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 PHP_BLANKS = " \t\n\r\0\x0b"
 TRUE_WORDS = frozenset({"1", "true", "on", "yes"})
 _FALSE = frozenset({"0", "false", "off", "no", ""})
-# of any script: Python reads them all
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
+# also Persian and Arabic digits, which Python reads as well
+_INTEGER = re.compile("[+-]?[0-9۰-۹٠-٩]{1,19}")
 _MOST_NAMED = 12
 _INT64 = 2**63
 

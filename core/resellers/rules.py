@@ -10,7 +10,7 @@ from core.errors import InvalidInput
 from core.values.checks import TEXT_CHARACTERS, USERNAME_CHARACTERS, checked_email, clean_text
 from core.values.currencies import CURRENCY_NUMBERS, shown_currency
 from core.values.markup import key, quotable
-from core.values.numerals import folded
+from core.values.numerals import folded, in_ascii_digits
 
 MISSING = "Missing required fields"
 FIRST_PERMISSIONS = "0|0|0|0|1|0"
@@ -85,7 +85,7 @@ def checked_ip_ranges(text: str) -> str:
 
 def checked_currency(text: str, stored: Collection[str]) -> str:
     """The code that ``text`` means, as ``stored`` (the ids of ``_currencies``) spells it."""
-    text = folded(text)
+    text = in_ascii_digits(text)
     code = CURRENCY_NUMBERS.get(text, text).upper()
     for known in (*stored, *_KNOWN_CURRENCIES):
         if known.upper() == code:

@@ -247,7 +247,7 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
         # it hinders no other account
         assert dual.post("admin", "add_account", **new_account(0x44))["error"] == 1
         dual.portals[1].clear_faults()
-        assert dual.post("admin", "update_account", username="user002", phone="+4411")["error"] == 0
+        assert dual.post("admin", "update_account", username="user002", phone="+441111")["error"] == 0
     dual.portals[1].clear_faults()
     dual.finish_operations()
     assert _agree(dual), _shown(dual)
