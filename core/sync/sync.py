@@ -91,7 +91,7 @@ def _apply_late(panel: Panel, fetch: Fetch, by: By, wish: Wish) -> None:
 
 
 def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: Wish) -> Changes:
-    terms = Terms(wish.scope, fetch.started, wish.default_owner)
+    terms = Terms(wish.scope, fetch.started, wish.default_owner, panel.config.country_code)
     started = time.monotonic()
     # of those who share the list, the first writes, and the others find nothing to change
     with fetch.lock:

@@ -84,7 +84,7 @@ WRITES = {
         "admin",
         "update_account",
         "PUT accounts",
-        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+4477"},
+        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+447700"},
     ),
     "remove": Write("reseller1", "remove_account", "DELETE accounts", lambda name, mac: {"id": name}),
     "status": Write(
