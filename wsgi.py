@@ -97,6 +97,8 @@ class LateApplication:
 
 
 app = LateApplication()
+# the name that mod_wsgi and uWSGI look for
+application = app
 
 
 @dataclass(frozen=True)

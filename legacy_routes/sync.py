@@ -1,6 +1,7 @@
 """Bringing the accounts in line with the portal's (contract chapter 20 §9)."""
 
 import time
+from collections.abc import Sequence
 
 from compat.endpoints import Answer, Endpoints, Manners
 from core.access.permissions import SYNC_ACCOUNTS
@@ -29,5 +30,10 @@ def sync_accounts(call: Call) -> Answer:
         "sync_time": f"{time.monotonic() - started:.1f} seconds",
         "orphans_detected": len(changes.removed),
         "transactions_preserved": True,
-        **({"doubles": [quotable(login) for login in changes.doubles[:_NAMED]]} if changes.doubles else {}),
+        **_named("doubles", changes.doubles),
+        **_named("unstorable", changes.unstorable),
     }
+
+
+def _named(key: str, logins: Sequence[str]) -> dict[str, list[str]]:
+    return {key: [quotable(login) for login in logins[:_NAMED]]} if logins else {}

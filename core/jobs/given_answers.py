@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from core.errors import PanelError
 from core.jobs.claims import is_gone, new_owner
 from core.panel import Panel
-from core.storage.database import AnySelect
+from core.storage.lookups import AnySelect
 from core.storage.tables import GivenAnswer
 from core.storage.writing import insert_if_absent
 

@@ -56,7 +56,8 @@ def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> A
     action = _action(wish)
     amount = money.read_amount(wish.amount, "amount", least=Decimal(0) if action == SET else money.CENT)
     description = checked_description(wish.description)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> Moved:
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         currency = reseller.currency_name or reseller.currency_id
         moved = book(
@@ -75,6 +76,9 @@ def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> A
             details=f"{action} {money.shortest(amount)}{unit}: balance {moved.old} to {moved.new}"
             + (f" - {description}" if description else ""),
         )
+        return moved
+
+    moved = panel.database.transact(act)
     taken = moved.old - moved.new
     return Adjusted(moved.new, taken if action == DEDUCT and taken != amount else None)
 

@@ -22,6 +22,8 @@ WINDOW_SECONDS = 60
 LONGEST_WAIT_SECONDS = 10
 # an IPv6 client owns at least a /64
 _IPV6_PREFIX = 64
+# their addresses end with those of their IPv4 clients: NAT64 (RFC 6052, 8215), SIIT, and the old compatible form
+_GATEWAYS = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/96", "::ffff:0:0:0/96", "::/96")))
 
 
 class LoginThrottle:
@@ -98,6 +100,17 @@ class LoginThrottle:
         return TooManyAttempts(retry_after=min(max(wait, 1), WINDOW_SECONDS))
 
 
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Of gateways between the two (NAT64, Teredo, SIIT), all of whose clients would share one network."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _GATEWAYS):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
 class Allowance:
     """At most ``per_minute`` of something for each key."""
 
@@ -111,10 +124,16 @@ class Allowance:
 
 
 def _network(address: str) -> str:
+    """Whom an address stands for: itself, the network of an IPv6 client, or the IPv4 client that it carries."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
     if parsed.version == 4:
-        return address
-    return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False).network_address)
+        return str(parsed)
+    carried = _carried(parsed)
+    return (
+        str(carried)
+        if carried is not None
+        else str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False).network_address)
+    )

@@ -15,6 +15,7 @@ from core.errors import UpstreamFailed
 from core.panel import Panel
 from core.portal import PortalAccountList, PortalError, PortalTimeout
 from core.sync.merge import cleaned
+from core.sync.storable import storable
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Fetch:
 
     def _run(self, panel: Panel) -> None:
         try:
-            listed = cleaned(panel.portals.primary.accounts())
+            listed = storable(panel, cleaned(panel.portals.primary.accounts()))
         except BaseException as error:
             self._list.set_exception(error)
         else:

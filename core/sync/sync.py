@@ -104,6 +104,8 @@ def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: 
                     raise
     if changes.doubles:
         log.warning("sync: these fall together with another account of the portal: %s", ", ".join(changes.doubles))
+    if changes.unstorable:
+        log.warning("sync: this database cannot keep these user names: %s", ", ".join(changes.unstorable))
     log.info(
         "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
         *(changes.synced, len(changes.inserted) + len(changes.restored), len(changes.updated), len(changes.removed)),

@@ -6,7 +6,7 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core.accounts import recovery
+from core.accounts import change, create, recovery, remove
 from core.devices import batch, welcome
 from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
@@ -22,13 +22,14 @@ from core.messages.telegram import notices as telegram_notices
 from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
+from core.security.sealed_columns import seal_all
 from core.workers import schedule
 from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
-# importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
+# importing them declares their listeners (core.jobs.events), and how their operations are settled
+LISTENING = (change, create, remove, welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -92,7 +93,16 @@ def _work_off(panel: Panel) -> None:
         log.warning("jobs could not be looked at: %s", type(error).__name__)
 
 
+def seal_stored(panel: Panel) -> None:
+    """Secrets that came into a database of our own in clear, from an older version or a restored dump, are sealed."""
+    try:
+        seal_all(panel.database, panel.layout, panel.sealer)
+    except PanelError as error:
+        log.warning("stored passwords could not be sealed: %s", type(error).__name__)
+
+
 def _finish(panel: Panel) -> None:
+    seal_stored(panel)
     try:
         recovery.finish_open_operations(panel)
     except PanelError as error:
