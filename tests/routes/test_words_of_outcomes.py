@@ -1,15 +1,16 @@
 """Outcomes that differ from what was asked for are said in words (issue 11, lines 7, 18, 20 and 21)."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
-from core.storage.tables import Plan
+from core.storage.tables import Plan, StbActionLog
 from simulators.faults import Answer
 from simulators.wire import Response
 from tests.conftest import MakeWorld
-from tests.worlds.accounts import Accounts, accounts_world, new_account
+from tests.worlds.accounts import MAC, WELCOME, Accounts, accounts_world, new_account
 
 
 @pytest.fixture
@@ -57,7 +58,28 @@ def test_a_theme_that_failed_is_told(accounts: Accounts) -> None:
     )
     accounts.portal.fail("update_account.php", failure)
     added = accounts.post("reseller1", "add_account", **new_account(plan="78-GBP"))
-    assert (added["error"], added["warning"]) == (0, 1), accounts.portal.calls
+    assert (added["error"], added["warning"]) == (0, 1)
+    assert added["warning_text"].startswith("The portal did not take the theme: ")
+
+
+def test_a_welcome_that_failed_stands_in_the_log_of_devices(accounts: Accounts) -> None:
+    accounts.portal.fail("POST stb_msg", Answer(Response(b"", 500)))
+    assert accounts.post("admin", "add_account", **new_account())["error"] == 0
+    until = time.monotonic() + 10
+    while not (rows := accounts.world.rows(sa.select(*StbActionLog.__table__.c))) and time.monotonic() < until:
+        time.sleep(0.02)
+    [row] = rows
+    assert (row["status"], row["mac_address"], row["user_id"]) == ("failed", MAC("10"), 1)
+    assert (row["action_detail"], row["full_message"]) == (WELCOME, WELCOME)
+    assert row["error_message"]
+
+
+def test_an_unknown_tariff_is_told_at_creation_and_at_a_change(accounts: Accounts) -> None:
+    added = accounts.post("admin", "add_account", **new_account(tariff_plan="No such"))
+    changed = accounts.post("admin", "update_account", username="user001", tariff_plan="No such")
+    for answer in (added, changed):
+        assert (answer["error"], answer["warning"]) == (0, 1)
+        assert "tariff" in answer["warning_text"]
 
 
 # rounding of prices by a page that shows no decimals (contract 05 §10.4)
