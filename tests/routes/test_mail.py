@@ -251,7 +251,7 @@ def test_the_stored_password_never_goes_out_less_protected(sqlite_panel: Channel
 
 def test_a_user_tries_mail_servers_ten_times_a_minute(sqlite_panel: Channels) -> None:
     panel = sqlite_panel
-    with panel.panel.lend(settings_edit.make_tests, Quota("few", 2, 60)):
+    with panel.panel.lend(settings_edit.make_tests, Quota("few", 2, 60, panel.panel.counters)):
         for _ in range(2):
             assert panel.post("admin", "test_mail_connection", "json", **server(panel))["error"] == 0
         client = panel.world.php_login("admin")

@@ -71,7 +71,7 @@ def tests(panel: Panel) -> Quota:
 
 
 def make_tests(panel: Panel) -> Quota:
-    return Quota("mail-test", _TESTS_PER_MINUTE, 60, panel.counter_storage)
+    return Quota("mail-test", _TESTS_PER_MINUTE, 60, panel.counters)
 
 
 def require_mail(panel: Panel) -> None:

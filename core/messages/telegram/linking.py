@@ -46,7 +46,7 @@ def attempts(panel: Panel) -> Quota:
 
 
 def make_attempts(panel: Panel) -> Quota:
-    return Quota("telegram-link", _ATTEMPTS, _ATTEMPTS_SECONDS, panel.counter_storage)
+    return Quota("telegram-link", _ATTEMPTS, _ATTEMPTS_SECONDS, panel.counters)
 
 
 def checked_chat_id(text: str) -> int:

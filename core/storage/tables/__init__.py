@@ -44,7 +44,19 @@ from core.storage.tables.people import (
 )
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
 from core.storage.tables.texts import hold
-from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.work import (
+    AppSetting,
+    Claim,
+    Counter,
+    GivenAnswer,
+    Job,
+    Lock,
+    PortalListing,
+    State,
+    SyncedSession,
+    SyncOutcome,
+    Version,
+)
 from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
@@ -78,6 +90,7 @@ __all__ = [
     "Base",
     "Claim",
     "Correction",
+    "Counter",
     "Credential",
     "Currency",
     "DeletedPlan",
@@ -99,6 +112,7 @@ __all__ = [
     "PasskeyChallenge",
     "Plan",
     "PlanNote",
+    "PortalListing",
     "PushExpiryTracking",
     "PushSubscription",
     "ReminderSettings",
@@ -112,6 +126,8 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "SyncOutcome",
+    "SyncedSession",
     "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
