@@ -1,4 +1,4 @@
-"""``python -m drill``: rounds of work and kills on each kind of database, counted. Exit code 1 when anything differs."""
+"""``python -m drill``: rounds of work and kills on each kind of database, counted. Exit code 1: something differs."""
 
 import argparse
 import random

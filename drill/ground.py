@@ -117,7 +117,6 @@ class Ground:
         for name in ("data", "backups"):
             (folder / name).mkdir()
         return {
-            "SHOWBOX_CONFIG": os.devnull,
             "SHOWBOX_DATABASE_URL": self.url,
             "SHOWBOX_PANEL_DATA_DIRECTORY": str(folder / "data"),
             "SHOWBOX_JOBS_IN_PROCESS": "no",
@@ -131,9 +130,7 @@ class Ground:
 
     def panel(self) -> Panel:
         """For looking at the database, and settling what is open."""
-        return Panel(
-            load_config(None, {name: value for name, value in self.settings.items() if name != "SHOWBOX_CONFIG"})
-        )
+        return Panel(load_config(None, self.settings))
 
     def start(self) -> None:
         if self.database is not None:

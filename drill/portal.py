@@ -1,4 +1,4 @@
-"""The simulated portal as a process of its own that may be killed: what it answered for, it still has when it is back."""
+"""The simulated portal as a process of its own that may be killed: what it answered for it has when it is back."""
 
 import os
 import pickle
