@@ -139,7 +139,7 @@ class Panel:
         settings = self.portal_settings
         with self._portals_lock:
             if self._portals is None or self._portals.settings != settings:
-                new = Portals(settings)
+                new = Portals(settings, self.clock.zone)
                 self._close_portals()
                 self._portals = new
             return self._portals

@@ -2,6 +2,8 @@
 in what order is decided by the operations. Source: contract chapter 50, "Dual-server mode".
 """
 
+from datetime import UTC, tzinfo
+
 from core import config
 from core.portal.errors import PortalNotConfigured
 from core.portal.server import PortalServer
@@ -12,12 +14,12 @@ from core.portal.tariff_list import TariffList
 class Portals:
     """Both servers for one state of the settings; build another one when the settings change.
 
-    Raises PortalInvalidInput when an address in the settings is malformed.
+    ``zone``: the panel's. Raises PortalInvalidInput when an address in the settings is malformed.
     """
 
-    def __init__(self, settings: config.Portal) -> None:
+    def __init__(self, settings: config.Portal, zone: tzinfo = UTC) -> None:
         self.settings = settings
-        primary, secondary = primary_settings(settings), secondary_settings(settings)
+        primary, secondary = primary_settings(settings, zone), secondary_settings(settings)
         self._primary = PortalServer(primary) if primary else None
         self._secondary = PortalServer(secondary) if secondary else None
         self.tariffs = TariffList(lambda: self.primary.tariffs())
