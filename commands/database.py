@@ -14,6 +14,7 @@ from core.moving import copying
 from core.panel import Panel
 from core.storage import schema
 from core.storage.database import Database
+from core.workers import workers
 
 
 def database_command(panel: Panel) -> click.Group:
@@ -39,6 +40,7 @@ def database_command(panel: Panel) -> click.Group:
         if given:
             done.append(f"add {given} message templates")
             click.echo(f"- {done[-1]}")
+        workers.seal_stored(panel)
         # a long log is counted now, and not while somebody waits for its first page
         audit_digest.carry_on(panel)
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")

@@ -113,7 +113,7 @@ def create_app(panel: Panel) -> Flask:
     app.url_map.merge_slashes = False
     app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
-    request_limit = RequestLimit(config.security.requests_per_minute, panel.counter_storage)
+    request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
     dispatcher.install(app, all_endpoints())

@@ -17,7 +17,8 @@ from core.access.user_rows import LAYOUTS, actor_of, user_columns
 from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
-from core.storage.database import AnySelect, json_integer, same_text
+from core.storage.database import json_integer, same_text
+from core.storage.lookups import AnySelect
 from core.storage.schema import Layout
 from core.storage.tables import AppSetting, Credential, Currency, StoredSession, User
 

@@ -17,7 +17,7 @@ from core.access.user_rows import read_user, refuse_observer
 from core.accounts import create, operations, rules
 from core.accounts.on_portals import Lag, servers, set_theme, tariffs_now
 from core.accounts.operations import Draft
-from core.accounts.records import Creation
+from core.accounts.records import Creation, kept_otherwise
 from core.accounts.rows import refuse_taken
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.jobs import jobs
@@ -97,9 +97,10 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
 
     def plan(connection: Connection) -> Draft[Creation]:
         draft = _draft(panel, connection, by, wish, tariffs)
+        notes = draft.payload.notes + kept_otherwise(connection, draft.payload)
         # a number is taken only for what passes every check
         number = operations.next_account_number(connection)
-        return replace(draft, payload=replace(draft.payload, account_number=number))
+        return replace(draft, payload=replace(draft.payload, account_number=number, notes=notes))
 
     record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do

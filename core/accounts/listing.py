@@ -15,7 +15,7 @@ from core.accounts.rows import ACCOUNT_COLUMNS
 from core.panel import Panel
 from core.storage import freshness
 from core.storage.answer_cache import EncodedAnswer
-from core.storage.database import AnySelect
+from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
 # the tables whose versions decide whether the list has changed (core.storage.tables, triggers)

@@ -17,6 +17,7 @@ from core.values.currencies import PLAN_CURRENCIES
 from core.values.database_urls import normal_url
 
 KEY_CHARACTERS = 16
+MOST_PROCESSES = 64
 
 
 def _parted(value: object) -> object:
@@ -149,6 +150,18 @@ def _proxy(value: SecretStr) -> SecretStr:
     if value.get_secret_value() and not value.get_secret_value().startswith(("http://", "https://")):
         raise ValueError("a proxy's address begins with http:// or https://")
     return value
+
+
+def _process_count(value: object) -> object:
+    """None for what is left to us, 0 for as many as there are processors."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if text in ("", "auto"):
+        return {"": None, "auto": 0}[text]
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise ValueError(f"a number from 1 to {MOST_PROCESSES} or auto is expected")
+    return int(text)
 
 
 def _optional_redis_url(value: SecretStr) -> SecretStr:

@@ -21,6 +21,7 @@ from core.ledger import sales
 from core.ledger.sale_text import Subject, read_subject
 from core.panel import Panel
 from core.payments.payments import FIRST_YEAR, LAST_YEAR, sees_all
+from core.storage.database import same_text_in
 from core.storage.tables import Account, LedgerNote, Transaction
 from core.values import money, shamsi
 from core.values.clock import following, shown
@@ -170,9 +171,7 @@ def _accounts(panel: Panel, connection: Connection, usernames: Iterable[str]) ->
     """Casefolded user name → the account of that name, the oldest if there are several."""
     found: dict[str, Any] = {}
     for names in _slices(sorted(usernames)):
-        condition = Account.username.in_(names)
-        if panel.database.dialect == "postgresql":
-            condition = sa.func.lower(Account.username).in_([name.lower() for name in names])
+        condition = same_text_in(Account.username, names, panel.database.dialect)
         columns = (Account.username, Account.mac, Account.full_name)
         for row in connection.execute(select(*columns).where(condition).order_by(Account.id)):
             found.setdefault(row.username.casefold(), row)

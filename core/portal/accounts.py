@@ -48,11 +48,12 @@ class PortalAccount:
 @dataclass(frozen=True, slots=True)
 class PortalAccountList:
     """``skipped`` records had no login or no MAC, or were no records at all. ``doubles``: the logins of those that
-    fall together with an earlier one, by login or MAC."""
+    fall together with an earlier one, by login or MAC. ``unstorable``: logins that this database cannot keep."""
 
     accounts: list[PortalAccount]
     skipped: int
     doubles: tuple[str, ...] = ()
+    unstorable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class PortalServer(Asking):
         if not login or not theme:
             raise PortalInvalidInput("A theme needs a login and a theme name")
         if not key:
-            raise PortalThemeFailed("The theme was not applied: no theme key is configured")
+            raise PortalThemeFailed("The theme was not applied: no theme key is configured for this server")
         call = Call(
             "set theme",
             "POST",

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
-from core.storage.database import AnySelect, Database
+from core.storage.database import Database
+from core.storage.lookups import AnySelect
 from core.storage.tables import Version
 
 _ABSENT = "\x1e"

@@ -59,9 +59,9 @@ class Changes:
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
     in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
-    MAC, so that only one of them can be an account here, ``unreadable_dates`` those whose end the portal tells in a way
-    that nobody can read. ``fields`` are the columns in which any of ``updated``
-    differs.
+    MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep,
+    ``unreadable_dates`` those whose end the portal tells in a way that nobody can read. ``fields`` are the columns in
+    which any of ``updated`` differs.
     """
 
     in_scope: int = 0
@@ -69,6 +69,7 @@ class Changes:
     synced: int = 0
     skipped: int = 0
     doubles: tuple[str, ...] = ()
+    unstorable: tuple[str, ...] = ()
     inserted: list[LocalAccount] = field(default_factory=list)
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
@@ -128,7 +129,8 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
-    changes = Changes(in_scope=in_scope, listed=len(listed.accounts), doubles=listed.doubles)
+    changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
+    changes.doubles, changes.unstorable = listed.doubles, listed.unstorable
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
         if brief and (changes.updated or changes.noted):

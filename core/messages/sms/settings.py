@@ -18,9 +18,8 @@ from core.access.permissions import MESSAGING, require
 from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import SmsSettings, User
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 TEMPLATE_CHARACTERS = 4000
 MIN_DAYS, MAX_DAYS = 1, 30
@@ -31,7 +30,6 @@ _MASK = _BULLET * 8
 _SHORTEST_SHOWN = 12
 _SENDER = re.compile(r"\+?[0-9]+")
 _SENDER_CHARACTERS = 20
-_TOKEN_COLUMN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +151,27 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_sms(panel)
     plain_values = _plain_values(change)
     now = panel.clock.now()
-    with panel.database.write() as connection:
-        insert_if_absent(connection, SmsSettings, user_id=by.actor.id, created_at=now, updated_at=now, **_first(panel))
+    first = {"created_at": now, "updated_at": now, **_first(panel)}
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, SmsSettings, {"user_id": by.actor.id}, **first)
         before = _own_row(panel, connection, by.actor.id)
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
         stored = {**values, **_sealed(panel, values)}
         connection.execute(
-            update(SmsSettings)
-            .where(SmsSettings.user_id == by.actor.id)
-            .values(**storable(connection, SmsSettings, **stored), updated_at=now)
+            update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
         _audit(panel, connection, by, before, values)
 
+    panel.database.transact(act)
+
 
 def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The token as it is to be stored; one whose sealed form the column cannot hold stays as it is."""
+    """The token as it is to be stored."""
     token = values.get("api_token")
-    sealed = panel.sealer.sealed(token) if token else token
-    return {"api_token": sealed} if token and len(str(sealed)) <= _TOKEN_COLUMN else {}
+    return {"api_token": panel.sealer.sealed(token)} if token else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -246,7 +245,7 @@ def _new_token(text: str, current: str) -> str | None:
         return None
     if _BULLET in text:
         raise InvalidInput("The API token is not complete; enter the whole token")
-    return None if text == current else checked_token(text)
+    return checked_token(text)
 
 
 def _refuse_other_account(inherited: ProviderAccount, change: Change) -> None:
