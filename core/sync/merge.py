@@ -61,8 +61,9 @@ class Changes:
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
     in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
-    MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep.
-    ``fields`` are the columns in which any of ``updated`` differs.
+    MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep,
+    ``unreadable_dates`` those whose end the portal tells in a way that nobody can read. ``fields`` are the columns in
+    which any of ``updated`` differs.
     """
 
     in_scope: int = 0
@@ -74,6 +75,7 @@ class Changes:
     inserted: list[LocalAccount] = field(default_factory=list)
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
+    unreadable_dates: list[str] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)
     noted: list[LocalAccount] = field(default_factory=list)
     removed: list[LocalAccount] = field(default_factory=list)
@@ -150,6 +152,8 @@ def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAc
     if not terms.holds(merged.reseller):
         return
     changes.synced += 1
+    if told.unreadable_date:
+        changes.unreadable_dates.append(told.login)
     if merged == account:
         return
     if merged[:ROW] != account[:ROW]:
@@ -176,6 +180,8 @@ def _add(changes: Changes, state: LocalState, terms: Terms, new: Iterable[Portal
         if not terms.holds(merged.reseller):
             continue
         changes.synced += 1
+        if told.unreadable_date:
+            changes.unreadable_dates.append(told.login)
         if old is not None:
             present.add(old.id)
         # marked as of this fetch, so that an older list in another process does not take it away again
