@@ -79,8 +79,6 @@ class Manners:
     get_changes: bool = False
     # may be opened in the address bar
     navigable: bool = False
-    # chapter 10's rule for broken JSON
-    bad_body_is_empty: bool = False
     # counts for the general limit of requests
     limited: bool = True
     # a fault of ours is answered without the envelope, for a client that takes any ``error`` 1 for its session's end

@@ -147,7 +147,8 @@ class Panel:
         settings = self.portal_settings
         with self._portals_lock:
             if self._portals is None or self._portals.settings != settings:
-                new = Portals(settings, theme_servers=portal_settings.destinations(self.config.portal))
+                known = portal_settings.destinations(self.config.portal)
+                new = Portals(settings, zone=self.clock.zone, theme_servers=known)
                 self._close_portals()
                 self._portals = new
             return self._portals

@@ -14,8 +14,9 @@ from core.access.permissions import Field, Right, scope_of
 from core.config import DatabaseSection
 from core.storage.freshness import DIGEST_AT_LEAST_EVERY_SECONDS
 from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
+from core.storage.tables.texts import HeldText, Manner
 from legacy_routes.app import all_endpoints
-from legacy_routes.gate import LOGGED_IN, XTREAM_SESSION, Need
+from legacy_routes.gate import LOGGED_IN, LOGGED_IN_AND_COUNTED, XTREAM_SESSION, Need
 
 
 class Role(NamedTuple):
@@ -79,7 +80,7 @@ def _reach(need: Need | None) -> str:
     """The cells of one line of the table."""
     if need is None:
         return " | ".join(["yes"] * (len(_ROLES) + 1) + [""])
-    if need in (LOGGED_IN, XTREAM_SESSION):
+    if need in (LOGGED_IN, LOGGED_IN_AND_COUNTED, XTREAM_SESSION):
         return " | ".join(["yes"] * len(_ROLES) + ["no", ""])
     right = need.right
     cells = [scope_of(_with_field(role, right), right).value for role in _ROLES.values()]
@@ -127,11 +128,41 @@ def database_page() -> str:
             if str(index.name).startswith("sbx_"):
                 columns = ", ".join(f"`{expression}`" for expression in index.expressions)
                 lines.append(f"| `{index.name}` | `{table.name}` | {columns.replace(f'{table.name}.', '')} |")
-    return (
-        "\n".join(lines)
-        + "\n"
-        + _READING.format(longest=DatabaseSection().longest_transaction_seconds, digest=DIGEST_AT_LEAST_EVERY_SECONDS)
-    )
+    names, logs = (", ".join(_columns_kept(manner)) for manner in (Manner.NAME, Manner.LOG))
+    longest = DatabaseSection().longest_transaction_seconds
+    reading = _READING.format(longest=longest, digest=DIGEST_AT_LEAST_EVERY_SECONDS)
+    return "\n".join(lines) + _TEXTS.format(names=names, logs=logs) + reading
+
+
+_TEXTS = """
+
+## Texts that a table cannot hold
+A panel's tables may be in utf8mb3, which has no emoji, or in latin1, which has no Persian. What each column can hold is
+read when the server connects, so that no statement fails on a text, or stores another one without a word, whether
+the database server is strict or not. It is seen before a portal is told anything and before money moves:
+
+- In names and templates a character that the column lacks becomes `\N{REPLACEMENT CHARACTER}`, where it lacks that too
+  `?`; the answer of an account's change says so (`warning_text`), and the portal gets the name as it is. What is too
+  long is refused. These are {names}.
+- Logs are cut as well, since nothing that is done may fail on its log; what was sent was sent as it is. These are
+  {logs}.
+- Everything else (user names, addresses, codes, secrets) would be wrong in another form, and is refused.
+
+At a sync an account whose user name the table lacks is left out and named in the answer (`unstorable`). A dump or a
+copy whose texts do not fit is refused as a whole. To keep every character, convert the tables:
+`ALTER TABLE _accounts CONVERT TO CHARACTER SET utf8mb4`, each in turn and after a backup, then restart the server.
+"""
+
+
+def _columns_kept(manner: Manner) -> Iterator[str]:
+    """The columns of the panel's tables whose texts are kept so, whole tables by their name."""
+    for table in PANEL_TABLES:
+        texts = [column for column in table.columns if isinstance(column.type, HeldText)]
+        kept = [column for column in texts if isinstance(column.type, HeldText) and column.type.manner is manner]
+        if kept and len(kept) == len(texts) > 1:
+            yield f"`{table.name}`"
+        else:
+            yield from (f"`{table.name}.{column.name}`" for column in kept)
 
 
 _READING = """

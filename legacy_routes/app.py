@@ -30,6 +30,7 @@ from core.errors import DatabaseFailed, PanelError
 from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
 from core.storage.tables import StoredSession
+from core.values.losses import losses
 from legacy_routes import (
     accounts,
     assigning,
@@ -116,7 +117,7 @@ def create_app(panel: Panel) -> Flask:
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_webhook(app, dispatcher)

@@ -57,7 +57,7 @@ def having(right: Right) -> Need:
     return Need(right)
 
 
-def super_admin(refusal: str = NotAllowed.default_text) -> Need:
+def super_admin(refusal: str = SUPER_ADMIN_ONLY.refusal) -> Need:
     """A super admin who is no observer: an observer never writes, whatever else the row says."""
     return Need(replace(SUPER_ADMIN_ONLY, refusal=refusal))
 

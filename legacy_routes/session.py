@@ -127,7 +127,7 @@ class PasswordForm(RequestModel):
     username: RawText = ""
 
 
-@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm)
 def update_password(call: Call, form: PasswordForm) -> Answer:
     """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)
@@ -135,7 +135,7 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
     return {"err_msg": text, "message": text}
 
 
-@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
+@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm)
 def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
     # the frontends send what an empty browser storage gives, the text "null"
@@ -187,7 +187,6 @@ class TimeoutForm(RequestModel):
     "POST",
     who={"POST": super_admin("Only super admin can change this setting")},
     model=TimeoutForm,
-    manners=Manners(bad_body_is_empty=True),
 )
 def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
     """The idle timeout of all sessions, in minutes: read it, or set it (0 = never)."""
@@ -206,13 +205,15 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
 
 def _timeout_of(form: TimeoutForm) -> int:
     if form.timeout is None:
-        raise InvalidInput("The timeout is missing")
+        raise InvalidInput.missing("timeout", f"minutes, 0 to {AUTO_LOGOUT_MAX}")
     try:
-        minutes = None if isinstance(form.timeout, bool) else to_integer(form.timeout)
+        minutes = to_integer(form.timeout)
     except ValueError:
         minutes = None
     if minutes is None or not 0 <= minutes <= AUTO_LOGOUT_MAX:
-        raise InvalidInput(f"The timeout must be a whole number from 0 to {AUTO_LOGOUT_MAX} minutes (0 = disabled)")
+        raise InvalidInput(
+            f"The {{field}} must be a whole number from 0 to {AUTO_LOGOUT_MAX} minutes (0 = disabled)", field="timeout"
+        )
     return minutes
 
 

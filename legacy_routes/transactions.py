@@ -20,6 +20,7 @@ from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id, Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
+from legacy_routes.warnings import floored
 
 endpoints = Endpoints(chapter="40")
 
@@ -56,9 +57,9 @@ def get_transactions(call: Call, form: ListForm) -> Answer:
 def _bounds(form: ListForm) -> tuple[int, int]:
     limit, offset = form.limit or 0, form.offset or 0
     if not 1 <= limit <= MAX_ROWS:
-        raise InvalidInput(f"Invalid value for limit: expected 1 to {MAX_ROWS}")
+        raise InvalidInput.of("limit", f"expected 1 to {MAX_ROWS}")
     if offset < 0:
-        raise InvalidInput("Invalid value for offset: expected 0 or more")
+        raise InvalidInput.of("offset", "expected 0 or more")
     return limit, offset
 
 
@@ -66,7 +67,7 @@ def _is_panel_form(call: Call, form: ListForm) -> bool:
     """Frontends need ``type`` as a number and signed amounts, the document's clients words and absolute ones."""
     if form.format:
         if form.format not in (PANEL_FORM, DOCUMENT_FORM):
-            raise InvalidInput(f"Invalid value for format: expected {PANEL_FORM} or {DOCUMENT_FORM}")
+            raise InvalidInput.of("format", f"expected {PANEL_FORM} or {DOCUMENT_FORM}")
         return form.format == PANEL_FORM
     environ = call.request.environ
     return (
@@ -145,7 +146,8 @@ def new_transaction(call: Call, form: NewForm) -> Answer:
         details=form.details,
     )
     text = "Transaction created successfully"
-    return {"err_msg": text, "message": text, "transaction_id": added.id, "new_balance": float(added.balance)}
+    answer = {"err_msg": text, "message": text, "transaction_id": added.id, "new_balance": float(added.balance)}
+    return answer | floored(text, added.taken)
 
 
 class CorrectionForm(RequestModel):

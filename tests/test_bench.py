@@ -70,7 +70,10 @@ def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
     assert in_php <= set(result["rows"]) or programs() is None
     assert all(row["answers"] > 0 and row["failures"] == 0 for row in result["rows"].values())
     text = readme.read_text()
-    assert text.startswith("before\n") and text.endswith("after\n") and "get_accounts" in text and "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "get_accounts" in text
+    assert "old" not in text
 
 
 def test_wrong_answers_fail_the_run() -> None:
