@@ -7,18 +7,15 @@ and after it, and what counts is the median over the rounds.
 import http.client
 import json
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sqlalchemy as sa
-
+from bench.changes import BENCH_LINE, bench_line, changed_names
 from bench.client import Job, Sample
 from bench.php_server import PhpServer
 from bench.processes import LoadClient, Server, cpu_seconds, database_processes
 from core.storage.database import Database
-from core.storage.tables import Account, XtreamLine
 
 HELLO = "hello"
 LOGIN = "login"
@@ -27,7 +24,6 @@ UNCACHED = "get_accounts, uncached"
 SWITCHES = "user enable/disable"
 # of one kind, before the other kind has its turn
 _SWITCHES_IN_A_ROW = 25
-_BENCH_LINE = 2_000_000_000
 SUCCESS = '"error":0'
 PHP_MARK = "PHP: "
 FIGURES = ("rate", "p50", "p99", "rss")
@@ -203,7 +199,7 @@ class Bench:
         cookies = self._log_in().cookies
         newest = _json_answer(self._panel.port, _LIST, cookies[0])["accounts"][0]["id"]
         request = _message(_LIST.method, _LIST.path, cookies[0])
-        for new_name in _changed_names(database, newest, self._plan.changes):
+        for new_name in changed_names(database, newest, self._plan.changes):
             self._progress(UNCACHED)
             job = Job(self._panel.port, [request], 1, f'"full_name":"{new_name}"', count=1)
             self._run(row, self._panel, job)
@@ -224,10 +220,10 @@ class Bench:
         if admins:
             ask = [_message(_INFO.method, _INFO.path, admins[0])]
             switch = [
-                _message("GET", f"/api.php?action=user&sub={sub}&user_id={_BENCH_LINE}", admins[0])
+                _message("GET", f"/api.php?action=user&sub={sub}&user_id={BENCH_LINE}", admins[0])
                 for sub in ("disable", "enable")
             ]
-            with _line(database):
+            with bench_line(database):
                 for _ in range(self._plan.changes):
                     self._progress(SWITCHES)
                     self._run(plain, self._panel, Job(self._panel.port, ask, 1, SUCCESS, count=_SWITCHES_IN_A_ROW))
@@ -298,37 +294,6 @@ class Bench:
 
 def _each(before: float | None, after: float | None, answers: int) -> float | None:
     return None if before is None or after is None or not answers else (after - before) / answers
-
-
-def _changed_names(database: Database, account_id: int, count: int) -> Iterator[str]:
-    """Yields each name that the account has been given; the old one is put back at the end."""
-    with database.read() as connection:
-        old_name = connection.execute(sa.select(Account.full_name).where(Account.id == account_id)).scalar()
-    try:
-        for number in range(count):
-            new_name = f"Bench {number}"
-            _rename(database, account_id, new_name)
-            yield new_name
-    finally:
-        _rename(database, account_id, old_name)
-
-
-@contextmanager
-def _line(database: Database) -> Iterator[None]:
-    """A line among our own tables of the Xtream API, for so long."""
-    with database.write() as connection:
-        connection.execute(sa.delete(XtreamLine).where(XtreamLine.id == _BENCH_LINE))
-        connection.execute(sa.insert(XtreamLine).values(id=_BENCH_LINE, username="bench", password=""))
-    try:
-        yield
-    finally:
-        with database.write() as connection:
-            connection.execute(sa.delete(XtreamLine).where(XtreamLine.id == _BENCH_LINE))
-
-
-def _rename(database: Database, account_id: int, name: str | None) -> None:
-    with database.write() as connection:
-        connection.execute(sa.update(Account).where(Account.id == account_id).values(full_name=name))
 
 
 def _message(method: str, path: str, cookie: str = "", body: object = None) -> str:
