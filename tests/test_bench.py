@@ -39,7 +39,7 @@ _OPTIONS = {name: TINY[TINY.index(name) + 1] for name in TINY[::2]}
 
 def run_bench(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", *TINY, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_measures_every_request_type(tmp_path: Path) -> None:
