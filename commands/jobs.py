@@ -14,13 +14,13 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from core.administration import upgrading
 from core.config import ENVIRONMENT_PREFIX, default_path
 from core.errors import PanelError
 from core.jobs.scheduled import COULD_NOT_RUN, DONE, Options, run_job
 from core.messages.reminders.history import clear_history
 from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS
 from core.panel import Panel
-from core.storage import schema
 from core.workers import schedule
 from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS, paths
 
@@ -134,7 +134,7 @@ def _run_script(panel: Panel, script: str, days: str | None, dry_run: bool, stri
 
 def _upgrade(panel: Panel, script: str) -> int:
     try:
-        done = schema.upgrade(panel.database, click.echo)
+        done = upgrading.upgrade(panel, click.echo)
     except PanelError as error:
         click.echo(f"ERROR: {script}: {error.text}")
         return COULD_NOT_RUN

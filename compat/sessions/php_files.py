@@ -18,8 +18,9 @@ from typing import Any
 
 from flask import Flask, Request
 
-from compat.sessions.codec import Unreadable, php_handler
+from compat.sessions.codec import php_handler
 from compat.sessions.interface import PhpSessionInterface, SessionUnavailable
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _PREFIX = "sess_"

@@ -11,8 +11,8 @@ from flask_session.redis import RedisSessionInterface as FlaskSessionRedis
 from redis import Redis
 from redis.exceptions import RedisError
 
-from compat.sessions.codec import Unreadable
 from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _MERGE_ATTEMPTS = 1000

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from flask import Flask, Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from compat.sessions.codec import Unreadable
 from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _MOMENT_MS = 200

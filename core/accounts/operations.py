@@ -28,6 +28,7 @@ from core.ledger import ledger
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import Account, Operation, State
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     """Reserve: in one transaction, ``plan`` checks and says what to do, the payer is debited, the record stored.
 
     ``plan`` runs under :func:`lock_accounts`, again after each wait for another operation on the same account; None
-    is nothing to do. Raises what ``plan`` raises, NotEnoughCredit, AccountBusy.
+    is nothing to do. Raises what ``plan`` raises, NotEnoughCredit, AccountBusy, NotUndoable.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -158,6 +159,7 @@ def begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
 
 def _try_to_begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     with panel.database.write() as connection:
+        refuse_money_without_undo(connection)
         lock_accounts(panel, connection)
         draft = plan(connection)
         if draft is None:

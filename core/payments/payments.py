@@ -25,6 +25,7 @@ from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 from core.values import money
 from core.values.checks import checked_date, clean_text
@@ -82,6 +83,7 @@ def record_payment(panel: Panel, by: By, wish: NewPayment) -> Payment:
     path = None if receipt is None else receipts.store(panel, wish.receipt, receipt)
     try:
         with panel.database.write() as connection:
+            refuse_money_without_undo(connection)
             payment = _insert(panel, connection, by, draft, path)
     except BaseException:
         if path is not None:
@@ -102,6 +104,7 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
     _require_table(panel)
     now = panel.clock.now()
     with panel.database.write() as connection:
+        refuse_money_without_undo(connection)
         # of two clicks, one finds the payment active
         changed = connection.execute(
             update(ResellerPayment)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
+from core.storage.faults import set_up_fault
 from core.storage.private_files import private_file
 from core.values.database_urls import normal_url
 
@@ -115,8 +116,8 @@ class Database:
     def _connect(self) -> Connection:
         try:
             return self.engine.connect()
-        except (DBAPIError, PoolTimeout) as error:
-            raise DatabaseUnavailable from error
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            raise _not_connected(error) from error
 
     def close(self) -> None:
         self.dispose()
@@ -176,8 +177,8 @@ class _Readers:
     def _new(self) -> Any:
         try:
             return self._engine.raw_connection()
-        except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise DatabaseUnavailable from error
+        except (DBAPIError, PoolTimeout, OSError, self._engine.dialect.loaded_dbapi.Error) as error:
+            raise _not_connected(error) from error
 
 
 class _KeptConnection:
@@ -217,7 +218,7 @@ class _Lookup:
                 cursor.close()
         except self._dialect.loaded_dbapi.Error as error:
             gone = self._dialect.is_disconnect(error, None, None)
-            raise (DatabaseUnavailable if gone else DatabaseFailed) from error
+            raise set_up_fault(error) or (DatabaseUnavailable if gone else DatabaseFailed)() from error
         return rows
 
 
@@ -228,7 +229,12 @@ def _named_failures() -> Iterator[None]:
     except DBAPIError as error:
         if _is_passing(error.orig):
             raise DatabaseBusy from error
-        raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+        named = DatabaseUnavailable if error.connection_invalidated else DatabaseFailed
+        raise set_up_fault(error.orig) or named() from error
+
+
+def _not_connected(error: Exception) -> DatabaseUnavailable:
+    return set_up_fault(getattr(error, "orig", None) or error) or DatabaseUnavailable()
 
 
 def _is_passing(error: object) -> bool:

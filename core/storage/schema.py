@@ -9,27 +9,29 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, SQLColumnExpression
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.migrations import additive
+from core.storage.revisions import alembic_config, pending, plans
+from core.storage.table_faults import refuse_upgrade, table_faults
 from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, Base, State
 from core.storage.writing import insert_if_absent
 
 T = TypeVar("T")
 
 OWN, LEGACY = "own", "legacy"
+_CLAIM = f"note in {State.__tablename__} whose tables these are"
+_WAL = "let readers and a writer work at once (SQLite's journal mode WAL)"
 
 LOCK_SECONDS = 60
 _LOCK_NAME = "sbx_schema"
@@ -133,10 +135,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Findings:
-    """What ``upgrade`` would do: one line per change, or why the database is refused."""
+    """What ``upgrade`` would do: one line per change, or why the database is refused. ``faults``: what is wrong with
+    the tables, and no upgrade puts right."""
 
     shape: Shape
     lines: list[str]
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_refused(self) -> bool:
+        return self.shape in _REFUSED
 
 
 def recognise(connection: Connection) -> Shape:
@@ -194,7 +202,12 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
             progress(line)
 
     with _alone(database) as connection:
-        _bring_up(connection, _accepted(connection), report)
+        shape = _accepted(connection)
+        refuse_upgrade(connection)
+        notes = _notes(connection, pending(connection)[0])
+        _bring_up(connection, shape, report)
+        for note in notes:
+            report(note)
     _let_readers_and_writer_meet(database)
     return lines
 
@@ -208,9 +221,24 @@ def check(database: Database) -> Findings:
         shape = recognise(connection)
         if shape in _REFUSED:
             return Findings(shape, [_REFUSED[shape].default_text])
-        changes = [change for plan in _plans() for change in plan(connection)]
+        newest, first_rows = pending(connection)
+        lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
+        lines += _notes(connection, newest)
+        faults = table_faults(connection)
     # a later revision may promise what an earlier one already lists
-    return Findings(shape, list(dict.fromkeys(change.text for change in changes)))
+    return Findings(shape, list(dict.fromkeys(lines)), faults)
+
+
+def _notes(connection: Connection, newest: str | None) -> list[str]:
+    """What is written down about the upgrade itself."""
+    names = set(sa.inspect(connection).get_table_names())
+    lines = [] if _origin(connection, names) else [_CLAIM]
+    if newest is not None:
+        lines += [] if additive.VERSION_TABLE in names else [f"create table {additive.VERSION_TABLE}"]
+        lines.append(f"note revision {newest} in {additive.VERSION_TABLE}")
+    if connection.dialect.name == "sqlite" and connection.scalar(sa.text("PRAGMA journal_mode")) != "wal":
+        lines.append(_WAL)
+    return lines
 
 
 def _empty_database(directory: str) -> Database:
@@ -241,11 +269,12 @@ def _accepted(connection: Connection) -> Shape:
 
 def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> None:
     """Apply pending revisions; then look again, since a restored backup may lack what was once added."""
+    pending(connection)  # raises for a database of a newer version
     _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
-    config = _alembic()
+    config = alembic_config()
     config.attributes.update(connection=connection, report=report)
     command.upgrade(config, "head")
-    for plan in _plans():
+    for plan in plans():
         additive.carry_out(connection, plan(connection), report)
 
 
@@ -269,18 +298,6 @@ def _own_tables_missing(connection: Connection) -> list[additive.Change]:
 def _layout(connection: Connection) -> Layout:
     columns = additive.columns_by_table(connection)
     return Layout(columns, _origin(connection, set(columns)) or LEGACY)
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "core.storage:migrations")
-    return config
-
-
-def _plans() -> list[additive.Plan]:
-    """The plans of all revisions, oldest first."""
-    revisions = ScriptDirectory.from_config(_alembic()).walk_revisions()
-    return [revision.module.plan for revision in reversed(list(revisions))]
 
 
 def _silent(_line: str) -> None:

@@ -5,11 +5,13 @@ Automatic mails find their template by its exact name. Who deletes one does not 
 
 from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select
 
 from core.messages.mail.settings import EXPIRED, EXPIRY, RENEWAL, WELCOME, has_mail
 from core.panel import Panel
 from core.storage.narrow_text import storable
+from core.storage.schema import Layout
 from core.storage.tables import MailTemplate, MailTemplatesGiven, User
 from core.storage.writing import insert_if_absent
 
@@ -61,6 +63,9 @@ FIRST = (
 )
 
 
+_FIRST_SUPER = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
+
+
 def give_first(panel: Panel, connection: Connection, user_id: int) -> int:
     """The four templates for a super admin who has none and never got them; returns how many were added."""
     if not insert_if_absent(connection, MailTemplatesGiven, user_id=user_id, given_at=panel.clock.stamp()):
@@ -90,6 +95,17 @@ def give_first_super(panel: Panel) -> int:
     if not has_mail(panel):
         return 0
     with panel.database.write() as connection:
-        found = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
-        user_id = connection.scalar(found)
+        user_id = connection.scalar(_FIRST_SUPER)
         return 0 if user_id is None else give_first(panel, connection, user_id)
+
+
+def lacking_first_super(connection: Connection, layout: Layout) -> int:
+    """How many :func:`give_first_super` would add, also in a database that has yet to be upgraded."""
+    user_id = connection.scalar(_FIRST_SUPER) if layout.has_table(User.__tablename__) else None
+    if user_id is None:
+        return 0
+    for model in (MailTemplatesGiven, MailTemplate):
+        own = select(sa.literal(1)).select_from(model).where(model.user_id == user_id).limit(1)
+        if layout.has_table(model.__tablename__) and connection.execute(own).first() is not None:
+            return 0
+    return len(FIRST)

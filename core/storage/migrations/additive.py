@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
-from core.storage.tables import Base
+from core.storage.tables import Base, State
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -32,8 +32,17 @@ Plan = Callable[[Connection], list[Change]]
 Report = Callable[[str], None]
 
 
+def is_ours(connection: Connection) -> bool:
+    """Whether the database is ours, or will be: nobody has noted whose it is, and no panel's users are in it."""
+    inspector = sa.inspect(connection)
+    origin = None
+    if inspector.has_table(State.__tablename__):
+        origin = connection.scalar(sa.select(State.value).where(State.name == "origin"))
+    return origin == "own" if origin is not None else not inspector.has_table("_users")
+
+
 def run(plan: Plan) -> None:
-    """The body of a revision's ``upgrade``."""
+    """The body of a revision's ``upgrade``: what was promised, and ``first_rows`` where it has some."""
     connection = op.get_bind()
     carry_out(connection, plan(connection), context.config.attributes["report"])
 
