@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response
 
 import commands
 from compat.serving import create_server
+from compat.sessions import refuse_unusable_sessions
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -58,6 +59,12 @@ def build(config: Config) -> tuple[Flask, Panel]:
     return app, panel
 
 
+def begin(app: Flask, panel: Panel) -> None:
+    """In the process that serves: what works beside it starts. Raises ValueError where sessions could not be kept."""
+    refuse_unusable_sessions(app)
+    workers.start(panel)
+
+
 def create_app() -> Flask:
     """The configured application, for ``flask --app wsgi``; its commands decide themselves what is begun."""
     _log_to_stderr()
@@ -91,7 +98,7 @@ class LateApplication:
             if self._app is None:
                 _log_to_stderr()
                 app, panel = build(load_config(default_path()))
-                workers.start(panel)
+                begin(app, panel)
                 self._app = app
             return self._app
 
@@ -185,7 +192,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
-        workers.start(panel)
+        try:
+            begin(app, panel)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
         try:
             serve(app, config, _greeting(config, users, caught))
         except OSError as error:

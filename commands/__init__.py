@@ -6,6 +6,7 @@ from commands.backup import backup_command
 from commands.database import copy_command, database_command
 from commands.jobs import cron_command, job_command
 from commands.ledger import ledger_command
+from commands.sessions import session_command
 from commands.sync import sync_command
 from commands.telegram import telegram_command
 from commands.users import unassign_command, user_command
@@ -30,6 +31,7 @@ def register(app: Flask, panel: Panel) -> None:
         unassign_command(panel),
         job_command(panel),
         cron_command(panel),
+        session_command(panel),
         xtream_command(panel),
     ):
         app.cli.add_command(command)
