@@ -4,7 +4,7 @@ Never renames, drops or narrows anything, and never makes existing data unique: 
 work on the same tables (chapter 01). Which tables and columns a revision promises stands in the revision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,8 +60,9 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
     their columns there. An existing table gets the promised columns only, and the model's plain indexes
     on them.
     """
-    existing = columns_by_table(connection)
+    # one inspector, which asks once for each table; a restored panel's database can hold many more than are promised
     inspector = sa.inspect(connection)
+    existing = _columns(inspector, promised)
     changes: list[Change] = []
     for table in Base.metadata.sorted_tables:
         if table.name not in promised:
@@ -78,7 +79,11 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
 
 def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
     """Table name → its columns, of all tables that we have a model of and that exist."""
-    found = sa.inspect(connection).get_multi_columns(filter_names=list(Base.metadata.tables))
+    return _columns(sa.inspect(connection), Base.metadata.tables)
+
+
+def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
+    found = inspector.get_multi_columns(filter_names=list(tables))
     return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
 
 
@@ -87,9 +92,12 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
 
     SQLite keeps numbers and texts of any size in any column, so nothing is to be done there.
     """
-    if connection.dialect.name == "sqlite" or column not in columns_by_table(connection).get(table, ()):
+    if connection.dialect.name == "sqlite":
         return []
-    found = next(c for c in sa.inspect(connection).get_columns(table) if c["name"] == column)
+    columns = sa.inspect(connection).get_multi_columns(filter_names=[table]).values()
+    found = next((known for table_columns in columns for known in table_columns if known["name"] == column), None)
+    if found is None:
+        return []
     wanted = Base.metadata.tables[table].c[column].type
     if not _is_narrower(found["type"], wanted):
         return []
