@@ -17,6 +17,8 @@ from core.panel import Panel
 
 def register(app: Flask, panel: Panel) -> None:
     """Give ``app`` the commands, working on ``panel``."""
+    # Flask-Session's own, which ours replace: "session clean"
+    app.cli.commands.pop("session_cleanup", None)
     for command in (
         database_command(panel),
         user_command(panel),

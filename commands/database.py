@@ -7,6 +7,7 @@ import click
 from commands.failing import failing_clearly
 from commands.progress import progress
 from core.administration import upgrading
+from core.administration.lacking import lacking
 from core.moving import copying
 from core.panel import Panel
 from core.storage.database import Database
@@ -25,6 +26,8 @@ def database_command(panel: Panel) -> click.Group:
             click.echo(f"- {line}")
         for fault in findings.faults:
             click.echo(f"Wrong: {fault}")
+        for warning in [] if findings.is_refused else lacking(panel.config, panel.database):
+            click.echo(f"Warning: {warning}")
         if findings.lines or findings.faults:
             sys.exit(1)
         click.echo("Nothing to do.")
