@@ -94,6 +94,7 @@ class _Search:
             name, source = str(path.relative_to(self._directory)), _text(path)
             if name not in found:
                 read = read_script(source, configuration)
+                self._named(name, read)
                 self._look_at(name, read, source)
         self._named_database(found[0], configuration)
         self._push_key()
@@ -121,8 +122,7 @@ class _Search:
                 self._keep("panel", "timezone", arguments[0], script)
             elif call == "ini_set" and arguments[:1] == ["date.timezone"]:
                 self._keep("panel", "timezone", arguments[-1], script)
-        if any(_THEME_SCRIPT in text for text in read.texts):
-            self._theme_key(script, read)
+        self._theme_key(script, read)
         texts = [text for text in (*map(as_text, read.constants.values()), *read.texts) if is_known(text)]
         self._key_pairs[0].extend(text for text in texts if _PRIVATE_KEY.fullmatch(text))
         self._key_pairs[1].extend(text for text in texts if _PUBLIC_KEY.fullmatch(text))
@@ -134,8 +134,9 @@ class _Search:
         for text in read.texts:
             if found := _THEME_KEY.search(text):
                 self._keep("portal", "theme_key", found[1], script)
+        calls_script = any(_THEME_SCRIPT in text for text in read.texts)
         for array in read.arrays:
-            if "key" in array and "login" in array:
+            if calls_script and "key" in array and "login" in array:
                 self._keep("portal", "theme_key", array["key"], script)
 
     # the database
