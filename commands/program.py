@@ -60,16 +60,23 @@ def _version() -> str:
         return "not installed"
 
 
+def _use(_context: click.Context, _parameter: click.Parameter, config: Path | None) -> None:
+    """At once: which commands there are is asked for before the program itself begins."""
+    if config is not None:
+        os.environ["SHOWBOX_CONFIG"] = str(config)
+
+
 @click.group(NAME, cls=Program, help="The billing panel's server and its commands.")
 @click.version_option(_version(), prog_name=NAME)
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_use,
+    is_eager=True,
+    expose_value=False,
     help="The configuration file, instead of $SHOWBOX_CONFIG or ./config.ini.",
 )
-def program(config: Path | None) -> None:
-    if config is not None:
-        os.environ["SHOWBOX_CONFIG"] = str(config)
+def program() -> None: ...
 
 
 _host = click.option("--host", help="The address to listen on, instead of the configured one.")

@@ -45,6 +45,5 @@ def _without_secret(text: str) -> str:
         return SET
     if not url.host and not url.database:
         return SET
-    password = "***" if url.password else None
     # what stands behind the question mark may hold anything
-    return url.set(password=password, query={}).render_as_string(hide_password=False)
+    return url.set(query={}).render_as_string(hide_password=True)

@@ -38,7 +38,7 @@ def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.Completed
     return run("wsgi.py", *arguments, cwd=cwd, environment=environment(**variables))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -47,7 +47,7 @@ def _free_port() -> int:
 @contextmanager
 def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
     """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
-    port = _free_port()
+    port = free_port()
     process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
     try:
         for line in process.stdout:
