@@ -1,4 +1,4 @@
-"""What ``flask --app wsgi …`` can do: one module per group of commands. Core does the work."""
+"""What ``showbox …`` and ``flask --app wsgi …`` can do: one module per group of commands. Core does the work."""
 
 from flask import Flask
 

@@ -15,7 +15,7 @@ from core.errors import InvalidInput
 from core.moving.panel_settings import Key, read_panel
 from core.portal.in_force import SAVED_MARK
 from core.storage.database import Database
-from core.storage.schema import read_layout
+from core.storage.schema import LEGACY, read_layout
 from core.storage.tables import StalkerSetting, User
 
 _CONSEQUENCES: dict[Key, str] = {
@@ -32,9 +32,10 @@ def lacking(config: Config, database: Database) -> list[str]:
     had: dict[Key, str] = dict(_by_scripts(config.frontend.root))
     if not database.is_missing:
         layout = read_layout(database)
+        is_panels = layout.origin == LEGACY
         with database.read() as connection:
-            seeded = layout.has_table(StalkerSetting.__tablename__)
-            for key, source in _by_rows(connection, settings=seeded, themes=layout.has(User.theme)):
+            seeded = is_panels and layout.has_table(StalkerSetting.__tablename__)
+            for key, source in _by_rows(connection, settings=seeded, themes=is_panels and layout.has(User.theme)):
                 had.setdefault(key, source)
     lines = []
     for key, consequence in _CONSEQUENCES.items():
