@@ -136,8 +136,8 @@ _HOUSE = """# The house
 A folder is a room, and what its `__init__.py` says first is what lives there. A module says the same in its first
 line. Nothing is imported upwards: `lint-imports` holds that, and finds every new room that has no floor.
 
-`wsgi.py` is the door: it builds the panel of the configuration and serves it. `showbox.py` is the command: it makes sure
-that these packages are ours, and hands over to `commands/program.py`.
+`wsgi.py` is the door: it builds the panel of the configuration and serves it. `showbox.py` is the command: it makes
+sure that these packages are ours, and hands over to `commands/program.py`.
 
 {top}
 `commands` and `legacy_routes` use `compat` and `core`, which do not know each other. A request comes in through

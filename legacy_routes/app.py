@@ -7,6 +7,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
 from compat.client import ClientResolver
@@ -28,6 +29,7 @@ from core.config import Config
 from core.errors import DatabaseFailed, PanelError
 from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
+from core.storage.faults import LASTING, set_up_fault
 from core.storage.tables import StoredSession
 from legacy_routes import (
     accounts,
@@ -143,7 +145,13 @@ def _session_store(panel: Panel) -> SessionStore:
             retry=Retry(NoBackoff(), 1),
         )
         return RedisSessions(client, "showbox:session:", lifetime, now)
-    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
+    table = cast(Table, StoredSession.__table__)
+    return SqlSessions(panel.database.engine, table, lifetime, now, _find(panel), _explained)
+
+
+def _explained(error: SQLAlchemyError) -> str | None:
+    fault = set_up_fault(getattr(error, "orig", None))
+    return None if fault is None else fault.text
 
 
 def _find(panel: Panel) -> Find:
@@ -153,7 +161,7 @@ def _find(panel: Panel) -> Find:
         try:
             row = find_session(panel, session_id)
         except DatabaseFailed as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(error.text if isinstance(error, LASTING) else None) from error
         return None if row is None else (row.session_id, row.data, row.touched_at, row if row.id is not None else None)
 
     return find

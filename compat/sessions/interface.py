@@ -46,7 +46,9 @@ class SessionUnavailable(Exception):
     extra: Mapping[str, object] = MappingProxyType({})
     retry_after: int | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, text: str | None = None) -> None:
+        """``text``: the cause, where it is one that does not pass by itself."""
+        self.text = text or type(self).text
         super().__init__(self.text)
 
 

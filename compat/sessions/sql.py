@@ -35,7 +35,7 @@ class SqlSessions:
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
     ``lifetime`` in seconds. ``find`` may do the look-up of every request in the caller's own way: it gives the three
     columns of an id and what the caller wants to know beside them (``PhpSession.beside``), or None; it raises
-    SessionUnavailable.
+    SessionUnavailable. ``explain`` gives a text for failures that do not pass by themselves.
     """
 
     engine: sa.Engine
@@ -43,6 +43,7 @@ class SqlSessions:
     lifetime: int
     now: Callable[[], float] = time.time
     find: "Find | None" = None
+    explain: Callable[[SQLAlchemyError], str | None] = lambda _: None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
@@ -61,6 +62,7 @@ class SqlSessionInterface(PhpSessionInterface):
         self._table = table = settings.table
         self._one = table.c.id == sa.bindparam("sid")
         self._select = sa.select(table.c.id, table.c.data, table.c.touched_at).where(self._one)
+        self._explain = settings.explain
         self._find = settings.find or self._select_one
         self._purging = SomeTimes(PURGE_SECONDS)
 
@@ -87,7 +89,7 @@ class SqlSessionInterface(PhpSessionInterface):
                     sa.select(self._table.c.id, self._table.c.data, self._table.c.touched_at)
                 ).all()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         for row in rows:
             stored = self._stored(row[0], (*row, None))
             if stored is not None:
@@ -98,7 +100,7 @@ class SqlSessionInterface(PhpSessionInterface):
             with self._engine.connect() as connection:
                 row = connection.execute(self._select, {"sid": store_id}).first()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         return None if row is None else (*row, None)
 
     def _stored(self, store_id: str, row: tuple[str, str, int, Any] | None) -> StoredSession | None:
@@ -189,7 +191,7 @@ class SqlSessionInterface(PhpSessionInterface):
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
 
 
 @contextmanager

@@ -25,6 +25,8 @@ class NoDatabaseServer(DatabaseUnavailable):
     default_text = "The database is not available: no server answers at the configured address"
 
 
+LASTING = (DatabaseSetUp, NoDatabaseServer)
+
 _CREDENTIALS = "The database cannot be used: its server refuses the configured user name or password"
 _NO_RIGHT = "The database cannot be used: the configured user has no right to it"
 _NOT_ADMITTED = (

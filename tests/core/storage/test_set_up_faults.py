@@ -11,8 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from flask import Response, session
 from sqlalchemy.engine import URL, make_url
 
+from compat.sessions import SessionUnavailable
+from core.config import load_config
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage import schema
 from core.storage.database import Database
@@ -20,6 +23,7 @@ from core.storage.faults import DatabaseSetUp, NoDatabaseServer
 from core.storage.revisions import NewerDatabase
 from core.storage.table_faults import NotReferable
 from core.values.database_urls import normal_url
+from tests.commands.test_commands import environment
 from tests.worlds.databases import (
     DUMPS,
     MARIADB_URL,
@@ -30,6 +34,8 @@ from tests.worlds.databases import (
     prepared_database,
     require,
 )
+from tests.worlds.forked import run
+from wsgi import build
 
 SECRET = "hunter2-wrong"
 
@@ -252,3 +258,45 @@ def test_a_file_that_another_process_holds_is_still_only_busy(tmp_path: Path) ->
     assert not isinstance(caught.value, DatabaseUnavailable) or "try again" in caught.value.text
     other.close()
     database.dispose()
+
+
+# what people at the panel and at the console read
+
+
+@pytest.mark.parametrize("store", ["sql", "php-files"])
+def test_pages_and_the_start_say_the_cause(user: str, store: str, tmp_path: Path) -> None:
+    settings = {
+        "SHOWBOX_DATABASE_URL": _mariadb(username=user, password=SECRET, database="mysql").render_as_string(False),
+        "SHOWBOX_SESSION_STORE": store,
+        "SHOWBOX_SESSION_PHP_SAVE_PATH": str(tmp_path),
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data"),
+    }
+    (tmp_path / ("sess_" + "a" * 26)).write_text('login|i:1;username|s:5:"admin";')
+    app, panel = build(load_config(None, settings))
+    client = app.test_client()
+    client.set_cookie("PHPSESSID", "a" * 26)
+    for answer in (client.post("/login.php", json={"username": "a", "password": "b"}), client.get("/get_accounts.php")):
+        said = answer.get_json()
+        assert (answer.status_code, said["error"], said["code"]) == (503, 1, 7)
+        assert "refuses the configured user name or password" in said["err_msg"]
+        assert SECRET not in answer.get_data(as_text=True)
+    panel.close()
+    started = run("wsgi.py", "--port", "0", cwd=tmp_path, environment=environment(**settings))
+    assert started.returncode == 1
+    assert "refuses the configured user name or password" in started.stderr.splitlines()[-1]
+    for word in (SECRET, "Traceback", "try again"):
+        assert word not in started.stderr
+
+
+def test_a_login_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    """The session's own table as well as the panel's."""
+    url = prepared_database("sqlite", "full")
+    app, panel = build(load_config(None, {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no"}))
+    panel.layout  # noqa: B018 - the first look prepares the database
+    with app.test_request_context("/"):
+        session["login"] = 1
+        with panel.database.engine.connect() as pooled:
+            pooled.exec_driver_sql("PRAGMA query_only=ON")
+        with pytest.raises(SessionUnavailable, match="read-only"):
+            app.session_interface.save_session(app, session._get_current_object(), Response())  # type: ignore[attr-defined]
+    panel.close()
