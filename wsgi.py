@@ -61,7 +61,11 @@ def build(config: Config) -> tuple[Flask, Panel]:
 
 def begin(app: Flask, panel: Panel) -> None:
     """In the process that serves: what works beside it starts. Raises ValueError where sessions could not be kept."""
-    refuse_unusable_sessions(app)
+    try:
+        refuse_unusable_sessions(app)
+    except ValueError:
+        panel.close()
+        raise
     workers.start(panel)
 
 

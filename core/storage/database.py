@@ -233,7 +233,7 @@ def _named_failures() -> Iterator[None]:
         raise set_up_fault(error.orig) or named() from error
 
 
-def _not_connected(error: Exception) -> DatabaseUnavailable:
+def _not_connected(error: Exception) -> DatabaseFailed:
     return set_up_fault(getattr(error, "orig", None) or error) or DatabaseUnavailable()
 
 

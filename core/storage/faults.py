@@ -10,7 +10,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 
-from core.errors import DatabaseUnavailable
+from core.errors import DatabaseFailed, DatabaseUnavailable
 
 
 class DatabaseSetUp(DatabaseUnavailable):
@@ -25,7 +25,13 @@ class NoDatabaseServer(DatabaseUnavailable):
     default_text = "The database is not available: no server answers at the configured address"
 
 
-LASTING = (DatabaseSetUp, NoDatabaseServer)
+class LacksTable(DatabaseFailed):
+    """A table or column is missing that was there, or that an upgrade adds."""
+
+    default_text = "The database lacks a table or column that this needs; the command db upgrade adds it"
+
+
+LASTING = (DatabaseSetUp, LacksTable, NoDatabaseServer)
 
 _CREDENTIALS = "The database cannot be used: its server refuses the configured user name or password"
 _NO_RIGHT = "The database cannot be used: the configured user has no right to it"
@@ -75,6 +81,8 @@ _MYSQL = {
     1270: _COLLATIONS,
     1271: _COLLATIONS,
 }
+_LACKS = (1054, 1146, "42P01", "42703")
+_SQLITE_LACKS = ("no such table", "no such column")
 _MYSQL_NO_SERVER = (2002, 2003, 2005)
 _POSTGRESQL = {
     "28P01": _CREDENTIALS,
@@ -107,14 +115,18 @@ _SQLITE = {
 }
 
 
-def set_up_fault(error: BaseException | None) -> DatabaseUnavailable | None:
+def set_up_fault(error: BaseException | None) -> DatabaseFailed | None:
     """What a driver's error says of the set-up: a mistake in it, or that no server is there; None for all else."""
     if isinstance(error, sqlite3.Error):
+        if str(error).startswith(_SQLITE_LACKS):
+            return LacksTable()
         # the lower byte; above it stands the exact reason
         return _told(_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF))
     if isinstance(error, OSError):
         return DatabaseSetUp(_NOT_OPENED)
     for code in _codes(error):
+        if code in _LACKS:
+            return LacksTable()
         if code in _MYSQL_NO_SERVER:
             is_nameless = code == 2005 or isinstance(getattr(error, "original_exception", None), socket.gaierror)
             return DatabaseSetUp(_NO_HOST) if is_nameless else NoDatabaseServer()

@@ -19,13 +19,14 @@ from core.config import load_config
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage import schema
 from core.storage.database import Database
-from core.storage.faults import DatabaseSetUp, NoDatabaseServer
+from core.storage.faults import DatabaseSetUp, LacksTable, NoDatabaseServer
 from core.storage.revisions import NewerDatabase
 from core.storage.table_faults import NotReferable
 from core.values.database_urls import normal_url
 from tests.commands.test_commands import environment
 from tests.worlds.databases import (
     DUMPS,
+    KINDS,
     MARIADB_URL,
     POSTGRESQL_URL,
     create_database,
@@ -152,6 +153,17 @@ def test_a_database_of_a_newer_version_is_left_alone() -> None:
     for act in (schema.prepare, schema.upgrade, schema.check):
         with pytest.raises(NewerDatabase, match="newer version"):
             act(database)
+    database.dispose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_that_is_missing_is_told_with_its_remedy(kind: str) -> None:
+    database = Database(create_database(kind, "lacking"))
+    for read in ("SELECT 1 FROM _sbx_nothing", "SELECT lacking FROM (SELECT 1 AS one) AS two"):
+        with pytest.raises(LacksTable, match="db upgrade adds it"), database.read() as connection:
+            connection.execute(sa.text(read))
+    with pytest.raises(LacksTable):
+        database.first(sa.select(sa.column("x")).select_from(sa.table("_sbx_nothing")))
     database.dispose()
 
 
