@@ -31,6 +31,7 @@ class Failure(Protocol):
     status: int
     extra: Mapping[str, object]
     retry_after: int | None
+    goes_on: bool
 
 
 class Encoded(Protocol):
@@ -78,10 +79,17 @@ def failure(text: str, code: int, status: int = 200, extra: Mapping[str, object]
 
 
 def failure_of(error: Failure) -> Response:
+    if error.goes_on:
+        return json_response(success_body(still_going_on(error.text)))
     response = failure(error.text, error.code, error.status, error.extra)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def still_going_on(text: str) -> dict[str, object]:
+    """Content of the answer to what is done in part and ends by itself: no failure, for who repeats that doubles it."""
+    return {"err_msg": text, "message": text, "pending": 1, "warning": 1, "warning_text": text}
 
 
 def kept_by_browser(response: Response, seconds: int) -> Response:

@@ -19,6 +19,8 @@ class PanelError(Exception):
     code: ClassVar[int] = 1
     status: ClassVar[int] = 200
     default_text: ClassVar[str] = "The request could not be completed"
+    # it was not refused but goes on, and ends by itself: told with ``error`` 0 and ``pending``
+    goes_on: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -77,10 +79,24 @@ class DatabaseUnavailable(DatabaseFailed):
     default_text = "The database is not available, please try again later"
 
 
+class CommitUncertain(DatabaseUnavailable):
+    """The connection was lost while a transaction was being committed: it may be done or not."""
+
+    default_text = (
+        "The database was lost while this was being stored: it may be done or not. Please look before you try again"
+    )
+
+
 class DatabaseBusy(DatabaseFailed):
     """The transaction was the victim of a deadlock, or waited too long for a lock: nothing was done, try again."""
 
     default_text = "The database is busy, please try again"
+
+
+class DatabaseRefused(DatabaseFailed):
+    """What was to be stored does not fit, and never will: nothing was done, and trying again is no use."""
+
+    default_text = "The database cannot store this; nothing was changed"
 
 
 class UpstreamFailed(PanelError):

@@ -56,6 +56,8 @@ class Panel:
         self.answer_cache = AnswerCache()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
+        # what threads of their own wait on between two tries
+        self.is_closing = threading.Event()
         self._threads: WeakSet[threading.Thread] = WeakSet()
         self._layout: Layout | None = None
         self._layout_read_at = 0.0
@@ -191,6 +193,7 @@ class Panel:
         return thread
 
     def close(self) -> None:
+        self.is_closing.set()
         for make in self._stopping:
             self._owned.pop(make).close()
         self._stopping.clear()

@@ -144,7 +144,7 @@ def edit_account(call: Call, form: EditForm) -> Answer:
     )
     changed = core_edit(call.panel, by(call), wish)
     text = "Account updated and renewed successfully" if changed.renewed else "Account updated successfully"
-    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **_warnings(changed)}
+    return {"err_msg": "", "message": text, "renewed": changed.renewed, **_dates(changed), **told_of_lag(changed.lag)}
 
 
 class UpdateForm(EditForm):
@@ -179,7 +179,7 @@ def update_account(call: Call, form: UpdateForm) -> Answer:
     )
     changed = core_edit(call.panel, by(call), wish)
     text = "Account updated successfully"
-    return {"err_msg": text, "message": text, **_dates(changed), **_warnings(changed)}
+    return {"err_msg": text, "message": text, **_dates(changed), **told_of_lag(changed.lag)}
 
 
 class TargetForm(RequestModel):
@@ -226,10 +226,6 @@ def toggle_account_status(call: Call, form: StatusForm) -> Answer:
 def _full_name(full: str | None, first: str | None, last: str | None, name: str | None) -> str | None:
     """The first of the three spellings that says something; None when none does."""
     return full or " ".join(part for part in (first, last) if part) or name or None
-
-
-def _warnings(changed: Changed) -> dict[str, Any]:
-    return told_of_lag(changed.lag) | ({"warning": 1} if changed.unknown_tariff else {})
 
 
 def _dates(changed: Changed) -> dict[str, Any]:

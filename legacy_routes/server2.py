@@ -12,4 +12,7 @@ def told_of_server2(error: str | None) -> dict[str, Any]:
 
 def told_of_lag(lag: Lag) -> dict[str, Any]:
     """The further keys of a success that the portals did not wholly follow."""
-    return ({"warning": 1} if lag.server2 or lag.theme else {}) | told_of_server2(lag.server2)
+    server2 = f"Server 2 did not follow and is told again later: {lag.server2}" if lag.server2 else None
+    texts = [text for text in (server2, lag.theme, *lag.notes) if text]
+    warned = {"warning": 1, "warning_text": "; ".join(texts)} if texts else {}
+    return warned | told_of_server2(lag.server2)

@@ -45,6 +45,7 @@ class SessionUnavailable(Exception):
     status = 503
     extra: Mapping[str, object] = MappingProxyType({})
     retry_after: int | None = None
+    goes_on = False
 
     def __init__(self, text: str | None = None) -> None:
         """``text``: the cause, where it is one that does not pass by itself."""

@@ -130,7 +130,8 @@ def record_login(
     try:
         if not panel.layout.has_table("_login_history"):
             return
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             connection.execute(
                 insert(LoginHistory).values(
                     user_id=user_id,
@@ -143,6 +144,8 @@ def record_login(
                     failure_reason=failure_reason,
                 )
             )
+
+        panel.database.transact(act)
     except DatabaseFailed as error:
         log.warning("A login could not be written to the login history: %s", type(error.__cause__).__name__)
 

@@ -4,7 +4,6 @@ Carrying it out, on the portals and in the database, is in :mod:`core.accounts.c
 §1.6 to §1.9 and §3.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,7 +15,7 @@ from core.access.audit import By
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
 from core.access.user_rows import read_user, refuse_observer
 from core.accounts import create, operations, rules
-from core.accounts.on_portals import Lag, known_tariffs, servers, set_theme
+from core.accounts.on_portals import Lag, servers, set_theme, tariffs_now
 from core.accounts.operations import Draft
 from core.accounts.records import Creation
 from core.accounts.rows import refuse_taken
@@ -32,13 +31,12 @@ from core.plans.choice import (
     net_price,
     plan_for_add,
     plan_for_tariff,
-    portal_tariff,
     read_plans,
     refuse_currency,
     require_balance,
     require_usable,
 )
-from core.portal import Tariff
+from core.plans.plan_tariff import NOT_ASKED, Tariffs, tariff_by_name, tariff_of_plan
 from core.storage.tables import Account
 from core.values.checks import checked_date, checked_email, clean_name, clean_text, normal_phone
 from core.values.currencies import ANY_CURRENCY, currency_code
@@ -84,6 +82,7 @@ class _Purchase:
     net: Decimal
     payer: Actor | None
     entry: ledger.Entry | None
+    notes: tuple[str, ...] = ()
 
 
 def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
@@ -92,9 +91,9 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     wish = _checked(wish)
     with panel.database.read() as connection:
         # what can be refused is refused before any portal is asked; checked again in the transaction that reserves
-        _draft(panel, connection, by, wish, tariffs=None)
+        _draft(panel, connection, by, wish, NOT_ASKED)
     every_server = servers(panel)
-    tariffs = known_tariffs(panel) or []
+    tariffs = tariffs_now(panel)
 
     def plan(connection: Connection) -> Draft[Creation]:
         draft = _draft(panel, connection, by, wish, tariffs)
@@ -104,12 +103,12 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
 
     record = operations.begin(panel, by.actor.id, plan, step=every_server[0].name)
     assert record is not None  # noqa: S101 - a creation always has something to do
-    create.on_portals(panel, record, every_server, wish.password)
+    record = create.on_portals(panel, record, every_server, wish.password)
     account_id = create.confirm(panel, by, record)
     creation = Creation.read(record.payload)
     theme = set_theme(panel, record.username, creation.theme)
     jobs.ring(panel)
-    return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme))
+    return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme, notes=creation.notes))
 
 
 def _checked(wish: NewAccount) -> NewAccount:
@@ -141,9 +140,9 @@ def _draft(
     connection: Connection,
     by: By,
     wish: NewAccount,
-    tariffs: Sequence[Tariff] | None,
+    tariffs: Tariffs,
 ) -> Draft[Creation]:
-    """Every check, and what the operation will do; ``tariffs`` None: the portal was not asked yet."""
+    """Every check, and what the operation will do."""
     owner = _owner(panel, connection, by.actor, wish)
     _refuse_too_many(connection, by.actor, owner)
     purchase = _purchase(connection, by.actor, owner, wish, tariffs)
@@ -168,6 +167,7 @@ def _draft(
             comment=wish.comment,
             theme=owner.theme or panel.config.panel.default_theme,
             entry=purchase.entry,
+            notes=purchase.notes,
         ),
         reseller=owner.id,
         payer_id=payer.id if payer else None,
@@ -194,25 +194,30 @@ def _refuse_too_many(connection: Connection, actor: Actor, owner: Actor) -> None
         raise NotAllowed(f"Account limit reached: you can have at most {owner.max_users} accounts")
 
 
-def _purchase(
-    connection: Connection, actor: Actor, owner: Actor, wish: NewAccount, tariffs: Sequence[Tariff] | None
-) -> _Purchase:
+def _purchase(connection: Connection, actor: Actor, owner: Actor, wish: NewAccount, tariffs: Tariffs) -> _Purchase:
     if is_no_plan(wish.plan) and wish.needs_plan:
         raise InvalidInput("Please select a plan")
     plans = read_plans(connection)
     plan = None if is_no_plan(wish.plan) else plan_for_add(plans, wish.plan, owner.currency)
     if plan is None and wish.tariff_plan:
-        plan = plan_for_tariff(plans, wish.tariff_plan, owner.currency, tariffs or ())
-        if plan is None and (is_unpaid(actor) or tariffs is None):
-            return _Purchase(None, wish.tariff_plan, Decimal(0), None, None)
+        plan = plan_for_tariff(plans, wish.tariff_plan, owner.currency, tariffs.listed)
+        if plan is None and (is_unpaid(actor) or tariffs == NOT_ASKED):
+            return _unplanned(wish.tariff_plan, tariffs)
     if plan is None:
         if not is_no_plan(wish.plan) or not is_unpaid(actor):
             raise NotFound(NOT_FOUND)
         return _Purchase(None, "", Decimal(0), None, None)
-    return _bought(actor, owner, wish, plan, tariffs or ())
+    return _bought(actor, owner, wish, plan, tariffs)
 
 
-def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs: Sequence[Tariff]) -> _Purchase:
+def _unplanned(name: str, tariffs: Tariffs) -> _Purchase:
+    """A tariff without a plan, as it is written: the portal gives its default tariff where it does not know it."""
+    found = tariff_by_name(name, tariffs)
+    notes = (found.note,) if found.note and tariffs.known is not None else ()
+    return _Purchase(None, name, Decimal(0), None, None, notes)
+
+
+def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs: Tariffs) -> _Purchase:
     pays = not is_unpaid(owner)
     if not is_unpaid(actor):
         require_usable(plan, owner)
@@ -239,7 +244,9 @@ def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs
             discount=int(plan.price - net) or None,
         ),
     )
-    return _Purchase(plan, portal_tariff(plan, tariffs), net, owner if pays else None, entry if net else None)
+    tariff = tariff_of_plan(plan, tariffs)
+    notes = (tariff.note,) if tariff.note else ()
+    return _Purchase(plan, tariff.external_id, net, owner if pays else None, entry if net else None, notes)
 
 
 def _end_date(panel: Panel, actor: Actor, wish: NewAccount, plan: PlanRow | None) -> date | None:

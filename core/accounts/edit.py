@@ -4,7 +4,6 @@ Carrying the decision out, on the portals and in the database, is in :mod:`core.
 chapter 20 §1.5 to §1.8, §4, §5, §7, §8.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
@@ -14,27 +13,27 @@ from core.access.audit import By
 from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, require, require_over
 from core.access.user_rows import read_user, refuse_observer
 from core.accounts import rules
-from core.accounts.change import Changed, Planned, change_if_any
-from core.accounts.on_portals import Lag, known_tariffs
+from core.accounts.change import PORTAL_FAILED, Changed, Planned, change_if_any
+from core.accounts.on_portals import Lag, refusal_of, tariffs_now
 from core.accounts.rows import AccountRow, find_by_mac, refuse_taken, require_by_username
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import (
     NOT_FOUND,
+    PlanRow,
     PlanWish,
-    find_tariff,
     is_no_plan,
     net_price,
     plan_for_add,
     plan_for_edit,
     plan_for_tariff,
-    portal_tariff,
     read_plans,
     require_balance,
     require_usable,
 )
-from core.portal import Tariff
+from core.plans.plan_tariff import NOT_ASKED, Tariffs, tariff_by_name, tariff_of_plan
+from core.portal import PortalError
 from core.values.checks import checked_date, checked_email, clean_name, clean_text
 from core.values.currencies import ANY_CURRENCY, currency_code
 from core.values.markup import quotable
@@ -79,12 +78,12 @@ def edit_account(panel: Panel, by: By, wish: Edit) -> Changed:
     AccountBusy, UpstreamFailed."""
     require(by.actor, EDIT_ACCOUNTS)
     with panel.database.read() as connection:
-        _plan_edit(panel, connection, by.actor, wish, tariffs=None)
-    tariffs = known_tariffs(panel) if wish.tariff_plan else []
+        needs = _needs_tariffs(_plan_edit(panel, connection, by.actor, wish, NOT_ASKED), wish)
+    tariffs = tariffs_now(panel) if needs else NOT_ASKED
     changed = change_if_any(
         panel,
         by,
-        lambda connection: _plan_edit(panel, connection, by.actor, wish, tariffs=tariffs, asked=True),
+        lambda connection: _plan_edit(panel, connection, by.actor, wish, tariffs),
         password=wish.password or None,
     )
     assert changed is not None  # noqa: S101 - this plan always decides
@@ -137,11 +136,9 @@ def _plan_edit(
     connection: Connection,
     actor: Actor,
     wish: Edit,
-    *,
-    tariffs: Sequence[Tariff] | None,
-    asked: bool = False,
+    tariffs: Tariffs,
 ) -> Planned:
-    """Every check, and the row as it will be. ``tariffs`` None: not known, ``asked``: although the portal was asked."""
+    """Every check, and the row as it will be."""
     if not wish.username:
         raise InvalidInput("Missing field: username")
     before = require_by_username(panel, connection, wish.username)
@@ -156,11 +153,11 @@ def _plan_edit(
     always = ("end_date",) if before.end_date is not None and not wish.partial else ()
     planned = Planned(before, after, always_send=always, phone_given=bool(wish.phone))
     if not is_no_plan(wish.plan):
-        return _with_renewal(panel, connection, actor, planned, wish)
+        return _with_renewal(panel, connection, actor, planned, wish, tariffs)
     if wish.partial:
         planned = replace(planned, after=_with_end_date(actor, planned.after, wish))
         if wish.tariff_plan:
-            planned = _with_tariff(panel, connection, actor, planned, wish.tariff_plan, tariffs, asked)
+            planned = _with_tariff(panel, connection, actor, planned, wish.tariff_plan, tariffs)
     return planned
 
 
@@ -216,8 +213,7 @@ def _with_tariff(
     actor: Actor,
     planned: Planned,
     name: str,
-    tariffs: Sequence[Tariff] | None,
-    asked: bool,
+    tariffs: Tariffs,
 ) -> Planned:
     """Another tariff by name. One that neither the panel nor the portal knows is not sent: a stock portal would
     silently give its default tariff."""
@@ -228,18 +224,46 @@ def _with_tariff(
     if not is_unpaid(actor):
         raise NotAllowed("Permission denied. You cannot change the tariff of an account.")
     owner = read_user(panel, connection, row.reseller or actor.id) or actor
-    plan = plan_for_tariff(read_plans(connection), name, owner.currency, tariffs or ())
+    plan = plan_for_tariff(read_plans(connection), name, owner.currency, tariffs.listed)
     if plan is not None:
-        return replace(planned, after=replace(row, plan=plan.id, tariff_plan=portal_tariff(plan, tariffs or ())))
-    if tariffs is None and asked:
-        return replace(planned, after=replace(row, tariff_plan=name))
-    known = find_tariff(tariffs or (), name)
-    if known is None:
-        return replace(planned, unknown_tariff=True)
-    return replace(planned, after=replace(row, tariff_plan=known.external_id or known.name))
+        return _given(replace(planned, after=replace(row, plan=plan.id)), plan, tariffs)
+    if isinstance(tariffs.failure, PortalError):
+        raise refusal_of(tariffs.failure, PORTAL_FAILED)
+    found = tariff_by_name(name, tariffs)
+    notes = (found.note,) if found.note and tariffs != NOT_ASKED else ()
+    if found.external_id:
+        row = replace(row, tariff_plan=found.external_id)
+    return replace(planned, after=row, notes=notes)
 
 
-def _with_renewal(panel: Panel, connection: Connection, actor: Actor, planned: Planned, wish: Edit) -> Planned:
+def _needs_tariffs(planned: Planned, wish: Edit) -> bool:
+    """Whether the portal's list is needed to know what the account is to be given."""
+    plan = planned.plan
+    return bool(wish.tariff_plan) or (plan is not None and plan.external_id != planned.before.tariff_plan)
+
+
+def _given(planned: Planned, plan: PlanRow, tariffs: Tariffs) -> Planned:
+    """With the tariff of ``plan``: who pays for a plan gets its channels (90 §13 M15).
+
+    One that the portal does not have is not sent: a stock portal would silently give its default tariff. Raises
+    UpstreamFailed when the list that tells cannot be had, unless the plan stays the one that it is.
+    """
+    row = planned.after
+    if plan.external_id == row.tariff_plan:
+        return planned
+    if isinstance(tariffs.failure, PortalError):
+        if planned.before.plan == plan.id:
+            return planned
+        raise refusal_of(tariffs.failure, PORTAL_FAILED)
+    found = tariff_of_plan(plan, tariffs)
+    if found.is_known and found.external_id:
+        row = replace(row, tariff_plan=found.external_id)
+    return replace(planned, after=row, notes=(found.note,) if found.note else ())
+
+
+def _with_renewal(
+    panel: Panel, connection: Connection, actor: Actor, planned: Planned, wish: Edit, tariffs: Tariffs
+) -> Planned:
     if wish.partial and (isinstance(wish.end_date, _Null) or wish.end_date):
         raise InvalidInput("Send either a plan or an end date")
     before = planned.before
@@ -255,6 +279,7 @@ def _with_renewal(panel: Panel, connection: Connection, actor: Actor, planned: P
         end_date=rules.renewed_end(panel.clock.today(), before.end_date, plan.days),
     )
     planned = replace(planned, after=after, plan=plan, always_send=("end_date",), what="renewal")
+    planned = _given(planned, plan, tariffs)
     if is_unpaid(actor):
         return planned
     payer = read_user(panel, connection, actor.id) or actor

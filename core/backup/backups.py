@@ -58,9 +58,12 @@ def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
     """
     redacted = _is_redacted_for(panel, by.actor)
     backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=wait)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         details = "without passwords and keys" if redacted else None
         by.write_audit(panel, connection, "export", "database", target_name=backup.name, details=details)
+
+    panel.database.transact(act)
     return backup
 
 
@@ -125,7 +128,7 @@ def _restore(
             with panel.database.write() as connection:
                 restored = restore(panel, connection, file, examined, report)
                 note(connection, restored)
-            return restored
+                return restored
         except DatabaseBusy:
             # all was rolled back, and nothing outside was told
             if not attempts:

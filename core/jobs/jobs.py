@@ -10,6 +10,7 @@ dies is claimed again. So a job may run more than once: its handler must bear th
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -94,8 +95,7 @@ class Work:
         values: dict[str, Any] = {"done": done, "total": total, "lease_until": int(now) + LEASE_SECONDS}
         if result is not None:
             values["result"] = orjson.dumps(result).decode()
-        with self.panel.database.write() as connection:
-            _change(self.panel, connection, self.record, **values)
+        self.panel.database.transact(partial(_change, self.panel, record=self.record, **values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,11 @@ def run_and_wait(
     panel: Panel, kinds: Mapping[str, Kind], kind: str, payload: Mapping[str, Any], actor_id: int, seconds: float
 ) -> Record:
     """:func:`reserve` and :func:`run_reserved` for a job that belongs to no other change."""
-    with panel.database.write() as connection:
-        record = reserve(panel, connection, kind, payload, actor_id)
+
+    def act(connection: Connection) -> Record:
+        return reserve(panel, connection, kind, payload, actor_id)
+
+    record = panel.database.transact(act)
     return run_reserved(panel, kinds, record, seconds)
 
 
@@ -183,9 +186,12 @@ def work_off(panel: Panel, kinds: Mapping[str, Kind]) -> int:
 
 def forget_old(panel: Panel) -> None:
     """Delete jobs that were closed some days ago."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         old = panel.clock.stamp() - KEPT_SECONDS
         connection.execute(delete(Job).where(Job.state.in_((DONE, FAILED)), Job.updated_at < old))
+
+    panel.database.transact(act)
 
 
 def _insert(
@@ -235,13 +241,14 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
             continue
         lease = claims.new_lease(now, LEASE_SECONDS)
         claimed = {"state": RUNNING, "attempts": record.attempts + 1, **lease}
-        try:
-            with panel.database.write() as connection:
-                _change(panel, connection, record, **claimed)
-                return _read(connection, record.id)
-        except JobTaken:
-            continue
+        with suppress(JobTaken):
+            return panel.database.transact(partial(_take, panel, record=record, claimed=claimed))
     return None
+
+
+def _take(panel: Panel, connection: Connection, record: Record, claimed: Mapping[str, Any]) -> Record | None:
+    _change(panel, connection, record, **claimed)
+    return _read(connection, record.id)
 
 
 def _execute(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
@@ -276,8 +283,7 @@ def _after_failure(panel: Panel, record: Record, text: str, *, again: bool) -> N
 def _close(panel: Panel, record: Record, **values: Any) -> None:
     """Let go of the job. When the database is away its claim runs out, and it is run again."""
     try:
-        with panel.database.write() as connection:
-            _change(panel, connection, record, owner=None, lease_until=0, **values)
+        panel.database.transact(partial(_change, panel, record=record, owner=None, lease_until=0, **values))
     except (DatabaseFailed, JobTaken) as error:
         log.error("job %d (%s) could not be closed: %s", record.id, record.kind, type(error).__name__)
 

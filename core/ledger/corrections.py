@@ -62,13 +62,16 @@ def correct_transaction(
     wanted = Corrected(_amount(amount), note, by.actor.id, by.actor.username, now, status)
     if not panel.layout.has(Transaction.correction_amount):
         raise LacksColumns("This database has no columns for corrections yet; run the database upgrade first")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> CorrectedRow:
         refuse_money_without_undo(connection)
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)
         row = CorrectedRow(number, money.stored(before.amount), wanted, now)
         _audit(panel, connection, by, before, row)
-    return row
+        return row
+
+    return panel.database.transact(act)
 
 
 def _amount(text: str) -> Decimal | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from core.access.audit import By
 from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound
@@ -36,7 +38,8 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
     if type_ is None:
         raise InvalidInput("The type is credit or debit (or 1 or 0)")
     text = clean_text(details, "description", TEXT_CHARACTERS)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> tuple[Moved, int]:
         target = read_user(panel, connection, user_id)
         if target is None:
             raise NotFound("User not found")
@@ -62,6 +65,9 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
             new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
             details=_told(exact, type_, moved),
         )
+        return moved, number
+
+    moved, number = panel.database.transact(act)
     return Added(number, moved.new)
 
 

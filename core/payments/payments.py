@@ -18,7 +18,7 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import READ_BOOKS, RECORD_PAYMENTS, Scope, require, scope_of
 from core.access.user_rows import require_reseller
-from core.errors import DatabaseFailed, InvalidInput, NotFound
+from core.errors import CommitUncertain, DatabaseFailed, InvalidInput, NotFound
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.ledger.events import PaymentRecorded
@@ -82,9 +82,15 @@ def record_payment(panel: Panel, by: By, wish: NewPayment) -> Payment:
     receipt = receipts.kind_of(wish.receipt) if wish.receipt else None
     path = None if receipt is None else receipts.store(panel, wish.receipt, receipt)
     try:
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> Payment:
             refuse_money_without_undo(connection)
-            payment = _insert(panel, connection, by, draft, path)
+            return _insert(panel, connection, by, draft, path)
+
+        payment = panel.database.transact(act)
+    except CommitUncertain:
+        # a payment that may be stored keeps its receipt
+        raise
     except BaseException:
         if path is not None:
             receipts.remove(panel, path)
@@ -98,12 +104,11 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
     require(by.actor, RECORD_PAYMENTS)
     if payment_id is None or payment_id <= 0:
         raise InvalidInput("The payment is missing")
-    reason = clean_text(reason, "reason", _TEXT_CHARACTERS)
-    if not reason:
-        raise InvalidInput("A reason is required")
+    reason = _checked_reason(reason)
     _require_table(panel)
     now = panel.clock.now()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         refuse_money_without_undo(connection)
         # of two clicks, one finds the payment active
         changed = connection.execute(
@@ -127,7 +132,16 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
         if changed.rowcount != 1:
             raise InvalidInput("The payment is cancelled already")
         _audit_cancellation(panel, connection, by, row, reason)
+
+    panel.database.transact(act)
     return payment_id
+
+
+def _checked_reason(text: str) -> str:
+    reason = clean_text(text, "reason", _TEXT_CHARACTERS)
+    if not reason:
+        raise InvalidInput("A reason is required")
+    return reason
 
 
 def receipt_owner(panel: Panel, path: str) -> int | None:

@@ -118,12 +118,6 @@ def find_tariff(tariffs: Iterable[Tariff], name: str) -> Tariff | None:
     )
 
 
-def portal_tariff(plan: PlanRow, tariffs: Iterable[Tariff]) -> str:
-    """What the portal knows the plan by: the external id of the tariff whose id the plan carries, else the plan's."""
-    named = next((tariff.external_id for tariff in tariffs if tariff.id == plan.external_id), "")
-    return named or plan.external_id
-
-
 def require_usable(plan: PlanRow, reseller: Actor) -> None:
     """Whether a plain reseller may use ``plan``: assigned or unlimited, and in the own currency. Raises NotFound."""
     if plan.currency == ANY_CURRENCY:

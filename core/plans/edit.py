@@ -3,10 +3,9 @@
 A panel's ``_plans`` has no unique key, so that :data:`PLANS_LOCK` keeps external id and currency unique.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, insert, update
 
@@ -33,6 +32,8 @@ from core.values.currencies import ANY_CURRENCY, currency_code
 PLANS_LOCK = "plans_lock"
 NOT_FOUND = "plan not found"
 
+Done = TypeVar("Done")
+
 
 @dataclass(frozen=True, slots=True)
 class PlanFields:
@@ -58,21 +59,27 @@ class Saved:
     after: StoredPlan
 
 
-@contextmanager
-def alone_with_plans(panel: Panel) -> Iterator[tuple[Connection, list[StoredPlan]]]:
-    """A transaction in which nobody else of ours changes plans, and all plans, oldest first."""
-    with panel.database.write() as connection:
+def alone_with_plans(panel: Panel, act: Callable[[Connection, list[StoredPlan]], Done]) -> Done:
+    """What ``act`` returns of a transaction in which nobody else of ours changes plans; it is given all of them, oldest
+    first."""
+
+    def alone(connection: Connection) -> Done:
         serialise(panel.database, connection, PLANS_LOCK)
-        yield connection, stored_plans(panel, connection)
+        return act(connection, stored_plans(panel, connection))
+
+    return panel.database.transact(alone)
 
 
 def add_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Make a plan, or change the one with the same external id and currency. Raises InvalidInput."""
     key, values = _new_values(sent)
-    with alone_with_plans(panel) as (connection, plans):
+
+    def act(connection: Connection, plans: list[StoredPlan]) -> Saved:
         saved = _put(panel, connection, plans, key, values)
         _audit(panel, connection, by, saved)
-    return saved
+        return saved
+
+    return alone_with_plans(panel, act)
 
 
 def edit_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
@@ -83,7 +90,8 @@ def edit_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     if sent.name is None:
         raise InvalidInput(MISSING)
     values = _told(sent)
-    with alone_with_plans(panel) as (connection, plans):
+
+    def act(connection: Connection, plans: list[StoredPlan]) -> Saved:
         before = _meant(plans, sent)
         values["currency"], values["price"] = whole_terms(before.currency, values["price"], values["days"])
         becomes_unlimited = values["currency"] != before.currency
@@ -93,13 +101,16 @@ def edit_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
         if becomes_unlimited and not _has_twin(plans, before):
             replace_key(connection, before.key, f"{before.external_id}-{ANY_CURRENCY}")
         _audit(panel, connection, by, saved)
-    return saved
+        return saved
+
+    return alone_with_plans(panel, act)
 
 
 def set_price(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Change the price alone; with currency and days a missing plan is made. Raises InvalidInput, NotFound."""
     price = checked_price(sent.price)
-    with alone_with_plans(panel) as (connection, plans):
+
+    def act(connection: Connection, plans: list[StoredPlan]) -> Saved:
         try:
             before = _meant(plans, sent)
         except NotFound:
@@ -111,7 +122,9 @@ def set_price(panel: Panel, by: By, sent: PlanFields) -> Saved:
                 raise InvalidInput("An unlimited plan costs nothing")
             saved = Saved(before, _change(panel, connection, before, {"price": price}))
         _audit(panel, connection, by, saved)
-    return saved
+        return saved
+
+    return alone_with_plans(panel, act)
 
 
 def remove_plan(panel: Panel, by: By, sent: PlanFields) -> None:
@@ -119,7 +132,8 @@ def remove_plan(panel: Panel, by: By, sent: PlanFields) -> None:
 
     Raises InvalidInput, NotFound.
     """
-    with alone_with_plans(panel) as (connection, plans):
+
+    def act(connection: Connection, plans: list[StoredPlan]) -> None:
         plan = _meant(plans, sent)
         connection.execute(delete(DeletedPlan).where(DeletedPlan.id == plan.id))
         connection.execute(
@@ -143,6 +157,8 @@ def remove_plan(panel: Panel, by: By, sent: PlanFields) -> None:
             target_name=plan.name,
             old={**audited(plan), "assigned_to": resellers},
         )
+
+    alone_with_plans(panel, act)
 
 
 def audited(plan: StoredPlan) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from datetime import date
 from typing import Any
 
 from core.portal.errors import PortalInvalidInput
-from core.portal.identifiers import new_login, required_mac
-from core.portal.values import end_date, is_on, record_list, text_of, whole_number
+from core.portal.wire.identifiers import new_login, required_mac
+from core.portal.wire.values import end_date, is_on, record_list, text_of, whole_number
 from core.values.macs import normal_mac
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,16 @@ class NewPortalAccount:
         if self.phone:
             fields["phone"] = self.phone
         return fields
+
+    def adopting_fields(self) -> dict[str, str]:
+        """The form that makes this account of a user without login; without the password, which goes alone."""
+        fields = self.fields()
+        for name in ("password", "stb_mac", "tariff_plan", "end_date"):
+            fields.pop(name, None)
+        changes: dict[str, Field] = {"end_date": self.end_date, "phone": self.phone}
+        if self.tariff_plan:
+            changes["tariff_plan"] = self.tariff_plan
+        return fields | changed_fields(changes)
 
     def is_stored_as(self, account: PortalAccount) -> bool:
         """Whether ``account`` came from this creation, not from an older account of the same name and device."""

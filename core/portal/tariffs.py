@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.portal.values import record_list, text_of, whole_number
+from core.portal.wire.values import record_list, text_of, whole_number
 
 
 @dataclass(frozen=True, slots=True)

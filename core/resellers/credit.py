@@ -47,7 +47,8 @@ def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> D
     action = _action(wish)
     amount = money.read_amount(wish.amount, "amount", least=Decimal(0) if action == SET else money.CENT)
     description = checked_description(wish.description)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> Moved:
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         currency = reseller.currency_name or reseller.currency_id
         moved = book(
@@ -66,6 +67,9 @@ def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> D
             details=f"{action} {money.shortest(amount)}{unit}: balance {moved.old} to {moved.new}"
             + (f" - {description}" if description else ""),
         )
+        return moved
+
+    moved = panel.database.transact(act)
     return moved.new
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, TypeVar
@@ -18,10 +18,10 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.faults import set_up_fault
 from core.storage.private_files import private_file
 from core.values.database_urls import normal_url
@@ -31,6 +31,8 @@ AnySelect = sa.Select[*tuple[Any, ...]]
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
+# what the same statement meets again each time: values that do not fit, names that are not there
+_REFUSALS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
 
@@ -87,25 +89,34 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
+        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer. Raises
+        CommitUncertain when nobody can tell whether it was committed; every other failure did nothing.
         """
         with self._connect() as connection, _named_failures():
             connection = connection.execution_options(sbx_write=True)
-            with connection.begin():
+            transaction = connection.begin()
+            try:
                 yield connection
+            except BaseException:
+                _roll_back(transaction)
+                raise
+            _commit(transaction)
 
     def transact(self, act: Callable[[Connection], Done]) -> Done:
         """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
 
-        Deadlocks are nobody's mistake. ``act`` may call nothing outside of the database. Raises DatabaseBusy when the
-        fault does not pass within some tries, or came only after a long wait.
+        Deadlocks are nobody's mistake, and a connection that was lost before the commit has done nothing. ``act`` may
+        call nothing outside of the database. Raises DatabaseBusy or DatabaseUnavailable when the fault does not pass
+        within some tries, or came only after a long wait.
         """
         for pause in _PAUSES:
             began = time.monotonic()
             try:
                 with self.write() as connection:
                     return act(connection)
-            except DatabaseBusy:
+            except CommitUncertain:
+                raise
+            except (DatabaseBusy, DatabaseUnavailable):
                 if time.monotonic() - began > _PATIENCE_SECONDS:
                     raise
                 # not all who met each other again at the same instant
@@ -227,14 +238,37 @@ def _named_failures() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _is_passing(error.orig):
-            raise DatabaseBusy from error
-        named = DatabaseUnavailable if error.connection_invalidated else DatabaseFailed
-        raise set_up_fault(error.orig) or named() from error
+        raise _named(error) from error
+
+
+def _named(error: DBAPIError) -> DatabaseFailed:
+    if _is_passing(error.orig):
+        return DatabaseBusy()
+    if (fault := set_up_fault(error.orig)) is not None:
+        return fault
+    if error.connection_invalidated:
+        return DatabaseUnavailable()
+    return DatabaseRefused() if isinstance(error, _REFUSALS) else DatabaseFailed()
 
 
 def _not_connected(error: Exception) -> DatabaseFailed:
     return set_up_fault(getattr(error, "orig", None) or error) or DatabaseUnavailable()
+
+
+def _commit(transaction: sa.RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except DBAPIError as error:
+        _roll_back(transaction)
+        if error.connection_invalidated:
+            raise CommitUncertain from error
+        raise
+
+
+def _roll_back(transaction: sa.RootTransaction) -> None:
+    # a connection that is lost has nothing to be rolled back, and why it was is told already
+    with suppress(DBAPIError):
+        transaction.rollback()
 
 
 def _is_passing(error: object) -> bool:

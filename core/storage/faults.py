@@ -10,7 +10,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 
-from core.errors import DatabaseFailed, DatabaseUnavailable
+from core.errors import DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 
 
 class DatabaseSetUp(DatabaseUnavailable):
@@ -25,7 +25,7 @@ class NoDatabaseServer(DatabaseUnavailable):
     default_text = "The database is not available: no server answers at the configured address"
 
 
-class LacksTable(DatabaseFailed):
+class LacksTable(DatabaseRefused):
     """A table or column is missing that was there, or that an upgrade adds."""
 
     default_text = "The database lacks a table or column that this needs; the command db upgrade adds it"

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from huey import crontab
+from sqlalchemy import Connection
 
 from core.accounts.disable_expired import DISABLE_EXPIRED
 from core.backup.backups import BACKUP
@@ -84,8 +85,11 @@ def _is_now(panel: Panel, job: ScheduledJob) -> bool:
 def start_in_background(panel: Panel, job: ScheduledJob) -> int:
     """Have a worker run the job as soon as possible; the id of what it is stored as."""
     panel.layout  # noqa: B018 - creates our tables where they are missing
-    with panel.database.write() as connection:
-        job_id = jobs.add(panel, connection, KIND, {"name": job.name})
+
+    def act(connection: Connection) -> int:
+        return jobs.add(panel, connection, KIND, {"name": job.name})
+
+    job_id = panel.database.transact(act)
     jobs.ring(panel)
     return job_id
 

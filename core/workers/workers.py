@@ -6,7 +6,7 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 import logging
 from collections.abc import Mapping
 
-from core.accounts import recovery
+from core.accounts import change, create, recovery, remove
 from core.devices import batch, welcome
 from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
@@ -27,8 +27,8 @@ from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
-# importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
+# importing them declares their listeners (core.jobs.events), and how their operations are settled
+LISTENING = (change, create, remove, welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,

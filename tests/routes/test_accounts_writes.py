@@ -392,8 +392,9 @@ def test_c1_a_reseller_renews(accounts: Accounts) -> None:
         "days_extended": 90,
     }
     [put] = _puts(accounts)
-    assert put["end_date"] == "2025/05/16"
-    assert not {"tariff_plan", "stb_mac", "login", "password"} & set(put)
+    # the tariff of the plan goes with it (90 §13 M15)
+    assert put["tariff_plan"] == "12"
+    assert not {"stb_mac", "login", "password"} & set(put)
     assert accounts.balance("reseller1") == 75
     [entry] = accounts.transactions
     assert (entry["amount"], entry["type"], entry["currency"]) == (-25, 1, "GBP")
@@ -839,7 +840,6 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
         _edit(accounts, "admin", "user001", name="Other", password="pw-secret")
         assert list(_puts(accounts)[0].items()) == [
             ("login", "user001"),
-            ("password", "pw-secret"),
             ("full_name", "Other"),
             ("email", "j@example.com"),
             ("phone", "+4477"),
@@ -847,7 +847,9 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
             ("stb_mac", MAC("01")),
             ("end_date", "2025/02/15"),
         ]
-        assert _puts(accounts, 1) == [{"password": "pw-secret", "full_name": "Other", "end_date": "2025/02/15"}]
+        # a password goes alone and last (90 §13 M8)
+        assert _puts(accounts)[1] == {"password": "pw-secret"}
+        assert _puts(accounts, 1) == [{"full_name": "Other", "end_date": "2025/02/15"}, {"password": "pw-secret"}]
         _edit(accounts, "admin", "user001", phone="")
         assert _puts(accounts)[-1]["phone"] == ""
         accounts.post("admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date=None)

@@ -156,7 +156,8 @@ def _accepted_unproved(panel: Panel, credential_id: bytes, public_key: str) -> _
 
 def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: Visit) -> None:
     name = device_name.translate(_LIVE).strip() or UNKNOWN_DEVICE
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _note(panel, connection, by.actor, accepted)
         row = storable(
             connection,
@@ -182,6 +183,8 @@ def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: V
             details=f"{by.actor.username} registered a passkey"
             + (" without the browser's proof" if accepted.counter == NO_COUNTER else ""),
         )
+
+    panel.database.transact(act)
 
 
 def _note(panel: Panel, connection: Connection, actor: Actor, accepted: _Accepted) -> None:

@@ -94,9 +94,12 @@ def give_first_super(panel: Panel) -> int:
     """As :func:`give_first`, for the first super admin; for the upgrade of a panel's database."""
     if not has_mail(panel):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         user_id = connection.scalar(_FIRST_SUPER)
         return 0 if user_id is None else give_first(panel, connection, user_id)
+
+    return panel.database.transact(act)
 
 
 def lacking_first_super(connection: Connection, layout: Layout) -> int:

@@ -229,10 +229,13 @@ def forget_old(panel: Panel) -> None:
     if panel.layout.has_column(TRACKING, "end_date"):
         later = present.where(Account.end_date > model.end_date).exists()
         renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         earlier = model.sent_at < datetime.combine(today, time())
         old = model.sent_at < panel.clock.now() - _KEPT
         connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, renewed))))
+
+    panel.database.transact(act)
 
 
 def copies(addresses: Iterable[str | None], recipient: str) -> tuple[str, ...]:

@@ -74,7 +74,8 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
     require(by.actor, USE_MAIL)
     require_mail(panel)
     mode, text = _checked(wish)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> tuple[list[Addressee], jobs.Record]:
         mails = [_manual(wish)] if mode == MANUAL else _to_accounts(panel, connection, wish)
         payload = {
             "text": asdict(text),
@@ -82,6 +83,9 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
             **author(by),
         }
         record = jobs.reserve(panel, connection, KIND, payload, by.actor.id)
+        return mails, record
+
+    mails, record = panel.database.transact(act)
     seconds = min(panel.config.jobs.wait_seconds, LONGEST_WAIT_SECONDS)
     record = jobs.run_reserved(panel, KINDS, record, seconds)
     if record.state == jobs.FAILED:

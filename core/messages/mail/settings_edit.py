@@ -34,7 +34,7 @@ from core.security.quota import Quota
 from core.security.sealing import Unreadable
 from core.storage.narrow_text import storable
 from core.storage.tables import MailSettings
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 FLAGS = ("auto_send_new_account", "auto_send_renewal", "auto_send_expiry", "notify_admin", "notify_reseller")
 MULTISTAGE, DAYS = "enable_multistage_reminders", "days_before_expiry"
@@ -128,8 +128,9 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_mail(panel)
     actor_id, now = by.actor.id, panel.clock.now()
     first = {"smtp_host": panel.config.mail.default_host, "from_name": panel.config.panel.name}
-    with panel.database.write() as connection:
-        insert_if_absent(connection, MailSettings, user_id=actor_id, created_at=now, updated_at=now, **first)
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, MailSettings, {"user_id": actor_id}, created_at=now, updated_at=now, **first)
         before = _own_row(connection, actor_id, lock=True)
         values = _values(panel, before, change)
         stored = storable(connection, MailSettings, **values)
@@ -137,6 +138,8 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         connection.execute(own.values(**stored, updated_at=now))
         give_first(panel, connection, actor_id)
         _audit(panel, connection, by, before, values)
+
+    panel.database.transact(act)
 
 
 def try_connection(panel: Panel, actor: Actor, wish: ServerWish) -> None:

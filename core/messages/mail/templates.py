@@ -86,7 +86,8 @@ def save_template(panel: Panel, by: By, wish: Wish) -> Saved:
     require(by.actor, USE_MAIL)
     require_mail(panel)
     values, now = _checked(wish), panel.clock.now()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> Saved:
         stored = storable(connection, MailTemplate, **values)
         if wish.id is None:
             new = {"user_id": by.actor.id, "created_at": now, "updated_at": now}
@@ -98,17 +99,23 @@ def save_template(panel: Panel, by: By, wish: Wish) -> Saved:
         changed = update(MailTemplate).where(MailTemplate.id == wish.id)
         connection.execute(changed.values(updated_at=now, **stored))
         _audit(panel, connection, by, "update", wish.id, before, values)
-    return Saved(wish.id, _lost(before, wish))
+        return Saved(wish.id, _lost(before, wish))
+
+    return panel.database.transact(act)
 
 
 def delete_template(panel: Panel, by: By, template_id: int | None) -> str:
     """The name of what was deleted. Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, USE_MAIL)
     require_mail(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> dict[str, Any]:
         before = _required(connection, template_id)
         connection.execute(delete(MailTemplate).where(MailTemplate.id == before["id"]))
         _audit(panel, connection, by, "delete", before["id"], before, None)
+        return before
+
+    before = panel.database.transact(act)
     return str(before["name"])
 
 

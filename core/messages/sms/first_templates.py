@@ -133,13 +133,17 @@ def give_missing_stages(panel: Panel) -> int:
     """
     if not panel.layout.has_table("_sms_templates"):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> list[dict[str, object]]:
         users, lacking = lacking_stages(panel, connection, panel.layout)
         rows = [_row(panel, user_id, template) for user_id, template in lacking]
         if rows:
             connection.execute(insert(SmsTemplate), rows)
         for user_id in users:
             note_stages_given(panel, connection, user_id)
+        return rows
+
+    rows = panel.database.transact(act)
     return len(rows)
 
 

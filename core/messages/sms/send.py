@@ -193,7 +193,8 @@ def _read_accounts(connection: Connection, ids: Sequence[int]) -> dict[int, Reci
 
 def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
     counts = {"sent": tally.sent, "failed": tally.failed, "skipped": skipped}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         by.write_audit(
             panel,
             connection,
@@ -202,6 +203,8 @@ def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
             new=counts,
             details=f"SMS sent: {tally.sent}, failed: {tally.failed}",
         )
+
+    panel.database.transact(act)
 
 
 def _result(tally: Tally) -> dict[str, Any]:

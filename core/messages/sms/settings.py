@@ -20,7 +20,7 @@ from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_add
 from core.panel import Panel
 from core.storage.narrow_text import storable
 from core.storage.tables import SmsSettings, User
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 TEMPLATE_CHARACTERS = 4000
 MIN_DAYS, MAX_DAYS = 1, 30
@@ -153,8 +153,10 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_sms(panel)
     plain_values = _plain_values(change)
     now = panel.clock.now()
-    with panel.database.write() as connection:
-        insert_if_absent(connection, SmsSettings, user_id=by.actor.id, created_at=now, updated_at=now, **_first(panel))
+    first = {"created_at": now, "updated_at": now, **_first(panel)}
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, SmsSettings, {"user_id": by.actor.id}, **first)
         before = _own_row(panel, connection, by.actor.id)
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
@@ -166,6 +168,8 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
             .values(**storable(connection, SmsSettings, **stored), updated_at=now)
         )
         _audit(panel, connection, by, before, values)
+
+    panel.database.transact(act)
 
 
 def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:

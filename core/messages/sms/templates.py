@@ -79,7 +79,8 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
     require_sms(panel)
     values = _checked(wish)
     now = panel.clock.now()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         # one at a time for each user, so that two requests cannot make two templates of one name
         connection.execute(select(User.id).where(User.id == by.actor.id).with_for_update())
         before = _own(connection, by.actor.id, wish.id) if wish.id is not None else None
@@ -94,7 +95,9 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
                 update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **stored)
             )
         _audit(panel, connection, by, template_id, before, values)
-    return template_id
+        return template_id
+
+    return panel.database.transact(act)
 
 
 def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
@@ -103,12 +106,15 @@ def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
     if template_id is None or template_id < 1:
         raise InvalidInput("The template's id is missing or not valid")
     require_sms(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         before = _own(connection, by.actor.id, template_id)
         if before["name"] in STAGES:
             note_stages_given(panel, connection, by.actor.id)
         connection.execute(delete(SmsTemplate).where(SmsTemplate.id == template_id))
         _audit(panel, connection, by, template_id, before, None)
+
+    panel.database.transact(act)
 
 
 def _checked(wish: Wish) -> dict[str, Any]:

@@ -71,40 +71,52 @@ def link_chat(panel: Panel, actor: Actor, text: str) -> None:
             raise UpstreamFailed(UNREACHABLE)
         why = " (chat not found)" if delivery.error == NOT_FOUND else ""
         raise UpstreamFailed(f"The bot could not write to this chat{why}; open the bot, press Start, and try again")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         store_link(panel, connection, actor.id, delivery.moved_to or chat_id)
+
+    panel.database.transact(act)
 
 
 def unlink_chat(panel: Panel, actor: Actor) -> None:
     """Raises DatabaseFailed."""
     require_telegram(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         unlinked = update(User).where(User.id == actor.id)
         connection.execute(unlinked.values(telegram_chat_id=None, telegram_linked_at=None))
+
+    panel.database.transact(act)
 
 
 def make_link(panel: Panel, actor: Actor) -> DeepLink:
     """A new one-time link of the actor's, in place of an older one. Raises NotConfigured."""
     stored = require_bot(panel)
     token = secrets.token_hex(16)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(select(User.id).where(User.id == actor.id).with_for_update())
         connection.execute(delete(TelegramLink).where(TelegramLink.user_id == actor.id))
         expires_at = panel.clock.stamp() + LINK_SECONDS
         link = {"user_id": actor.id, "token_hash": _hash(token), "expires_at": expires_at}
         connection.execute(insert(TelegramLink).values(**link))
+
+    panel.database.transact(act)
     return DeepLink(stored.username, f"https://t.me/{stored.username}?start=link_{actor.id}_{token}")
 
 
 def use_link(panel: Panel, user_id: int, token: str, chat_id: int) -> str | None:
     """Link the user by a token, which is burnt, and return the user's name; None when it is not valid (any more)."""
     model = TelegramLink
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> str | None:
         valid = (model.user_id == user_id, model.token_hash == _hash(token), model.expires_at > panel.clock.stamp())
         if connection.execute(delete(model).where(*valid)).rowcount != 1:
             return None
         store_link(panel, connection, user_id, chat_id)
         return connection.scalar(select(User.username).where(User.id == user_id))
+
+    return panel.database.transact(act)
 
 
 def store_link(panel: Panel, connection: Connection, user_id: int, chat_id: int) -> None:

@@ -119,7 +119,8 @@ def change_bot(panel: Panel, by: By, text: str) -> Identity:
         "bot_username": identity.username,
         "updated_at": now,
     }
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         before = _row(connection, lock=True)
         if before is None:
             connection.execute(insert(TelegramSettings).values(created_at=now, **values))
@@ -127,6 +128,8 @@ def change_bot(panel: Panel, by: By, text: str) -> Identity:
             connection.execute(update(TelegramSettings).where(TelegramSettings.id == before.id).values(**values))
         seed(panel, connection)
         _audit(panel, connection, by, before, identity)
+
+    panel.database.transact(act)
     return identity
 
 
@@ -139,8 +142,11 @@ def change_webhook(panel: Panel, url: str) -> None:
     secret = SecretStr(secrets.token_urlsafe(32))
     bot(panel).set_webhook(found.token, url, secret)
     values = {"webhook_url": url[:500], "webhook_secret": secret.get_secret_value(), "updated_at": panel.clock.now()}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(update(TelegramSettings).where(TelegramSettings.id == found.row_id).values(**values))
+
+    panel.database.transact(act)
 
 
 def _meant(panel: Panel, text: str) -> SecretStr:

@@ -149,5 +149,8 @@ def give_missing(panel: Panel) -> int:
     """As :func:`seed`; for the upgrade of a panel's database."""
     if not panel.layout.has_table(TelegramTemplate.__tablename__):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         return seed(panel, connection)
+
+    return panel.database.transact(act)

@@ -19,7 +19,6 @@ from core.plans.choice import (
     plan_for_add,
     plan_for_edit,
     plan_for_tariff,
-    portal_tariff,
     require_usable,
 )
 from core.portal import Tariff
@@ -221,8 +220,6 @@ def test_plans_of_a_reseller(id: int, may: bool) -> None:
 
 def test_tariffs() -> None:
     tariffs = [Tariff("78", "12M Full", "Twelve months", 365), Tariff("5", "gold", "Gold", 30)]
-    assert portal_tariff(PLANS[0], tariffs) == "12M Full"
-    assert portal_tariff(PLANS[1], tariffs) == "12"
     found = [
         plan_for_tariff(PLANS, name, "GBP", tariffs)
         for name in ("premium monthly", "12", "Twelve Months", "Gold", "Rial")

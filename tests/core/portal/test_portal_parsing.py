@@ -15,12 +15,12 @@ from core import config
 from core.portal import NewPortalAccount, Outcome, PortalError, PortalInvalidAnswer, PortalInvalidInput, normal_mac
 from core.portal.accounts import account_of, accounts_of, changed_fields
 from core.portal.addresses import api_address, server_address
-from core.portal.answers import results_of
 from core.portal.errors import clean_text, refusal
-from core.portal.identifiers import required_login, segment
 from core.portal.settings import primary_settings, secondary_settings
 from core.portal.tariffs import Tariff, tariffs_of
-from core.portal.transport import Answer
+from core.portal.wire.answers import results_of
+from core.portal.wire.identifiers import required_login, segment
+from core.portal.wire.transport import Answer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(),

@@ -20,8 +20,8 @@ from core.portal.errors import (
     PortalThemeUnsupported,
     refusal,
 )
-from core.portal.transport import Answer
-from core.portal.values import record_list
+from core.portal.wire.transport import Answer
+from core.portal.wire.values import record_list
 
 _OK, _UNAUTHORIZED, _NOT_FOUND, _SERVER_ERROR = 200, 401, 404, 500
 _SWITCHED_OFF = b"API not enabled"
