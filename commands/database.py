@@ -7,6 +7,7 @@ import click
 from commands.failing import failing_clearly
 from commands.progress import progress
 from core.administration import upgrading
+from core.administration.clocks import zone_warnings
 from core.administration.lacking import lacking
 from core.moving import copying
 from core.panel import Panel
@@ -26,7 +27,7 @@ def database_command(panel: Panel) -> click.Group:
             click.echo(f"- {line}")
         for fault in findings.faults:
             click.echo(f"Wrong: {fault}")
-        for warning in [] if findings.is_refused else lacking(panel.config, panel.database):
+        for warning in [] if findings.is_refused else [*zone_warnings(panel), *lacking(panel.config, panel.database)]:
             click.echo(f"Warning: {warning}")
         if findings.lines or findings.faults:
             sys.exit(1)

@@ -12,6 +12,8 @@ from threading import Lock
 
 from werkzeug.wrappers import Request, Response
 
+from compat.pages.whole import BrokenPage, require_whole
+
 # the pages need inline handlers; what they load and where they send things is theirs alone (contract chapter 05 §8)
 DEFAULT_CONTENT_SECURITY_POLICY = (
     "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; connect-src 'self'; form-action 'self'; "
@@ -110,7 +112,10 @@ class Delivery:
         self._compressed = CompressedBodies()
 
     def respond(self, request: Request, content: Content) -> Response:
-        """200 with the content, or 304 (412) where the request's conditions say so."""
+        """200 with the content, or 304 (412) where the request's conditions say so.
+
+        Raises BrokenPage for a page that is empty or cut; what is read is looked at, not what is asked for again.
+        """
         compress = content.media.is_text and request.accept_encodings.quality("gzip") > 0
         response = Response(content_type=content.media.content_type)
         response.headers["Cache-Control"] = content.media.cache_control
@@ -124,11 +129,20 @@ class Delivery:
         response.make_conditional(request)
         if response.status_code != 200:
             return response
+        read = (lambda: require_whole(content.read())) if content.media.is_page else content.read
         if compress:
             response.headers["Content-Encoding"] = "gzip"
-            response.data = self._compressed.get(content.version, content.read)
+            response.data = self._compressed.get(content.version, read)
         else:
-            response.data = content.read()
+            response.data = read()
+        return response
+
+    def refuse(self, request: Request, broken: BrokenPage) -> Response:
+        """500 with a text that says what is wrong with the page."""
+        text = f"This page cannot be shown: {broken}. The server's log names the file.\n"
+        response = Response(text, 500, content_type="text/plain; charset=utf-8")
+        response.headers["Cache-Control"] = "no-store"
+        self._secure(request, response, RENDERED_PAGE)
         return response
 
     def _secure(self, request: Request, response: Response, media: Media) -> None:

@@ -5,6 +5,7 @@ is not on the list does not exist (contract chapter 10, sections 6 to 8). Sessio
 routes are the caller's.
 """
 
+import logging
 import os
 import re
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from compat.pages.delivery import (
 )
 from compat.pages.files import Tree, version_of
 from compat.pages.request_path import requested_path
+from compat.pages.whole import BrokenPage
+
+log = logging.getLogger(__name__)
 
 _ALLOWED = re.compile(
     r"""
@@ -61,6 +65,7 @@ class Frontend:
         self._tree = None if root is None else Tree(root)
         self._delivery = Delivery(hsts=hsts, content_security_policy=content_security_policy)
         self._compiled: tuple[object, Dashboard] | None = None
+        self._reported: set[tuple[str, str]] = set()
 
     def file(self, request: Request) -> Response | None:
         """The answer to a GET or HEAD of a listed path; None when there is no such file for the world."""
@@ -83,12 +88,15 @@ class Frontend:
         opened = None if self._tree is None else self._tree.open("dashboard.php")
         if self._tree is None or opened is None:
             return None
-        with opened:
-            version = version_of(os.fstat(opened.fileno()))
-            page = self._compile(version, opened)
-        stamps = tuple(map(self._tree.modified, page.assets))
-        content = Content(RENDERED_PAGE, ("dashboard.php", version, stamps), partial(page.render, stamps))
-        return self._delivery.respond(request, content)
+        try:
+            with opened:
+                version = version_of(os.fstat(opened.fileno()))
+                page = self._compile(version, opened)
+            stamps = tuple(map(self._tree.modified, page.assets))
+            content = Content(RENDERED_PAGE, ("dashboard.php", version, stamps), partial(page.render, stamps))
+            return self._delivery.respond(request, content)
+        except BrokenPage as error:
+            return self._refuse(request, "dashboard.php", error)
 
     @property
     def has_dashboard(self) -> bool:
@@ -122,7 +130,17 @@ class Frontend:
                 etag=f"{info.st_mtime_ns:x}-{info.st_size:x}",
                 modified=datetime.fromtimestamp(int(info.st_mtime), UTC),
             )
-            return self._delivery.respond(request, content)
+            try:
+                return self._delivery.respond(request, content)
+            except BrokenPage as error:
+                return self._refuse(request, name, error)
+
+    def _refuse(self, request: Request, name: str, broken: BrokenPage) -> Response:
+        fault = (name, str(broken))
+        if fault not in self._reported:
+            self._reported.add(fault)
+            log.error("%s of the frontend cannot be shown: %s", name, broken)
+        return self._delivery.refuse(request, broken)
 
     def _compile(self, version: object, opened: BinaryIO) -> Dashboard:
         """The compiled page, kept until its version changes."""

@@ -32,7 +32,7 @@ from core.accounts.on_portals import (
     switch_back,
 )
 from core.accounts.operations import Draft, Record
-from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, note_lag, write_change
+from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, kept_otherwise, note_lag, write_change
 from core.accounts.rows import AccountRow, find_by_id
 from core.errors import DatabaseFailed, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
@@ -111,16 +111,18 @@ def change_if_any(
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
     decided: list[tuple[Planned, str | None]] = []
 
-    def draft(connection: Connection) -> Draft[Change] | None:
+    def decide(connection: Connection) -> Draft[Change] | None:
         planned = plan(connection)
         if planned is None:
             return None
+        draft = _draft(by, planned)
+        planned = replace(planned, notes=planned.notes + kept_otherwise(connection, draft.payload))
         # after the commit nothing may fail any more that is not the portals' fault
         decided[:] = [(planned, _theme(panel, connection, planned))]
-        return _draft(by, planned)
+        return draft
 
     every_server = servers(panel)
-    record = operations.begin(panel, by.actor.id, draft, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, decide, step=every_server[0].name)
     if record is None:
         return None
     planned, theme = decided[0]

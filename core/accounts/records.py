@@ -23,6 +23,8 @@ from core.jobs.events import announce
 from core.ledger import ledger
 from core.ledger.ledger import Entry
 from core.panel import Panel
+from core.storage.tables import Account
+from core.storage.tables.texts import fitting
 
 STATUS, AUTO_DISABLE = "status", "auto_disable"
 # what a change is announced as, if at all
@@ -83,6 +85,9 @@ class Creation:
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "end_date": _plain(self.end_date)}
 
+    def row(self) -> Mapping[str, Any]:
+        return {"full_name": self.full_name, "email": self.email, "phone_number": self.phone}
+
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
         values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
@@ -120,6 +125,9 @@ class Change:
             "phone": self.phone,
             **self.began.stored(),
         }
+
+    def row(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.columns.items() if name in Account.__table__.c}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
@@ -162,6 +170,18 @@ class Removal:
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
         return cls(stored["old"], stored["is_ambiguous"], Began.read(stored))
+
+
+def kept_otherwise(connection: Connection, wanted: Creation | Change) -> tuple[str, ...]:
+    """Whether ``_accounts`` can hold the texts in some form: found out before money and portals move, not by the
+    statement after them; a sentence for each that it keeps in another one. Raises UnstorableText."""
+    row = wanted.row()
+    kept = fitting(connection.dialect, Account, row)
+    return tuple(
+        f"This database lacks some characters of the {name.replace('_', ' ')} and keeps it as {kept[name]}"
+        for name in row
+        if kept[name] != row[name]
+    )
 
 
 def write_change(

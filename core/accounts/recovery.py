@@ -23,6 +23,7 @@ from core.accounts.operations import OperationTaken, Record
 from core.errors import CommitUncertain, DatabaseFailed, DatabaseRefused, NotFound, PanelError
 from core.jobs import jobs
 from core.panel import Panel
+from core.storage.tables.texts import UnstorableText
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,9 @@ def persist(panel: Panel, record: Record, state: str, act: Callable[[Connection]
             return panel.database.transact(act)
         except DatabaseRefused:
             raise
+        except UnstorableText as error:
+            # found before, else; a column was changed meanwhile
+            raise DatabaseRefused(error.text) from error
         except CommitUncertain as error:
             uncertain = error
         except DatabaseFailed as error:

@@ -13,6 +13,7 @@ from core.messages.mail import first_templates as mail_templates
 from core.messages.sms import first_templates as sms_templates
 from core.messages.telegram import templates as telegram_templates
 from core.panel import Panel
+from core.security.sealed_columns import in_clear, seal_all
 from core.storage import schema
 from core.storage.schema import Findings, Layout
 
@@ -43,6 +44,7 @@ def upgrade(panel: Panel, progress: Callable[[str], None]) -> list[str]:
     sms_templates.give_missing_stages(panel)
     mail_templates.give_first_super(panel)
     telegram_templates.give_missing(panel)
+    seal_all(panel.database, panel.layout, panel.sealer)
     # a long log is counted now, and not while somebody waits for its first page
     audit_digest.carry_on(panel)
     for line in lines:
@@ -54,6 +56,8 @@ def _first_rows(panel: Panel, connection: Connection, layout: Layout) -> list[st
     users, stages = sms_templates.lacking_stages(panel, connection, layout)
     mails = mail_templates.lacking_first_super(connection, layout)
     lines = _templates(len(users), len(stages), mails, len(telegram_templates.lacking(connection, layout)))
+    if layout.origin == schema.OWN and (secrets := in_clear(connection, layout)):
+        lines.append(f"seal {len(secrets)} stored passwords and tokens")
     if entries := audit_digest.entries_to_count(panel, connection, layout):
         lines.append(f"count {entries} entries of the audit log once for all pages")
     return lines

@@ -23,6 +23,7 @@ from core.backup.restore import Restored, restore
 from core.errors import DatabaseBusy, InvalidInput, NotAllowed, NotFound
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.jobs.scheduled import Run, ScheduledJob
+from core.jobs.waiting import waiting_places
 from core.panel import Panel
 from core.values.markup import plain, quotable
 
@@ -57,7 +58,8 @@ def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
     Raises NotAllowed, AlreadyExporting, BackupNotStored.
     """
     redacted = _is_redacted_for(panel, by.actor)
-    backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=wait)
+    with waiting_places(panel).one(wait) as granted:
+        backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=granted)
 
     def act(connection: Connection) -> None:
         details = "without passwords and keys" if redacted else None

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, delete, or_, select
 from core.errors import DatabaseFailed, PanelError
 from core.jobs import claims
 from core.jobs.bell import bell
+from core.jobs.waiting import waiting_places
 from core.panel import Panel
 from core.storage.tables import Job
 from core.storage.writing import insert_row
@@ -140,12 +141,28 @@ def open_jobs(panel: Panel) -> list[Record]:
         return [_record(row) for row in rows]
 
 
-def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[str, Any], actor_id: int) -> Record:
-    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`.
+def running(panel: Panel, kind: str) -> list[Record]:
+    """The jobs of that kind that somebody works on just now."""
+    with panel.database.read() as connection:
+        rows = connection.execute(select(*Job.__table__.c).where(Job.state == RUNNING, Job.kind == kind))
+        return [record for record in map(_record, rows) if not claims.is_free(record, panel.clock.stamp())]
+
+
+def reserve(
+    panel: Panel,
+    connection: Connection,
+    kind: str,
+    payload: Mapping[str, Any],
+    actor_id: int,
+    *,
+    lease_seconds: int = LEASE_SECONDS,
+) -> Record:
+    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`, or
+    :func:`carry_out` within ``lease_seconds``.
 
     If the process dies before, another one takes it up.
     """
-    lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
+    lease = claims.new_lease(panel.clock.stamp(), lease_seconds)
     claimed = {"state": RUNNING, "attempts": 1, **lease}
     record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
     assert record is not None  # noqa: S101 - it was stored just now
@@ -153,12 +170,14 @@ def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[st
 
 
 def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, seconds: float) -> Record:
-    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it; returns it as it is then.
+    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it, or not at all where too many do;
+    returns it as it is then.
 
     If it is not closed by then it goes on.
     """
-    thread = panel.start_thread(partial(_execute, panel, kinds, record), f"job-{record.id}")
-    thread.join(seconds)
+    thread = panel.start_thread(partial(carry_out, panel, kinds, record), f"job-{record.id}")
+    with waiting_places(panel).one(seconds) as granted:
+        thread.join(granted)
     return read_job(panel, record.id) or record
 
 
@@ -179,7 +198,7 @@ def work_off(panel: Panel, kinds: Mapping[str, Kind]) -> int:
     panel.layout  # noqa: B018 - creates our tables where they are missing
     count = 0
     while (record := _claim_next(panel, kinds)) is not None:
-        _execute(panel, kinds, record)
+        carry_out(panel, kinds, record)
         count += 1
     return count
 
@@ -251,7 +270,8 @@ def _take(panel: Panel, connection: Connection, record: Record, claimed: Mapping
     return _read(connection, record.id)
 
 
-def _execute(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
+def carry_out(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
+    """Run a job that is ours to its end, whatever that is; never raises."""
     kind = kinds[record.kind]
     try:
         result = kind.handler(Work(panel, record))

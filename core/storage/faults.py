@@ -81,6 +81,7 @@ _MYSQL = {
     1270: _COLLATIONS,
     1271: _COLLATIONS,
 }
+_COLLATION_CODES = (1267, 1270, 1271)
 _LACKS = (1054, 1146, "42P01", "42703")
 _SQLITE_LACKS = ("no such table", "no such column")
 _MYSQL_NO_SERVER = (2002, 2003, 2005)
@@ -125,6 +126,9 @@ def set_up_fault(error: BaseException | None) -> DatabaseFailed | None:
     if isinstance(error, OSError):
         return DatabaseSetUp(_NOT_OPENED)
     for code in _codes(error):
+        # a text beside a column that cannot hold it says the same of two collations
+        if code in _COLLATION_CODES and "COERCIBLE" in str(error):
+            return None
         if code in _LACKS:
             return LacksTable()
         if code in _MYSQL_NO_SERVER:
@@ -156,3 +160,8 @@ def _by_text(error: BaseException | None) -> DatabaseUnavailable | None:
 
 def _told(sentence: str | None) -> DatabaseUnavailable | None:
     return None if sentence is None else DatabaseSetUp(sentence)
+
+
+def not_connected(error: Exception) -> DatabaseFailed:
+    """As what a connection that could not be had is told."""
+    return set_up_fault(getattr(error, "orig", None) or error) or DatabaseUnavailable()

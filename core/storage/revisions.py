@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from core.errors import DatabaseUnavailable
 from core.storage.migrations import additive
+from core.storage.tables import State
 
 
 class NewerDatabase(DatabaseUnavailable):
@@ -45,6 +47,18 @@ def pending(connection: Connection) -> tuple[str | None, list[additive.Plan]]:
     to_come = _oldest_first()[max((known[head] + 1 for head in heads), default=0) :]
     first_rows = [module.first_rows for module in _modules(to_come) if hasattr(module, "first_rows")]
     return (to_come[-1].revision if to_come else None), first_rows
+
+
+def notes_of_upgrade(connection: Connection, newest: str | None, *, is_claimed: bool) -> list[str]:
+    """What an upgrade writes down about itself, a line each; ``newest`` as :func:`pending` gives it."""
+    lines = [] if is_claimed else [f"note in {State.__tablename__} whose tables these are"]
+    if newest is not None:
+        is_noted = sa.inspect(connection).has_table(additive.VERSION_TABLE)
+        lines += [] if is_noted else [f"create table {additive.VERSION_TABLE}"]
+        lines.append(f"note revision {newest} in {additive.VERSION_TABLE}")
+    if connection.dialect.name == "sqlite" and connection.scalar(sa.text("PRAGMA journal_mode")) != "wal":
+        lines.append("let readers and a writer work at once (SQLite's journal mode WAL)")
+    return lines
 
 
 @cache

@@ -22,7 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.migrations import additive
-from core.storage.revisions import alembic_config, pending, plans
+from core.storage.revisions import alembic_config, notes_of_upgrade, pending, plans
 from core.storage.table_faults import refuse_upgrade, table_faults
 from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, Base, State
 from core.storage.writing import insert_if_absent
@@ -30,8 +30,6 @@ from core.storage.writing import insert_if_absent
 T = TypeVar("T")
 
 OWN, LEGACY = "own", "legacy"
-_CLAIM = f"note in {State.__tablename__} whose tables these are"
-_WAL = "let readers and a writer work at once (SQLite's journal mode WAL)"
 
 LOCK_SECONDS = 60
 _LOCK_NAME = "sbx_schema"
@@ -184,6 +182,7 @@ def prepare(database: Database) -> Layout:
         else:
             _bring_up(connection, shape, _silent)
         layout = _layout(connection)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return layout
 
@@ -204,10 +203,11 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
     with _alone(database) as connection:
         shape = _accepted(connection)
         refuse_upgrade(connection)
-        notes = _notes(connection, pending(connection)[0])
+        notes = notes_of_upgrade(connection, pending(connection)[0], is_claimed=_is_claimed(connection))
         _bring_up(connection, shape, report)
         for note in notes:
             report(note)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return lines
 
@@ -223,22 +223,10 @@ def check(database: Database) -> Findings:
             return Findings(shape, [_REFUSED[shape].default_text])
         newest, first_rows = pending(connection)
         lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
-        lines += _notes(connection, newest)
+        lines += notes_of_upgrade(connection, newest, is_claimed=_is_claimed(connection))
         faults = table_faults(connection)
     # a later revision may promise what an earlier one already lists
     return Findings(shape, list(dict.fromkeys(lines)), faults)
-
-
-def _notes(connection: Connection, newest: str | None) -> list[str]:
-    """What is written down about the upgrade itself."""
-    names = set(sa.inspect(connection).get_table_names())
-    lines = [] if _origin(connection, names) else [_CLAIM]
-    if newest is not None:
-        lines += [] if additive.VERSION_TABLE in names else [f"create table {additive.VERSION_TABLE}"]
-        lines.append(f"note revision {newest} in {additive.VERSION_TABLE}")
-    if connection.dialect.name == "sqlite" and connection.scalar(sa.text("PRAGMA journal_mode")) != "wal":
-        lines.append(_WAL)
-    return lines
 
 
 def _empty_database(directory: str) -> Database:
@@ -252,12 +240,14 @@ def secret(database: Database, name: str) -> str:
     wanted = sa.select(State.value).where(State.name == name)
     with database.read() as connection:
         found = connection.scalar(wanted)
-    if found is None:
-        with database.write() as connection:
-            insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
-            # a locking read also sees what another process stored after our snapshot began
-            found = connection.execute(wanted.with_for_update()).scalar_one()
-    return str(found)
+
+    def store(connection: Connection) -> str:
+        insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
+        # a locking read also sees what another process stored after our snapshot began
+        return connection.execute(wanted.with_for_update()).scalar_one()
+
+    # those who ask first at the same moment hold one lock and wait for the next
+    return str(database.transact(store) if found is None else found)
 
 
 def _accepted(connection: Connection) -> Shape:
@@ -289,6 +279,10 @@ def _origin(connection: Connection, names: set[str]) -> str | None:
     if State.__tablename__ not in names:
         return None
     return connection.scalar(sa.select(State.value).where(State.name == "origin"))
+
+
+def _is_claimed(connection: Connection) -> bool:
+    return _origin(connection, set(sa.inspect(connection).get_table_names())) is not None
 
 
 def _own_tables_missing(connection: Connection) -> list[additive.Change]:

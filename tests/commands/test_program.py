@@ -12,9 +12,9 @@ import requests
 import showbox
 from core.config import load_config
 from core.config.shown import SET, shown
-from tests.commands.test_commands import environment, free_port
 from tests.worlds.forked import Forked, run
 from tests.worlds.places import ROOT
+from tests.worlds.served import environment, free_port
 from wsgi import build
 
 SECRETS = {

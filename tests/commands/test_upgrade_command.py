@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.storage.database import Database
-from tests.commands.test_commands import environment
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import run
+from tests.worlds.served import environment
 
 
 def _db(url: str, cwd: Path, *arguments: str, **variables: str) -> "tuple[int, list[str]]":

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from compat.pages import Frontend
 from compat.pages.dashboard import compile_dashboard
+from compat.pages.whole import BrokenPage
 
 GATE = b"""<?php
 session_start();
@@ -145,16 +146,17 @@ def test_closing_tag_ends_a_line_comment() -> None:
 
 
 @pytest.mark.parametrize("quote", [b"'", b'"', b"`", b"/*", b"<<<X\n"])
-def test_unfinished_code_reaches_to_the_end(quote: bytes) -> None:
-    assert rendered(b"A<?php $x = " + quote + b"secret ?> secret") == b"A"
+def test_unfinished_code_is_no_page_as_for_php(quote: bytes) -> None:
+    with pytest.raises(BrokenPage, match="ends within"):
+        rendered(b"A<?php $x = " + quote + b"secret ?> secret")
 
 
 @pytest.mark.parametrize(
     "source", [b"A<<?php ?>?php secret", b"A<<?= filemtime('gone') ?>?= secret", b"A<<? ?>?= secret"]
 )
-def test_opening_tag_joined_from_remains_cuts_the_page(source: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    assert rendered(source) == b"A"
-    assert "cut off" in caplog.text
+def test_opening_tag_joined_from_remains_is_no_page(source: bytes) -> None:
+    with pytest.raises(BrokenPage, match="opening tag is left after 1 bytes"):
+        rendered(source)
 
 
 TOKENS = st.sampled_from(
@@ -167,12 +169,17 @@ TOKENS = st.sampled_from(
 
 @given(st.lists(TOKENS, max_size=30).map(b"".join) | st.binary(max_size=100))
 def test_no_opening_tag_is_ever_left(source: bytes) -> None:
-    body = rendered(source, {"a.js": 1})
+    try:
+        body = rendered(source, {"a.js": 1})
+    except BrokenPage:
+        return
     assert not re.search(rb"<\?(?!xml\b)", body, re.IGNORECASE)
 
 
 def test_large_hostile_page_is_compiled_in_time() -> None:
-    assert rendered(b"<?php " + b"'\\\"/*<<<" * 100_000 + b"\n") == b""
+    with pytest.raises(BrokenPage):
+        rendered(b"<?php " + b"'\\\"/*<<<" * 100_000 + b"\n")
+    assert rendered(b"<?php " + b"'it\\'s'/**/<<<X\nX\n" * 50_000 + b"\n") == b""
     assert rendered(b"<" * 500_000) == b"<" * 500_000
 
 
@@ -240,6 +247,45 @@ def test_unknown_region_is_logged_once_and_the_gate_never(root: Path, caplog: py
             assert b"hunter2" not in ask(frontend).get_data()
     assert len(caplog.records) == 2
     assert "hunter2" not in caplog.text
+
+
+BROKEN = {
+    "nothing but the gate": (GATE, "it is empty"),
+    "no byte": (b"", "it is empty"),
+    "blank lines": (GATE + b" \n\n", "it is empty"),
+    "an upload that broke off": (GATE + PAGE[:-10], "its end is missing"),
+    "code that broke off": (GATE + PAGE + b"<?php $x = 'hunter2", "ends within a string"),
+    "a tag joined together": (GATE + PAGE + b"<<?php ?>?php hunter2", "an opening tag is left"),
+}
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}], ids=["plain", "gzip"])
+@pytest.mark.parametrize(("source", "reason"), BROKEN.values(), ids=BROKEN)
+def test_an_empty_or_cut_page_is_a_500_with_a_text_never_200(
+    root: Path, source: bytes, reason: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "dashboard.php").write_bytes(source)
+    frontend = Frontend(root)
+    for _ in range(2):
+        answer = ask(frontend, **headers)
+        assert (answer.status_code, answer.content_type) == (500, "text/plain; charset=utf-8")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.get_data(as_text=True).startswith("This page cannot be shown: ")
+        assert reason in answer.get_data(as_text=True)
+        assert b"hunter2" not in answer.get_data()
+    [told] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert told.getMessage().startswith("dashboard.php of the frontend cannot be shown: ")
+    (root / "dashboard.php").write_bytes(GATE + PAGE)
+    assert ask(frontend, **headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["index.html", "dashboard.html"])
+@pytest.mark.parametrize("body", [b"", b"\n", PAGE[:-10]], ids=["no byte", "blank", "broken off"])
+def test_so_is_an_empty_or_cut_static_page(root: Path, name: str, body: bytes) -> None:
+    (root / name).write_bytes(body)
+    answer = Frontend(root).file(Request(EnvironBuilder(f"/{name}").get_environ()))
+    assert answer is not None
+    assert (answer.status_code, answer.content_type) == (500, "text/plain; charset=utf-8")
 
 
 def test_no_dashboard_page_in_the_root(tmp_path: Path) -> None:

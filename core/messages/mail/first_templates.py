@@ -10,7 +10,6 @@ from sqlalchemy import Connection, insert, select
 
 from core.messages.mail.settings import EXPIRED, EXPIRY, RENEWAL, WELCOME, has_mail
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.schema import Layout
 from core.storage.tables import MailTemplate, MailTemplatesGiven, User
 from core.storage.writing import insert_if_absent
@@ -74,18 +73,16 @@ def give_first(panel: Panel, connection: Connection, user_id: int) -> int:
         return 0
     now = panel.clock.now()
     for item in FIRST:
-        values = storable(
-            connection,
-            MailTemplate,
-            user_id=user_id,
-            name=item.name,
-            subject=item.subject,
-            body_html=item.html,
-            description=item.description,
-            is_active=1,
-            created_at=now,
-            updated_at=now,
-        )
+        values = {
+            "user_id": user_id,
+            "name": item.name,
+            "subject": item.subject,
+            "body_html": item.html,
+            "description": item.description,
+            "is_active": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
         connection.execute(insert(MailTemplate).values(**values))
     return len(FIRST)
 

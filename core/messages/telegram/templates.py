@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.schema import Layout
 from core.storage.tables import TelegramTemplate
 
@@ -130,17 +129,15 @@ def seed(panel: Panel, connection: Connection) -> int:
     missing = lacking(connection, panel.layout)
     now = panel.clock.now()
     for item in missing:
-        values = storable(
-            connection,
-            TelegramTemplate,
-            name=item.name,
-            template_key=item.key,
-            template=item.text,
-            description=item.description,
-            is_system=1,
-            created_at=now,
-            updated_at=now,
-        )
+        values = {
+            "name": item.name,
+            "template_key": item.key,
+            "template": item.text,
+            "description": item.description,
+            "is_system": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
         connection.execute(insert(TelegramTemplate).values(**values))
     return len(missing)
 

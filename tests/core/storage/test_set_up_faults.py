@@ -23,7 +23,6 @@ from core.storage.faults import DatabaseSetUp, LacksTable, NoDatabaseServer
 from core.storage.revisions import NewerDatabase
 from core.storage.table_faults import NotReferable
 from core.values.database_urls import normal_url
-from tests.commands.test_commands import environment
 from tests.worlds.databases import (
     DUMPS,
     KINDS,
@@ -36,6 +35,7 @@ from tests.worlds.databases import (
     require,
 )
 from tests.worlds.forked import run
+from tests.worlds.served import environment
 from wsgi import build
 
 SECRET = "hunter2-wrong"

@@ -1,0 +1,84 @@
+"""``wsgi:app`` under the WSGI servers that Debian and PyPI have: each serves the demo's login, a page and a job."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.harness import Client
+from tests.worlds.programs import (
+    CRON_KEY,
+    debian_environment,
+    demo_variables,
+    free_port,
+    require_program,
+    running,
+)
+
+Command = Callable[[int, Path], list[str]]
+
+
+def _gunicorn(*more: str) -> Command:
+    def command(port: int, directory: Path) -> list[str]:
+        gunicorn = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"]
+        return [*gunicorn, "--workers", "2", "--threads", "4", *more, "wsgi:app"]
+
+    return command
+
+
+def _uwsgi(*more: str) -> Command:
+    def command(port: int, directory: Path) -> list[str]:
+        uwsgi = require_program("uwsgi", "uwsgi-core uwsgi-plugin-python3")
+        home = debian_environment(directory)
+        options = ["--die-on-term", "--master", "--processes", "2", "--threads", "4", "--venv", str(home)]
+        return [uwsgi, "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", *options, *more]
+
+    return command
+
+
+def _waitress(port: int, directory: Path) -> list[str]:
+    return [sys.executable, "-m", "waitress", "--listen", f"127.0.0.1:{port}", "wsgi:app"]
+
+
+SERVERS: dict[str, Command] = {
+    "gunicorn": _gunicorn(),
+    "gunicorn --preload": _gunicorn("--preload"),
+    "uWSGI": _uwsgi("--module", "wsgi:app"),
+    "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps"),
+    "waitress-serve": _waitress,
+}
+
+
+@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    command = request.param(port, tmp_path)
+    with running(command, port, cwd=tmp_path, environment=demo_variables("wsgi_servers", tmp_path)):
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(url: str) -> None:
+    serves_login_page_and_job(url)
+
+
+def serves_login_page_and_job(url: str) -> None:
+    # uWSGI's socket closes each connection without a word of it
+    admin = Client(url, headers={"Connection": "close"}).login("admin", "admin123")
+    page = admin.get("/dashboard.php")
+    assert (page.status_code, page.text[:15]) == (200, "<!DOCTYPE html>")
+    # as a crontab asks, which bears no session
+    started = Client(url, headers={"Connection": "close"}).get(f"/cron/cleanup_old_reminders.php?cron_key={CRON_KEY}")
+    assert started.status_code == 202, started.text
+    assert _finished(admin, started.json()["job_id"])["state"] == "done"
+
+
+def _finished(admin: Client, job_id: int) -> dict[str, object]:
+    """The job, which runs in the background of whichever process was rung."""
+    end = time.monotonic() + 20
+    while True:
+        job: dict[str, object] = admin.get(f"/get_job_status.php?id={job_id}").json()["job"]
+        if job["state"] not in ("waiting", "running") or time.monotonic() > end:
+            return job
+        time.sleep(0.05)

@@ -1,0 +1,129 @@
+"""Servers of others, started for a test and ended with it: WSGI servers that load ours, and web servers before it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.administration.demo import fill_demo
+from core.config import load_config
+from core.panel import Panel
+from tests.worlds.databases import prepared_database
+from tests.worlds.places import FRONTENDS, ROOT
+
+CRON_KEY = "a-key-for-the-crontab-of-a-test"
+# where Debian has what only root calls
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
+_PATIENCE_SECONDS = 30
+
+
+def require_program(name: str, package: str) -> str:
+    """The path of a program; the test is skipped where it is missing, which is a failure in CI."""
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        missing(f"{name} is not installed (on Debian: apt-get install {package})")
+    return str(found)
+
+
+def missing(line: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(line)
+    pytest.skip(line)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: Sequence[str], port: int, *, cwd: Path, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command, from the moment something listens at the port; it and its children are ended afterwards.
+
+    What it prints stands in ``cwd/log`` and is shown where it does not begin.
+    """
+    log = cwd / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(process, port, log)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{command[0]} does not end: {log.read_text(errors='replace')}")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"{process.args!r} does not serve: {log.read_text(errors='replace')}")
+
+
+def demo_variables(name: str, directory: Path, **settings: str) -> dict[str, str]:
+    """The environment of a server of the demo's data, with the frontend's pages, in a database of its own."""
+    chosen = {
+        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", name),
+        "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / "modern"),
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(directory / "data"),
+        "SHOWBOX_JOBS_QUEUE_FILE": str(directory / "queue"),
+        "SHOWBOX_SECURITY_CRON_KEY": CRON_KEY,
+        **settings,
+    }
+    panel = Panel(load_config(None, chosen))
+    fill_demo(panel, accounts=5)
+    panel.close()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SHOWBOX_", "PYTHON"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **chosen}
+
+
+def debian_environment(directory: Path) -> Path:
+    """A virtual environment of Debian's Python, for what is built for that one; it finds what this one has.
+
+    What is compiled for another version cannot be loaded there: the test is skipped, and in CI run under Debian's own.
+    """
+    python = Path("/usr/bin/python3")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    told = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    if (
+        not python.exists()
+        or subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() != version
+    ):
+        pytest.skip(f"Debian's Python is not {version}, for which the packages here are compiled")
+    home = directory / "venv"
+    subprocess.run([python, "-m", "venv", "--without-pip", home], check=True, timeout=60)
+    [packages] = home.glob("lib/*/site-packages")
+    paths = [path for path in sys.path if "site-packages" in path]
+    (packages / "ours.pth").write_text("\n".join([*paths, str(ROOT)]))
+    return home
