@@ -13,7 +13,9 @@ from tests.worlds.served import environment
 
 
 def _db(url: str, cwd: Path, *arguments: str, **variables: str) -> "tuple[int, list[str]]":
-    done = run("flask", "db", *arguments, cwd=cwd, environment=environment(SHOWBOX_DATABASE_URL=url, **variables))
+    # the clock of the databases of tests, which else would be warned of
+    settings = {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_PANEL_TIMEZONE": "UTC", **variables}
+    done = run("flask", "db", *arguments, cwd=cwd, environment=environment(**settings))
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout.splitlines()
 
