@@ -57,7 +57,7 @@ class PhpHandler(ABC):
     def decode(self, raw: bytes) -> dict[str, Any]:
         """Raises Unreadable, and nothing else, whatever the bytes."""
         entries = list(self._entries(raw))
-        return {entry.key: value_of(entry, entries) for entry in entries if entry.body}
+        return {entry.key: value_of(entry, entries) for entry in entries}
 
     def encode(self, data: Mapping[str, Any]) -> bytes:
         """Raises TypeError or ValueError for what PHP could not read back."""
@@ -89,7 +89,7 @@ class PhpHandler(ABC):
 
 
 class _Php(PhpHandler):
-    """``key|value`` after ``key|value``, without separator; ``!key|`` is a key without value."""
+    """``key|value`` after ``key|value``, without separator."""
 
     def _entries(self, raw: bytes) -> Iterator[Entry]:
         start, slot = 0, self.base
@@ -98,8 +98,7 @@ class _Php(PhpHandler):
             if bar < 0:
                 raise Unreadable("a key without value")
             key, head = raw[start:bar].decode("utf-8", "surrogateescape"), raw[start : bar + 1]
-            has_value = not head.startswith(b"!")
-            entry = read_entry(key, head, raw, bar + 1, slot) if has_value else Entry(key, head, b"", 0, 0)
+            entry = read_entry(key, head, raw, bar + 1, slot)
             yield entry
             start, slot = bar + 1 + len(entry.body), slot + entry.slots
 

@@ -270,9 +270,3 @@ def test_references_follow_what_they_refer_to(before: str, changes: Changes, aft
 def test_a_reference_to_what_goes_away_leaves_the_session_as_it_is() -> None:
     with pytest.raises(Unreadable):
         php_handler("php").merge(b"a|i:1;c|R:1;", Changes({}, {"a"}))
-
-
-def test_a_key_without_value_stays() -> None:
-    handler = php_handler("php")
-    assert handler.decode(b"!gone|login|i:1;") == {"login": 1}
-    assert handler.merge(b"!gone|login|i:1;", Changes({"login": 0}, ())) == b"!gone|login|i:0;"
