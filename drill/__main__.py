@@ -65,7 +65,7 @@ def _round(ground: Ground, clients: Sequence[Client], chance: random.Random) -> 
     """The clients work for a while in which something is killed and started again; what was killed."""
     stopped = threading.Event()
     threads = [
-        threading.Thread(target=client.run, args=(stopped, "2" if client.number == 0 else None)) for client in clients
+        threading.Thread(target=client.run, args=(stopped, "2" if client.is_boss else None)) for client in clients
     ]
     for thread in threads:
         thread.start()

@@ -19,6 +19,7 @@ from core.panel import Panel
 from core.storage.tables import Plan, User
 
 ROOT = Path(__file__).resolve().parent.parent
+BOSS = "boss"
 PASSWORD = "drill-Pass-77"
 RESELLERS = tuple(f"seller{number}" for number in range(1, 5))
 START_BALANCE = 1_000_000
@@ -121,7 +122,7 @@ class Ground:
             "SHOWBOX_PANEL_DATA_DIRECTORY": str(folder / "data"),
             "SHOWBOX_JOBS_IN_PROCESS": "no",
             "SHOWBOX_JOBS_QUEUE_FILE": str(folder / "queue"),
-            "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "100000",
+            "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "10000",
             "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
             "SHOWBOX_PORTAL_PRIMARY_API_URL": f"http://127.0.0.1:{portal}/stalker_portal/api/",
             "SHOWBOX_PORTAL_CALL_SECONDS": "3",
@@ -149,7 +150,7 @@ class Ground:
     def _fill(self) -> None:
         panel = self.panel()
         panel.layout  # noqa: B018 - creates the tables
-        add_user(panel, "boss", PASSWORD, super_user=True)
+        add_user(panel, BOSS, PASSWORD, super_user=True)
         for name in RESELLERS:
             add_user(panel, name, PASSWORD, permissions="1|1|0|1|1|1|1|1")
         plan = {"external_id": "78", "currency_id": "GBP", "price": PRICE, "days": 30, "name": "Month"}
