@@ -105,7 +105,12 @@ class Ground:
             self.url = f"sqlite:///{folder}/panel.db"
             return None
         data = folder / "mariadb"
-        install = ["mariadb-install-db", f"--datadir={data}", "--auth-root-authentication-method=normal"]
+        install = [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+        ]
         user = ["--user=root"] if os.geteuid() == 0 else []
         subprocess.run([*install, "--skip-test-db", *user], check=True, capture_output=True)
         server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
