@@ -55,6 +55,8 @@ def _drill(kind: str, folder: Path, rounds: int, calls: int, chance: random.Rand
                 print(f"{kind}, round {number}: {line}", flush=True)
             found += new
         panel.close()
+        for line in ground.unexpected():
+            print(f"{kind}: {line}")
     finally:
         ground.end()
     _print(kind, number, kills, clients, found)

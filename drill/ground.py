@@ -48,11 +48,11 @@ class Process:
         self.name = name
         self._command, self._port = list(command), port
         self._environment = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._log = folder / f"{name}.log"
+        self.log = folder / f"{name}.log"
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -65,7 +65,7 @@ class Process:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
                 if time.monotonic() > deadline or self._child is None or self._child.poll() is not None:
-                    raise NotStarted(f"{self.name}: {self._log.read_text(errors='replace')[-2000:]}") from None
+                    raise NotStarted(f"{self.name}: {self.log.read_text(errors='replace')[-2000:]}") from None
                 time.sleep(0.05)
             else:
                 return
@@ -181,6 +181,11 @@ class Ground:
         """What the portal holds, by login."""
         answer = requests.get(self.settings["SHOWBOX_PORTAL_PRIMARY_API_URL"] + "accounts/", timeout=30).json()
         return {row["login"]: row for row in answer["results"]}
+
+    def unexpected(self) -> list[str]:
+        """What the programs logged of faults of their own."""
+        logs = (process.log.read_text(errors="replace") for process in (*self.servers, self.worker))
+        return [line for log in logs for line in log.splitlines() if "nexpected " in line]
 
     def end(self) -> None:
         for process in reversed(self.victims):
