@@ -54,12 +54,15 @@ def _drill(kind: str, folder: Path, rounds: int, calls: int, chance: random.Rand
             for line in new:
                 print(f"{kind}, round {number}: {line}", flush=True)
             found += new
+            if number % 10 == 0:
+                _print(kind, number, kills, clients, found)
         panel.close()
         for line in ground.unexpected():
             print(f"{kind}: {line}")
     finally:
         ground.end()
-    _print(kind, number, kills, clients, found)
+    if number % 10:
+        _print(kind, number, kills, clients, found)
     return not found
 
 
