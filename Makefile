@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FUZZ ?= 20000
 SEED ?= 0
 
-.PHONY: run test test-processes lint bench audit fuzz lock
+.PHONY: run test test-processes lint bench drill audit fuzz lock
 
 run: $(VENV)/.run
 	$(BIN)/python wsgi.py --demo --host $(HOST) --port $(PORT)
@@ -29,6 +29,10 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.run
 	$(BIN)/python -m bench $(BENCH_ARGS)
+
+# work while servers, databases and portal are killed, on SQLite and a private MariaDB: DRILL_ARGS="--rounds 40"
+drill: $(VENV)/.run
+	$(BIN)/python -m drill $(DRILL_ARGS)
 
 # what is known of faults in the versions of requirements.lock
 audit: $(VENV)/.audit requirements.lock

@@ -44,7 +44,7 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
         raise InvalidInput.of("type", "expected credit or debit (or 1 or 0)")
     text = clean_text(details, "details", TEXT_CHARACTERS)
 
-    def act(connection: Connection) -> tuple[Moved, int]:
+    def act(connection: Connection) -> Added:
         target = read_user(panel, connection, user_id)
         if target is None:
             raise NotFound("User not found")
@@ -70,11 +70,10 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
             new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
             details=_told(exact, type_, moved),
         )
-        return moved, number
+        taken = moved.old - moved.new
+        return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
 
-    moved, number = panel.database.transact(act)
-    taken = moved.old - moved.new
-    return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
+    return panel.database.transact(act)
 
 
 def _balance(old: Decimal, amount: Decimal, type_: int) -> Decimal:
