@@ -57,7 +57,6 @@ class Database:
         self.engine = make_engine(self.url, pool_size)
         # what core.storage.freshness knows of this database
         self.longest_transaction = longest_transaction
-        self.sees_transactions = True
         self.proofs: dict[Any, Any] = {}
         self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
         self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
