@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response
 
 import commands
 from compat.serving import create_server
+from compat.watching import lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -51,6 +52,7 @@ _CONNECTIONS = 1000
 
 def build(config: Config) -> tuple[Flask, Panel]:
     """The application and the panel behind it; no database is touched yet."""
+    lines.configure(config.log.format, config.log.level)
     panel = Panel(config)
     app = wire.create_app(panel)
     commands.register(app, panel)
@@ -274,11 +276,7 @@ def _greeting(config: Config, users: Sequence[DemoUser], caught: Catchers | None
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # waitress warns whenever all threads are busy for a moment
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("huey").setLevel(logging.WARNING)
+    lines.configure()
 
 
 if __name__ == "__main__":

@@ -56,7 +56,13 @@ def running(
     log = cwd / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            cwd=cwd,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
     try:
         _wait_for(process, port, log)
@@ -110,7 +116,10 @@ def debian_environment(directory: Path) -> Path:
     python = Path("/usr/bin/python3")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     told = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    if not python.exists() or subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() != version:
+    if (
+        not python.exists()
+        or subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip() != version
+    ):
         pytest.skip(f"Debian's Python is not {version}, for which the packages here are compiled")
     home = directory / "venv"
     subprocess.run([python, "-m", "venv", "--without-pip", home], check=True, timeout=60)
