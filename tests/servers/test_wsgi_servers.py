@@ -4,8 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests.worlds.programs import (
     CRON_KEY,
@@ -59,17 +61,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(url: str) -> None:
-    serves_login_page_and_job(url)
+    serves_login_page_and_job(url, requests)
 
 
-def serves_login_page_and_job(url: str) -> None:
+def serves_login_page_and_job(url: str, http: Any) -> None:
+    """``http``: requests, or a session of it."""
     cookies: dict[str, str] = {}
 
     # each on a connection of its own: uWSGI's socket closes one without a word of it
     def get(path: str) -> requests.Response:
-        return requests.get(url + path, cookies=cookies, timeout=20)
+        return http.get(url + path, cookies=cookies, timeout=20)
 
-    login = requests.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
+    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
     assert login.json()["error"] == 0, login.text
     cookies.update(login.cookies)
     page = get("/dashboard.php")
