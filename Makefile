@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FUZZ ?= 20000
 SEED ?= 0
 
-.PHONY: run test lint bench audit fuzz lock
+.PHONY: run test test-processes lint bench audit fuzz lock
 
 run: $(VENV)/.run
 	$(BIN)/python wsgi.py --demo --host $(HOST) --port $(PORT)
@@ -15,6 +15,11 @@ run: $(VENV)/.run
 # files in their order, the long ones first; what is compiled is kept, for the tests start many processes
 test: $(VENV)/.test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# the endpoints again, each panel being two processes that answer in turn
+test-processes: $(VENV)/.test
+	SHOWBOX_TEST_PROCESSES=2 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile \
+		--no-loadscope-reorder tests/routes tests/legacy_database $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

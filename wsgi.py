@@ -7,12 +7,11 @@ import argparse
 import ipaddress
 import logging
 import os
-import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 import commands
-from compat.serving import create_server
+from compat.serving.engines import ServingSettings, serve_by_several, serve_here
+from compat.serving.granian_engine import EngineMissing
 from compat.watching import lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
@@ -47,7 +47,6 @@ DEMO_DATABASE = Path("var/demo/panel.db")
 # of the simulated portal, which only this machine can reach
 DEMO_THEME_KEY = "demo"
 _MIB = 1024 * 1024
-_CONNECTIONS = 1000
 
 
 def build(config: Config) -> tuple[Flask, Panel]:
@@ -168,58 +167,83 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_to_stderr()
     # what we write is nobody else's to read
     os.umask(0o077)
-    caught: Catchers | None = None
+    try:
+        config = _config(options)
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    try:
+        if options.demo:
+            _serve_demo(config)
+        else:
+            serve_configured(config)
+    except OSError as error:
+        address = f"{config.server.host}:{config.server.port}"
+        raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
+
+
+def serve_configured(config: Config) -> None:
+    """Serve by as many processes as ``config`` says, until SIGTERM or Ctrl-C.
+
+    Raises SystemExit, with a sentence, when what is configured cannot be used, and OSError for its address.
+    """
+    try:
+        private_directory(config.panel.data_directory)
+        app, panel = build(config)
+        panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    settings = _serving_settings(config)
+    if settings.is_one_process:
+        workers.start(panel)
+        serve_here(app, settings, _greeting(config))
+        return
+    # each process has its own: connections and threads do not survive a fork
+    panel.close()
+    try:
+        serve_by_several(partial(_started, config), settings, _greeting(config))
+    except EngineMissing as error:
+        raise SystemExit(str(error)) from None
+
+
+def _started(config: Config) -> Flask:
+    app, panel = build(config)
+    workers.start(panel)
+    return app
+
+
+def _serving_settings(config: Config) -> ServingSettings:
+    return ServingSettings(
+        host=config.server.host,
+        port=config.server.port,
+        processes=config.process_count,
+        threads=config.server.threads,
+        engine=config.server.engine,
+        connections_per_address=config.server.connections_per_address,
+        exempt=config.server.trusted_proxies,
+        largest_body=int(max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib) * _MIB),
+    )
+
+
+def _serve_demo(config: Config) -> None:
+    """Everything that the panel talks to is simulated within this process."""
     with ExitStack() as stack:
         try:
-            config = _config(options)
-            if options.demo:
-                config, portal = stack.enter_context(simulated_portal(config))
-                config, caught = stack.enter_context(catchers(config))
-                nodes = stack.enter_context(simulated_nodes())
+            config, portal = stack.enter_context(simulated_portal(config))
+            config, caught = stack.enter_context(catchers(config))
+            nodes = stack.enter_context(simulated_nodes())
             users = demo_users(only_here=_is_loopback(config.server.host))
             private_directory(config.panel.data_directory)
             app, panel = build(config)
-            panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
-            if caught is not None:
-                # of an earlier start, whose portal had another address
-                forget_settings(panel)
-                fill_demo(panel, users)
-                use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
-                _fill_portal(portal, panel)
-                _fill_nodes(nodes, panel)
+            # of an earlier start, whose portal had another address
+            forget_settings(panel)
+            fill_demo(panel, users)
+            use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
+            _fill_portal(portal, panel)
+            _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
         workers.start(panel)
-        try:
-            serve(app, config, _greeting(config, users, caught))
-        except OSError as error:
-            address = f"{config.server.host}:{config.server.port}"
-            raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
-
-
-def serve(app: Flask, config: Config, greeting: str) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
-    largest = max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib)
-    server = create_server(
-        app,
-        connections_per_address=config.server.connections_per_address,
-        exempt=config.server.trusted_proxies,
-        host=config.server.host,
-        port=config.server.port,
-        threads=config.server.threads,
-        # browsers keep several connections open each, idle ones included
-        connection_limit=_CONNECTIONS,
-        asyncore_use_poll=True,
-        ident=None,
-        # ours decides what is too large and says so in the envelope; this bounds what is read to hear it
-        max_request_body_size=int(largest * _MIB),
-        # ours reads forwarding headers, from trusted proxies only
-        clear_untrusted_proxy_headers=False,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    sys.stdout.write(greeting)
-    sys.stdout.flush()
-    server.run()
+        serve_here(app, _serving_settings(config), _greeting(config, users, caught))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -259,7 +283,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _greeting(config: Config, users: Sequence[DemoUser], caught: Catchers | None) -> str:
+def _greeting(config: Config, users: Sequence[DemoUser] = (), caught: Catchers | None = None) -> str:
     """``users`` and ``caught``: of the demo, which has them."""
     address = f"http://{config.server.host}:{config.server.port}"
     lines = [f"{config.panel.name} is served at {address}"]

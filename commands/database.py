@@ -7,6 +7,7 @@ import click
 from commands.failing import failing_clearly
 from commands.progress import progress
 from core.access import audit_digest
+from core.administration.clocks import zone_warnings
 from core.messages.mail.first_templates import give_first_super
 from core.messages.sms import first_templates
 from core.messages.telegram.templates import give_missing
@@ -14,6 +15,7 @@ from core.moving import copying
 from core.panel import Panel
 from core.storage import schema
 from core.storage.database import Database
+from core.workers import workers
 
 
 def database_command(panel: Panel) -> click.Group:
@@ -27,6 +29,8 @@ def database_command(panel: Panel) -> click.Group:
         click.echo(f"Database: {findings.shape.value}")
         for line in findings.lines:
             click.echo(f"- {line}")
+        for warning in zone_warnings(panel):
+            click.echo(f"Warning: {warning}")
         if findings.lines:
             sys.exit(1)
         click.echo("Nothing to do.")
@@ -39,6 +43,7 @@ def database_command(panel: Panel) -> click.Group:
         if given:
             done.append(f"add {given} message templates")
             click.echo(f"- {done[-1]}")
+        workers.seal_stored(panel)
         # a long log is counted now, and not while somebody waits for its first page
         audit_digest.carry_on(panel)
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")

@@ -26,7 +26,7 @@ def sync_command(panel: Panel) -> click.Command:
     def sync(dry_run: bool, force: bool) -> None:
         try:
             with progress("accounts") as report:
-                wish = replace(wish_of(panel, SYSTEM), wait=None, force=force, dry_run=dry_run, report=report)
+                wish = replace(wish_of(panel, SYSTEM), force=force, dry_run=dry_run, report=report)
                 changes = synchronise(panel, BY_CONSOLE, wish)
         except PanelError as error:
             raise click.ClickException(error.text) from None

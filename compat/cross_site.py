@@ -9,8 +9,9 @@ from compat.client import ClientResolver, Environ
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # a service worker that repeats a navigation makes a request of its own page of it; the pages' calls have mode cors
 _PAGE_MODES = frozenset({"navigate", "same-origin"})
-_PAGE_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object"})
+_PAGE_DESTINATIONS = frozenset({"document", "iframe", "frame", "embed", "object", "fencedframe"})
 
+_PURPOSES = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 _PART_TYPES = ("image/", "text/css")
 
 
@@ -36,7 +37,8 @@ def is_refused(environ: Environ, clients: ClientResolver, *, navigable: bool) ->
 
 def _is_prefetch(environ: Environ) -> bool:
     """Whether a browser asks before anybody wanted it."""
-    return any("prefetch" in str(environ.get(name, "")).lower() for name in ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE"))
+    said = " ".join(str(environ.get(name, "")) for name in _PURPOSES).lower()
+    return any(word in said for word in ("prefetch", "prerender", "preview"))
 
 
 def is_navigation(environ: Environ) -> bool:

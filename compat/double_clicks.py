@@ -20,7 +20,8 @@ from werkzeug.wrappers import Response
 SECONDS = 2.0
 # longer than any write takes; whoever waited that long may try by itself
 PATIENCE_SECONDS = 120.0
-_PAUSE_SECONDS = 0.02
+# the first look comes soon, the others less and less often: what takes long is not hurried by being asked
+_PAUSES = (0.02, 1.5, 0.25)
 
 
 class Memory(Protocol):
@@ -102,8 +103,10 @@ def once(
     with suppress(memory.nothing):
         given = memory.begin(whose, key)
         until = time.monotonic() + PATIENCE_SECONDS
+        pause, factor, longest = _PAUSES
         while given is None and time.monotonic() < until:
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * factor, longest)
             given = memory.look(whose, key)
         if given is not None:
             return _read(given)

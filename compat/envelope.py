@@ -21,6 +21,7 @@ _HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), ("X-Content
 GZIP_FROM = 4096
 # the document's codes for "not logged in" and "not allowed"
 _REFUSALS = (2, 3)
+_FILE_STATUS = {2: 401, 3: 403, 4: 404}
 
 
 class Failure(Protocol):
@@ -31,6 +32,7 @@ class Failure(Protocol):
     status: int
     extra: Mapping[str, object]
     retry_after: int | None
+    goes_on: bool
 
 
 class Encoded(Protocol):
@@ -78,10 +80,23 @@ def failure(text: str, code: int, status: int = 200, extra: Mapping[str, object]
 
 
 def failure_of(error: Failure) -> Response:
+    if error.goes_on:
+        return json_response(success_body(still_going_on(error.text)))
     response = failure(error.text, error.code, error.status, error.extra)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def instead_of_a_file(error: Any) -> Response:
+    """A :class:`Failure` where a file was asked for: service workers keep whatever comes with status 200."""
+    status = _FILE_STATUS.get(error.code, 503) if error.status == 200 else error.status
+    return failure(error.text, error.code, status, error.extra)
+
+
+def still_going_on(text: str) -> dict[str, object]:
+    """Content of the answer to what is done in part and ends by itself: no failure, for who repeats that doubles it."""
+    return {"err_msg": text, "message": text, "pending": 1, "warning": 1, "warning_text": text}
 
 
 def kept_by_browser(response: Response, seconds: int) -> Response:

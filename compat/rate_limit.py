@@ -6,16 +6,16 @@ Limits of single operations, such as failed logins, are the business's own.
 from time import time
 
 from limits import RateLimitItemPerMinute
-from limits.storage import storage_from_string
+from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
 
 class RequestLimit:
-    """At most ``per_minute`` requests of one address; 0 is no limit. ``storage_url``: ``memory://`` or ``redis://…``."""
+    """At most ``per_minute`` requests of one address; 0 is no limit. ``counters``: where they are counted."""
 
-    def __init__(self, per_minute: int, storage_url: str = "memory://") -> None:
+    def __init__(self, per_minute: int, counters: Storage) -> None:
         self._item = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = FixedWindowRateLimiter(storage_from_string(storage_url)) if per_minute else None
+        self._limiter = FixedWindowRateLimiter(counters) if per_minute else None
 
     def seconds_to_wait(self, address: str) -> int:
         """Count one request; 0 when it may pass."""

@@ -5,7 +5,7 @@ cases in which contract chapter 00 demands a status other than 200.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PanelError(Exception):
@@ -19,6 +19,8 @@ class PanelError(Exception):
     code: ClassVar[int] = 1
     status: ClassVar[int] = 200
     default_text: ClassVar[str] = "The request could not be completed"
+    # it was not refused but goes on, and ends by itself: told with ``error`` 0 and ``pending``
+    goes_on: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -59,8 +61,35 @@ class AlreadyExists(PanelError):
 
 
 class InvalidInput(PanelError):
+    """``field``: the value that is wrong, as the forms call it. In ``text`` it stands as ``{field}``, where whoever
+    knows the request puts the name under which the value was sent (:meth:`call_it`)."""
+
     code = 6
     default_text = "Invalid input"
+
+    def __init__(
+        self, text: str | None = None, *, field: str | None = None, extra: Mapping[str, object] | None = None
+    ) -> None:
+        self.field = field
+        self._wording = text
+        super().__init__(text, extra=extra)
+        if field is not None:
+            self.call_it(field)
+
+    def call_it(self, name: str) -> None:
+        if self._wording is not None:
+            self.text = self._wording.replace("{field}", name)
+            self.args = (self.text,)
+
+    @classmethod
+    def missing(cls, field: str, expected: str = "") -> Self:
+        """A field that was not sent, or sent empty; ``expected`` says what it may hold."""
+        return cls("Missing field: {field}" + (f" ({expected})" if expected else ""), field=field)
+
+    @classmethod
+    def of(cls, field: str, expected: str) -> Self:
+        """A value that cannot be used; ``expected`` says what can: "expected …", "at most …"."""
+        return cls(f"Invalid value for {{field}}: {expected}", field=field)
 
 
 class DatabaseFailed(PanelError):
@@ -77,10 +106,24 @@ class DatabaseUnavailable(DatabaseFailed):
     default_text = "The database is not available, please try again later"
 
 
+class CommitUncertain(DatabaseUnavailable):
+    """The connection was lost while a transaction was being committed: it may be done or not."""
+
+    default_text = (
+        "The database was lost while this was being stored: it may be done or not. Please look before you try again"
+    )
+
+
 class DatabaseBusy(DatabaseFailed):
     """The transaction was the victim of a deadlock, or waited too long for a lock: nothing was done, try again."""
 
     default_text = "The database is busy, please try again"
+
+
+class DatabaseRefused(DatabaseFailed):
+    """What was to be stored does not fit, and never will: nothing was done, and trying again is no use."""
+
+    default_text = "The database cannot store this; nothing was changed"
 
 
 class UpstreamFailed(PanelError):

@@ -17,6 +17,7 @@ from core.config import Config, Portal
 from core.errors import DatabaseFailed
 from core.portal import in_force as portal_settings
 from core.portal.portals import Portals
+from core.security.counters import shared_counters
 from core.security.hash_kinds import HashKinds
 from core.security.key_files import kept_key
 from core.security.passwords import Passwords
@@ -44,18 +45,33 @@ class Closable(Protocol):
 Owned = TypeVar("Owned", bound=Closable)
 
 
+def _redis(config: Config) -> str:
+    """The address of the Redis server that is used anyhow, for sessions or jobs; empty: none."""
+    session = config.session
+    url = session.redis_url if session.store == "redis" else config.jobs.redis_url
+    return url.get_secret_value()
+
+
 class Panel:
     """Nothing here touches the database before it is needed, so that a panel starts while its database is down."""
 
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self.config = config
         self.clock = clock or Clock(config.panel.timezone)
-        self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
-        self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counter_storage)
-        self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counter_storage)
+        self.database = Database(
+            config.database.url.get_secret_value(),
+            pool_size=config.server.threads,
+            longest_transaction=config.database.longest_transaction_seconds,
+        )
+        # of attempts, for all processes
+        self.counters = shared_counters(_redis(config), self.database, lambda: self.layout)
+        self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counters)
+        self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counters)
         self.answer_cache = AnswerCache()
         # the auto-logout setting as last seen, for judging a session while the database is away
         self.last_timeout: int | None = None
+        # what threads of their own wait on between two tries
+        self.is_closing = threading.Event()
         self._threads: WeakSet[threading.Thread] = WeakSet()
         self._layout: Layout | None = None
         self._layout_read_at = 0.0
@@ -67,12 +83,6 @@ class Panel:
         self._stopping: list[Callable[[Panel], Any]] = []
         # making one thing may ask for another
         self._owned_lock = threading.RLock()
-
-    @property
-    def counter_storage(self) -> str:
-        """Where counters of attempts live: shared through Redis where sessions are, else in this process."""
-        session = self.config.session
-        return session.redis_url.get_secret_value() if session.store == "redis" else "memory://"
 
     @property
     def layout(self) -> Layout:
@@ -137,7 +147,8 @@ class Panel:
         settings = self.portal_settings
         with self._portals_lock:
             if self._portals is None or self._portals.settings != settings:
-                new = Portals(settings)
+                known = portal_settings.destinations(self.config.portal)
+                new = Portals(settings, zone=self.clock.zone, theme_servers=known)
                 self._close_portals()
                 self._portals = new
             return self._portals
@@ -191,6 +202,7 @@ class Panel:
         return thread
 
     def close(self) -> None:
+        self.is_closing.set()
         for make in self._stopping:
             self._owned.pop(make).close()
         self._stopping.clear()

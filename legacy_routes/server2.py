@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.accounts.on_portals import Lag
+from legacy_routes.warnings import warned
 
 
 def told_of_server2(error: str | None) -> dict[str, Any]:
@@ -12,4 +13,6 @@ def told_of_server2(error: str | None) -> dict[str, Any]:
 
 def told_of_lag(lag: Lag) -> dict[str, Any]:
     """The further keys of a success that the portals did not wholly follow."""
-    return ({"warning": 1} if lag.server2 or lag.theme else {}) | told_of_server2(lag.server2)
+    server2 = f"Server 2 did not follow and is told again later: {lag.server2}" if lag.server2 else None
+    theme = f"The portal did not take the theme: {lag.theme}" if lag.theme else None
+    return warned(server2, theme, *lag.notes) | told_of_server2(lag.server2)

@@ -19,6 +19,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "one_process(why): holds for each process by itself, so not for two in turn")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn."""
+    if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
+        left_out = [item for item in items if item.get_closest_marker("one_process")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 class Worlds:
     """The served panels of this test process: one database of each kind, and on it one panel of each configuration.
 

@@ -19,7 +19,7 @@ ROOMS = ("commands", "legacy_routes", "compat", "core")
 SOURCE = (*ROOMS, "simulators", "deploy", "bench", "docs")
 LINES, FUNCTION_LINES, FILES = 350, 45, 16
 # one module per area of the wire, however many areas there are
-ANY_NUMBER_OF_FILES = {"legacy_routes"}
+ANY_NUMBER_OF_FILES = {"legacy_routes", "core/storage/migrations/versions"}
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 FLOORS: list[str] = next(contract["layers"] for contract in CONTRACTS if contract.get("exhaustive"))
 CHANNELS: list[str] = next(contract["modules"] for contract in CONTRACTS if contract["type"] == "independence")

@@ -10,9 +10,9 @@ import pytest
 
 from core.config import load_config
 from docs.generate import PAGES
-from tests.commands.test_commands import environment, served
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.places import ROOT
+from tests.worlds.served import environment, served
 from tests.worlds.warm import warm_python
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -43,6 +43,7 @@ class SessionUnavailable(Exception):
     status = 503
     extra: Mapping[str, object] = MappingProxyType({})
     retry_after: int | None = None
+    goes_on = False
 
     def __init__(self) -> None:
         super().__init__(self.text)

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, insert
 from core.access.actors import Actor, bare_actor
 from core.errors import DatabaseFailed
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import AuditEntry, LoginHistory
 
 log = logging.getLogger(__name__)
@@ -114,7 +113,7 @@ BY_CRON = By(bare_actor(0, "system_cron"), CRON)
 def write_audit_rows(panel: Panel, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Many rows of :meth:`By.audit_row` in one statement, otherwise as :meth:`By.write_audit`."""
     if rows and panel.layout.has_table("_audit_log"):
-        connection.execute(insert(AuditEntry), [storable(connection, AuditEntry, **row) for row in rows])
+        connection.execute(insert(AuditEntry), list(rows))
 
 
 def record_login(
@@ -130,7 +129,8 @@ def record_login(
     try:
         if not panel.layout.has_table("_login_history"):
             return
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             connection.execute(
                 insert(LoginHistory).values(
                     user_id=user_id,
@@ -143,6 +143,8 @@ def record_login(
                     failure_reason=failure_reason,
                 )
             )
+
+        panel.database.transact(act)
     except DatabaseFailed as error:
         log.warning("A login could not be written to the login history: %s", type(error.__cause__).__name__)
 

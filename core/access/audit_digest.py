@@ -99,12 +99,15 @@ def begin_carrying_on(panel: Panel) -> None:
 def carry_on(panel: Panel) -> None:
     """Count what has settled since, into the digest. Its failure is logged: without it, reading only takes longer."""
     try:
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             serialise(panel.database, connection, "audit_digest")
             bounds = _bounds(connection)
             until = _settled_id(panel, connection, bounds)
             if until - bounds.reach >= STEP:
                 _extend(connection, bounds, until)
+
+        panel.database.transact(act)
     except DatabaseFailed as error:
         log.warning("The digest of the audit log was not carried on: %s", type(error).__name__)
 

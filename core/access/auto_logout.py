@@ -1,6 +1,6 @@
 """The auto-logout timeout of all sessions: reading and setting it. Source: contract chapter 10 §4.7."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from core.access.audit import By
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
@@ -23,7 +23,8 @@ def set_auto_logout(panel: Panel, by: By, minutes: int) -> None:
         raise DatabaseFailed("This database has no settings table yet; run the database upgrade first")
     values = {"setting_value": str(minutes), "updated_at": panel.clock.now()}
     stored = AppSetting.setting_key == AUTO_LOGOUT_KEY
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         found = connection.execute(
             select(AppSetting.id, AppSetting.setting_value).where(stored).with_for_update()
         ).first()
@@ -40,3 +41,5 @@ def set_auto_logout(panel: Panel, by: By, minutes: int) -> None:
             old={"timeout": auto_logout_minutes(found.setting_value if found else None)},
             new={"timeout": minutes},
         )
+
+    panel.database.transact(act)

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from core.access.actors import Actor
 from core.access.audit import By, Origin, record_login
@@ -41,7 +41,7 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Entry:
     """
     username = username.strip(BLANKS)
     if len(username) > NAME_CHARACTERS:
-        raise InvalidInput(f"The user name is too long (more than {NAME_CHARACTERS} characters)")
+        raise InvalidInput(f"The {{field}} is too long (more than {NAME_CHARACTERS} characters)", field="username")
     row = find_user(panel, username) if username else None
     with panel.throttle.attempt(origin.counted_as, _counted_user(row, username)):
         if not panel.passwords.verify(row.password if row else None, password) or row is None:
@@ -84,7 +84,8 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
     refuse_common(new, actor.username, actor.name)
     hashed = panel.passwords.hash(new)
     key = panel.fingerprint_key
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> str:
         changed = connection.execute(
             # only over the very hash that was verified: two changes at once must not both succeed
             update(User).where(User.id == actor.id, User.password == stored).values(password=hashed)
@@ -101,7 +102,9 @@ def change_own_password(panel: Panel, by: By, old: str, new: str) -> str:
             target_name=actor.username,
             details=f"{actor.username} changed the own password",
         )
-    return credential
+        return credential
+
+    return panel.database.transact(act)
 
 
 def require_own_name(panel: Panel, actor: Actor, username: str) -> None:
@@ -115,10 +118,13 @@ def _upgrade_hash(panel: Panel, row: Any, password: str) -> str | None:
     """The new fingerprint; None when somebody else changed the password meanwhile."""
     hashed = panel.passwords.hash(password)
     key = panel.fingerprint_key
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> str | None:
         changed = connection.execute(
             update(User).where(User.id == row.id, User.password == row.password).values(password=hashed)
         )
         if changed.rowcount != 1:
             return None
         return carry_credential(connection, key, row.id, row.password, hashed)
+
+    return panel.database.transact(act)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select
 from core.access.actors import Actor
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
-from core.storage.database import AnySelect
+from core.storage.lookups import AnySelect
 from core.storage.schema import Layout
 from core.storage.tables import Currency, User
 from core.values.currencies import shown_currency

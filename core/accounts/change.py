@@ -6,17 +6,17 @@ the database holds. What changes is decided in :mod:`core.accounts.edit`. Source
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.user_rows import read_user
-from core.accounts import operations
-from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
+from core.accounts import operations, recovery
 from core.accounts.on_portals import (
     Lag,
     Seen,
@@ -25,15 +25,17 @@ from core.accounts.on_portals import (
     look,
     may_still_follow,
     put,
+    put_password,
     refusal_of,
     servers,
     set_theme,
+    switch_back,
 )
 from core.accounts.operations import Draft, Record
-from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, audit_change, note_lag
-from core.accounts.rows import AccountRow, change_account, find_by_id
+from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, kept_otherwise, note_lag, write_change
+from core.accounts.rows import AccountRow, find_by_id
+from core.errors import DatabaseFailed, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
-from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
 from core.plans.choice import PlanRow
@@ -43,9 +45,8 @@ from core.portal.accounts import Field
 log = logging.getLogger(__name__)
 
 KIND = "change"
-_FAILED = "The portal update failed"
-# what a change is announced as, if at all
-_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
+PORTAL_FAILED = "The portal update failed"
+NOT_STORED = "The database cannot store this change; the portal was set back, and nothing was taken"
 _PORTAL_NAMES = {
     "username": "login",
     "full_name": "full_name",
@@ -61,14 +62,13 @@ _UNKNOWN_TO_PORTALS = frozenset({"email"})
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``renewed``: a plan was applied. ``unknown_tariff``: the wanted tariff is none of the portal's, and was kept.
-    ``is_missing``: server 1 has no such account, and the change was made without it (see :data:`AUTO_DISABLE`)."""
+    """``renewed``: a plan was applied. ``is_missing``: server 1 has no such account, and the change was made without
+    it (see :data:`AUTO_DISABLE`)."""
 
     before: AccountRow
     after: AccountRow
     renewed: bool
     lag: Lag
-    unknown_tariff: bool = False
     plan_name: str | None = None
     is_missing: bool = False
 
@@ -78,7 +78,8 @@ class Planned:
     """A change as decided under the lock. ``always_send``: portal fields that go out although they stay as they are.
 
     ``what``: renewal, update, status, or the nightly job's ``auto_disable``, for which an account that server 1 does
-    not have is as good as one that is off. ``phone_given``: the request named a phone number.
+    not have is as good as one that is off. ``phone_given``: the request named a phone number. ``notes`` as of
+    :class:`core.accounts.on_portals.Lag`.
     """
 
     before: AccountRow
@@ -88,7 +89,7 @@ class Planned:
     payer: Actor | None = None
     net: Decimal = Decimal(0)
     always_send: tuple[str, ...] = ()
-    unknown_tariff: bool = False
+    notes: tuple[str, ...] = ()
     what: str = "update"
     phone_given: bool = False
 
@@ -110,30 +111,32 @@ def change_if_any(
     """Reserve, tell server 1, commit, tell server 2. None when ``plan`` found nothing to do."""
     decided: list[tuple[Planned, str | None]] = []
 
-    def draft(connection: Connection) -> Draft[Change] | None:
+    def decide(connection: Connection) -> Draft[Change] | None:
         planned = plan(connection)
         if planned is None:
             return None
+        draft = _draft(by, planned)
+        planned = replace(planned, notes=planned.notes + kept_otherwise(connection, draft.payload))
         # after the commit nothing may fail any more that is not the portals' fault
         decided[:] = [(planned, _theme(panel, connection, planned))]
-        return _draft(by, planned)
+        return draft
 
     every_server = servers(panel)
-    record = operations.begin(panel, by.actor.id, draft, step=every_server[0].name)
+    record = operations.begin(panel, by.actor.id, decide, step=every_server[0].name)
     if record is None:
         return None
     planned, theme = decided[0]
     before, after, change = planned.before, planned.after, Change.read(record.payload)
-    changed = Changed(before, after, planned.plan is not None, Lag(), planned.unknown_tariff, change.plan_name)
+    changed = Changed(before, after, planned.plan is not None, Lag(notes=planned.notes), change.plan_name)
     if not change.portal and not password:
-        _commit(panel, record, before, after, every_server=[])
+        _commit_here(panel, record, before, after)
         return changed
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
     server2 = _tell_second(panel, record, every_server[1:], before, after, password)
     theme_failure = set_theme(panel, after.username, theme)
     jobs.ring(panel)
-    return replace(changed, lag=Lag(server2, theme_failure), is_missing=not is_there)
+    return replace(changed, lag=Lag(server2, theme_failure, planned.notes), is_missing=not is_there)
 
 
 def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
@@ -184,33 +187,51 @@ def _tell_first(
     Raises UpstreamFailed and its like.
     """
     change = Change.read(record.payload)
+    fields = _told(server, change, after)
     try:
-        put(server, before, _told(server, change, after, password))
+        put(server, before, fields)
     except PortalError as error:
         if isinstance(error, PortalAccountNotFound) and change.what == AUTO_DISABLE:
             return False
-        if error.outcome is Outcome.NOT_DONE:
-            _cancel(panel, record)
-            raise refusal_of(error, _FAILED) from error
-        seen = look(server, after, change.changed or change.portal)
-        if seen is Seen.APPLIED and not password:
-            log.warning("portal %s: the change is there although the call failed", server.name)
-            return True
-        _cancel(panel, record, doubtful=seen is not Seen.NOT_APPLIED or may_still_follow(error))
-        raise refusal_of(error, _FAILED) from error
+        not_done = error.outcome is Outcome.NOT_DONE
+        seen = Seen.NOT_APPLIED if not_done else look(server, after, change.changed or change.portal)
+        if seen is not Seen.APPLIED:
+            doubtful = seen is Seen.UNKNOWN or may_still_follow(error)
+            if not doubtful and (error.answered or not not_done):
+                doubtful = not switch_back(server, before, after, fields)
+            _cancel(panel, record, doubtful=doubtful)
+            raise refusal_of(error, PORTAL_FAILED) from error
+        log.warning("portal %s: the change is there although the call failed", server.name)
+    _tell_password(panel, record, server, after, password)
     return True
 
 
-def _told(server: PortalServer, change: Change, row: AccountRow, password: str | None) -> dict[str, Field]:
+def _tell_password(panel: Panel, record: Record, server: PortalServer, after: AccountRow, password: str | None) -> None:
+    """The password, or nothing of the change: what server 1 has of it already is taken back. Raises UpstreamFailed."""
+    try:
+        put_password(server, after, password)
+    except PortalError as error:
+        with recovery.best_effort(panel, record):
+            if Change.read(record.payload).changed:
+                _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
+            else:
+                operations.close(panel, record)
+        refused = refusal_of(error, PORTAL_FAILED)
+        if error.outcome is not Outcome.NOT_DONE:
+            refused = UpstreamFailed(f"{refused.text}; whether the password was changed is not known")
+        raise refused from error
+
+
+def _told(server: PortalServer, change: Change, row: AccountRow) -> dict[str, Field]:
     """What ``server`` is told of ``row``: what changed or, where it is set so, every field; a switch only itself."""
     everything = server.full_updates and change.what not in (STATUS, AUTO_DISABLE)
     fields = all_fields_of(row) if everything else {}
-    return fields | fields_of(row, change.portal) | ({"password": password} if password else {})
+    return fields | fields_of(row, change.portal)
 
 
 def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
     """Money back. ``doubtful``: server 1 may have, or still get, the change: it is told the stored state later."""
-    with operations.best_effort(record):
+    with recovery.best_effort(panel, record):
         if not doubtful:
             operations.close(panel, record)
             return
@@ -221,42 +242,31 @@ def _cancel(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
 def _commit(
     panel: Panel, record: Record, before: AccountRow, after: AccountRow, every_server: Sequence[PortalServer]
 ) -> Record:
-    """Row, ledger row, audit row and the operation's next state in one transaction."""
-    change = Change.read(record.payload)
+    """What server 1 has is written down; what cannot be, ever, is taken back there. Raises BookedLater."""
     state = operations.CONFIRMING if len(every_server) > 1 else operations.DONE
-    columns = {name: getattr(after, name) for name in change.columns}
-    note = {"comment": columns.pop("comment")} if "comment" in columns else {}
-    if "reseller" in columns:
-        # assigned here: what the portal said before, or never said, does not undo it
-        note["portal_reseller_known"] = 1
-
-    def book(connection: Connection) -> Record:
-        moved = operations.move(panel, connection, record, state)
-        change_account(panel, connection, before.id, columns, note)
-        if change.entry is not None:
-            ledger.record(connection, change.entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
-        audit_change(panel, connection, record, change, before, after)
-        event = _EVENTS.get(change.what)
-        if event is not None:
-            announce(panel, connection, _event(event, after, change))
-        return moved
-
-    return panel.database.transact(book)
+    act = partial(write_change, panel, record=record, state=state, before=before, after=after)
+    try:
+        return recovery.book(panel, record, state, act) or replace(record, state=state)
+    except DatabaseRefused:
+        _take_back(panel, record)
+        raise
 
 
-def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> AccountEvent:
-    return event(
-        after.id,
-        after.username,
-        after.mac,
-        after.full_name,
-        after.reseller,
-        change.began.actor_id,
-        change.began.name,
-        change.plan_name,
-        after.end_date,
-        change.phone,
-    )
+def _commit_here(panel: Panel, record: Record, before: AccountRow, after: AccountRow) -> None:
+    """A change of which no portal knows: it is written down, or did not happen."""
+    act = partial(write_change, panel, record=record, state=operations.DONE, before=before, after=after)
+    try:
+        recovery.persist(panel, record, operations.DONE, act)
+    except DatabaseFailed:
+        with recovery.best_effort(panel, record):
+            operations.close(panel, record)
+        raise
+
+
+def _take_back(panel: Panel, record: Record) -> None:
+    """The database will never store what server 1 has: money back, and the portal is told the stored state."""
+    with recovery.best_effort(panel, record):
+        _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING), reason=NOT_STORED)
 
 
 def _tell_second(
@@ -271,12 +281,15 @@ def _tell_second(
     change = Change.read(record.payload)
     for server in others:
         try:
-            put(server, before, _told(server, change, after, password))
+            put(server, before, _told(server, change, after))
+            put_password(server, after, password)
         except PortalError as error:
             note_lag(panel, record, f"{server.name}: {error.text}")
-            return error.text
+            # it is stored nowhere, so that nobody can tell it again
+            lost = f"; the new password is not known to be on {server.name}, please set it again" if password else ""
+            return error.text + lost
     if others:
-        with operations.best_effort(record):
+        with recovery.best_effort(panel, record):
             operations.close(panel, record)
     return None
 
@@ -294,10 +307,14 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     change = Change.read(record.payload)
     after = replace(before, **change.columns)
     server, *others = servers(panel)
-    seen = look(server, after, change.changed)
+    is_known = record.step == operations.BOOKING
+    seen = Seen.APPLIED if is_known else look(server, after, change.changed)
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
+    elif late := recovery.late_seconds(panel, record):
+        record = operations.refund(panel, record, operations.COMPENSATING)
+        operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     elif seen is Seen.NOT_APPLIED:
         operations.close(panel, record)
     else:
@@ -305,7 +322,7 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
         _bring_up_to_date(panel, operations.refund(panel, record, operations.COMPENSATING))
 
 
-def _bring_up_to_date(panel: Panel, record: Record) -> None:
+def _bring_up_to_date(panel: Panel, record: Record, *, reason: str | None = None) -> None:
     """Tell the portal that lags, or may have what was cancelled, what the database holds."""
     change = Change.read(record.payload)
     with panel.database.read() as connection:
@@ -315,11 +332,11 @@ def _bring_up_to_date(panel: Panel, record: Record) -> None:
     try:
         if row is not None:
             for server in behind:
-                _put_if_there(server, row, _told(server, change, row, None))
+                _put_if_there(server, row, _told(server, change, row))
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
-    operations.close(panel, record)
+    operations.close(panel, record, reason)
 
 
 def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None:
@@ -327,3 +344,6 @@ def _put_if_there(server: PortalServer, row: AccountRow, fields: dict[str, Field
         put(server, row, fields)
     except PortalAccountNotFound:
         log.warning("portal %s: an account to be brought up to date is not there", server.name)
+
+
+recovery.TAKE_UP[KIND] = take_up

@@ -5,18 +5,21 @@ without the password, which is stored nowhere, it could not be finished. Source:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
 from core.access.audit import By
-from core.accounts import operations
+from core.accounts import operations, recovery
 from core.accounts.events import AccountCreated
 from core.accounts.on_portals import may_still_follow, refusal_of, servers
 from core.accounts.operations import Record
 from core.accounts.records import Creation
-from core.accounts.rows import insert_account
-from core.errors import DatabaseFailed, PanelError, UpstreamFailed
+from core.accounts.rows import find_by_username, insert_account
+from core.errors import CommitUncertain, DatabaseFailed, PanelError, UpstreamFailed
 from core.jobs.events import announce
 from core.ledger import ledger
 from core.panel import Panel
@@ -26,24 +29,57 @@ KIND = "add"
 _FAILED = "The account could not be created"
 
 
-def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> None:
-    """On every server, or on none and the money back."""
+class NotBooked(DatabaseFailed):
+    """The portals had the account, the database could not take it: it was removed there again."""
+
+    default_text = "The database could not store the account; it is taken off the portal again, and nothing is charged"
+
+
+class NotKnownYet(DatabaseFailed):
+    """The database was lost while it stored the account."""
+
+    goes_on: ClassVar[bool] = True
+    default_text = (
+        "The database was lost while the account was being stored. Whether it was is settled in the background: please "
+        "look for the account in a minute"
+    )
+
+
+def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> Record:
+    """On every server, or on none and the money back; the record as it is stored now."""
     account = _portal_account(record, password)
     for number, server in enumerate(every_server):
+        noted = _Noted(panel, record, server)
         try:
             if number:
-                operations.step(panel, record, server.name)
-            server.create_account(account)
+                noted.record = operations.step(panel, record, server.name)
+            server.create_account(account, adopting=noted.adopting)
         except PortalError as error:
             certain = error.outcome is Outcome.NOT_DONE
+            record = noted.record
             _undo(panel, record, every_server[: number if certain else number + 1], late=may_still_follow(error))
             refusal = refusal_of(error, _FAILED)
             if number and isinstance(refusal, UpstreamFailed):
                 refusal = UpstreamFailed(f"{refusal.text}; it was removed from {every_server[0].name} again")
             raise refusal from error
         except PanelError:
-            _undo(panel, record, every_server[:number])
+            _undo(panel, noted.record, every_server[:number])
             raise
+        record = noted.record
+    return record
+
+
+@dataclass
+class _Noted:
+    """The record, in which is noted that ``server``'s box is about to be adopted: it must not be deleted then."""
+
+    panel: Panel
+    record: Record
+    server: PortalServer
+
+    def adopting(self) -> None:
+        adopted = [*self.record.payload.get("adopted", ()), self.server.name]
+        self.record = operations.step(self.panel, self.record, self.server.name, adopted=adopted)
 
 
 def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
@@ -78,10 +114,22 @@ def confirm(panel: Panel, by: By, record: Record) -> int:
         return account_id
 
     try:
-        return panel.database.transact(book)
-    except DatabaseFailed:
+        account_id = recovery.persist(panel, record, operations.DONE, book)
+    except CommitUncertain:
+        recovery.settle_later(panel, record, "Whether it was booked is not known yet")
+        raise NotKnownYet from None
+    except DatabaseFailed as error:
         _undo(panel, record, servers(panel))
-        raise
+        raise NotBooked from error
+    return account_id if account_id is not None else _booked_id(panel, record)
+
+
+def _booked_id(panel: Panel, record: Record) -> int:
+    row = None
+    # it is booked, whatever may be looked up
+    with suppress(DatabaseFailed), panel.database.read() as connection:
+        row = find_by_username(panel, connection, record.username)
+    return row.id if row is not None else 0
 
 
 def _insert(panel: Panel, connection: Connection, record: Record, creation: Creation) -> int:
@@ -150,35 +198,48 @@ def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late
 
     ``touched``: the servers that may have the account; ``late``: it may still appear there after a look.
     """
-    with operations.best_effort(record):
+    with recovery.best_effort(panel, record):
         if touched:
-            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=late)
+            seconds = operations.RECHECK_SECONDS if late else 0
+            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=seconds)
         else:
             operations.close(panel, record)
 
 
 def take_up(panel: Panel, record: Record) -> None:
     """Undo a creation that was left open: the money first, then what it left on the portals."""
+    late = 0
     if record.state == operations.RESERVED:
+        late = recovery.late_seconds(panel, record)
         record = operations.refund(panel, record, operations.COMPENSATING)
-    _clear(panel, record, servers(panel))
+    _clear(panel, record, servers(panel), late=late)
 
 
-def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
+def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: int = 0) -> None:
+    """``late``: for how many seconds yet the account may appear; then it is looked for once more."""
     try:
         for server in touched:
-            _remove_remains(server, _portal_account(record))
+            _remove_remains(server, record)
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
         return
     if late:
-        operations.leave(panel, record, "The portal did not answer in time; it is asked again later")
+        operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     else:
         operations.close(panel, record)
 
 
-def _remove_remains(server: PortalServer, account: NewPortalAccount) -> None:
-    """Delete the account if it is the one that this creation made, never an older one of the same device."""
+def _remove_remains(server: PortalServer, record: Record) -> None:
+    """Delete the account if it is the one that this creation made, never an older one of the same device; what was a
+    box without account becomes one again."""
+    account = _portal_account(record)
     found = server.account_by_mac(account.mac, login=account.login)
-    if found is not None and account.is_stored_as(found):
+    if found is None or not account.is_stored_as(found):
+        return
+    if server.name in Creation.read(record.payload).adopted:
+        server.release_box(account)
+    else:
         server.delete_account(account.mac, login=account.login)
+
+
+recovery.TAKE_UP[KIND] = take_up

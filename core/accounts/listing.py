@@ -15,7 +15,7 @@ from core.accounts.rows import ACCOUNT_COLUMNS
 from core.panel import Panel
 from core.storage import freshness
 from core.storage.answer_cache import EncodedAnswer
-from core.storage.database import AnySelect
+from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
 # the tables whose versions decide whether the list has changed (core.storage.tables, triggers)
@@ -63,7 +63,7 @@ def list_accounts(panel: Panel, scope: int | None, encode: Encoder) -> EncodedAn
     def build() -> EncodedAnswer:
         return encode(map(ListedAccount._make, panel.database.all(rows, **parameters)))
 
-    token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
+    token = freshness.token(panel.database, _WATCHED[rows], **parameters)
     return panel.answer_cache.get(("accounts", scope), token, build)
 
 
@@ -84,3 +84,9 @@ _ALL: AnySelect = (
     .order_by(Account.id.desc())
 )
 _OWN = _ALL.where(Account.reseller == sa.bindparam("reseller"))
+_SMALL: tuple[AnySelect, ...] = (
+    select(Plan.id, Plan.name),
+    select(DeletedPlan.id, DeletedPlan.name),
+    select(User.id, User.name, User.currency_id),
+)
+_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, Account.__tablename__, _SMALL) for rows in (_ALL, _OWN)}

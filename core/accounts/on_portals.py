@@ -4,26 +4,27 @@ The calls themselves are in :mod:`core.portal`. Source: contract chapters 20 §1
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
 
 from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
-from core.errors import AlreadyExists, NotFound, PanelError, UpstreamFailed
+from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.panel import Panel
+from core.plans.plan_tariff import Tariffs
 from core.portal import (
     Outcome,
     PortalAccount,
     PortalAccountNotFound,
     PortalError,
+    PortalInvalidInput,
     PortalLoginTaken,
     PortalMacTaken,
     PortalServer,
     PortalTimeout,
     PortalUnreachable,
-    Tariff,
 )
 from core.portal.accounts import Field
 
@@ -40,10 +41,14 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What did not work although the operation did: texts for the caller, None where nothing failed."""
+    """What did not work although the operation did: texts for the caller, None where nothing failed.
+
+    ``notes``: what the portal has otherwise than it was asked for, a sentence each.
+    """
 
     server2: str | None = None
     theme: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def servers(panel: Panel) -> Sequence[PortalServer]:
@@ -53,12 +58,12 @@ def servers(panel: Panel) -> Sequence[PortalServer]:
     return (primary,) if secondary is None else (primary, secondary)
 
 
-def known_tariffs(panel: Panel) -> list[Tariff] | None:
-    """The tariffs of server 1; None when they cannot be read."""
+def tariffs_now(panel: Panel) -> Tariffs:
+    """The tariffs of server 1, just asked for: an external id that is not there any more would give the default."""
     try:
-        return panel.portals.primary.tariffs()
-    except PortalError:
-        return None
+        return Tariffs(panel.portals.tariffs.get(fresh=True))
+    except PortalError as error:
+        return Tariffs(failure=error)
 
 
 def refusal_of(error: PortalError, doing: str) -> PanelError:
@@ -66,9 +71,11 @@ def refusal_of(error: PortalError, doing: str) -> PanelError:
     if isinstance(error, PortalLoginTaken):
         return AlreadyExists(USERNAME_TAKEN)
     if isinstance(error, PortalMacTaken):
-        return AlreadyExists(MAC_TAKEN)
+        return AlreadyExists(error.text if error.text.startswith(MAC_TAKEN) else MAC_TAKEN)
     text = f"{doing} on {error.server}: {error.text}" if error.server else f"{doing}: {error.text}"
-    return NotFound(text) if isinstance(error, PortalAccountNotFound) else UpstreamFailed(text)
+    if isinstance(error, PortalAccountNotFound):
+        return NotFound(text)
+    return InvalidInput(text) if isinstance(error, PortalInvalidInput) else UpstreamFailed(text)
 
 
 def may_still_follow(error: PortalError) -> bool:
@@ -128,6 +135,30 @@ def put(server: PortalServer, row: AccountRow, fields: dict[str, Field]) -> None
         server.set_status(row.mac, fields["status"] == 1, login=row.username)
     elif fields:
         server.update_account(row.mac, fields, login=row.username)
+
+
+def put_password(server: PortalServer, row: AccountRow, password: str | None) -> None:
+    """Give the account that the portal has as ``row`` a new password, if there is one. Raises PortalError.
+
+    Alone and last: a portal carries out status, password and the rest one after the other, and what it refuses of the
+    rest leaves the password changed (90 §13 M8).
+    """
+    if password:
+        server.update_account(row.mac, {"password": password}, login=row.username)
+
+
+def switch_back(server: PortalServer, before: AccountRow, after: AccountRow, fields: Mapping[str, Field]) -> bool:
+    """After ``fields`` were refused: the status as it was, for a portal sets that before it looks at the rest. False
+    if that could not be done."""
+    if before.status == after.status or "status" not in fields or len(fields) == 1:
+        return True
+    try:
+        server.set_status(before.mac, before.status == 1, login=before.username)
+    except PortalAccountNotFound:
+        return True
+    except PortalError:
+        return False
+    return True
 
 
 def look(server: PortalServer, row: AccountRow, changed: Iterable[str]) -> Seen:

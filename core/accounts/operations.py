@@ -11,18 +11,17 @@ The rule (contract README): *reserve* in one transaction (check, debit, store th
 ``done``, ``undone``  closed
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import Connection, func, select, update
 
-from core.errors import DatabaseBusy, DatabaseFailed, PanelError
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseUnavailable, PanelError
 from core.jobs import claims
 from core.ledger import ledger
 from core.panel import Panel
@@ -30,10 +29,10 @@ from core.storage.one_at_a_time import serialise
 from core.storage.tables import Account, Operation, State
 from core.storage.writing import insert_row
 
-log = logging.getLogger(__name__)
-
 RESERVED, CONFIRMING, COMPENSATING, DONE, UNDONE = "reserved", "confirming", "compensating", "done", "undone"
 OPEN = (RESERVED, CONFIRMING, COMPENSATING)
+# the step of a record whose change server 1 certainly has: it only is to be written down
+BOOKING = "booking"
 
 # longer than the slowest portal call with all its looks; renewed before each call
 LEASE_SECONDS = 180
@@ -93,8 +92,7 @@ Plan = Callable[[Connection], Draft[Any] | None]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A stored operation; ``amount`` None: nothing was taken. ``payload`` is read by its kind's class. Times are Unix
-    seconds."""
+    """A stored operation; ``amount`` None: nothing was taken. ``updated_at``: of the last step. Times: Unix seconds."""
 
     id: int
     kind: str
@@ -148,26 +146,61 @@ def begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     """
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
+        lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
         try:
-            return _try_to_begin(panel, actor_id, plan, step)
+            return panel.database.transact(partial(_try_to_begin, panel, actor_id, plan, step, lease))
+        except CommitUncertain:
+            if (record := _find_begun(panel, lease["owner"], deadline)) is not None:
+                return record
         except (AccountBusy, DatabaseBusy):
             if time.monotonic() >= deadline:
                 raise
         time.sleep(_POLL_SECONDS)
 
 
-def _try_to_begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
-    with panel.database.write() as connection:
-        lock_accounts(panel, connection)
-        draft = plan(connection)
-        if draft is None:
-            return None
-        if any(_blocks(panel, record, draft) for record in read_open(connection)):
-            raise AccountBusy
-        amount = draft.amount if draft.payer_id is not None and draft.amount > 0 else None
-        if amount is not None and draft.payer_id is not None:
-            ledger.take(connection, draft.payer_id, amount, at_least=draft.price)
-        return _insert(panel, connection, actor_id, draft, amount, step)
+def _try_to_begin(
+    panel: Panel, actor_id: int, plan: Plan, step: str, lease: Mapping[str, Any], connection: Connection
+) -> Record | None:
+    lock_accounts(panel, connection)
+    draft = plan(connection)
+    if draft is None:
+        return None
+    if any(_blocks(panel, record, draft) for record in read_open(connection)):
+        raise AccountBusy
+    amount = draft.amount if draft.payer_id is not None and draft.amount > 0 else None
+    if amount is not None and draft.payer_id is not None:
+        ledger.take(connection, draft.payer_id, amount, at_least=draft.price)
+    return _insert(panel, connection, actor_id, draft, amount, step, lease)
+
+
+def _find_begun(panel: Panel, owner: str, deadline: float) -> Record | None:
+    """The record whose commit was not answered, if it was stored. Raises DatabaseUnavailable when that cannot be seen
+    by ``deadline``; the reservation, if there is one, is then undone as soon as it can be."""
+    while True:
+        try:
+            return _find_owned(panel, owner)
+        except DatabaseFailed:
+            if time.monotonic() >= deadline:
+                panel.start_thread(partial(_undo_begun, panel, owner), "reservation")
+                raise DatabaseUnavailable from None
+        time.sleep(_POLL_SECONDS)
+
+
+def _find_owned(panel: Panel, owner: str) -> Record | None:
+    with panel.database.read() as connection:
+        return next((record for record in read_open(connection) if record.owner == owner), None)
+
+
+def _undo_begun(panel: Panel, owner: str) -> None:
+    """Nothing outside knows of this reservation: it is closed, and the payer has the money back."""
+    until = time.monotonic() + LEASE_SECONDS
+    while time.monotonic() < until and not panel.is_closing.wait(1):
+        try:
+            if (record := _find_owned(panel, owner)) is not None:
+                close(panel, record)
+        except PanelError:
+            continue
+        return
 
 
 def _blocks(panel: Panel, record: Record, draft: Draft[Any]) -> bool:
@@ -180,7 +213,13 @@ def _blocks(panel: Panel, record: Record, draft: Draft[Any]) -> bool:
 
 
 def _insert(
-    panel: Panel, connection: Connection, actor_id: int, draft: Draft[Any], amount: Decimal | None, step: str
+    panel: Panel,
+    connection: Connection,
+    actor_id: int,
+    draft: Draft[Any],
+    amount: Decimal | None,
+    step: str,
+    lease: Mapping[str, Any],
 ) -> Record:
     now = panel.clock.stamp()
     payload = {**draft.payload.stored(), "new_username": draft.new_username, "reseller": draft.reseller}
@@ -195,12 +234,19 @@ def _insert(
         "amount": amount,
         "step": step,
         "error": None,
-        **claims.new_lease(now, LEASE_SECONDS),
+        **lease,
         "created_at": now,
         "updated_at": now,
     }
     record_id = insert_row(connection, Operation, {**values, "payload": orjson.dumps(payload).decode()})
     return Record(id=record_id, payload=payload, **values)
+
+
+def find(panel: Panel, record_id: int) -> Record | None:
+    """The operation as it is stored now, closed ones too."""
+    with panel.database.read() as connection:
+        row = connection.execute(select(*Operation.__table__.c).where(Operation.id == record_id)).first()
+        return None if row is None else _record(row)
 
 
 def read_open(connection: Connection) -> list[Record]:
@@ -214,10 +260,12 @@ def _record(row: Any) -> Record:
     return Record(**{**values, "payload": orjson.loads(values["payload"])})
 
 
-def step(panel: Panel, record: Record, name: str) -> None:
-    """Before the next portal call: note it and renew the lease. Raises OperationTaken."""
-    with panel.database.write() as connection:
-        _change(panel, connection, record, step=name, lease_until=panel.clock.stamp() + LEASE_SECONDS)
+def step(panel: Panel, record: Record, name: str, **noted: Any) -> Record:
+    """Before the next portal call: note it (``noted``: in the payload) and renew the lease. Raises OperationTaken."""
+    payload, until = {**record.payload, **noted}, panel.clock.stamp() + LEASE_SECONDS
+    values: dict[str, Any] = {"step": name, "lease_until": until, "payload": orjson.dumps(payload).decode()}
+    panel.database.transact(partial(_change, panel, record=record, **values))
+    return replace(record, **{**values, "payload": payload, "updated_at": until - LEASE_SECONDS})
 
 
 def move(panel: Panel, connection: Connection, record: Record, state: str, **values: Any) -> Record:
@@ -231,45 +279,47 @@ def move(panel: Panel, connection: Connection, record: Record, state: str, **val
     return replace(record, state=state)
 
 
-def refund(panel: Panel, record: Record, state: str) -> Record:
+def refund(panel: Panel, record: Record, state: str, reason: str | None = None) -> Record:
     """Cancel: pay back what was taken and go to ``state``, in one transaction. Raises OperationTaken."""
-    with panel.database.write() as connection:
+
+    def give_back(connection: Connection) -> Record:
         # the balance before the record, as a purchase takes them: else the two could wait for each other
         if record.amount is not None and record.payer_id is not None:
             ledger.give_back(connection, record.payer_id, record.amount)
-        moved = move(panel, connection, record, state, amount=None)
-    return replace(moved, amount=None)
+        return move(panel, connection, record, state, amount=None, error=reason)
+
+    return replace(panel.database.transact(give_back), amount=None)
 
 
-def close(panel: Panel, record: Record) -> None:
-    """Nothing is left to do: ``confirming`` is done, anything else undone (paying back what is still taken)."""
+def close(panel: Panel, record: Record, reason: str | None = None) -> None:
+    """Nothing is left to do: ``confirming`` is done, anything else undone (paying back what is still taken).
+
+    ``reason``: why it was undone, kept with the record.
+    """
     if record.state == CONFIRMING:
-        with panel.database.write() as connection:
-            move(panel, connection, record, DONE)
+        panel.database.transact(partial(move, panel, record=record, state=DONE))
     else:
-        refund(panel, record, UNDONE)
+        refund(panel, record, UNDONE, reason)
 
 
 def leave(panel: Panel, record: Record, error: str, *, seconds: int = RECHECK_SECONDS) -> None:
     """Stop working on an operation that cannot be closed now; it is taken up again after ``seconds``."""
+    panel.database.transact(partial(leave_in, panel, record=record, error=error, seconds=seconds))
+
+
+def leave_in(
+    panel: Panel, connection: Connection, record: Record, error: str, *, seconds: int = RECHECK_SECONDS
+) -> None:
+    """:func:`leave` in the caller's transaction."""
     due = panel.clock.stamp() + seconds
-    with panel.database.write() as connection:
-        _change(panel, connection, record, owner=None, lease_until=due, error=error[:_ERROR_CHARACTERS])
-
-
-@contextmanager
-def best_effort(record: Record) -> Iterator[None]:
-    """For closing or leaving a record after the outcome is decided: when the database is away, or another worker took
-    over, the stored record still says what is to be done, and the next look at open operations does it."""
-    try:
-        yield
-    except (DatabaseFailed, OperationTaken) as failure:
-        log.error("operation %d: its record could not be changed: %s", record.id, type(failure).__name__)
+    values = {"owner": None, "lease_until": due, "error": error[:_ERROR_CHARACTERS], "step": record.step}
+    _change(panel, connection, record, **values, updated_at=record.updated_at)
 
 
 def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Record | None:
     """Take up an open operation that nobody works on; None if somebody does, or it is not due or closed."""
-    with panel.database.write() as connection:
+
+    def take(connection: Connection) -> Record | None:
         lock_accounts(panel, connection)
         opened = read_open(connection)
         record = next((record for record in opened if record.id == record_id), None)
@@ -282,8 +332,10 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         if any(not is_idle(panel, other) for other in others):
             return None
         lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
-        _change(panel, connection, record, **lease)
-    return replace(record, **lease)
+        _change(panel, connection, record, **lease, updated_at=record.updated_at)
+        return replace(record, **lease)
+
+    return panel.database.transact(take)
 
 
 def is_idle(panel: Panel, record: Record) -> bool:

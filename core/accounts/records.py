@@ -1,4 +1,4 @@
-"""What the record of an operation holds, kind by kind, and the audit rows that are written from it.
+"""What the record of an operation holds, kind by kind, and what is written from it: rows, ledger, audit, events.
 
 They are written also long after the request, when an operation is finished that was left open. States, money and
 who works on a record: :mod:`core.accounts.operations`. Source: contract chapter 20 §1.9 and §1.11.
@@ -7,6 +7,7 @@ who works on a record: :mod:`core.accounts.operations`. Source: contract chapter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
+from decimal import Decimal
 from typing import Any, Self
 
 from sqlalchemy import Connection
@@ -14,13 +15,20 @@ from sqlalchemy import Connection
 from core.access.actors import bare_actor
 from core.access.audit import BY_CRON, By, Origin
 from core.access.user_rows import read_user
-from core.accounts import operations
+from core.accounts import operations, recovery
+from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.operations import Record
-from core.accounts.rows import AccountRow
+from core.accounts.rows import AccountRow, change_account
+from core.jobs.events import announce
+from core.ledger import ledger
 from core.ledger.ledger import Entry
 from core.panel import Panel
+from core.storage.tables import Account
+from core.storage.tables.texts import fitting
 
 STATUS, AUTO_DISABLE = "status", "auto_disable"
+# what a change is announced as, if at all
+_EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
 
 
@@ -54,7 +62,9 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row."""
+    """An account to be; ``plan`` None: no local plan, ``entry`` None: no ledger row. ``notes`` as of ``Lag``.
+
+    ``adopted``: the servers where it may be made of a box that was there before, a user without login."""
 
     full_name: str
     email: str | None
@@ -69,14 +79,22 @@ class Creation:
     theme: str | None
     entry: Entry | None
     account_number: int = 0
+    adopted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def stored(self) -> dict[str, Any]:
         return {**asdict(self), "end_date": _plain(self.end_date)}
 
+    def row(self) -> Mapping[str, Any]:
+        return {"full_name": self.full_name, "email": self.email, "phone_number": self.phone}
+
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        values = {field.name: stored[field.name] for field in fields(cls)}
-        return cls(**{**values, "end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])})
+        values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        read = {"end_date": _day(values["end_date"]), "entry": Entry.read(values["entry"])}
+        # operations of older versions had none of these
+        lists = {name: tuple(stored.get(name, ())) for name in ("adopted", "notes")}
+        return cls(**{**values, **read, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,9 @@ class Change:
             "phone": self.phone,
             **self.began.stored(),
         }
+
+    def row(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.columns.items() if name in Account.__table__.c}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
@@ -151,13 +172,62 @@ class Removal:
         return cls(stored["old"], stored["is_ambiguous"], Began.read(stored))
 
 
+def kept_otherwise(connection: Connection, wanted: Creation | Change) -> tuple[str, ...]:
+    """Whether ``_accounts`` can hold the texts in some form: found out before money and portals move, not by the
+    statement after them; a sentence for each that it keeps in another one. Raises UnstorableText."""
+    row = wanted.row()
+    kept = fitting(connection.dialect, Account, row)
+    return tuple(
+        f"This database lacks some characters of the {name.replace('_', ' ')} and keeps it as {kept[name]}"
+        for name in row
+        if kept[name] != row[name]
+    )
+
+
+def write_change(
+    panel: Panel, connection: Connection, record: Record, state: str, before: AccountRow, after: AccountRow
+) -> Record:
+    """Row, ledger row, audit row and the operation's next state, in the caller's transaction."""
+    change = Change.read(record.payload)
+    columns = {name: getattr(after, name) for name in change.columns}
+    note = {"comment": columns.pop("comment")} if "comment" in columns else {}
+    if "reseller" in columns:
+        # assigned here: what the portal said before, or never said, does not undo it
+        note["portal_reseller_known"] = 1
+
+    moved = operations.move(panel, connection, record, state)
+    change_account(panel, connection, before.id, columns, note)
+    if change.entry is not None:
+        ledger.record(connection, change.entry, panel.clock.stamp(), effect=-(record.amount or Decimal(0)))
+    _audit_change(panel, connection, record, change, before, after)
+    event = _EVENTS.get(change.what)
+    if event is not None:
+        announce(panel, connection, _event(event, after, change))
+    return moved
+
+
+def _event(event: type[AccountEvent], after: AccountRow, change: Change) -> AccountEvent:
+    return event(
+        after.id,
+        after.username,
+        after.mac,
+        after.full_name,
+        after.reseller,
+        change.began.actor_id,
+        change.began.name,
+        change.plan_name,
+        after.end_date,
+        change.phone,
+    )
+
+
 def audit(panel: Panel, connection: Connection, record: Record, action: str, target_type: str, **row: Any) -> None:
     """One row about the account of a change or removal, as its actor; ``row``: old, new and details of ``About``."""
     by = Began.read(record.payload).by(panel, connection)
     by.write_audit(panel, connection, action, target_type, target_id=record.account_id, target_name=record.mac, **row)
 
 
-def audit_change(
+def _audit_change(
     panel: Panel, connection: Connection, record: Record, change: Change, before: AccountRow, after: AccountRow
 ) -> None:
     """One row about what changed, in the words of what it was."""
@@ -211,11 +281,14 @@ def _audited(row: AccountRow) -> dict[str, Any]:
 
 def note_lag(panel: Panel, record: Record, text: str) -> None:
     """Server 2 did not follow: the operation stays open, and the audit log says why. The change itself stands."""
-    with operations.best_effort(record):
-        operations.leave(panel, record, text)
-        with panel.database.write() as connection:
-            details = f"Account {record.username}: {text}; tried again later"
-            audit(panel, connection, record, "update", "account", details=details)
+
+    def leave(connection: Connection) -> None:
+        operations.leave_in(panel, connection, record, text)
+        details = f"Account {record.username}: {text}; tried again later"
+        audit(panel, connection, record, "update", "account", details=details)
+
+    with recovery.best_effort(panel, record):
+        panel.database.transact(leave)
 
 
 def _plain(value: Any) -> Any:

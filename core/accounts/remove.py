@@ -6,6 +6,7 @@ account. Source: contract chapter 20 §6.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,17 +14,17 @@ from sqlalchemy import Connection
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
-from core.accounts import operations
+from core.accounts import operations, recovery
 from core.accounts.events import AccountRemoved
 from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
 from core.accounts.operations import Draft, Record
 from core.accounts.records import AMBIGUOUS, Began, Removal, audit, note_lag
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
-from core.errors import InvalidInput, NotFound
+from core.errors import DatabaseFailed, DatabaseRefused, InvalidInput, NotFound
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
-from core.portal import Outcome, PortalAccount, PortalError, PortalServer
+from core.portal import Outcome, PortalAccount, PortalError, PortalInvalidInput, PortalServer
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,16 @@ KIND = "remove"
 _FAILED = "The account could not be deleted"
 
 
+class NotArchived(DatabaseFailed):
+    """The database will not take what is to be kept of the account."""
+
+    default_text = "The portal no longer has the account, but the database cannot book its deletion; it is tried again"
+
+
 def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username")
     require(by.actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)
@@ -65,8 +72,11 @@ def take_up(panel: Panel, record: Record) -> None:
     every_server = servers(panel)
     if record.state == operations.RESERVED:
         try:
-            if _find(every_server[0], record) is not None:
-                operations.close(panel, record)
+            if record.step != operations.BOOKING and _find(every_server[0], record) is not None:
+                if late := recovery.late_seconds(panel, record):
+                    operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
+                else:
+                    operations.close(panel, record)
                 return
         except PortalError as error:
             operations.leave(panel, record, f"{error.server}: {error.text}")
@@ -85,6 +95,9 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
         raise NotFound("Account not found")
     try:
         found = panel.portals.primary.account_by_login(username)
+    except PortalInvalidInput:
+        # a name that no portal takes is nobody's
+        raise NotFound("Account not found") from None
     except PortalError as error:
         raise refusal_of(error, _FAILED) from error
     if found is None or not found.mac:
@@ -131,7 +144,7 @@ def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
 
 
 def _give_up(panel: Panel, record: Record, *, doubtful: bool = False) -> None:
-    with operations.best_effort(record):
+    with recovery.best_effort(panel, record):
         if doubtful:
             operations.leave(panel, record, "Server 1 did not answer clearly; it is asked again later")
         else:
@@ -160,7 +173,13 @@ def _commit(panel: Panel, record: Record, every_server: Sequence[PortalServer]) 
             announce(panel, connection, _removed(record, removal, record.account_id))
         return moved
 
-    return panel.database.transact(book)
+    try:
+        return recovery.book(panel, record, state, book) or replace(record, state=state)
+    except DatabaseRefused as error:
+        # the account cannot be made again, without its password: somebody must look
+        with recovery.best_effort(panel, record):
+            operations.leave(panel, replace(record, step=operations.BOOKING), NotArchived.default_text)
+        raise NotArchived from error
 
 
 def _removed(record: Record, removal: Removal, account_id: int) -> AccountRemoved:
@@ -180,7 +199,7 @@ def _delete_second(panel: Panel, record: Record, others: Sequence[PortalServer])
         note_lag(panel, record, f"{error.server}: {error.text}")
         return error.text
     if record.state == operations.CONFIRMING:
-        with operations.best_effort(record):
+        with recovery.best_effort(panel, record):
             operations.close(panel, record)
     return None
 
@@ -189,3 +208,6 @@ def _find(server: PortalServer, record: Record) -> PortalAccount | None:
     """The account to be deleted, if the server still has it; another one on the same device is none of ours."""
     found = server.account_by_mac(record.mac, login=record.username)
     return found if found is not None and found.login.casefold() == record.username.casefold() else None
+
+
+recovery.TAKE_UP[KIND] = take_up

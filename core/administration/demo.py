@@ -7,14 +7,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from core.administration.users import ALL_PERMISSIONS, RESELLER_PERMISSIONS, add_user, set_password
 from core.messages.mail.first_templates import give_first
 from core.messages.telegram.templates import seed
 from core.panel import Panel
 from core.storage.tables import Account, MailSettings, Plan, TelegramSettings, Transaction, User
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 ACCOUNTS = 300
 _DEMO_CHAT = 100200300
@@ -77,7 +77,8 @@ def _fill(panel: Panel, users: Iterable[DemoUser], accounts: int) -> bool:
     for user in users:
         if user.username not in known:
             _add(panel, user)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         owners = list(connection.execute(select(User.id).where(User.is_observer == 0).order_by(User.id)).scalars())
         rows = list(_accounts(panel, owners, accounts))
         keys = ("id", "external_id", "name", "price", "days", "category")
@@ -85,6 +86,8 @@ def _fill(panel: Panel, users: Iterable[DemoUser], accounts: int) -> bool:
         connection.execute(insert(Plan), [{**plan, "currency_id": "GBP"} for plan in plans])
         connection.execute(insert(Account), rows)
         connection.execute(insert(Transaction), [_sale(row) for row in rows if row["reseller"]])
+
+    panel.database.transact(act)
     return True
 
 
@@ -100,11 +103,12 @@ def use_catchers(panel: Panel, mail_host: str, mail_port: int, bot_token: str, b
         "from_name": panel.config.panel.name,
     }
     bot = {"bot_token": panel.sealer.sealed(bot_token), "bot_username": bot_username, "updated_at": now}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         first = connection.scalar(select(User.id).where(User.username == USERS[0].username))
         if first is None:
             return
-        insert_if_absent(connection, MailSettings, user_id=first, **mail)
+        insert_and_lock(connection, MailSettings, {"user_id": first}, **mail)
         connection.execute(update(MailSettings).where(MailSettings.user_id == first).values(**mail))
         give_first(panel, connection, first)
         if connection.execute(update(TelegramSettings).values(**bot)).rowcount == 0:
@@ -112,6 +116,8 @@ def use_catchers(panel: Panel, mail_host: str, mail_port: int, bot_token: str, b
         seed(panel, connection)
         unlinked = update(User).where(User.id == first, User.telegram_chat_id.is_(None))
         connection.execute(unlinked.values(telegram_chat_id=_DEMO_CHAT, telegram_linked_at=now))
+
+    panel.database.transact(act)
 
 
 def _add(panel: Panel, user: DemoUser) -> None:

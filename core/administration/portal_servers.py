@@ -104,8 +104,11 @@ def change_settings(panel: Panel, by: By, wish: Wish) -> None:
 def forget_settings(panel: Panel) -> None:
     """From now on the configuration's portals count again."""
     if panel.layout.has_table(in_force.TABLE):
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             connection.execute(delete(StalkerSetting))
+
+        panel.database.transact(act)
 
 
 def _checked(wish: Wish) -> dict[str, str]:
@@ -185,7 +188,8 @@ def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
     """Rows and audit row in one transaction; what is to stay stays as it is at that moment."""
     if not panel.layout.has_table(in_force.TABLE):
         raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         serialise(panel.database, connection, "portal_settings")
         rows = _rows(connection)
         before = in_force.in_force(panel.config.portal, rows, panel.unsealed)
@@ -201,6 +205,8 @@ def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
             new={**_audited(after), "password_changed": before.password != after.password},
             details="Portal settings changed",
         )
+
+    panel.database.transact(act)
 
 
 def _rows(connection: Connection) -> in_force.Rows:

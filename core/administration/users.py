@@ -6,7 +6,7 @@ Resellers' own management through the panel is another room.
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal, select, update
+from sqlalchemy import ColumnElement, Connection, literal, select, update
 
 from core.access.credentials import refuse_common, renew_credential
 from core.errors import AlreadyExists, InvalidInput, NotFound
@@ -40,16 +40,13 @@ def add_user(
 
     ``is_example``: of the demo, whose passwords everybody knows.
     """
-    username = username.strip(BLANKS)
-    if not username or len(username) > 100:
-        raise InvalidInput("The user name must have 1 to 100 characters")
-    if plain(username) != username:
-        raise InvalidInput("The user name must not hold markup or control characters")
+    username = _checked_name(username)
     if not is_example:
         _check_password(panel, password, username, name)
     panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed = panel.passwords.hash(password)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         if connection.execute(select(User.id).where(_named(panel, username))).first():
             raise AlreadyExists(f"There is a user named {username} already")
         values = {
@@ -67,6 +64,17 @@ def add_user(
         (initialise_super_admin if super_user else initialise_reseller)(panel, connection, user_id)
         return user_id
 
+    return panel.database.transact(act)
+
+
+def _checked_name(username: str) -> str:
+    username = username.strip(BLANKS)
+    if not username or len(username) > 100:
+        raise InvalidInput("The user name must have 1 to 100 characters")
+    if plain(username) != username:
+        raise InvalidInput("The user name must not hold markup or control characters")
+    return username
+
 
 def _blank(panel: Panel) -> dict[str, Any]:
     """What is the same for every new user."""
@@ -80,13 +88,16 @@ def set_password(panel: Panel, username: str, password: str, *, is_example: bool
         _check_password(panel, password, username)
     panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
     hashed, key = panel.passwords.hash(password), panel.fingerprint_key
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         named = select(User.id).where(_named(panel, username.strip(BLANKS))).order_by(User.id)
         found = connection.execute(named).scalar()
         if found is None:
             raise NotFound(f"There is no user named {username}")
         connection.execute(update(User).where(User.id == found).values(password=hashed))
         renew_credential(connection, key, found, hashed, changed_at=panel.clock.stamp())
+
+    panel.database.transact(act)
 
 
 def _named(panel: Panel, username: str) -> ColumnElement[bool]:

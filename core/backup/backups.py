@@ -23,6 +23,7 @@ from core.backup.restore import Restored, restore
 from core.errors import DatabaseBusy, InvalidInput, NotAllowed, NotFound
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.jobs.scheduled import Run, ScheduledJob
+from core.jobs.waiting import waiting_places
 from core.panel import Panel
 from core.values.markup import plain, quotable
 
@@ -57,10 +58,14 @@ def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
     Raises NotAllowed, AlreadyExporting, BackupNotStored.
     """
     redacted = _is_redacted_for(panel, by.actor)
-    backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=wait)
-    with panel.database.write() as connection:
+    with waiting_places(panel).one(wait) as granted:
+        backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=granted)
+
+    def act(connection: Connection) -> None:
         details = "without passwords and keys" if redacted else None
         by.write_audit(panel, connection, "export", "database", target_name=backup.name, details=details)
+
+    panel.database.transact(act)
     return backup
 
 
@@ -125,7 +130,7 @@ def _restore(
             with panel.database.write() as connection:
                 restored = restore(panel, connection, file, examined, report)
                 note(connection, restored)
-            return restored
+                return restored
         except DatabaseBusy:
             # all was rolled back, and nothing outside was told
             if not attempts:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from core.access.actors import Actor
 from core.errors import PanelError
 from core.panel import Panel
+from core.storage.private_files import private_directory
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def store(panel: Panel, kind: Kind, actor: Actor | None, write: Callable[[Binary
     """
     directory = _directory(panel, kind, actor)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(directory)
         unfinished = directory / f".{secrets.token_hex(8)}{_UNFINISHED}"
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

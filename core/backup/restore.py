@@ -20,6 +20,7 @@ from core.backup.saved_tables import ABOUT, ARCHIVES, BY_NAME, PERMANENT
 from core.errors import DatabaseFailed, PanelError
 from core.panel import Panel
 from core.storage.tables import User
+from core.storage.tables.texts import UnstorableText, as_it_stands
 from core.storage.writing import continue_ids, last_id
 
 Report = Callable[[str, int, int], None]
@@ -115,7 +116,7 @@ def _empty(panel: Panel, connection: Connection, tables: Mapping[str, sa.Table])
 def _replace_users(panel: Panel, connection: Connection, users: Sequence[dict[str, Any]]) -> None:
     try:
         replace_users(panel, connection, users)
-    except (IntegrityError, DataError) as error:
+    except (IntegrityError, DataError, UnstorableText) as error:
         raise RowRefused("Two users of the file cannot be beside each other; nothing was changed") from error
 
 
@@ -162,8 +163,8 @@ class _Insertion:
         table = batch[0].table
         try:
             with self._connection.begin_nested():
-                self._connection.execute(insert(table), [row.values for row in batch])
-        except (IntegrityError, DataError) as error:
+                self._connection.execute(insert(as_it_stands(table)), [row.values for row in batch])
+        except (IntegrityError, DataError, UnstorableText) as error:
             raise self._refused(batch) from error
         self._restored.tables[table.name] += len(batch)
 
@@ -172,8 +173,8 @@ class _Insertion:
         for row in batch:
             try:
                 with self._connection.begin_nested():
-                    self._connection.execute(insert(row.table), [row.values])
-            except (IntegrityError, DataError):
+                    self._connection.execute(insert(as_it_stands(row.table)), [row.values])
+            except (IntegrityError, DataError, UnstorableText):
                 return RowRefused(f"The database refused row {row.number} of {row.table.name}; nothing was changed")
         return RowRefused(f"The database refused rows of {batch[0].table.name}; nothing was changed")
 

@@ -13,10 +13,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from core.access.credentials import renew_credential
 from core.panel import Panel
 from core.storage.database import json_integer
-from core.storage.tables import Credential, StoredSession, User
+from core.storage.tables import Base, Credential, StoredSession, User
+from core.storage.tables.texts import as_it_stands
 
 _BATCH = 500
 # what sessions are bound to
+_USERS = as_it_stands(Base.metadata.tables[User.__tablename__])
 _IDENTITY = ("username", "password", "super_user", "is_observer", "permissions")
 
 
@@ -32,7 +34,7 @@ def replace_users(panel: Panel, connection: Connection, users: Sequence[Mapping[
     _free_names(connection, [user["id"] for user in kept if before[user["id"]]["username"] != user["username"]])
     _update(connection, kept)
     for batch in _batches([user for user in users if user["id"] not in before]):
-        connection.execute(insert(User), batch)
+        connection.execute(insert(_USERS), batch)
     changed = [user for user in kept if _differs(before[user["id"]], user)]
     _end_sessions(panel, connection, changed, gone)
 
@@ -58,7 +60,7 @@ def _update(connection: Connection, users: Sequence[Mapping[str, Any]]) -> None:
         return
     # names of their own, for those of columns are taken by the statement itself
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in users[0] if name != "id"}
-    statement = update(User).where(User.id == bindparam("user_id")).values(values)
+    statement = update(_USERS).where(_USERS.c.id == bindparam("user_id")).values(values)
     for batch in _batches(users):
         rows = [{"user_id" if name == "id" else f"new_{name}": value for name, value in user.items()} for user in batch]
         connection.execute(statement, rows)

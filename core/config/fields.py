@@ -17,6 +17,7 @@ from core.values.currencies import PLAN_CURRENCIES
 from core.values.database_urls import normal_url
 
 KEY_CHARACTERS = 16
+MOST_PROCESSES = 64
 
 
 def _parted(value: object) -> object:
@@ -155,6 +156,18 @@ def _proxy(value: SecretStr) -> SecretStr:
     return value
 
 
+def _process_count(value: object) -> object:
+    """None for what is left to us, 0 for as many as there are processors."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if text in ("", "auto"):
+        return {"": None, "auto": 0}[text]
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise ValueError(f"a number from 1 to {MOST_PROCESSES} or auto is expected")
+    return int(text)
+
+
 def _optional_redis_url(value: SecretStr) -> SecretStr:
     return _redis_url(value) if value.get_secret_value() else value
 
@@ -174,6 +187,7 @@ def _not_empty(value: object) -> object:
 
 
 ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
+CountryCode = Annotated[str, Field(pattern=r"^(\+?[1-9][0-9]{0,3})?$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]

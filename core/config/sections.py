@@ -1,5 +1,6 @@
 """The sections of the configuration, typed; one class a section, one attribute a line of ``config.example.ini``."""
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,7 +9,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.config.fields import (
     _HOST,
+    MOST_PROCESSES,
     Certificates,
+    CountryCode,
     Directory,
     HttpUrl,
     ThemeId,
@@ -23,6 +26,7 @@ from core.config.fields import (
     _parted,
     _parted_by_commas,
     _prices,
+    _process_count,
     _proxy,
     _public_url,
     _redis_url,
@@ -33,6 +37,12 @@ from core.config.fields import (
 )
 
 
+def _processors() -> int:
+    """Those that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, MOST_PROCESSES)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
@@ -40,6 +50,8 @@ class _Section(BaseModel):
 class Server(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    processes: Annotated[int | None, BeforeValidator(_process_count)] = None
+    engine: Literal["waitress", "granian"] = "waitress"
     threads: int = Field(8, ge=1, le=256)
     trusted_proxies: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parted)] = ()
     body_limit_mib: float = Field(8, gt=0, le=1024)
@@ -50,6 +62,7 @@ class Server(_Section):
 
 class DatabaseSection(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///var/showbox.db")
+    longest_transaction_seconds: int = Field(60, ge=1, le=3600)
 
 
 class Session(_Section):
@@ -71,6 +84,7 @@ class Session(_Section):
 class PanelSection(_Section):
     name: str = Field("ShowBox Billing", min_length=1, max_length=100)
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
+    country_code: CountryCode = ""
     welcome_message: str = ""
     data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
@@ -119,6 +133,7 @@ class Portal(_Section):
     primary_full_updates: bool = False
     secondary_full_updates: bool = False
     sync_wait_seconds: float = Field(10, gt=0, le=600)
+    list_fresh_seconds: float = Field(300, ge=0, le=86_400)
     sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
 
 
@@ -129,7 +144,7 @@ class Sms(_Section):
         "edge.ippanel.com",
     )
     allow_private: bool = False
-    country_code: str = Field("", pattern=r"^(\+?[1-9][0-9]{0,3})?$")
+    country_code: CountryCode = ""
     sending_type: Literal["webservice", "peer_to_peer"] = "webservice"
     recipients_per_call: int = Field(100, ge=1, le=10_000)
     calls_per_second: int = Field(10, ge=1, le=10_000)
@@ -229,6 +244,18 @@ class Config(_Section):
     xtream: Xtream = Xtream()
     security: Security = Security()
     log: Log = Log()
+
+    @property
+    def country_code(self) -> str:
+        """Digits of the country code of national telephone numbers; empty: not known."""
+        return (self.panel.country_code or self.sms.country_code).removeprefix("+")
+
+    @property
+    def process_count(self) -> int:
+        """How many processes serve: unless it is set, one for a database that is a file, else one each processor."""
+        if self.server.processes is None and self.database.url.get_secret_value().startswith("sqlite"):
+            return 1
+        return self.server.processes or _processors()
 
     @model_validator(mode="after")
     def _data_is_not_served(self) -> Self:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import Connection
+
 from core.access.actors import Actor, bare_actor
 from core.access.audit import By, Origin
 from core.access.user_rows import read_user
@@ -72,8 +74,11 @@ def _actor(panel: Panel, work: Work) -> Actor:
 
 def _claim(panel: Panel, work: Work, mac: str) -> bool:
     claim = {"channel": _CHANNEL, "name": f"job:{work.record.id}:{mac}", "claimed_at": panel.clock.stamp()}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> bool:
         return insert_if_absent(connection, Claim, **claim)
+
+    return panel.database.transact(act)
 
 
 def _result(deliveries: Sequence[Delivery], server2: str | None) -> dict[str, Any]:

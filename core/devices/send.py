@@ -179,7 +179,6 @@ def _server2_sentence(kind: str, delivery: Delivery, limit: int | None) -> str:
 def _record(panel: Panel, write: Callable[[Connection], None]) -> None:
     """What was sent cannot be taken back: when it cannot be written down, the answer still is the portal's."""
     try:
-        with panel.database.write() as connection:
-            write(connection)
+        panel.database.transact(write)
     except DatabaseFailed as error:
         log.error("What was sent to a device could not be recorded: %s", type(error.__cause__).__name__)

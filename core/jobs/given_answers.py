@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, select, update
 from core.errors import PanelError
 from core.jobs.claims import is_gone, new_owner
 from core.panel import Panel
-from core.storage.database import AnySelect
+from core.storage.lookups import AnySelect
 from core.storage.tables import GivenAnswer
 from core.storage.writing import insert_if_absent
 
@@ -68,23 +68,20 @@ class GivenAnswers:
 
     def end(self, session: str, request: str, answer: bytes, *, keep: bool) -> None:
         """Never raises: what was answered is done, whether or not it can be remembered."""
-        values: dict[str, Any] = {"answer": answer, "ended": _now()}
-        if not keep:
-            values["is_kept"] = 0
+        values = {"for_session": session, "for_request": request, "answered": answer, "at": _now()}
         try:
-            ended = update(GivenAnswer).where(*_same(session, request)).values(**values)
-            self._panel.database.transact(lambda connection: connection.execute(ended))
+            self._panel.database.transact(lambda connection: connection.execute(_END if keep else _DROP, values))
         except PanelError as error:
             log.warning("an answer could not be remembered: %s", type(error).__name__)
 
     def _tidy(self, connection: Connection, session: str, request: str) -> None:
         """Without what the session was told long ago; another write ends what it was told just now."""
-        its = connection.execute(select(GivenAnswer.request, *_TIMES).where(GivenAnswer.session == session)).all()
-        for row in its:
-            if _is_old(row, self._kept_ms):
-                connection.execute(delete(GivenAnswer).where(*_same(session, row.request)))
-            elif row.request != request and row.is_kept:
-                connection.execute(update(GivenAnswer).where(*_same(session, row.request)).values(is_kept=0))
+        its = connection.execute(_ITS, {"for_session": session}).all()
+        old = [row.request for row in its if _is_old(row, self._kept_ms)]
+        if old:
+            connection.execute(delete(GivenAnswer).where(GivenAnswer.session == session, GivenAnswer.request.in_(old)))
+        if any(row.request != request and row.is_kept and row.request not in old for row in its):
+            connection.execute(_FORGET, {"for_session": session, "for_request": request})
 
 
 def forget_old(panel: Panel, kept_ms: int = _UNDER_WAY_MS) -> None:
@@ -117,6 +114,17 @@ def _row(session: Any, request: Any) -> AnySelect:
 
 _TIMES = (GivenAnswer.began, GivenAnswer.ended, GivenAnswer.is_kept)
 _LOOK = _row(sa.bindparam("session"), sa.bindparam("request"))
+# made once: each write of a browser needs them. Their parameters may not be named as the columns are
+_SESSION: sa.BindParameter[str] = sa.bindparam("for_session")
+_REQUEST: sa.BindParameter[str] = sa.bindparam("for_request")
+_ITS = select(GivenAnswer.request, *_TIMES).where(GivenAnswer.session == _SESSION)
+_FORGET = update(GivenAnswer).where(GivenAnswer.session == _SESSION, GivenAnswer.request != _REQUEST).values(is_kept=0)
+_END = (
+    update(GivenAnswer)
+    .where(*_same(_SESSION, _REQUEST))
+    .values(answer=sa.bindparam("answered"), ended=sa.bindparam("at"))
+)
+_DROP = _END.values(is_kept=0)
 
 
 def _now() -> int:

@@ -10,6 +10,7 @@ dies is claimed again. So a job may run more than once: its handler must bear th
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, delete, or_, select
 from core.errors import DatabaseFailed, PanelError
 from core.jobs import claims
 from core.jobs.bell import bell
+from core.jobs.waiting import waiting_places
 from core.panel import Panel
 from core.storage.tables import Job
 from core.storage.writing import insert_row
@@ -94,8 +96,7 @@ class Work:
         values: dict[str, Any] = {"done": done, "total": total, "lease_until": int(now) + LEASE_SECONDS}
         if result is not None:
             values["result"] = orjson.dumps(result).decode()
-        with self.panel.database.write() as connection:
-            _change(self.panel, connection, self.record, **values)
+        self.panel.database.transact(partial(_change, self.panel, record=self.record, **values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +141,28 @@ def open_jobs(panel: Panel) -> list[Record]:
         return [_record(row) for row in rows]
 
 
-def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[str, Any], actor_id: int) -> Record:
-    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`.
+def running(panel: Panel, kind: str) -> list[Record]:
+    """The jobs of that kind that somebody works on just now."""
+    with panel.database.read() as connection:
+        rows = connection.execute(select(*Job.__table__.c).where(Job.state == RUNNING, Job.kind == kind))
+        return [record for record in map(_record, rows) if not claims.is_free(record, panel.clock.stamp())]
+
+
+def reserve(
+    panel: Panel,
+    connection: Connection,
+    kind: str,
+    payload: Mapping[str, Any],
+    actor_id: int,
+    *,
+    lease_seconds: int = LEASE_SECONDS,
+) -> Record:
+    """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`, or
+    :func:`carry_out` within ``lease_seconds``.
 
     If the process dies before, another one takes it up.
     """
-    lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
+    lease = claims.new_lease(panel.clock.stamp(), lease_seconds)
     claimed = {"state": RUNNING, "attempts": 1, **lease}
     record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
     assert record is not None  # noqa: S101 - it was stored just now
@@ -153,12 +170,14 @@ def reserve(panel: Panel, connection: Connection, kind: str, payload: Mapping[st
 
 
 def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, seconds: float) -> Record:
-    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it; returns it as it is then.
+    """Run a reserved job on a thread of its own and wait up to ``seconds`` for it, or not at all where too many do;
+    returns it as it is then.
 
     If it is not closed by then it goes on.
     """
-    thread = panel.start_thread(partial(_execute, panel, kinds, record), f"job-{record.id}")
-    thread.join(seconds)
+    thread = panel.start_thread(partial(carry_out, panel, kinds, record), f"job-{record.id}")
+    with waiting_places(panel).one(seconds) as granted:
+        thread.join(granted)
     return read_job(panel, record.id) or record
 
 
@@ -166,8 +185,11 @@ def run_and_wait(
     panel: Panel, kinds: Mapping[str, Kind], kind: str, payload: Mapping[str, Any], actor_id: int, seconds: float
 ) -> Record:
     """:func:`reserve` and :func:`run_reserved` for a job that belongs to no other change."""
-    with panel.database.write() as connection:
-        record = reserve(panel, connection, kind, payload, actor_id)
+
+    def act(connection: Connection) -> Record:
+        return reserve(panel, connection, kind, payload, actor_id)
+
+    record = panel.database.transact(act)
     return run_reserved(panel, kinds, record, seconds)
 
 
@@ -176,16 +198,19 @@ def work_off(panel: Panel, kinds: Mapping[str, Kind]) -> int:
     panel.layout  # noqa: B018 - creates our tables where they are missing
     count = 0
     while (record := _claim_next(panel, kinds)) is not None:
-        _execute(panel, kinds, record)
+        carry_out(panel, kinds, record)
         count += 1
     return count
 
 
 def forget_old(panel: Panel) -> None:
     """Delete jobs that were closed some days ago."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         old = panel.clock.stamp() - KEPT_SECONDS
         connection.execute(delete(Job).where(Job.state.in_((DONE, FAILED)), Job.updated_at < old))
+
+    panel.database.transact(act)
 
 
 def _insert(
@@ -235,16 +260,18 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
             continue
         lease = claims.new_lease(now, LEASE_SECONDS)
         claimed = {"state": RUNNING, "attempts": record.attempts + 1, **lease}
-        try:
-            with panel.database.write() as connection:
-                _change(panel, connection, record, **claimed)
-                return _read(connection, record.id)
-        except JobTaken:
-            continue
+        with suppress(JobTaken):
+            return panel.database.transact(partial(_take, panel, record=record, claimed=claimed))
     return None
 
 
-def _execute(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
+def _take(panel: Panel, connection: Connection, record: Record, claimed: Mapping[str, Any]) -> Record | None:
+    _change(panel, connection, record, **claimed)
+    return _read(connection, record.id)
+
+
+def carry_out(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
+    """Run a job that is ours to its end, whatever that is; never raises."""
     kind = kinds[record.kind]
     try:
         result = kind.handler(Work(panel, record))
@@ -276,8 +303,7 @@ def _after_failure(panel: Panel, record: Record, text: str, *, again: bool) -> N
 def _close(panel: Panel, record: Record, **values: Any) -> None:
     """Let go of the job. When the database is away its claim runs out, and it is run again."""
     try:
-        with panel.database.write() as connection:
-            _change(panel, connection, record, owner=None, lease_until=0, **values)
+        panel.database.transact(partial(_change, panel, record=record, owner=None, lease_until=0, **values))
     except (DatabaseFailed, JobTaken) as error:
         log.error("job %d (%s) could not be closed: %s", record.id, record.kind, type(error).__name__)
 

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from core.errors import DatabaseBusy, PanelError
 from core.jobs import claims
@@ -52,10 +53,13 @@ class Held:
 
     def renew(self) -> None:
         """To be called with each step of the work. Raises LockLost."""
-        with self.panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             until = self.panel.clock.stamp() + LEASE_SECONDS
             if not claims.change_held(connection, Lock, Lock.name == self.name, self.owner, {"lease_until": until}):
                 raise LockLost
+
+        self.panel.database.transact(act)
 
 
 @contextmanager
@@ -77,8 +81,8 @@ def named_lock(panel: Panel, name: str, *, wait: float = 0.0) -> Iterator[Held]:
     try:
         yield taken
     finally:
-        with panel.database.write() as connection:
-            connection.execute(delete(Lock).where(Lock.name == name, Lock.owner == taken.owner))
+        ours = delete(Lock).where(Lock.name == name, Lock.owner == taken.owner)
+        panel.database.transact(partial(Connection.execute, statement=ours))
 
 
 def _try(panel: Panel, name: str) -> Held | int | None:
@@ -87,16 +91,16 @@ def _try(panel: Panel, name: str) -> Held | int | None:
     values = {"taken_at": now, **claims.new_lease(now, LEASE_SECONDS)}
     owner = str(values["owner"])
     try:
-        with panel.database.write() as connection:
-            insert_if_absent(connection, Lock, name=name, **values)
+        panel.database.transact(partial(insert_if_absent, table=Lock, name=name, **values))
         with panel.database.read() as connection:
             holder = connection.execute(select(*Lock.__table__.c).where(Lock.name == name)).first()
         if holder is None or holder.owner == owner:
             return None if holder is None else Held(panel, name, owner)
         if not claims.is_free(holder, now):
             return max(0, now - int(holder.taken_at))
-        with panel.database.write() as connection:
-            is_ours = claims.change_held(connection, Lock, Lock.name == name, holder.owner, values)
-            return Held(panel, name, owner) if is_ours else None
+
+        row = Lock.name == name
+        change = partial(claims.change_held, table=Lock, row=row, owner=holder.owner, values=values)
+        return Held(panel, name, owner) if panel.database.transact(change) else None
     except DatabaseBusy:
         return None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sqlalchemy import Connection
+
 from core.access.audit import By
 from core.access.user_rows import read_user
 from core.errors import InvalidInput, NotFound
@@ -20,8 +22,11 @@ _DIRECTIONS = {"credit": ledger.CREDIT, "1": ledger.CREDIT, "debit": ledger.DEBI
 
 @dataclass(frozen=True, slots=True)
 class Added:
+    """A row, and the balance after it. ``taken``: what a debit really took, where the balance did not have it all."""
+
     id: int
     balance: Decimal
+    taken: Decimal | None = None
 
 
 def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, direction: str, details: str) -> Added:
@@ -30,13 +35,16 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
     ``direction``: credit or debit, 1 or 0. Raises InvalidInput, NotFound.
     """
     if user_id is None:
-        raise InvalidInput("Missing field: user_id")
-    exact = _amount(amount)
+        raise InvalidInput.missing("user_id")
+    if not amount:
+        raise InvalidInput.missing("amount")
+    exact = money.read_amount(amount, "amount", least=money.CENT)
     type_ = _DIRECTIONS.get(direction.lower())
     if type_ is None:
-        raise InvalidInput("The type is credit or debit (or 1 or 0)")
-    text = clean_text(details, "description", TEXT_CHARACTERS)
-    with panel.database.write() as connection:
+        raise InvalidInput.of("type", "expected credit or debit (or 1 or 0)")
+    text = clean_text(details, "details", TEXT_CHARACTERS)
+
+    def act(connection: Connection) -> tuple[Moved, int]:
         target = read_user(panel, connection, user_id)
         if target is None:
             raise NotFound("User not found")
@@ -62,16 +70,11 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
             new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
             details=_told(exact, type_, moved),
         )
-    return Added(number, moved.new)
+        return moved, number
 
-
-def _amount(text: str) -> Decimal:
-    if not text:
-        raise InvalidInput("Missing field: amount")
-    amount = money.read_amount(text, "amount", least=money.CENT)
-    if amount != Decimal(text):
-        raise InvalidInput("Invalid value for amount: at most two decimals")
-    return amount
+    moved, number = panel.database.transact(act)
+    taken = moved.old - moved.new
+    return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
 
 
 def _balance(old: Decimal, amount: Decimal, type_: int) -> Decimal:

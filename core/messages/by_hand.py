@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import Connection
+
 from core.access.actors import bare_actor
 from core.access.audit import By, Origin
 from core.access.user_rows import read_user
@@ -55,7 +57,8 @@ def audit_sending(work: Work, channel: str, what: str, tally: Tally[Any]) -> Non
     """One row with the counts, as the author of the job's payload (:func:`author`)."""
     panel, actor_id = work.panel, work.record.actor_id or 0
     payload: Mapping[str, Any] = work.payload
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
         By(actor, Origin.read(payload["origin"])).write_audit(
             panel,
@@ -65,3 +68,5 @@ def audit_sending(work: Work, channel: str, what: str, tally: Tally[Any]) -> Non
             new={"sent": tally.reached, "failed": tally.failed},
             details=f"{what} sent: {tally.reached}, failed: {tally.failed}",
         )
+
+    panel.database.transact(act)

@@ -184,9 +184,12 @@ def claimed_names(connection: Connection, channel: type[Channel[Any, Any]], name
 
 def forget_old(panel: Panel) -> None:
     """Delete claims that nothing can ask for any more."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         old = panel.clock.stamp() - _KEPT_SECONDS
         connection.execute(delete(Claim).where(Claim.owner.is_(None), Claim.claimed_at < old))
+
+    panel.database.transact(act)
 
 
 def parts(items: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:

@@ -32,6 +32,7 @@ from core.storage.tables import (
     Transaction,
     User,
 )
+from core.storage.tables.texts import as_it_stands
 from core.storage.writing import continue_ids, last_id
 
 BATCH = 1000
@@ -144,14 +145,14 @@ def _copy_table(
     for key in table.foreign_keys:
         wanted = wanted.where(key.parent.in_(sa.select(key.column)))
     total = origin.execute(sa.select(sa.func.count()).select_from(wanted.subquery())).scalar_one()
-    done = 0
+    done, whole = 0, as_it_stands(table)
     progress(table.name, done, total)
     clean = [_cleaner(column, target.dialect.name) for column in columns]
     for batch in _batches(origin, wanted):
         rows = [
             {column.name: mend(value) for column, mend, value in zip(columns, clean, row, strict=True)} for row in batch
         ]
-        target.execute(sa.insert(table), rows)
+        target.execute(sa.insert(whole), rows)
         done += len(rows)
         progress(table.name, done, total)
     return done
@@ -170,7 +171,7 @@ def _cleaner(column: Column[Any], dialect: str) -> Callable[[Any], Any]:
             absent = datetime(absent.year, absent.month, absent.day)  # noqa: DTZ001 - stored times have no zone
         # the driver hands out as text only what is no date of the calendar
         return lambda value: absent if value is None or isinstance(value, str) else value
-    if isinstance(column.type, sa.String) and dialect == "postgresql":
+    if column.type.python_type is str and dialect == "postgresql":
         return lambda value: value.replace("\0", "") if isinstance(value, str) else value
     return lambda value: value
 

@@ -104,14 +104,18 @@ def check_ledger(panel: Panel, report: Report | None = None) -> Findings:
     panel.layout  # noqa: B018 - creates our tables
     with panel.database.read() as connection:
         findings = _find(connection, report or _silent)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _remember(panel, connection, [proof for proof in findings.proofs if proof.is_new])
+
+    panel.database.transact(act)
     return findings
 
 
 def accept_drifts(panel: Panel, by: By, findings: Findings) -> None:
     """From now on take the balances with a drift for right; the audit log keeps what was accepted."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         for proof in findings.drifts:
             accepted = replace(proof, opening=Opening(proof.opening.amount + proof.drift, proof.opening.pays))
             _remember(panel, connection, [accepted])
@@ -126,6 +130,8 @@ def accept_drifts(panel: Panel, by: By, findings: Findings) -> None:
                 new={"opening": accepted.opening.amount, "balance": proof.balance},
                 details=f"A drift of {proof.drift} was accepted",
             )
+
+    panel.database.transact(act)
 
 
 def _find(connection: Connection, report: Report) -> Findings:

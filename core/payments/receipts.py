@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.errors import InvalidInput, PanelError
 from core.panel import Panel
+from core.storage.private_files import make_private
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def store(panel: Panel, content: bytes, kind: Kind) -> str:
     name = f"receipt_{secrets.token_hex(16)}.{kind.extension}"
     directory = _directory(panel)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
         descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise _not_stored(error) from None

@@ -26,26 +26,30 @@ def add_currency(panel: Panel, by: By, name: str) -> str:
     """Add a currency under its code in capitals, which is returned. Raises InvalidInput, AlreadyExists."""
     code = name.upper()
     if not _CODE.fullmatch(code):
-        raise InvalidInput("The code of a currency has 3 to 10 letters")
+        raise InvalidInput.of("name", "expected the code of a currency, 3 to 10 letters")
     if code == _LEGACY_RIAL:
-        raise InvalidInput("IRT is an old name of IRR")
-    with panel.database.write() as connection:
+        raise InvalidInput.of("name", "IRT is an old name of IRR")
+
+    def act(connection: Connection) -> None:
         serialise(panel.database, connection, CURRENCIES_LOCK)
         if _stored(connection, code):
             raise AlreadyExists("This currency exists already")
         connection.execute(insert(Currency).values(id=code, name=code))
         by.write_audit(panel, connection, "create", "currency", target_id=code, target_name=code)
+
+    panel.database.transact(act)
     return code
 
 
 def remove_currency(panel: Panel, by: By, name: str) -> None:
     """Remove a currency that no user, plan or ledger row uses. Raises InvalidInput, NotFound, CurrencyInUse."""
     if not name:
-        raise InvalidInput("Missing field: id")
+        raise InvalidInput.missing("id", "the code of a currency")
     code = name.upper()
     if currency_code(code) in PLAN_CURRENCIES:
         raise CurrencyInUse("This currency is in use: the panel's own currencies stay")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         serialise(panel.database, connection, CURRENCIES_LOCK)
         stored = _stored(connection, code)
         if not stored:
@@ -54,6 +58,8 @@ def remove_currency(panel: Panel, by: By, name: str) -> None:
             raise CurrencyInUse
         connection.execute(delete(Currency).where(Currency.id.in_(stored)))
         by.write_audit(panel, connection, "delete", "currency", target_id=code, target_name=code)
+
+    panel.database.transact(act)
 
 
 def _stored(connection: Connection, code: str) -> list[str]:

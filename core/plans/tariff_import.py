@@ -61,13 +61,16 @@ def import_tariffs(panel: Panel, by: By, *, renew: bool) -> Imported:
     offered = portal_tariffs(panel, fresh=True)
     # a list may name a tariff twice
     tariffs = list({item.id: item for item in offered if _is_usable(item)}.values())
-    with alone_with_plans(panel) as (connection, plans):
+
+    def act(connection: Connection, plans: list[StoredPlan]) -> Imported:
         imported = Imported(tariffs, list(_lines(tariffs, plans, panel.config.panel.tariff_prices)))
         renewed = [line for line in imported.present if renew and line.differs]
         _insert(connection, imported.inserted, panel.clock.stamp())
         _renew(connection, renewed)
         _audit(panel, connection, by, imported.inserted, renewed)
-    return imported
+        return imported
+
+    return alone_with_plans(panel, act)
 
 
 def _is_usable(tariff: OfferedTariff) -> bool:
@@ -82,7 +85,8 @@ def _lines(
         for currency, price in prices.items() if tariff.days else [(ANY_CURRENCY, Decimal(0))]:
             before = find_by_key(plans, (tariff.id, currency))
             # a guess never takes the place of a length that somebody has set
-            days = before.days if before is not None and tariff.is_guess else tariff.days
+            known = before.days if before is not None and tariff.is_guess else None
+            days = tariff.days if known is None else known
             yield TariffPlan(tariff.id, currency, name, days, price, before)
 
 

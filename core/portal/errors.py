@@ -29,7 +29,8 @@ class PortalError(PanelError):
     """A failed portal call.
 
     ``text`` is for the reseller: never SQL, markup, a path, an address or a secret. ``outcome`` says what became of
-    the effect, ``server`` which server it was (``server 1``, ``server 2``; empty when none was asked).
+    the effect, ``server`` which server it was (``server 1``, ``server 2``; empty when none was asked). ``answered``:
+    the portal refused it in its own words, perhaps after it had done the first part of it (90 §13 M8).
     """
 
     _words: ClassVar[str | None] = UNKNOWN_ERROR
@@ -38,6 +39,7 @@ class PortalError(PanelError):
         super().__init__(text)
         self.outcome = outcome
         self.server = ""
+        self.answered = False
 
     @property
     def device_text(self) -> str:
@@ -152,6 +154,24 @@ _REFUSALS: dict[str, type[PortalError]] = {
     "empty msg": PortalInvalidInput,
 }
 
+# what strict SQL modes say of a value, and which value they mean
+_NOT_STORED = re.compile(
+    r"(?:incorrect string value|data too long|incorrect date(?:time)? value).*?\bcolumn\b(?P<names>.*?)\bat row\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_VALUES = {
+    "fname": "name",
+    "full_name": "name",
+    "phone": "phone number",
+    "ls": "account number",
+    "account_number": "account number",
+    "login": "login",
+    "end_date": "date",
+    "expire_billing_date": "date",
+    "comment": "comment",
+    "msg": "message",
+}
+
 _INTERNALS = re.compile(
     r"""
       mysql | mariadb | sqlstate | \bpdo\b | \bquery\b | \bsyntax\b | \bcolumn\b | \bvarchar\b
@@ -188,7 +208,15 @@ def refusal(text: object, writing: bool) -> PortalError:
     A text that cannot be shown is a failure inside the portal, possibly half way through: outcome unknown.
     """
     shown = clean_text(text)
-    if shown is None:
+    unstored = _NOT_STORED.search(text) if isinstance(text, str) else None
+    if unstored is not None:
+        column = re.findall(r"\w+", unstored["names"].lower())[-1:]
+        value = _VALUES.get("".join(column), "text")
+        refused: PortalError = PortalInvalidInput(f"The portal cannot store this {value}")
+    elif shown is None:
         half_way = writing and isinstance(text, str) and text.strip() != ""
-        return PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
-    return _REFUSALS.get(shown.lower(), PortalRefused)(shown)
+        refused = PortalRefused(outcome=Outcome.UNKNOWN if half_way else Outcome.NOT_DONE)
+    else:
+        refused = _REFUSALS.get(shown.lower(), PortalRefused)(shown)
+    refused.answered = True
+    return refused

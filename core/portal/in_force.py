@@ -15,11 +15,11 @@ from core.portal.addresses import api_address, default_api_address, server_addre
 from core.portal.errors import PortalInvalidInput
 from core.storage.database import Database
 from core.storage.tables import StalkerSetting
+from core.storage.tables.devices import PORTAL_PASSWORD
 
 TABLE = StalkerSetting.__tablename__
 # a row of ours among the settings, where it is copied and restored together with them; PHP leaves unknown keys alone
 SAVED_MARK = "_sbx_saved"
-PASSWORD = "api_password"  # noqa: S105 - the name of the setting
 DUAL = "dual_server_mode_enabled"
 # stored setting → key of section [portal]
 _TEXTS = {
@@ -48,7 +48,7 @@ def in_force(configured: config.Portal, rows: Rows, unsealed: Unsealed) -> confi
     if rows.get(SAVED_MARK) is None:
         return configured
     values: dict[str, object] = {key: rows.get(setting) or "" for setting, key in _TEXTS.items()}
-    values["password"] = SecretStr(unsealed(rows.get(PASSWORD)))
+    values["password"] = SecretStr(unsealed(rows.get(PORTAL_PASSWORD)))
     values["dual_server"] = rows.get(DUAL) == "1"
     return configured.model_copy(update=values)
 
@@ -58,7 +58,7 @@ def as_rows(portal: config.Portal, sealed: Callable[[str], str]) -> dict[str, st
     texts = {setting: str(getattr(portal, key)) for setting, key in _TEXTS.items()}
     return {
         **texts,
-        PASSWORD: sealed(portal.password.get_secret_value()),
+        PORTAL_PASSWORD: sealed(portal.password.get_secret_value()),
         DUAL: "1" if portal.dual_server else "0",
         SAVED_MARK: "1",
     }

@@ -51,7 +51,8 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     values = _checked(panel, wish)
     balance = money.read_amount(wish.balance or "0", "balance", least=Decimal(0))
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         known = stored_currencies(connection)
         values["currency_id"] = rules.checked_currency(wish.currency or rules.FIRST_CURRENCY, known)
         values["plans"] = checked_plans(connection, wish.plans, values["currency_id"])
@@ -73,7 +74,9 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
             new={name: values[name] for name in shown} | {"balance": balance},
             details=f"{by.actor.username} created {wish.username}",
         )
-    return user_id
+        return user_id
+
+    return panel.database.transact(act)
 
 
 def _checked(panel: Panel, wish: NewReseller) -> dict[str, Any]:

@@ -44,8 +44,9 @@ class Assigned:
 def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None) -> None:
     """Give the account of that name to the reseller; None: to nobody. Raises InvalidInput, NotFound."""
     if not username:
-        raise InvalidInput("Missing field: username")
-    with panel.database.write() as connection:
+        raise InvalidInput.missing("username")
+
+    def act(connection: Connection) -> tuple[Sequence[Any], Actor | None]:
         operations.lock_accounts(panel, connection)
         named = _named(panel, connection, [username])
         accounts = connection.execute(
@@ -67,6 +68,9 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
                 new={"reseller": reseller.id if reseller else None},
                 details=f"Account {username} assigned to {_name(reseller)}",
             )
+        return accounts, reseller
+
+    accounts, reseller = panel.database.transact(act)
     if panel.config.portal.send_reseller:
         for account in accounts:
             _tell_portal(panel, account, reseller)
@@ -75,11 +79,12 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
 def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
     """As :func:`assign_reseller`, for all accounts of these names; names that nobody has are skipped."""
     if not usernames:
-        raise InvalidInput("The list of usernames is empty")
+        raise InvalidInput.missing("usernames", "a list of user names")
     if len(usernames) > MOST_USERNAMES:
-        raise InvalidInput(f"At most {MOST_USERNAMES} accounts at once are possible")
+        raise InvalidInput.of("usernames", f"at most {MOST_USERNAMES} accounts at once are possible")
     names = list(dict.fromkeys(usernames))
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> tuple[int, Actor | None]:
         operations.lock_accounts(panel, connection)
         reseller = _target(panel, connection, reseller_id)
         changed = 0
@@ -95,13 +100,17 @@ def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int
             new={"reseller_id": reseller.id if reseller else None, "reseller_name": _name(reseller)},
             details=f"{changed} accounts assigned to {_name(reseller)}",
         )
+        return changed, reseller
+
+    changed, reseller = panel.database.transact(act)
     return Assigned(changed, _name(reseller))
 
 
 def unassign_super_admins(panel: Panel, by: By) -> int:
     """Accounts of super admins belong to nobody from now on; how many there were."""
     admins = select(User.id).where(User.super_user == 1)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         operations.lock_accounts(panel, connection)
         changed = _assign(panel, connection, Account.reseller.in_(admins), None)
         by.write_audit(
@@ -112,7 +121,9 @@ def unassign_super_admins(panel: Panel, by: By) -> int:
             new={"reseller_id": None, "reseller_name": NOT_ASSIGNED},
             details=f"{changed} accounts of super admins assigned to nobody",
         )
-    return changed
+        return changed
+
+    return panel.database.transact(act)
 
 
 def _named(panel: Panel, connection: Connection, names: Sequence[str]) -> sa.ColumnElement[bool]:

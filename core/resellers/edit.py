@@ -75,7 +75,8 @@ def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) ->
     hashed = panel.passwords.hash(password) if password else None
     fingerprint_key = panel.fingerprint_key
     verified = _own_old_password(panel, by, wish) if password and reseller_id == by.actor.id else None
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> tuple[str, dict[str, Any], Actor, Record | None, Any]:
         old = require_reseller(panel, connection, reseller_id, lock=True)
         new = _changes(old, wish, lambda: stored_currencies(connection))
         if old.id == by.actor.id:
@@ -95,6 +96,9 @@ def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) ->
             _audit(panel, connection, by, old, new, password_changed=hashed is not None)
         theme = new.get("theme") or None
         propagation = themes.reserve(panel, connection, by.actor, old.id, theme) if theme else None
+        return credential, new, old, propagation, theme
+
+    credential, new, old, propagation, theme = panel.database.transact(act)
     username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
     return Edited(username, permissions, theme, propagation, credential)
 

@@ -23,7 +23,8 @@ def assign_plans(panel: Panel, by: By, reseller_id: int, plans: str) -> str:
 
     Raises NotFound, InvalidInput.
     """
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> str:
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         chosen = checked_plans(connection, plans, reseller.currency_id)
         connection.execute(update(User).where(User.id == reseller.id).values(plans=chosen))
@@ -38,6 +39,9 @@ def assign_plans(panel: Panel, by: By, reseller_id: int, plans: str) -> str:
             new={"plans": chosen},
             details=f"{by.actor.username} assigned plans to {reseller.username}",
         )
+        return chosen
+
+    chosen = panel.database.transact(act)
     return shown_plans(chosen) or ""
 
 
@@ -65,7 +69,7 @@ def checked_plans(connection: Connection, plans: str, currency: str | None) -> s
 def _pair(key: str) -> tuple[str, str]:
     external_id, currency = normal_key(key)
     if not external_id or not currency or plain(key) != key:
-        raise InvalidInput("Invalid value for plans: expected keys such as 12-GBP, parted by commas")
+        raise InvalidInput.of("plans", "expected keys such as 12-GBP, parted by commas")
     return external_id, currency
 
 

@@ -55,7 +55,8 @@ def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
     """Raises NotAllowed, NotFound, InvalidInput. The user's sessions end with the user."""
     if reseller_id == by.actor.id and not by.actor.super_user:
         raise NotAllowed("You cannot delete yourself")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         # no account is on its way to this reseller, and none comes until this is done
         operations.lock_accounts(panel, connection)
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
@@ -66,6 +67,8 @@ def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
             if panel.layout.has_table(model.__tablename__):
                 connection.execute(delete(model).where(model.__table__.c.user_id == reseller.id))
         connection.execute(delete(User).where(User.id == reseller.id))
+
+    panel.database.transact(act)
 
 
 def _refuse_owner(connection: Connection, user_id: int) -> None:

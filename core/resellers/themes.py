@@ -99,7 +99,8 @@ def change_accounts_theme(panel: Panel, by: By, reseller_id: int, theme: str) ->
         raise InvalidInput(MISSING)
     theme = checked_theme(theme)
     refuse_while_running(panel, reseller_id)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> jobs.Record | None:
         reseller = require_reseller(panel, connection, reseller_id)
         by.write_audit(
             panel,
@@ -111,7 +112,9 @@ def change_accounts_theme(panel: Panel, by: By, reseller_id: int, theme: str) ->
             new={"theme": theme},
             details=f"Theme {theme} for all accounts of {reseller.username}",
         )
-        reserved = reserve(panel, connection, by.actor, reseller_id, theme)
+        return reserve(panel, connection, by.actor, reseller_id, theme)
+
+    reserved = panel.database.transact(act)
     return carry_out(panel, reserved)
 
 

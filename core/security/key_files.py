@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import PanelError
-from core.storage.private_files import private_directory
+from core.storage.private_files import private_directory, put_right
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def kept_key(directory: Path, name: str, make: Callable[[], bytes]) -> bytes:
                 pass
             finally:
                 beside.unlink()
+        put_right(path)
         return path.read_bytes()
     except OSError as error:
         # a path in the message would say where things lie

@@ -7,19 +7,19 @@ import math
 import time
 
 from limits import RateLimitItemPerSecond
-from limits.storage import storage_from_string
+from limits.storage import Storage
 from limits.strategies import MovingWindowRateLimiter
 
 from core.errors import TooManyAttempts
 
 
 class Quota:
-    """At most ``count`` times within ``seconds``. ``storage_url``: ``memory://`` or ``redis://…``."""
+    """At most ``count`` times within ``seconds``. ``counters``: where that is counted, for all processes."""
 
-    def __init__(self, name: str, count: int, seconds: int, storage_url: str = "memory://") -> None:
+    def __init__(self, name: str, count: int, seconds: int, counters: Storage) -> None:
         self._name = name
         self._item = RateLimitItemPerSecond(count, seconds)
-        self._limiter = MovingWindowRateLimiter(storage_from_string(storage_url))
+        self._limiter = MovingWindowRateLimiter(counters)
 
     def close(self) -> None:
         """Nothing is held; the panel closes what it owns."""

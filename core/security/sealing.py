@@ -21,23 +21,27 @@ class Unreadable(PanelError):
     default_text = "A stored password cannot be read with this server's key; please enter it again"
 
 
+def is_sealed(stored: str) -> bool:
+    return stored.startswith(_MARK)
+
+
 class Sealer:
     """``read_key`` gives the key when it is first needed, and may raise KeyNotStored; ``is_ours``: whether no PHP
     panel reads this database, so that what is stored may be sealed."""
 
     def __init__(self, read_key: Callable[[], bytes], *, is_ours: bool) -> None:
         self._read_key = read_key
-        self._is_ours = is_ours
+        self.is_ours = is_ours
 
     def sealed(self, password: str) -> str:
         """``password`` as it is to be stored in this database. Raises KeyNotStored."""
-        if not password or not self._is_ours:
+        if not password or not self.is_ours:
             return password
         return _MARK + self._fernet.encrypt(password.encode()).decode()
 
     def unsealed(self, stored: str | None) -> str:
         """What :meth:`sealed` got; a password that PHP stored is as it stands. Raises Unreadable, KeyNotStored."""
-        if not stored or not stored.startswith(_MARK):
+        if not stored or not is_sealed(stored):
             return stored or ""
         try:
             return self._fernet.decrypt(stored.removeprefix(_MARK)).decode()

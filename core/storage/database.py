@@ -3,35 +3,38 @@
 Tables live in :mod:`core.storage.tables`, their creation and recognition in :mod:`core.storage.schema`.
 """
 
+import logging
 import random
 import sqlite3
-import threading
 import time
-from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.errors import DatabaseBusy, DatabaseFailed, DatabaseUnavailable
-from core.storage.private_files import private_file
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
+from core.storage.engines import make_engine
+from core.storage.lookups import AnySelect, Lookup, Readers, ThreadReaders
+from core.storage.tables import texts
 from core.values.database_urls import normal_url
 
-SQLITE_BUSY_MS = 10_000
-AnySelect = sa.Select[*tuple[Any, ...]]
+log = logging.getLogger(__name__)
 
 # the victim of a deadlock, or waited too long for a lock (MySQL's numbers, PostgreSQL's codes)
 _PASSING = (1205, 1213, "40001", "40P01", "55P03")
+# what the same statement meets again each time: values that do not fit, names that are not there
+_REFUSALS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
+# and texts of character sets that cannot be compared (MySQL's numbers)
+_INCOMPARABLE = (1267, 1270, 1271, 3854, 3988)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
+# seconds; of those that change rows
+LONGEST_TRANSACTION = 60
 
 Done = TypeVar("Done")
 
@@ -43,40 +46,58 @@ class Database:
     a driver's text out.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, must_exist: bool = False) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, must_exist: bool = False, longest_transaction: int = LONGEST_TRANSACTION
+    ) -> None:
         self.url = normal_url(url)
         if must_exist and self.url.get_backend_name() == "sqlite" and not Path(self.url.database or "").is_file():
             raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
-        self.engine = _engine(self.url, pool_size)
-        self._lookups: dict[AnySelect, _Lookup] = {}
-        self._readers = _Readers(self.engine)
+        self.engine = make_engine(self.url, pool_size)
+        # what core.storage.freshness knows of this database
+        self.longest_transaction = longest_transaction
+        self.sees_transactions = True
+        self.proofs: dict[Any, Any] = {}
+        self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
+        self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
 
     def first(self, statement: AnySelect, **parameters: Any) -> Any:
         """The first row of a select that is made once and kept (a named tuple of the driver's values), or None.
 
         For what every request asks: the select is compiled once and runs on a driver connection by itself, without
-        a transaction around it, which takes a quarter of the time of an execution through SQLAlchemy.
+        a transaction around it: one round trip, and a quarter of the time of an execution through SQLAlchemy. On a
+        connection that turns out to be lost it is repeated once on a new one.
         """
         lookup = self._lookup(statement)
-        row = lookup.run(parameters, lambda cursor: cursor.fetchone())
-        return None if row is None else lookup.named(row)
+        rows = lookup.run(self._readers, parameters)
+        return lookup.named(rows[0]) if rows else None
 
     def all(self, statement: AnySelect, **parameters: Any) -> Sequence[Sequence[Any]]:
         """All rows of a select that is made once and kept, as the driver's plain tuples; see :meth:`first`."""
-        rows: Sequence[Sequence[Any]] = self._lookup(statement).run(parameters, lambda cursor: cursor.fetchall())
-        return rows
+        return self._lookup(statement).run(self._readers, parameters)
 
-    def _lookup(self, statement: AnySelect) -> "_Lookup":
+    def rows(self, statement: AnySelect, **parameters: Any) -> list[Any]:
+        """As :meth:`all`, as named tuples."""
+        lookup = self._lookup(statement)
+        return [lookup.named(row) for row in lookup.run(self._readers, parameters)]
+
+    def change(self, statement: sa.Update, **parameters: Any) -> int:
+        """Run an update that is made once and kept, as a transaction of its own; how many rows met its conditions.
+
+        One round trip, never repeated.
+        """
+        return self._lookup(statement).change(self._readers, parameters)
+
+    def _lookup(self, statement: AnySelect | sa.Update) -> Lookup:
         lookup = self._lookups.get(statement)
         if lookup is None:
-            lookup = self._lookups[statement] = _Lookup(self.engine, self._readers, statement)
+            lookup = self._lookups[statement] = Lookup(self.engine, statement)
         return lookup
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads; everything it sees is of one moment."""
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             if self.dialect == "postgresql":
                 # its default shows each statement another moment; the others' default is one snapshot
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -86,25 +107,34 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer.
+        On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer. Raises
+        CommitUncertain when nobody can tell whether it was committed; every other failure did nothing.
         """
-        with self._connect() as connection, _named_failures():
+        with self._connect() as connection, self._named_failures():
             connection = connection.execution_options(sbx_write=True)
-            with connection.begin():
+            transaction = connection.begin()
+            try:
                 yield connection
+            except BaseException:
+                _roll_back(transaction)
+                raise
+            _commit(transaction)
 
     def transact(self, act: Callable[[Connection], Done]) -> Done:
         """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
 
-        Deadlocks are nobody's mistake. ``act`` may call nothing outside of the database. Raises DatabaseBusy when the
-        fault does not pass within some tries, or came only after a long wait.
+        Deadlocks are nobody's mistake, and a connection that was lost before the commit has done nothing. ``act`` may
+        call nothing outside of the database. Raises DatabaseBusy or DatabaseUnavailable when the fault does not pass
+        within some tries, or came only after a long wait.
         """
         for pause in _PAUSES:
             began = time.monotonic()
             try:
                 with self.write() as connection:
                     return act(connection)
-            except DatabaseBusy:
+            except CommitUncertain:
+                raise
+            except (DatabaseBusy, DatabaseUnavailable):
                 if time.monotonic() - began > _PATIENCE_SECONDS:
                     raise
                 # not all who met each other again at the same instant
@@ -114,12 +144,49 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            return self.engine.connect()
-        except (DBAPIError, PoolTimeout) as error:
+            connection = self.engine.connect()
+            texts.learn_once(self.engine.dialect, connection.connection.dbapi_connection)
+        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.Error) as error:
             raise DatabaseUnavailable from error
+        return connection
+
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            named = _named(error)
+            if isinstance(error, DataError):
+                self.forget_columns()  # if one was thought to be another, not again
+            raise named from error
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Known once something was asked; MySQL, which is like it in most, is none."""
+        return bool(getattr(self.engine.dialect, "is_mariadb", False))
 
     def close(self) -> None:
         self.dispose()
+
+    def forget_columns(self) -> None:
+        """What the text columns hold is looked up again."""
+        texts.forget(self.engine.dialect)
+
+    def rewrite(self) -> None:
+        """SQLite: make the file anew, so that nothing of what was changed or deleted is left in its free places.
+
+        Not while others are at work on it for long: then it stays as it is.
+        """
+        if self.dialect != "sqlite":
+            return
+        connection = self.engine.raw_connection()
+        try:
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(statement)
+        except sqlite3.Error as error:
+            log.warning("the database file could not be rewritten: %s", type(error).__name__)
+        finally:
+            connection.close()
 
     @property
     def is_missing(self) -> bool:
@@ -132,103 +199,29 @@ class Database:
         self.engine.dispose()
 
 
-class _Readers:
-    """Driver connections for single selects.
-
-    On SQLite each thread keeps one of its own: taking one from the pool and giving it back costs more than the
-    select. Elsewhere they come from the pool, which knows how to mend a broken connection.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._keeps = engine.dialect.name == "sqlite"
-        self._own = threading.local()
-        self._all: WeakSet[_KeptConnection] = WeakSet()
-
-    @contextmanager
-    def one(self) -> Iterator[Any]:
-        if self._keeps:
-            yield self._kept()
-            return
-        connection = self._new()
-        try:
-            yield connection
-        except self._engine.dialect.loaded_dbapi.Error as error:
-            connection.invalidate(error)
-            raise
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        for kept in list(self._all):
-            kept.close()
-        self._own = threading.local()
-
-    def _kept(self) -> Any:
-        kept = getattr(self._own, "kept", None)
-        if kept is None:
-            pooled = self._new()
-            kept = self._own.kept = _KeptConnection(pooled.dbapi_connection)
-            pooled.detach()
-            self._all.add(kept)
-        return kept.connection
-
-    def _new(self) -> Any:
-        try:
-            return self._engine.raw_connection()
-        except (DBAPIError, PoolTimeout, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise DatabaseUnavailable from error
+def _named(error: DBAPIError) -> DatabaseFailed:
+    if _is_passing(error.orig):
+        return DatabaseBusy()
+    if error.connection_invalidated:
+        return DatabaseUnavailable()
+    lasting = isinstance(error, _REFUSALS) or next(iter(getattr(error.orig, "args", ())), None) in _INCOMPARABLE
+    return DatabaseRefused() if lasting else DatabaseFailed()
 
 
-class _KeptConnection:
-    """A driver connection that is closed when its thread ends, or by whoever comes first."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def close(self) -> None:
-        self.connection.close()
-
-    __del__ = close
-
-
-class _Lookup:
-    """One compiled select; see :meth:`Database.first`."""
-
-    def __init__(self, engine: Engine, readers: _Readers, statement: AnySelect) -> None:
-        self._dialect = engine.dialect
-        self._readers = readers
-        compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
-        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - what a select compiles to
-        self._sql = str(compiled)
-        self._defaults = dict(compiled.params)
-        self._positions = compiled.positiontup
-        self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
-
-    def run(self, parameters: dict[str, Any], fetch: Callable[[Any], Any]) -> Any:
-        values: Any = {**self._defaults, **parameters}
-        if self._positions is not None:
-            values = [values[name] for name in self._positions]
-        try:
-            with self._readers.one() as connection:
-                cursor = connection.cursor()
-                cursor.execute(self._sql, values)
-                rows = fetch(cursor)
-                cursor.close()
-        except self._dialect.loaded_dbapi.Error as error:
-            gone = self._dialect.is_disconnect(error, None, None)
-            raise (DatabaseUnavailable if gone else DatabaseFailed) from error
-        return rows
-
-
-@contextmanager
-def _named_failures() -> Iterator[None]:
+def _commit(transaction: sa.RootTransaction) -> None:
     try:
-        yield
+        transaction.commit()
     except DBAPIError as error:
-        if _is_passing(error.orig):
-            raise DatabaseBusy from error
-        raise (DatabaseUnavailable if error.connection_invalidated else DatabaseFailed) from error
+        _roll_back(transaction)
+        if error.connection_invalidated:
+            raise CommitUncertain from error
+        raise
+
+
+def _roll_back(transaction: sa.RootTransaction) -> None:
+    # a connection that is lost has nothing to be rolled back, and why it was is told already
+    with suppress(DBAPIError):
+        transaction.rollback()
 
 
 def _is_passing(error: object) -> bool:
@@ -239,54 +232,27 @@ def _is_passing(error: object) -> bool:
     return any(code in _PASSING for code in (getattr(error, "sqlstate", None), *getattr(error, "args", ())[:1]))
 
 
-def _engine(url: URL, pool_size: int) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        file = Path(url.database) if url.database and url.database != ":memory:" else None
-        engine = sa.create_engine(
-            url,
-            pool_size=pool_size,
-            max_overflow=16,
-            # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
-            connect_args={"check_same_thread": False, "isolation_level": None},
-        )
-        if file is not None:
-            event.listen(engine, "do_connect", lambda *_: private_file(file))
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    options: dict[str, Any] = {"connect_timeout": 5}
-    return sa.create_engine(
-        url, pool_size=pool_size, max_overflow=16, pool_pre_ping=True, pool_recycle=280, connect_args=options
-    )
-
-
-def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
-    # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is known to be
-    # ours
-    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # through SQLAlchemy, so that a lock that cannot be had arrives as a named failure
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("sbx_write") else "BEGIN")
-
-
 def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.ColumnElement[bool]:
     """Equality as the legacy database's collation has it: regardless of case.
 
     MariaDB's collation does it by itself, our SQLite columns are declared NOCASE, PostgreSQL compares lowered.
     """
     if dialect == "postgresql":
-        return sa.func.lower(column) == sa.func.lower(value)
-    matches: sa.ColumnElement[bool] = column == value
+        return sa.func.lower(column) == sa.func.lower(texts.compared(column, value))
+    matches: sa.ColumnElement[bool] = column == texts.compared(column, value)
     return matches
 
 
-def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
+def same_text_in(
+    column: Any, values: Collection[str] | Collection[sa.ColumnElement[str]], dialect: str
+) -> sa.ColumnElement[bool]:
     """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
-        return sa.func.lower(column).in_([value.lower() for value in values])
+        lowered = [
+            texts.compared(column, sa.literal(value.lower()) if isinstance(value, str) else sa.func.lower(value))
+            for value in values
+        ]
+        return sa.func.lower(column).in_(lowered)
     matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 

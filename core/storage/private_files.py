@@ -32,8 +32,21 @@ def private_file(path: Path) -> None:
 
 def private_directory(path: Path) -> None:
     """A directory that is ours alone, with parents where these are missing."""
-    path.mkdir(mode=_DIRECTORY, parents=True, exist_ok=True)
+    make_private(path)
     _put_right(path, _DIRECTORY)
+
+
+def make_private(path: Path) -> None:
+    """Make what is missing of ``path``, for us alone; what is there may be shared, and stays as it is."""
+    if not path.parent.exists():
+        # a mode given to mkdir is not that of the parents
+        make_private(path.parent)
+    path.mkdir(mode=_DIRECTORY, exist_ok=True)
+
+
+def put_right(path: Path) -> None:
+    """A file of secrets that others can read is ours alone from now on, which the log says."""
+    _put_right(path, _FILE)
 
 
 def warn_if_readable(path: Path) -> None:

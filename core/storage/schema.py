@@ -176,6 +176,7 @@ def prepare(database: Database) -> Layout:
         else:
             _bring_up(connection, shape, _silent)
         layout = _layout(connection)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return layout
 
@@ -195,6 +196,7 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
 
     with _alone(database) as connection:
         _bring_up(connection, _accepted(connection), report)
+    database.forget_columns()
     _let_readers_and_writer_meet(database)
     return lines
 
@@ -224,12 +226,14 @@ def secret(database: Database, name: str) -> str:
     wanted = sa.select(State.value).where(State.name == name)
     with database.read() as connection:
         found = connection.scalar(wanted)
-    if found is None:
-        with database.write() as connection:
-            insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
-            # a locking read also sees what another process stored after our snapshot began
-            found = connection.execute(wanted.with_for_update()).scalar_one()
-    return str(found)
+
+    def store(connection: Connection) -> str:
+        insert_if_absent(connection, State, name=name, value=secrets.token_hex(32))
+        # a locking read also sees what another process stored after our snapshot began
+        return connection.execute(wanted.with_for_update()).scalar_one()
+
+    # those who ask first at the same moment hold one lock and wait for the next
+    return str(database.transact(store) if found is None else found)
 
 
 def _accepted(connection: Connection) -> Shape:

@@ -25,6 +25,18 @@ def insert_if_absent(connection: Connection, table: type[Base], **values: object
     return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
 
 
+def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str, Any], **values: object) -> None:
+    """The row of the unique ``key`` is there, made of ``values`` if it was not, and nobody else's until the end of the
+    transaction.
+
+    Looked for first: an insert that finds its row there takes a lock on InnoDB that two can have at once, and neither
+    can change the row then.
+    """
+    row = [getattr(table, name) == value for name, value in key.items()]
+    if connection.execute(sa.select(sa.literal(1)).select_from(table).where(*row).with_for_update()).first() is None:
+        insert_if_absent(connection, table, **key, **values)
+
+
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
     """Insert a row that has a counted id, and return that."""
     key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key

@@ -1,95 +1,77 @@
-"""Fetching the portal's list of accounts: one fetch at a time in this process, shared by all who ask meanwhile.
+"""Fetching the portal's list of accounts: one fetch at a time in all processes, shared by all who ask meanwhile.
 
-What is done with the list is not decided here. Source: contract chapter 20 §9.
+What is done with the list is not decided here. Source: contract chapter 20 §9 and the contract's README ("who may
+sync").
 """
 
-import logging
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 from core.errors import UpstreamFailed
+from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
-from core.portal import PortalAccountList, PortalError, PortalTimeout
+from core.portal import PortalError, PortalTimeout
+from core.sync import shared_list
 from core.sync.merge import cleaned
-
-log = logging.getLogger(__name__)
+from core.sync.shared_list import Listed
+from core.sync.storable import storable
 
 TIMEOUT_TEXT = "Connection timeout"
+_LOCK = "portal-list"
+_LOOK_SECONDS = 0.2
+# how often it is looked whether the process that fetches is still there
+_RETRY_SECONDS = 2.0
 
 
 class FetchFailed(UpstreamFailed):
     """The portal's list could not be had, or cannot be trusted."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Failed to fetch accounts from Stalker Portal: {reason}")
+    def __init__(self, reason: str, **extra: object) -> None:
+        super().__init__(f"Failed to fetch accounts from Stalker Portal: {reason}", extra=extra or None)
 
 
 class Fetch:
-    """One fetch of the whole list, in a thread of its own. ``started``: Unix milliseconds, before the portal was asked.
-
-    ``lock`` is for those who work with the list.
-    """
+    """One fetch of the whole list, in a thread of its own. ``lock`` is for those who work with the list."""
 
     def __init__(self, panel: Panel) -> None:
-        self.started = int(panel.clock.seconds() * 1000)
         self.lock = threading.Lock()
-        self._list: Future[PortalAccountList] = Future()
+        self._listed: Future[Listed] = Future()
         # a daemon: a portal that never answers must not keep the process from ending
         threading.Thread(target=self._run, args=(panel,), name="sync-fetch", daemon=True).start()
 
     @property
     def is_done(self) -> bool:
-        return self._list.done()
+        return self._listed.done()
 
-    def accounts(self, seconds: float | None) -> PortalAccountList:
+    def listed(self, seconds: float | None) -> Listed:
         """The list, waited for at most ``seconds``; the fetch goes on after that. Raises FetchFailed."""
         try:
-            return self._list.result(seconds)
+            return self._listed.result(seconds)
         except NotYet:
             raise FetchFailed(TIMEOUT_TEXT) from None
-        except PortalError as error:
-            raise FetchFailed(TIMEOUT_TEXT if isinstance(error, PortalTimeout) else error.text) from None
 
     def afterwards(self, work: Callable[[], object]) -> None:
-        """Have ``work`` done by the fetch's thread when the list is there (at once, if it is)."""
-        self._list.add_done_callback(lambda done: None if done.exception() else work())
+        """Have ``work`` done by the fetch's thread, one after the other, when it has ended in whatever way."""
+        self._listed.add_done_callback(lambda _: work())
 
     def _run(self, panel: Panel) -> None:
         try:
-            listed = cleaned(panel.portals.primary.accounts())
+            listed = _obtained(panel)
         except BaseException as error:
-            self._list.set_exception(error)
+            self._listed.set_exception(error)
         else:
-            self._list.set_result(listed)
+            self._listed.set_result(listed)
 
 
 class Fetches:
-    """The fetch under way, if any."""
+    """The fetch of this process that is under way, if any."""
 
-    def __init__(self, waiters: int) -> None:
+    def __init__(self, _panel: Panel) -> None:
         self._lock = threading.Lock()
         self._latest: Fetch | None = None
-        self._free = threading.BoundedSemaphore(waiters)
-
-    @contextmanager
-    def waiting(self, seconds: float | None) -> Iterator[float | None]:
-        """For how long the caller may wait: not at all while so many do that a slow portal would hold up all others.
-
-        None, of the command line, which has its own process, stays None.
-        """
-        if seconds is None:
-            yield None
-            return
-        is_free = self._free.acquire(blocking=False)
-        try:
-            yield seconds if is_free else 0
-        finally:
-            if is_free:
-                self._free.release()
 
     def join(self, panel: Panel) -> Fetch:
         """The fetch under way, else a new one."""
@@ -98,13 +80,45 @@ class Fetches:
                 self._latest = Fetch(panel)
             return self._latest
 
-
-_of_panels: WeakKeyDictionary[Panel, Fetches] = WeakKeyDictionary()
-_registering = threading.Lock()
+    def close(self) -> None:
+        """What is under way is left to itself."""
 
 
 def fetches(panel: Panel) -> Fetches:
-    """The fetches of ``panel``."""
-    with _registering:
-        # at most a quarter of the threads wait for the portal
-        return _of_panels.setdefault(panel, Fetches(max(1, panel.config.server.threads // 4)))
+    """The fetches of this process."""
+    return panel.own(Fetches)
+
+
+def _obtained(panel: Panel) -> Listed:
+    """What this process fetches, or another one that is at it already. Raises FetchFailed."""
+    number = shared_list.fetches_so_far(panel)
+    while True:
+        try:
+            with named_lock(panel, _LOCK):
+                return _ended_after(panel, number) or _fetched(panel)
+        except LockHeld:
+            pass
+        retry_at = time.monotonic() + _RETRY_SECONDS
+        while time.monotonic() < retry_at:
+            time.sleep(_LOOK_SECONDS)
+            if (listed := _ended_after(panel, number)) is not None:
+                return listed
+
+
+def _ended_after(panel: Panel, number: int) -> Listed | None:
+    ended = shared_list.ended_after(panel, number)
+    if ended is not None and ended.failure is not None:
+        raise FetchFailed(ended.failure)
+    return None if ended is None else ended.listed
+
+
+def _fetched(panel: Panel) -> Listed:
+    begun = int(panel.clock.seconds() * 1000)
+    try:
+        listed = Listed(begun, storable(panel, cleaned(panel.portals.primary.accounts())))
+    except PortalError as error:
+        reason = TIMEOUT_TEXT if isinstance(error, PortalTimeout) else error.text
+        shared_list.keep_failure(panel, reason)
+        raise FetchFailed(reason) from None
+    shared_list.keep_list(panel, listed)
+    return listed

@@ -1,4 +1,4 @@
-"""Bringing our accounts in line with the portal's: the whole operation, for a request and for the command line.
+"""Bringing our accounts in line with the portal's: the whole operation. Who waits for it: :mod:`core.sync.on_request`.
 
 Server 1 only. The comparison is :mod:`core.sync.merge`, reading and writing :mod:`core.sync.store`, the list itself
 :mod:`core.sync.fetch`. Source: contract chapter 20 §9 and the contract's README ("sync timeout", suspicious lists).
@@ -7,17 +7,21 @@ Server 1 only. The comparison is :mod:`core.sync.merge`, reading and writing :mo
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import SYNC_ACCOUNTS, require
 from core.access.user_rows import read_user
-from core.errors import DatabaseBusy, PanelError
+from core.errors import DatabaseBusy
 from core.panel import Panel
 from core.portal import PortalAccountList
-from core.sync.fetch import Fetch, FetchFailed, fetches
+from core.sync.fetch import FetchFailed, fetches
 from core.sync.merge import Changes, Terms, compare
+from core.sync.outcomes import keep_counts
+from core.sync.shared_list import Listed
 from core.sync.store import read_state, write_changes
 
 log = logging.getLogger(__name__)
@@ -30,14 +34,13 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """``scope``: None is every account, a number those of that user. ``wait`` None: as long as it takes.
+    """``scope``: None is every account, a number those of that user.
 
     ``force``: believe a suspicious list. ``dry_run``: change nothing. ``report`` gets step, rows done, rows in all.
     ``default_owner``: of accounts that are new here.
     """
 
     scope: int | None
-    wait: float | None = None
     force: bool = False
     dry_run: bool = False
     report: Report = lambda step, done, total: None
@@ -48,7 +51,7 @@ def wish_of(panel: Panel, actor: Actor) -> Wish:
     """What a sync by this user covers: everything for super admins, else one's own. Raises NotAllowed."""
     require(actor, SYNC_ACCOUNTS)
     scope = None if actor.super_user else actor.id
-    return Wish(scope, panel.config.portal.sync_wait_seconds, default_owner=_default_owner(panel))
+    return Wish(scope, default_owner=_default_owner(panel))
 
 
 def _default_owner(panel: Panel) -> int | None:
@@ -64,46 +67,38 @@ def _default_owner(panel: Panel) -> int | None:
 
 
 def synchronise(panel: Panel, by: By, wish: Wish) -> Changes:
-    """Fetch the portal's list, compare, write; returns what was (or with ``dry_run`` would be) changed.
-
-    All or nothing: a list that cannot be had in full, or that is suspicious, changes nothing. Must not be called in
-    a database transaction. Raises FetchFailed, DatabaseFailed.
-    """
-    every = fetches(panel)
-    fetch = every.join(panel)
+    """Fetch the portal's list, however long that takes, and :func:`bring_in_line` with it; for the command line and
+    for jobs. Raises FetchFailed, DatabaseFailed."""
+    fetch = fetches(panel).join(panel)
     wish.report("fetching", 0, 0)
-    try:
-        with every.waiting(wish.wait) as seconds:
-            listed = fetch.accounts(seconds)
-    except FetchFailed:
-        if not (fetch.is_done or wish.dry_run):
-            fetch.afterwards(lambda: _apply_late(panel, fetch, by, wish))
-        raise
-    return _apply(panel, fetch, listed, by, wish)
+    return bring_in_line(panel, fetch.listed(None), by, wish, lock=fetch.lock)
 
 
-def _apply_late(panel: Panel, fetch: Fetch, by: By, wish: Wish) -> None:
-    """For a caller who could not wait: otherwise a slow portal would never be synchronised with."""
-    try:
-        _apply(panel, fetch, fetch.accounts(0), by, wish)
-    except PanelError as error:
-        log.warning("A sync that nobody waited for any more has failed: %s", error.text)
+def bring_in_line(
+    panel: Panel, listed: Listed, by: By, wish: Wish, *, lock: AbstractContextManager[Any] | None = None
+) -> Changes:
+    """Compare with the list and write; returns what was (or with ``dry_run`` would be) changed.
 
-
-def _apply(panel: Panel, fetch: Fetch, listed: PortalAccountList, by: By, wish: Wish) -> Changes:
-    terms = Terms(wish.scope, fetch.started, wish.default_owner)
+    All or nothing: a list that is suspicious changes nothing. ``lock``: of those who work with the same list. Must
+    not be called in a database transaction. Raises FetchFailed, DatabaseFailed.
+    """
+    terms = Terms(wish.scope, listed.begun, wish.default_owner, panel.config.country_code)
     started = time.monotonic()
     # of those who share the list, the first writes, and the others find nothing to change
-    with fetch.lock:
+    with lock or nullcontext():
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                changes = _compare_and_write(panel, listed, terms, by, wish)
+                changes = _compare_and_write(panel, listed.accounts, terms, by, wish)
                 break
             except DatabaseBusy:
                 if attempt == ATTEMPTS:
                     raise
+    if not wish.dry_run:
+        keep_counts(panel, wish.scope, listed.begun, changes)
     if changes.doubles:
         log.warning("sync: these fall together with another account of the portal: %s", ", ".join(changes.doubles))
+    if changes.unstorable:
+        log.warning("sync: this database cannot keep these user names: %s", ", ".join(changes.unstorable))
     log.info(
         "sync: %d confirmed, %d new, %d changed, %d removed, %.3f s",
         *(changes.synced, len(changes.inserted) + len(changes.restored), len(changes.updated), len(changes.removed)),

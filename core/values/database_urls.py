@@ -1,15 +1,14 @@
 """Addresses of databases as people write them, read into SQLAlchemy's."""
 
+from functools import cache
+
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-_DRIVERS = {
-    "sqlite": "sqlite+pysqlite",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-}
+_MYSQL = ("mysql", "mariadb")
+_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+# each reads values alike; whoever names one gets that one
+_MYSQL_DRIVERS = {"mysqldb": "mysql+mysqldb", "pymysql": "mysql+pymysql"}
 
 
 def normal_url(text: str) -> URL:
@@ -21,10 +20,20 @@ def normal_url(text: str) -> URL:
         url = make_url(text)
     except sa.exc.ArgumentError:
         raise ValueError("the database url cannot be read; expected e.g. sqlite:///var/panel.db") from None
-    backend = url.drivername.split("+", 1)[0]
+    backend, _, driver = url.drivername.partition("+")
+    if backend in _MYSQL:
+        url = url.set(drivername=_MYSQL_DRIVERS.get(driver) or _best_mysql_driver())
+        return url if "charset" in url.query else url.update_query_dict({"charset": "utf8mb4"})
     if backend not in _DRIVERS:
         raise ValueError(f"unknown kind of database '{backend}'; use sqlite, mysql or postgresql")
-    url = url.set(drivername=_DRIVERS[backend])
-    if backend in ("mysql", "mariadb") and "charset" not in url.query:
-        url = url.update_query_dict({"charset": "utf8mb4"})
-    return url
+    return url.set(drivername=_DRIVERS[backend])
+
+
+@cache
+def _best_mysql_driver() -> str:
+    """mysqlclient reads long lists fastest, but somebody must have compiled it; ours on PyMySQL is always there."""
+    try:
+        import MySQLdb  # noqa: F401
+    except ImportError:
+        return _MYSQL_DRIVERS["pymysql"]
+    return _MYSQL_DRIVERS["mysqldb"]

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from huey import crontab
+from sqlalchemy import Connection
 
 from core.accounts.disable_expired import DISABLE_EXPIRED
 from core.backup.backups import BACKUP
@@ -17,6 +18,7 @@ from core.jobs import jobs
 from core.jobs.bell import bell
 from core.jobs.jobs import Kind, Work
 from core.jobs.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
+from core.jobs.turns import first_of_the_minute
 from core.messages.mail.sweep import MAIL_EXPIRY
 from core.messages.push.expired import PUSH_EXPIRED
 from core.messages.reminders.history import CLEANUP
@@ -68,13 +70,17 @@ def is_time(usual: str, now: datetime) -> bool:
 
 
 def attach(panel: Panel) -> None:
-    """Have the workers start each job at its usual time in the panel's zone, if that is switched on."""
+    """Have the workers start each job at its usual time in the panel's zone, if that is switched on.
+
+    Of several processes one does.
+    """
     if not panel.config.jobs.scheduler:
         return
     for job in (job for job in JOBS if job.is_on(panel)):
         # on a thread of its own: a sweep of minutes must not hold up the workers
         start = partial(panel.start_thread, partial(run_job, panel, job, Options(), LogOutput(job.name)), job.name)
-        bell(panel).every(f"job-{job.name}", partial(_is_now, panel, job), start)
+        name = f"job-{job.name}"
+        bell(panel).every(name, partial(first_of_the_minute, panel, name, partial(_is_now, panel, job)), start)
 
 
 def _is_now(panel: Panel, job: ScheduledJob) -> bool:
@@ -84,8 +90,11 @@ def _is_now(panel: Panel, job: ScheduledJob) -> bool:
 def start_in_background(panel: Panel, job: ScheduledJob) -> int:
     """Have a worker run the job as soon as possible; the id of what it is stored as."""
     panel.layout  # noqa: B018 - creates our tables where they are missing
-    with panel.database.write() as connection:
-        job_id = jobs.add(panel, connection, KIND, {"name": job.name})
+
+    def act(connection: Connection) -> int:
+        return jobs.add(panel, connection, KIND, {"name": job.name})
+
+    job_id = panel.database.transact(act)
     jobs.ring(panel)
     return job_id
 

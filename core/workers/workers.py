@@ -5,12 +5,14 @@ In the server's own process by default; ``flask --app wsgi worker`` is a process
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
-from core.accounts import recovery
+from core.accounts import change, create, recovery, remove
 from core.devices import batch, welcome
 from core.errors import PanelError
 from core.jobs import events, given_answers, jobs
 from core.jobs.bell import bell
+from core.jobs.turns import first_of_the_minute
 from core.messages import delivery
 from core.messages.mail import notices as mail_notices
 from core.messages.mail import send as mail_send
@@ -22,13 +24,16 @@ from core.messages.telegram import notices as telegram_notices
 from core.messages.telegram import send as telegram_send
 from core.panel import Panel
 from core.resellers import themes
+from core.security.counters import DatabaseCounters
+from core.security.sealed_columns import seal_all
+from core.sync import on_request
 from core.workers import schedule
 from core.xtream import command_log, pending, polling
 
 log = logging.getLogger(__name__)
 
-# importing them declares their listeners (core.jobs.events)
-LISTENING = (welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
+# importing them declares their listeners (core.jobs.events), and how their operations are settled
+LISTENING = (change, create, remove, welcome, notices, triggers, mail_notices, telegram_notices, sweeps)
 # every kind of job, by the name that its rows bear
 KINDS: Mapping[str, jobs.Kind] = {
     **events.KINDS,
@@ -42,6 +47,7 @@ KINDS: Mapping[str, jobs.Kind] = {
     **telegram_send.KINDS,
     **logins.KINDS,
     **pending.KINDS,
+    **on_request.KINDS,
 }
 
 
@@ -52,8 +58,10 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     """
     bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
-        bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
-        bell(panel).every("xtream", lambda: True, lambda: polling.look_at_nodes(panel))
+        # of several processes one is enough
+        bell(panel).every("minute", partial(first_of_the_minute, panel, "minute"), lambda: _each_minute(panel))
+        look = partial(first_of_the_minute, panel, "xtream")
+        bell(panel).every("xtream", look, lambda: polling.look_at_nodes(panel))
         schedule.attach(panel)
 
 
@@ -77,6 +85,9 @@ def _each_minute(panel: Panel) -> None:
     try:
         jobs.forget_old(panel)
         given_answers.forget_old(panel)
+        on_request.forget_old(panel)
+        if isinstance(panel.counters, DatabaseCounters):
+            panel.counters.forget_old()
         delivery.settle_interrupted(panel)
         delivery.forget_old(panel)
         command_log.forget_old(panel)
@@ -92,7 +103,16 @@ def _work_off(panel: Panel) -> None:
         log.warning("jobs could not be looked at: %s", type(error).__name__)
 
 
+def seal_stored(panel: Panel) -> None:
+    """Secrets that came into a database of our own in clear, from an older version or a restored dump, are sealed."""
+    try:
+        seal_all(panel.database, panel.layout, panel.sealer)
+    except PanelError as error:
+        log.warning("stored passwords could not be sealed: %s", type(error).__name__)
+
+
 def _finish(panel: Panel) -> None:
+    seal_stored(panel)
     try:
         recovery.finish_open_operations(panel)
     except PanelError as error:

@@ -63,8 +63,11 @@ class Entry:
         if self._is_done and outcome == DONE:
             return
         try:
-            with self._panel.database.write() as connection:
+
+            def act(connection: Connection) -> None:
                 connection.execute(_INSERT, self._values(outcome, error_class))
+
+            self._panel.database.transact(act)
         except DatabaseFailed as error:
             log.error("a command of the Xtream API could not be logged: %s", type(error).__name__)
 
@@ -100,5 +103,8 @@ def logged(panel: Panel, caller: Caller, asked: Asked) -> Iterator[Entry]:
 
 def forget_old(panel: Panel) -> None:
     """Delete rows that are older than a year."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(delete(XtreamCommand).where(XtreamCommand.at < panel.clock.stamp() - KEPT_SECONDS))
+
+    panel.database.transact(act)

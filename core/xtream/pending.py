@@ -34,8 +34,11 @@ _BATCH = 100
 def add(panel: Panel, node_kind: str, stream_id: int, servers: Collection[int]) -> None:
     """Store stops in a transaction of their own; see :func:`add_in`."""
     if servers:
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             add_in(panel, connection, node_kind, stream_id, servers)
+
+        panel.database.transact(act)
 
 
 def add_in(panel: Panel, connection: Connection, node_kind: str, stream_id: int, servers: Collection[int]) -> None:
@@ -109,28 +112,39 @@ def _settle(panel: Panel, row: Any, *, delivered: bool) -> None:
         _forget(panel, row)
         return
     wait = min(FIRST_SECONDS * 2 ** min(row.attempts + 1, 10), LONGEST_SECONDS)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(
             update(XtreamPending)
             .where(XtreamPending.id == row.id)
             .values(attempts=row.attempts + 1, next_at=panel.clock.stamp() + wait)
         )
 
+    panel.database.transact(act)
+
 
 def _forget(panel: Panel, row: Any) -> None:
-    with panel.database.write() as connection:
+    def act(connection: Connection) -> None:
         connection.execute(delete(XtreamPending).where(XtreamPending.id == row.id))
+
+    panel.database.transact(act)
 
 
 def _run(work: jobs.Work) -> Mapping[str, Any]:
     panel = work.panel
     stopped = deliver_due(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int | None:
+        """In how many seconds the next one is due."""
         next_at = connection.scalar(select(func.min(XtreamPending.next_at)))
-        if next_at is not None:
-            wait = max(1, next_at - panel.clock.stamp())
-            jobs.add(panel, connection, KIND, {}, due_in=wait)
-    if next_at is not None:
+        if next_at is None:
+            return None
+        due_in: int = max(1, next_at - panel.clock.stamp())
+        jobs.add(panel, connection, KIND, {}, due_in=due_in)
+        return due_in
+
+    wait = panel.database.transact(act)
+    if wait is not None:
         bell(panel).ring(wait)
     return {"delivered": stopped}
 

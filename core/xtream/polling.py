@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from core.errors import PanelError
 from core.panel import Panel
@@ -71,7 +71,8 @@ def look(panel: Panel) -> int:
 
     failed = run_all({id: task(node) for id, node in usable.items()}, until)
     now = panel.clock.stamp()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         for id in usable:
             failure = failed.get(id)
             state = {"status": FAILED if failure else ONLINE}
@@ -82,6 +83,8 @@ def look(panel: Panel) -> int:
             )
             seen = {"last_error_class": failure.trouble.value} if failure else {"last_ok_at": now}
             connection.execute(update(XtreamServerControl).where(XtreamServerControl.server_id == id).values(**seen))
+
+    panel.database.transact(act)
     return len(usable)
 
 

@@ -4,9 +4,9 @@ The mode comes from the configuration alone. Source: contract chapter 95 §9 and
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
@@ -16,6 +16,8 @@ from core.panel import Panel
 from core.storage.database import Database
 from core.xtream import families
 from core.xtream.families import Family, Tables
+
+Done = TypeVar("Done")
 
 _BOUND_CONNECTIONS = 4
 
@@ -59,6 +61,9 @@ class Store:
 
     def write(self) -> AbstractContextManager[Connection]:
         return self.database.write()
+
+    def transact(self, act: Callable[[Connection], Done]) -> Done:
+        return self.database.transact(act)
 
     def close(self) -> None:
         if self._bound is not None:

@@ -5,9 +5,10 @@ True only if every server that was meant did it. Source: contract chapter 95 §6
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
@@ -107,9 +108,6 @@ def _note(panel: Panel, stream_id: int, server_ids: Collection[int], function: s
     values: dict[str, Any] = {**cleared(table, *_RUNTIME), "stream_status": 0}
     if function == START:
         values["stream_started"] = panel.clock.stamp()
-    with xtream.write() as connection:
-        connection.execute(
-            update(table)
-            .where(and_(table.c.stream_id == stream_id, table.c.server_id.in_(server_ids)))
-            .values(known(table, values))
-        )
+    rows = and_(table.c.stream_id == stream_id, table.c.server_id.in_(server_ids))
+    note = update(table).where(rows).values(known(table, values))
+    xtream.transact(partial(Connection.execute, statement=note))

@@ -4,7 +4,7 @@ Closing their connections: :mod:`core.xtream.connections`. Whose line it may be 
 it, so that nothing changes between the question and the deed. Source: contract chapter 95 §6, ``action=user``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from core.errors import NotAllowed, NotFound
 from core.panel import Panel
 from core.xtream.command_log import Asked, Caller, logged
 from core.xtream.connections import (
+    Open,
     close_connections,
     is_in_redis,
     read_connections,
@@ -67,7 +68,8 @@ def change_line(panel: Panel, caller: Caller, sub: str, line_id: int) -> None:
     xtream = store(panel)
     lines = xtream.tables.lines
     values = cleared(lines, "isp_desc") if sub == "resetispuser" else _SET[sub]
-    with logged(panel, caller, Asked("user", sub, str(line_id))) as entry, xtream.write() as connection:
+
+    def act(connection: Connection) -> None:
         _require_isp_setting(connection, panel, member, sub)
         wanted = _update(lines, *values)
         if not member.is_admin:
@@ -80,6 +82,9 @@ def change_line(panel: Panel, caller: Caller, sub: str, line_id: int) -> None:
         tell_nodes(connection, xtream.tables, "update_line", line_id, panel.clock.stamp())
         if not xtream.is_bound:
             entry.write_in(connection)
+
+    with logged(panel, caller, Asked("user", sub, str(line_id))) as entry:
+        xtream.transact(act)
 
 
 @cache
@@ -111,24 +116,31 @@ def delete_line(panel: Panel, caller: Caller, line_id: int, until: float) -> Non
     require_user_sub(member, "delete")
     xtream = store(panel)
     tables = xtream.tables
+
+    def act(connection: Connection) -> Sequence[Open] | None:
+        """The connections that it had; None without a line."""
+        line = connection.execute(
+            select(tables.lines).where(tables.lines.c.id == line_id, is_own_line(tables, member)).with_for_update()
+        ).first()
+        if line is None:
+            if member.is_admin:
+                return None
+            raise NotAllowed
+        in_redis = is_in_redis(connection, tables)
+        open_ones = [] if in_redis else read_connections(panel, connection, tables.live.c.user_id == line_id)
+        for table in (tables.outputs, tables.enigmas, tables.mags):
+            connection.execute(delete(table).where(table.c.user_id == line_id))
+        connection.execute(delete(tables.lines).where(tables.lines.c.id == line_id))
+        _write_user_log(panel, connection, member, line)
+        tell_nodes(connection, tables, "update_line", line_id, panel.clock.stamp())
+        if not xtream.is_bound:
+            entry.write_in(connection)
+        return open_ones
+
     with logged(panel, caller, Asked("user", "delete", str(line_id))) as entry:
-        with xtream.write() as connection:
-            line = connection.execute(
-                select(tables.lines).where(tables.lines.c.id == line_id, is_own_line(tables, member)).with_for_update()
-            ).first()
-            if line is None:
-                if member.is_admin:
-                    return
-                raise NotAllowed
-            in_redis = is_in_redis(connection, tables)
-            open_ones = [] if in_redis else read_connections(panel, connection, tables.live.c.user_id == line_id)
-            for table in (tables.outputs, tables.enigmas, tables.mags):
-                connection.execute(delete(table).where(table.c.user_id == line_id))
-            connection.execute(delete(tables.lines).where(tables.lines.c.id == line_id))
-            _write_user_log(panel, connection, member, line)
-            tell_nodes(connection, tables, "update_line", line_id, panel.clock.stamp())
-            if not xtream.is_bound:
-                entry.write_in(connection)
+        open_ones = xtream.transact(act)
+        if open_ones is None:
+            return
         # what stays open ends by itself: its line is gone
         close_connections(panel, open_ones, until)
 

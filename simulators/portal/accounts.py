@@ -71,24 +71,34 @@ class Accounts:
         login = fields.get("login", "")
         if truthy(login) and any(user not in users for user in self.state.find_users("login", [login])):
             raise PortalRefusal("Login already in use")
-        if not truthy(fields.get("tariff_plan", "none")):
-            raise SqlFailure(
-                "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version "
-                f"for the right syntax to use near 'where `id`={users[0].id}' at line 1",
-                f"UPDATE `users` SET `tariff_plan_id`= where `id`={users[0].id}",  # noqa: S608 - shown, never executed
-            )
-        columns = self._columns(fields)
-        if "stb_mac" in fields:
-            columns |= {"access_token": "", "device_id": ""}
         for user in users:
-            self._change(user, columns)
+            self._change(user, fields)
         return True
 
-    def _change(self, user: User, columns: dict[str, Any]) -> None:
-        changed = self.state.change_user(user, **columns)
-        if changed.status != user.status:
-            name = "cut_on" if changed.status else "cut_off"
-            self.state.queue([changed], Event(uid=changed.id, event=name, ttl=EVENT_TTL))
+    def _change(self, user: User, fields: Mapping[str, str]) -> None:
+        """Status with its event, then the password, then the rest; an error leaves done what came before it."""
+        if "status" in fields:
+            user = self._switch(user, int(truthy(fields["status"])))
+        if fields.get("password"):
+            user = self.state.change_user(user, password_hash=hash_password(fields["password"]))
+        rest = {name: value for name, value in fields.items() if name not in ("status", "password")}
+        if not truthy(rest.get("tariff_plan", "none")):
+            raise SqlFailure(
+                "Unknown column 'tariff_plan' in 'field list'",
+                f"UPDATE `users` SET `tariff_plan`='' where `id`={user.id}",  # noqa: S608 - shown, never executed
+            )
+        columns = self._columns(rest)
+        if "stb_mac" in rest:
+            columns |= {"access_token": "", "device_id": ""}
+        self.state.change_user(user, **columns)
+
+    def _switch(self, user: User, status: int) -> User:
+        if status == user.status:
+            return user
+        changed = self.state.change_user(user, status=status)
+        name = "cut_on" if status else "cut_off"
+        self.state.queue([changed], Event(uid=changed.id, event=name, ttl=EVENT_TTL))
+        return changed
 
     def delete(self, call: ResourceCall) -> object:
         for user in self._addressed(call):

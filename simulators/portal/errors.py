@@ -9,4 +9,4 @@ class SqlFailure(PortalRefusal):
     """The database refused a statement; the portal gives its text away."""
 
     def __init__(self, driver_text: str, query: str) -> None:
-        super().__init__(f"Error: mysqli_query {driver_text}; query :{query}")
+        super().__init__(f"Query failed by reason : {driver_text}; query :{query}")

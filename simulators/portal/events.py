@@ -17,9 +17,13 @@ _PLAIN = frozenset({"reboot", "reload_portal", "update_channels", "update_image"
 _CHANNEL = frozenset({"play_channel", "play_radio_channel"})
 
 
+# as the queue calls them
+_QUEUED_AS = {"update_channels": "update_subscription"}
+
+
 def _ttl(fields: Mapping[str, PhpValue], default: int) -> int:
-    ttl = to_int(scalar(fields, "ttl"))
-    return ttl if ttl > 0 else default
+    """A negative one is taken as it is."""
+    return to_int(scalar(fields, "ttl")) or default
 
 
 class _Boxes:
@@ -93,7 +97,7 @@ class Events(_Boxes):
         """None if there is no such event."""
         name = scalar(fields, "event")
         if name in _PLAIN:
-            return Event(uid=0, event=name, ttl=_ttl(fields, EVENT_TTL))
+            return Event(uid=0, event=_QUEUED_AS.get(name, name), ttl=_ttl(fields, EVENT_TTL))
         if name in _CHANNEL:
             return Event(uid=0, event=name, msg=self._text(fields, "channel"), ttl=_ttl(fields, EVENT_TTL))
         if name not in ("send_msg", "send_msg_with_video"):

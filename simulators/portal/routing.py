@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from simulators.php import PhpValue, encode_json, parse_form, scalar, url_decode
 from simulators.portal.accounts import Accounts, Users
+from simulators.portal.boxes import Boxes
 from simulators.portal.calls import Action, Resource, ResourceCall
 from simulators.portal.columns import text_column
 from simulators.portal.errors import PortalRefusal
@@ -31,7 +32,7 @@ _ACTIONS = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}
 _INTERNAL = frozenset({"TvArchive", "StreamRecorder", "MonitoringLinks", "TvTmpLink"})
 # exist in every stock portal, but nothing of the panel ever calls them
 _NOT_SIMULATED = _INTERNAL | {
-    *("Stb", "StbModules", "StbAuth", "Itv", "ItvSubscription", "ServicesPackage", "AccountSubscription", "Epg"),
+    *("StbModules", "StbAuth", "Itv", "ItvSubscription", "ServicesPackage", "AccountSubscription", "Epg"),
 }
 
 
@@ -66,6 +67,7 @@ class Portal:
         self._resources: dict[str, Resource] = {
             "Accounts": Accounts(state, settings),
             "Users": Users(state, settings),
+            "Stb": Boxes(state, settings),
             "StbMsg": Messages(state, settings),
             "SendEvent": Events(state, settings),
             "Tariffs": Tariffs(state, settings),
@@ -85,6 +87,10 @@ class Portal:
         path = served_path(request.target)
         if path == THEME_SCRIPT and self.settings.is_panel:
             return self._theme_script(request)
+        if path == API.rstrip("/"):
+            return Response(b"", 301, headers={"Location": API})
+        if path is not None and " " in path:
+            return Response(b"<html><body>403 Forbidden</body></html>", 403)
         below = None if path is None else _below_api(path)
         if below is None:
             return _not_found()
@@ -98,6 +104,8 @@ class Portal:
         if not segments:
             return refusal("Empty resource")
         identifiers = segments[1].split(",") if len(segments) > 1 else None
+        if identifiers is not None and len(identifiers) > self.settings.most_macs:
+            return Response(b"<html><body>403 Forbidden</body></html>", 403)
         call = ResourceCall(segments[0], action, identifiers, _fields(request))
         if not self._is_authorized(request):
             return unauthorized(self.settings.realm)
@@ -123,7 +131,7 @@ class Portal:
     def _action(self, name: str, call: ResourceCall) -> Action:
         resource = self._resources.get(name)
         if resource is None:
-            raise PortalRefusal(f'Resource "{name}" does not exist')
+            raise PortalRefusal(f'Class file for "RESTCommand{name}" not found')
         action = resource.actions.get(call.action)
         if action is None:
             raise PortalRefusal(f'Resource "{call.resource}" does not support action "{call.action}"')
@@ -185,7 +193,8 @@ def _segments(below: str) -> list[str]:
 
 
 def _capitalised(resource: str) -> str:
-    return "".join(part[:1].upper() + part[1:] for part in resource.split("_"))
+    """In whatever case it was written."""
+    return "".join(part[:1].upper() + part[1:].lower() for part in resource.split("_"))
 
 
 def _fields(request: Request) -> dict[str, PhpValue]:

@@ -16,8 +16,10 @@ class Dialect(StrEnum):
 class PortalSettings:
     """May be changed while the portal runs, except for the dialect.
 
-    ``utf8_bytes`` is 4 or 3 (emoji are then an SQL error); ``noise`` prints PHP notices into the answers;
-    ``list_delay_per_account`` is in milliseconds; ``reseller_info`` counts for ``ministra56`` only;
+    ``utf8_bytes`` is 4 or 3 (an emoji is then stored as ``????`` or, with ``sql_strict``, an SQL error); ``noise``
+    prints PHP notices into the answers; ``list_delay_per_account`` and ``stb_delay_per_account`` are milliseconds for
+    each account that ``accounts/`` or ``stb/`` lists (measured: 1.6 to 14, and 0.04); ``has_stb``: whether there is
+    ``stb/`` at all; ``most_macs``: in one path, more are 403; ``reseller_info`` counts for ``ministra56`` only;
     ``tariff_lengths``: whether tariffs tell theirs, None as the dialect does.
     """
 
@@ -31,6 +33,9 @@ class PortalSettings:
     utf8_bytes: int = 4
     noise: bool = False
     list_delay_per_account: float = 0.0
+    stb_delay_per_account: float = 0.0
+    has_stb: bool = True
+    most_macs: int = 399
     reseller_info: bool = True
     tariff_lengths: bool | None = None
 

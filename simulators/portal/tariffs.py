@@ -20,9 +20,10 @@ class Tariffs:
         return {"get": self.get}
 
     def get(self, call: ResourceCall) -> object:
-        """One object or null for a row id; all plans without identifier or with one that is no number."""
-        if call.identifiers is not None and call.identifiers[0].strip().isdecimal():
-            plan = self.state.plans.get(to_int(call.identifiers[0]))
+        """One object or null for a row id, read as PHP reads a number; all plans without one, or for 0."""
+        id = to_int(call.identifiers[0]) if call.identifiers is not None else 0
+        if id:
+            plan = self.state.plans.get(id)
             return self._plan(plan) if plan else None
         return [self._plan(plan) for plan in self.state.plans.values()]
 

@@ -105,7 +105,7 @@ def plant(site: Site, value: str) -> None:
 
 
 def is_text(column: sa.Column[Any]) -> bool:
-    return isinstance(column.type, sa.String) and not isinstance(column.type, Choice) and not column.primary_key
+    return column.type.python_type is str and not isinstance(column.type, Choice) and not column.primary_key
 
 
 def fitting(value: str, row_id: int, kind: sa.types.TypeEngine[Any]) -> str:

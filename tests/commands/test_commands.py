@@ -1,14 +1,10 @@
 """The commands as an operator runs them, each in a process of its own."""
 
-import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,12 +17,7 @@ from core.jobs.events import announce
 from core.panel import Panel
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
-from tests.worlds.places import ROOT
-
-
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
-    return kept | {"PYTHONPATH": str(ROOT)} | variables
+from tests.worlds.served import environment, served
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -36,29 +27,6 @@ def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> sub
 def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What ``python wsgi.py`` says that ends by itself."""
     return run("wsgi.py", *arguments, cwd=cwd, environment=environment(**variables))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
-    """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
-    port = _free_port()
-    process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
-    try:
-        for line in process.stdout:
-            if "is served at" in line:
-                break
-        else:
-            pytest.fail(f"the server did not start: {process.stderr}")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.end()
-        process.close()
 
 
 def _login(url: str, username: str = "admin", password: str = "admin123") -> requests.Response:

@@ -15,8 +15,8 @@ import requests
 
 from simulators.faults import Delay
 from simulators.xtream_node.server import XtreamNode, rejected
-from tests.commands.test_commands import environment, served
 from tests.worlds.forked import run
+from tests.worlds.served import environment, served
 
 SECRET = "a-node-s-password"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compat import serving
+from compat.serving import connections as serving
 
 
 def _app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

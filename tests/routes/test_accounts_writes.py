@@ -392,8 +392,9 @@ def test_c1_a_reseller_renews(accounts: Accounts) -> None:
         "days_extended": 90,
     }
     [put] = _puts(accounts)
-    assert put["end_date"] == "2025/05/16"
-    assert not {"tariff_plan", "stb_mac", "login", "password"} & set(put)
+    # the tariff of the plan goes with it (90 §13 M15)
+    assert put["tariff_plan"] == "12"
+    assert not {"stb_mac", "login", "password"} & set(put)
     assert accounts.balance("reseller1") == 75
     [entry] = accounts.transactions
     assert (entry["amount"], entry["type"], entry["currency"]) == (-25, 1, "GBP")
@@ -548,9 +549,16 @@ def test_d5_the_forms_old_names(accounts: Accounts) -> None:
     assert (row["full_name"], row["reseller"], row["end_date"]) == ("John Smith", 2, datetime.date(2025, 2, 15))
 
 
-def test_null_is_unlimited_and_empty_keeps(accounts: Accounts) -> None:
-    assert accounts.post("admin", "update_account", "json", username="user001", end_date="")["days_extended"] == 0
-    answer = accounts.post("admin", "update_account", "json", username="user001", end_date=None)
+@pytest.mark.parametrize("word", ["unlimited", "0000-00-00", " Unlimited "])
+def test_unlimited_is_said_by_a_word_and_null_and_empty_keep(light_accounts: Accounts, word: str) -> None:
+    accounts = light_accounts
+    for kept in ("", None):
+        answer = accounts.post("admin", "update_account", "json", username="user001", end_date=kept)
+        assert (answer["error"], answer["new_end_date"], answer["days_extended"]) == (0, "2025-02-15", 0)
+    assert _puts(accounts) == []
+    refused = accounts.post("reseller1", "update_account", "json", username="user001", end_date=word)
+    assert (refused["error"], refused["code"]) == (1, 3)
+    answer = accounts.post("admin", "update_account", "json", username="user001", end_date=word)
     assert (answer["error"], answer["new_end_date"], answer["days_extended"]) == (0, None, None)
     assert _puts(accounts) == [{"end_date": ""}]
 
@@ -839,7 +847,6 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
         _edit(accounts, "admin", "user001", name="Other", password="pw-secret")
         assert list(_puts(accounts)[0].items()) == [
             ("login", "user001"),
-            ("password", "pw-secret"),
             ("full_name", "Other"),
             ("email", "j@example.com"),
             ("phone", "+4477"),
@@ -847,10 +854,14 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
             ("stb_mac", MAC("01")),
             ("end_date", "2025/02/15"),
         ]
-        assert _puts(accounts, 1) == [{"password": "pw-secret", "full_name": "Other", "end_date": "2025/02/15"}]
+        # a password goes alone and last (90 §13 M8)
+        assert _puts(accounts)[1] == {"password": "pw-secret"}
+        assert _puts(accounts, 1) == [{"full_name": "Other", "end_date": "2025/02/15"}, {"password": "pw-secret"}]
         _edit(accounts, "admin", "user001", phone="")
         assert _puts(accounts)[-1]["phone"] == ""
-        accounts.post("admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date=None)
+        accounts.post(
+            "admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date="unlimited"
+        )
         assert {"tariff_plan": "12", "end_date": "", "login": "user001"}.items() <= _puts(accounts)[-1].items()
         _toggle(accounts, "admin", "user001", "0")
         assert (_puts(accounts)[-1], _puts(accounts, 1)[-1]) == ({"status": "0"}, {"status": "0"})

@@ -24,6 +24,9 @@ FOREIGN = {
     "a page elsewhere": {"Referer": "http://elsewhere.example/page"},
     "an image elsewhere": {"Accept": "image/avif,image/webp,*/*;q=0.8"},
     "an image here": {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "image"},
+    "a prefetch": {"Sec-Purpose": "prefetch;prerender"},
+    "an old browser's prefetch": {"X-Moz": "prefetch"},
+    "a preview": {"X-Purpose": "preview"},
     "unreadable": {"Referer": "http://[::1"},
 }
 OWN = {

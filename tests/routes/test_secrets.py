@@ -17,11 +17,21 @@ from core.administration.demo import USERS, demo_users
 from core.config import load_config
 from core.jobs import bell
 from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
+from core.security.key_files import kept_key
+from core.security.sealed_columns import COLUMNS
 from core.storage import schema
-from core.storage.private_files import private_directory, private_file, warn_if_readable
-from core.storage.tables import SmsSettings, StalkerSetting
+from core.storage.private_files import make_private, private_directory, private_file, warn_if_readable
+from core.storage.tables import MailSettings, SmsSettings, StalkerSetting, TelegramSettings
+from core.storage.tables.devices import PORTAL_PASSWORD as PASSWORD_KEY
+from core.workers import workers
+from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
+from simulators.telegram import TOKEN, BotApi
 from tests.conftest import MakeWorld
+from tests.worlds.accounts import MAC, Accounts, accounts_world
+from tests.worlds.channels import Channels, channels_world
+from tests.worlds.harness import World
+from tests.worlds.mail_server import MailServer
 from tests.worlds.sms import Sms, sms_world
 from tests.worlds.stb import PORTAL_PASSWORD, Boxes
 
@@ -31,6 +41,18 @@ SAVE = "/update_stalker_settings.php"
 @pytest.fixture
 def sqlite_sms(make_world: MakeWorld) -> Iterator[Sms]:
     with sms_world(make_world, "sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def accounts(make_world: MakeWorld) -> Iterator[Accounts]:
+    with accounts_world(make_world, "sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def channels(make_world: MakeWorld) -> Iterator[Channels]:
+    with BotApi() as api, MailServer() as mail, channels_world(make_world, "sqlite", api, mail) as made:
         yield made
 
 
@@ -107,6 +129,76 @@ def test_4_the_sms_token_is_sealed_and_still_works(sqlite_sms: Sms) -> None:
     assert sms.get("admin", "get_sms_settings.php")["settings"]["api_token"].endswith(token[-4:])
 
 
+@pytest.mark.parametrize("length", [300, 500])
+def test_4_a_token_of_any_length_is_sealed(sqlite_sms: Sms, length: int) -> None:
+    answer = sqlite_sms.post("admin", "update_sms_settings", api_token="t" * length, sender_number="+983000505")
+    assert answer["error"] == 0, answer
+    [row] = sqlite_sms.world.rows(sa.select(SmsSettings.api_token).where(SmsSettings.user_id == 1))
+    assert row["api_token"].startswith("sbx1:")
+    assert sqlite_sms.panel.unsealed(row["api_token"]) == "t" * length
+
+
+CLEAR = "stored-in-clear-before"
+
+
+def _store_in_clear(world: World) -> None:
+    world.insert_all(
+        [
+            (MailSettings, [{"user_id": 1, "smtp_password": CLEAR}]),
+            (SmsSettings, [{"user_id": 2, "api_token": CLEAR}]),
+            (StalkerSetting, [{"setting_key": PASSWORD_KEY, "setting_value": CLEAR}]),
+            (StalkerSetting, [{"setting_key": "server_address", "setting_value": "http://portal.example.com"}]),
+            (TelegramSettings, [{"bot_token": CLEAR, "webhook_secret": CLEAR}]),
+        ]
+    )
+
+
+def test_4_what_stands_in_clear_is_sealed_at_start_once(sqlite_sms: Sms, caplog: pytest.LogCaptureFixture) -> None:
+    world = sqlite_sms.world
+    _store_in_clear(world)
+    workers.seal_stored(world.panel)
+    assert "5 stored passwords and tokens" in caplog.text
+    assert CLEAR not in caplog.text
+    found = [row for column in COLUMNS for row in world.rows(sa.select(column.label("stored")))]
+    stored = {row["stored"] for row in found if row["stored"]}
+    assert {world.panel.unsealed(text) for text in stored} == {CLEAR, "http://portal.example.com"}
+    assert sum(text.startswith("sbx1:") for text in stored) == 5
+    caplog.clear()
+    workers.seal_stored(world.panel)
+    assert caplog.records == []
+    assert [row for column in COLUMNS for row in world.rows(sa.select(column.label("stored")))] == found
+
+
+def test_4_in_a_panels_database_they_stay_as_php_reads_them(sqlite_sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    _store_in_clear(sqlite_sms.world)
+    monkeypatch.setattr(sqlite_sms.panel.sealer, "is_ours", False)
+    workers.seal_stored(sqlite_sms.panel)
+    assert {"smtp_password": CLEAR} in sqlite_sms.world.rows(sa.select(MailSettings.smtp_password))
+
+
+def test_4_every_directory_on_the_way_is_ours_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    try:
+        make_private(shared / "uploads" / "receipts")
+        private_directory(tmp_path / "var" / "backups" / "exports")
+    finally:
+        os.umask(before)
+    made = [*(tmp_path / "var").rglob("*"), tmp_path / "var", *shared.rglob("*")]
+    assert {_mode(path) for path in made} == {0o700}
+    assert _mode(shared) == 0o755
+
+
+def test_4_a_key_that_others_could_read_is_put_right(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = tmp_path / "application.key"
+    key.write_bytes(b"k")
+    key.chmod(0o644)
+    assert kept_key(tmp_path, key.name, lambda: b"another") == b"k"
+    assert _mode(key) == 0o600
+    assert "application.key" in caplog.text
+
+
 def test_11_db_check_writes_nothing_not_even_an_empty_file(tmp_path: Path) -> None:
     panel = _panel(tmp_path)
     try:
@@ -153,6 +245,58 @@ def test_3_tests_of_connections_tell_nothing_and_are_few(light_boxes: Boxes) -> 
         assert [answer.json()["error"] for answer in answers] == [1] * len(answers)
         assert answers[-1].status_code == 429
         assert "Too many connection tests" in answers[-1].json()["message"]
+
+
+def test_3_the_theme_key_goes_to_no_server_that_the_configuration_does_not_name(accounts: Accounts) -> None:
+    with StalkerPortal(user="apiuser", password="another", dialect=Dialect.PANEL) as catcher:
+        catcher.add_user("user001", MAC("01"), status=1)
+        form = {"server_address": catcher.server_address, "api_base_url": catcher.base_url}
+        form |= {"server_2_address": catcher.server_address, "api_2_base_url": catcher.base_url}
+        answer = accounts.post("admin", SAVE[1:-4], **form, api_username="apiuser", api_password="another")
+        assert answer["error"] == 0, answer
+        answer = accounts.post("admin", "edit_account", username="user001", name="Another Name")
+        assert (answer["error"], answer["warning"]) == (0, 1), answer
+        assert catcher.requests
+        assert "theme-key" not in "".join(f"{request.path} {request.fields}" for request in catcher.requests)
+
+
+def test_3_a_mail_password_is_saved_for_no_other_server(channels: Channels) -> None:
+    server = {"smtp_host": "127.0.0.1", "smtp_port": channels.mail.port, "smtp_secure": "tls", "smtp_username": "u"}
+    assert channels.post("admin", "update_mail_settings", "json", **server, smtp_password=CLEAR)["error"] == 0
+    before = channels.rows(MailSettings)
+    with MailServer() as catcher:
+        for other in (
+            {"smtp_host": "localhost"},
+            {"smtp_port": catcher.port},
+            {"smtp_secure": "none"},
+            {"smtp_host": "127.0.0.2", "smtp_password": ""},
+        ):
+            answer = channels.post("admin", "update_mail_settings", "json", **{**server, **other})
+            assert (answer["error"], answer["code"]) == (1, 6), other
+            assert "smtp_password" in answer["message"]
+        assert channels.rows(MailSettings) == before
+        assert catcher.counts == {}
+    # with the password it is another server's, and what is no server's can be changed without
+    assert channels.post("admin", "update_mail_settings", "json", **server, from_name="Panel")["error"] == 0
+    moved = {**server, "smtp_host": "localhost", "smtp_password": "another"}
+    assert channels.post("admin", "update_mail_settings", "json", **moved)["error"] == 0
+
+
+def test_3_an_sms_token_that_is_entered_again_may_go_elsewhere(sqlite_sms: Sms) -> None:
+    account = {"api_token": "token-0123456789", "sender_number": "+983000505"}
+    assert sqlite_sms.post("admin", "update_sms_settings", **account)["error"] == 0
+    elsewhere = {"base_url": f"{sqlite_sms.provider.base_url}/another"}
+    assert sqlite_sms.post("admin", "update_sms_settings", **elsewhere)["code"] == 6
+    answer = sqlite_sms.post("admin", "update_sms_settings", **account, **elsewhere)
+    assert answer["error"] == 0, answer
+
+
+def test_3_asking_whose_bot_a_token_is_has_a_limit_too(channels: Channels) -> None:
+    answers = [
+        channels.post("admin", "telegram/verify_bot", bot_token=TOKEN) for _ in range(CONNECTION_TESTS_PER_MINUTE + 1)
+    ]
+    assert [answer["error"] for answer in answers] == [*[0] * CONNECTION_TESTS_PER_MINUTE, 1]
+    assert "Too many" in answers[-1]["message"]
 
 
 # the queue

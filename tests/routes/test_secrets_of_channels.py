@@ -70,7 +70,7 @@ def test_the_test_can_fail(panel: Channels) -> None:
 
 
 def test_in_a_panels_database_they_stay_as_php_reads_them(panel: Channels, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panel.panel.sealer, "_is_ours", False)
+    monkeypatch.setattr(panel.panel.sealer, "is_ours", False)
     assert panel.post("admin", "telegram/update_settings", bot_token=TOKEN)["error"] == 0
     assert panel.post("admin", "update_mail_settings", "json", smtp_password=PASSWORD)["error"] == 0
     tables = str(panel.world.rows(Base.metadata.tables["_telegram_settings"].select()))

@@ -186,6 +186,23 @@ def test_an_ipv6_client_is_its_network(strict: World) -> None:
     assert _try(strict, "2001:db8:0:1::1") == 200
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("64:ff9b::c000:20{:x}", "64:ff9b::c000:300"),
+        # Teredo: one server, and clients behind it, whose address is inverted
+        ("2001:0:4136:e378:8000:63bf:3fff:fd{:x}", "2001:0:4136:e378:8000:63bf:3fff:f0ff"),
+        ("::ffff:0:192.0.2.{}", "::ffff:0:192.0.3.1"),
+        ("::ffff:192.0.2.{}", "::ffff:192.0.3.1"),
+    ],
+)
+def test_10_clients_behind_a_gateway_are_not_one_client(strict: World, first: str, second: str) -> None:
+    locked = first.format(16)
+    assert [_try(strict, locked) for _ in range(6)] == [200] * 5 + [429]
+    assert _try(strict, locked) == 429
+    assert [_try(strict, first.format(17)), _try(strict, second)] == [200, 200]
+
+
 def test_parallel_guesses_do_not_slip_through(strict: World) -> None:
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda: statuses.append(_try(strict, "192.0.2.77"))) for _ in range(20)]

@@ -177,10 +177,11 @@ def test_9_limits_count_the_user_that_is_found(throttled: World) -> None:
     # as the collation does, in whatever case
     for name in ("resa", "RESA", "Resa"):
         throttled.client().post("/login.php", {"username": name, "password": "wrong"})
-    storage = throttled.panel.throttle._storage
+    storage = throttled.panel.counters
     assert storage.get("login-failures/name/#2") == 3
 
 
+@pytest.mark.one_process("each tells it once")
 def test_9_a_proxy_that_is_not_trusted_is_told_once_and_locks_nobody_else(
     throttled: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -126,6 +126,7 @@ def test_t3_who_may_not(plans: Plans) -> None:
     assert plans.portal.calls == []
 
 
+@pytest.mark.one_process("each keeps the tariffs for a minute")
 def test_a_good_answer_is_kept_for_a_minute_an_import_asks_anew(sqlite_plans: Plans) -> None:
     plans = sqlite_plans
     plans.portal.add_plan("78", "1 Month")
@@ -138,6 +139,7 @@ def test_a_good_answer_is_kept_for_a_minute_an_import_asks_anew(sqlite_plans: Pl
     assert plans.portal.calls == ["GET tariffs/"] * 2
 
 
+@pytest.mark.one_process("each asks the portal once")
 def test_a_slow_portal_holds_up_nobody_else(make_world: MakeWorld) -> None:
     """Pages that ask at once share one call, and the session's other requests are answered meanwhile."""
     with plans_world(make_world, "sqlite", seconds=10) as plans, ThreadPoolExecutor(4) as pool:

@@ -127,6 +127,7 @@ def test_one_deadline_for_many_connections(own: Xtream) -> None:
     assert len(own.live) == 22
 
 
+@pytest.mark.one_process("each finds out by itself that a node is down")
 def test_the_breaker(own: Xtream) -> None:
     own.a.stop_listening()
     start = "action=stream&sub=start&stream_id=5&server_id=1"

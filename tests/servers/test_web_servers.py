@@ -2,13 +2,12 @@
 
 import gzip
 import re
-import warnings
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
-import requests
 
 from core.storage.tables import User
 from legacy_routes.app import all_endpoints
@@ -164,10 +163,20 @@ def test_every_endpoint_has_its_line_and_all_that_write_go_together(name: str, l
     assert {found[endpoint] for endpoint in EVERY - WRITING} == {"showbox"}
 
 
-def test_mod_wsgi_under_debian_s_apache_serves_the_demo_s_login_a_page_and_a_job(tmp_path: Path) -> None:
+@pytest.fixture
+def public_directory() -> Iterator[Path]:
+    """A directory that whoever is not root can reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def test_mod_wsgi_under_debian_s_apache_serves_the_demo_s_login_a_page_and_a_job(
+    tmp_path: Path, public_directory: Path
+) -> None:
     if not Path("/usr/lib/apache2/modules/mod_wsgi.so").exists():
         missing("mod_wsgi is not installed (on Debian: apt-get install libapache2-mod-wsgi-py3)")
-    home = debian_environment(tmp_path)
+    home = debian_environment(public_directory)
     variables = demo_variables("mod_wsgi", tmp_path)
     settings = {name: value for name, value in variables.items() if name.startswith("SHOWBOX_")}
     script = recipe("apache/showbox.wsgi", {"import os\n": f"import os\n\nos.environ.update({settings!r})\n"})
@@ -180,11 +189,9 @@ def test_mod_wsgi_under_debian_s_apache_serves_the_demo_s_login_a_page_and_a_job
         "/etc/showbox/showbox.wsgi": str(tmp_path / "showbox.wsgi"),
         "<Directory /etc/showbox>": f"<Directory {tmp_path}>",
     }
-    with apache(tmp_path, "mod_wsgi.conf", **values) as front, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with requests.Session() as session:
-            session.verify = False
-            serves_login_page_and_job(front.url, session)
+    with apache(tmp_path, "mod_wsgi.conf", **values) as front:
+        # a session keeps the cookie by itself
+        serves_login_page_and_job(front.url, front.client())
 
 
 def test_no_recipe_of_a_web_server_is_left_out_of_these_tests() -> None:

@@ -136,9 +136,9 @@ def outside(world: World, api: BotApi) -> Iterator[None]:
         stack.callback(setattr, panel, "config", config)
         stack.callback(client.close)
         stack.enter_context(panel.lend(settings.make_bot, client))
-        stack.enter_context(panel.lend(linking.make_attempts, Quota("link", 5, 600)))
-        stack.enter_context(panel.lend(webhook.make_chat_replies, Quota("chat", 1, 3)))
-        stack.enter_context(panel.lend(webhook.make_all_replies, Quota("replies", 60, 60)))
+        stack.enter_context(panel.lend(linking.make_attempts, Quota("link", 5, 600, panel.counters)))
+        stack.enter_context(panel.lend(webhook.make_chat_replies, Quota("chat", 1, 3, panel.counters)))
+        stack.enter_context(panel.lend(webhook.make_all_replies, Quota("replies", 60, 60, panel.counters)))
         yield
 
 

@@ -1,14 +1,15 @@
 """A panel served over real HTTP for tests, and clients that speak to it as each of its users does."""
 
+import os
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import md5
 from http.cookiejar import DefaultCookiePolicy
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import phpserialize
 import requests
@@ -19,11 +20,13 @@ from sqlalchemy import delete, insert
 
 import commands
 from core.config import Config, load_config
-from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
-from core.security.throttle import Allowance, LoginThrottle
+from core.panel import Panel
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 # what a reset empties, those that refer to others first, and one question which of them have rows
 _KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies", "_iranian_banks"}
@@ -46,7 +49,7 @@ def legacy_hash(password: str) -> str:
 class HttpServer:
     """``app`` under waitress on a free loopback port, until closed."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: "WSGIApplication") -> None:
         self._server = waitress.create_server(
             app, host="127.0.0.1", port=0, threads=8, clear_untrusted_proxy_headers=False, max_request_body_size=2**28
         )
@@ -127,7 +130,9 @@ class World:
         workers.attach(self.panel, by_the_clock=False)
         self.app = create_app(self.panel)
         commands.register(self.app, self.panel)
-        self.server = HttpServer(self.app)
+        self.processes = int(os.environ.get("SHOWBOX_TEST_PROCESSES", "1"))
+        self.twin = Twin(self.panel) if self.processes == 2 else None
+        self.server = HttpServer(self.app if self.twin is None else _in_turn(self.app, create_app(self.twin)))
         self.url = self.server.url
         self.session_directory = Path(self.config.session.php_save_path)
 
@@ -142,8 +147,6 @@ class World:
             for table, has_rows in zip(_EMPTIED, filled, strict=True):
                 if has_rows:
                     connection.execute(delete(table))
-        self.panel.throttle = LoginThrottle(self.config.security.login_attempts_per_minute)
-        self.panel.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE)
         if self.config.session.store == "php-files":
             for path in self.session_directory.iterdir():
                 path.unlink()
@@ -191,7 +194,43 @@ class World:
 
     def close(self) -> None:
         self.server.close()
+        if self.twin is not None:
+            self.twin.close()
         self.panel.close()
+
+
+_SET_BY_TESTS = ("config", "clock", "sealer", "_layout", "_layout_read_at")
+
+
+class Twin(Panel):
+    """A second process over the same database, which serves every other request: nothing in common with ``first``, of
+    what lives in a process, but what a test sets there (configuration, clock, layout, and what it lends)."""
+
+    def __init__(self, first: Panel) -> None:
+        first.layout  # noqa: B018 - is looked for by the first alone
+        self._first = first
+        super().__init__(first.config, clock=first.clock)
+        workers.attach(self, by_the_clock=False)
+        self._lend = first.lend
+        first.lend = self._lend_to_both  # type: ignore[method-assign]
+
+    def __getattribute__(self, name: str) -> Any:
+        of = super().__getattribute__("_first") if name in _SET_BY_TESTS else super()
+        return of.__getattribute__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _SET_BY_TESTS:
+            super().__setattr__(name, value)
+
+    @contextmanager
+    def _lend_to_both(self, make: Any, thing: Any) -> Iterator[None]:
+        with self._lend(make, thing), super().lend(make, thing):
+            yield
+
+
+def _in_turn(*apps: Flask) -> "WSGIApplication":
+    turns = cycle(apps)
+    return lambda environ, start_response: next(turns)(environ, start_response)
 
 
 def php_encode(values: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.jobs.scheduled import Options, run_job
-from core.messages.sms.provider import SmsProvider as ProviderClient
 from core.messages.sms.provider import make_provider
 from core.panel import Panel
 from core.storage.tables import Account, SmsLog, SmsReminderTracking, SmsSettings, SmsTemplate, User
@@ -162,7 +161,7 @@ def configured(world: World, provider: SmsProvider, **changes: Any) -> Iterator[
         update={"provider_hosts": (provider.host,), "allow_private": True, "calls_per_second": 10_000, **changes}
     )
     panel.config = original.model_copy(update={"sms": settings})
-    client = ProviderClient(settings)
+    client = make_provider(panel)
     try:
         with panel.lend(make_provider, client):
             yield

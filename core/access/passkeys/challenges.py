@@ -71,9 +71,12 @@ class Challenge:
 def issue(panel: Panel, purpose: str, user_id: int, rp_id: str, session: str) -> bytes:
     """A new challenge. ``session``: the id of the session that asks, or "". Those that are too old are forgotten."""
     raw, now = secrets.token_bytes(_BYTES), panel.clock.stamp()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _forget_expired(connection, now)
         connection.execute(insert(PasskeyChallenge).values(**_row(raw, purpose, user_id, rp_id, session, now)))
+
+    panel.database.transact(act)
     return raw
 
 
@@ -94,13 +97,12 @@ def find_of_session(panel: Panel, user_id: int, session: str, raw: bytes | None)
 
 def take(panel: Panel, challenge: Challenge) -> None:
     """Use it up. Raises NoChallenge when another attempt was faster."""
-    with panel.database.write() as connection:
-        taken = connection.execute(
-            update(PasskeyChallenge)
-            .where(PasskeyChallenge.challenge == canonical(challenge.raw), PasskeyChallenge.used == 0)
-            .values(used=1)
-        )
-    if taken.rowcount != 1:
+
+    def act(connection: Connection) -> bool:
+        unused = (PasskeyChallenge.challenge == canonical(challenge.raw), PasskeyChallenge.used == 0)
+        return connection.execute(update(PasskeyChallenge).where(*unused).values(used=1)).rowcount == 1
+
+    if not panel.database.transact(act):
         raise NoChallenge
 
 
@@ -108,9 +110,11 @@ def take_of_php(panel: Panel, purpose: str, challenge: Challenge) -> None:
     """Use up a challenge that we did not give out. Raises NoChallenge when it was used before."""
     panel.layout  # noqa: B018 - creates our tables where they are missing
     row = _row(challenge.raw, purpose, challenge.user_id, challenge.rp_id, "", panel.clock.stamp())
-    with panel.database.write() as connection:
-        taken = insert_if_absent(connection, PasskeyChallenge, **{**row, "used": 1})
-    if not taken:
+
+    def act(connection: Connection) -> bool:
+        return insert_if_absent(connection, PasskeyChallenge, **{**row, "used": 1})
+
+    if not panel.database.transact(act):
         raise NoChallenge
 
 

@@ -157,9 +157,12 @@ def _verify(panel: Panel, actor: Actor, sent: SentLogin, said: ClientData, chall
         decoded(sent.signature) or b"",
     )
     counter = verify_assertion(assertion, key, challenge.rp_id)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _count(panel, connection, row, counter)
         challenges.forget(connection, LOG_IN, actor.id, visit.session)
+
+    panel.database.transact(act)
 
 
 def _rows_of(panel: Panel, username: str) -> list[_Stored]:

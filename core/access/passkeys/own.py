@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from core.access.actors import Actor
 from core.access.audit import By
@@ -46,7 +46,8 @@ def remove_passkey(panel: Panel, by: By, passkey_id: int) -> None:
     if not panel.layout.has_table("_webauthn_credentials"):
         raise NotFound(_NOT_YOURS)
     own = (WebauthnCredential.id == passkey_id, WebauthnCredential.user_id == by.actor.id)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         wanted = select(WebauthnCredential.credential_id, WebauthnCredential.device_name).where(*own)
         row = connection.execute(wanted.with_for_update()).first()
         if row is None:
@@ -63,6 +64,8 @@ def remove_passkey(panel: Panel, by: By, passkey_id: int) -> None:
             target_name=row.device_name,
             details=f"{by.actor.username} removed a passkey",
         )
+
+    panel.database.transact(act)
 
 
 def _moment(value: object) -> datetime | None:

@@ -19,7 +19,6 @@ from core.access.passkeys.keys import canonical, decoded, hash_of, spellings, sp
 from core.access.passkeys.proofs import ProofFailed, read_client_data, verify_registration
 from core.errors import AlreadyExists, DatabaseFailed, InvalidInput, PanelError
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import Passkey, WebauthnCredential
 from core.storage.writing import insert_if_absent
 
@@ -156,18 +155,17 @@ def _accepted_unproved(panel: Panel, credential_id: bytes, public_key: str) -> _
 
 def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: Visit) -> None:
     name = device_name.translate(_LIVE).strip() or UNKNOWN_DEVICE
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _note(panel, connection, by.actor, accepted)
-        row = storable(
-            connection,
-            WebauthnCredential,
-            user_id=by.actor.id,
-            credential_id=canonical(accepted.credential_id),
-            public_key=accepted.public_key,
-            counter=min(max(accepted.counter, 0), LARGEST_PANEL_COUNTER),
-            device_name=name,
-            created_at=panel.clock.now(),
-        )
+        row = {
+            "user_id": by.actor.id,
+            "credential_id": canonical(accepted.credential_id),
+            "public_key": accepted.public_key,
+            "counter": min(max(accepted.counter, 0), LARGEST_PANEL_COUNTER),
+            "device_name": name,
+            "created_at": panel.clock.now(),
+        }
         key = connection.execute(insert(WebauthnCredential).values(**row)).inserted_primary_key
         assert key is not None  # noqa: S101 - the key is the database's
         _refuse_too_many(connection, by.actor)
@@ -182,6 +180,8 @@ def _store(panel: Panel, by: By, accepted: _Accepted, device_name: str, visit: V
             details=f"{by.actor.username} registered a passkey"
             + (" without the browser's proof" if accepted.counter == NO_COUNTER else ""),
         )
+
+    panel.database.transact(act)
 
 
 def _note(panel: Panel, connection: Connection, actor: Actor, accepted: _Accepted) -> None:

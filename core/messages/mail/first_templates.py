@@ -9,7 +9,6 @@ from sqlalchemy import Connection, insert, select
 
 from core.messages.mail.settings import EXPIRED, EXPIRY, RENEWAL, WELCOME, has_mail
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import MailTemplate, MailTemplatesGiven, User
 from core.storage.writing import insert_if_absent
 
@@ -69,18 +68,16 @@ def give_first(panel: Panel, connection: Connection, user_id: int) -> int:
         return 0
     now = panel.clock.now()
     for item in FIRST:
-        values = storable(
-            connection,
-            MailTemplate,
-            user_id=user_id,
-            name=item.name,
-            subject=item.subject,
-            body_html=item.html,
-            description=item.description,
-            is_active=1,
-            created_at=now,
-            updated_at=now,
-        )
+        values = {
+            "user_id": user_id,
+            "name": item.name,
+            "subject": item.subject,
+            "body_html": item.html,
+            "description": item.description,
+            "is_active": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
         connection.execute(insert(MailTemplate).values(**values))
     return len(FIRST)
 
@@ -89,7 +86,10 @@ def give_first_super(panel: Panel) -> int:
     """As :func:`give_first`, for the first super admin; for the upgrade of a panel's database."""
     if not has_mail(panel):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         found = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
         user_id = connection.scalar(found)
         return 0 if user_id is None else give_first(panel, connection, user_id)
+
+    return panel.database.transact(act)

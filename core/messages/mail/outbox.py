@@ -16,7 +16,6 @@ from sqlalchemy import Connection, delete, select, update
 from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
 from core.messages.mail.message import Mail
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import Account, MailLog, MailReminderTracking
 from core.storage.writing import insert_if_absent, insert_row
 
@@ -190,29 +189,25 @@ class MailChannel(Channel[Posting, Delivery]):
 
 def write_log(panel: Panel, connection: Connection, mail: Mail, about: About) -> int:
     """A mail that is about to be sent, as pending; the id of its row."""
-    values = storable(
-        connection,
-        MailLog,
-        account_id=about.account_id,
-        recipient_email=mail.recipient,
-        recipient_name=mail.recipient_name,
-        cc_emails=orjson.dumps(mail.copies).decode(),
-        subject=mail.subject,
-        body=mail.html,
-        message_type=about.kind,
-        sent_by=about.sent_by,
-        status=PENDING,
-        created_at=panel.clock.now(),
-    )
-    body = str(values["body"]).encode()[:_BODY_BYTES].decode(errors="ignore")
-    return insert_row(connection, MailLog, {**values, "body": body})
+    values = {
+        "account_id": about.account_id,
+        "recipient_email": mail.recipient,
+        "recipient_name": mail.recipient_name,
+        "cc_emails": orjson.dumps(mail.copies).decode(),
+        "subject": mail.subject,
+        "body": mail.html.encode()[:_BODY_BYTES].decode(errors="ignore"),
+        "message_type": about.kind,
+        "sent_by": about.sent_by,
+        "status": PENDING,
+        "created_at": panel.clock.now(),
+    }
+    return insert_row(connection, MailLog, values)
 
 
 def close_log(connection: Connection, log_id: int, error: str | None) -> None:
     """Tell what became of a mail; ``error`` None: it was sent."""
-    values = storable(connection, MailLog, error_message=error)
     status = SENT if error is None else FAILED
-    connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, **values))
+    connection.execute(update(MailLog).where(MailLog.id == log_id).values(status=status, error_message=error))
 
 
 def _close_interrupted(connection: Connection, row_ids: Sequence[int]) -> None:
@@ -229,10 +224,13 @@ def forget_old(panel: Panel) -> None:
     if panel.layout.has_column(TRACKING, "end_date"):
         later = present.where(Account.end_date > model.end_date).exists()
         renewed = sa.or_(later, sa.and_(model.end_date.is_(None), much_later))
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         earlier = model.sent_at < datetime.combine(today, time())
         old = model.sent_at < panel.clock.now() - _KEPT
         connection.execute(delete(model).where(sa.or_(old, sa.and_(earlier, renewed))))
+
+    panel.database.transact(act)
 
 
 def copies(addresses: Iterable[str | None], recipient: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from core.messages.mail.message import one_line
 from core.messages.mail.settings import (
     DEFAULT_DAYS,
     DEFAULT_PORT,
+    MOST_DAYS,
     NONE,
     SSL,
     TLS,
@@ -32,9 +33,8 @@ from core.messages.mail.smtp import MailSession
 from core.panel import Panel
 from core.security.quota import Quota
 from core.security.sealing import Unreadable
-from core.storage.narrow_text import storable
 from core.storage.tables import MailSettings
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 FLAGS = ("auto_send_new_account", "auto_send_renewal", "auto_send_expiry", "notify_admin", "notify_reseller")
 MULTISTAGE, DAYS = "enable_multistage_reminders", "days_before_expiry"
@@ -71,7 +71,7 @@ def tests(panel: Panel) -> Quota:
 
 
 def make_tests(panel: Panel) -> Quota:
-    return Quota("mail-test", _TESTS_PER_MINUTE, 60, panel.counter_storage)
+    return Quota("mail-test", _TESTS_PER_MINUTE, 60, panel.counters)
 
 
 def require_mail(panel: Panel) -> None:
@@ -101,6 +101,9 @@ def read_settings(panel: Panel, connection: Connection, actor: Actor) -> dict[st
     }
 
 
+_NEEDS_PASSWORD = "Please enter the smtp_password; the stored one is for the stored server only"  # noqa: S105
+
+
 def default_settings(panel: Panel, actor: Actor) -> dict[str, Any]:
     """Of a database that has no tables for mail."""
     return {
@@ -128,15 +131,17 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_mail(panel)
     actor_id, now = by.actor.id, panel.clock.now()
     first = {"smtp_host": panel.config.mail.default_host, "from_name": panel.config.panel.name}
-    with panel.database.write() as connection:
-        insert_if_absent(connection, MailSettings, user_id=actor_id, created_at=now, updated_at=now, **first)
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, MailSettings, {"user_id": actor_id}, created_at=now, updated_at=now, **first)
         before = _own_row(connection, actor_id, lock=True)
         values = _values(panel, before, change)
-        stored = storable(connection, MailSettings, **values)
         own = update(MailSettings).where(MailSettings.user_id == actor_id)
-        connection.execute(own.values(**stored, updated_at=now))
+        connection.execute(own.values(**values, updated_at=now))
         give_first(panel, connection, actor_id)
         _audit(panel, connection, by, before, values)
+
+    panel.database.transact(act)
 
 
 def try_connection(panel: Panel, actor: Actor, wish: ServerWish) -> None:
@@ -171,14 +176,14 @@ def _secure(row: Mapping[str, Any]) -> str:
 
 
 def _days(value: int | None) -> int:
-    return value if value is not None and 1 <= value <= 30 else DEFAULT_DAYS
+    return value if value is not None and 1 <= value <= MOST_DAYS else DEFAULT_DAYS
 
 
 def _merged(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> tuple[str, int, str]:
     """Host, port and encryption that are meant. Raises InvalidInput."""
     host = (wish.host or "").strip() or _host(panel, row)
     if not _HOST.fullmatch(host):
-        raise InvalidInput("The smtp_host is not valid; expected a host name or an IP address")
+        raise InvalidInput.of("smtp_host", "expected a host name or an IP address")
     if wish.port is None or not 0 < wish.port < 65536:
         # the stored port stays, and what was sent of the encryption belonged to another one (settled 5)
         return host, _port(row), _secure(row)
@@ -200,7 +205,7 @@ def _checked_username(text: str) -> str:
     """Raises InvalidInput."""
     username = text.strip()
     if len(username) > 255 or not username.isprintable():
-        raise InvalidInput("The smtp_username is not valid")
+        raise InvalidInput.of("smtp_username", "at most 255 characters, and no control characters")
     return username
 
 
@@ -210,12 +215,14 @@ def _values(panel: Panel, row: Mapping[str, Any], change: Change) -> dict[str, A
     values: dict[str, Any] = {"smtp_host": host, "smtp_port": port, "smtp_secure": secure}
     if change.server.username is not None:
         values["smtp_username"] = _checked_username(change.server.username)
-    if change.server.password:
+    if not change.server.password:
+        _refuse_another_server(panel, row, (host, port, secure))
+    else:
         values["smtp_password"] = panel.sealer.sealed(_checked_password(change.server.password))
     if change.from_email is not None:
         email = change.from_email.strip()
         if email and usable_address(email) is None:
-            raise InvalidInput("The from_email is not a valid e-mail address")
+            raise InvalidInput.of("from_email", "expected an e-mail address such as name@example.com")
         values["from_email"] = email
     if change.from_name is not None:
         name = one_line(change.from_name)
@@ -227,18 +234,29 @@ def _values(panel: Panel, row: Mapping[str, Any], change: Change) -> dict[str, A
     return {**values, **{name: int(flag) for name, flag in change.flags.items()}}
 
 
+def _refuse_another_server(panel: Panel, row: Mapping[str, Any], meant: tuple[str, int, str]) -> None:
+    """The stored password goes to no server that it was not entered for, nor unencrypted where it was not.
+
+    Raises InvalidInput.
+    """
+    host, port, secure = meant
+    is_weaker = secure == NONE and _secure(row) != NONE
+    is_other = (host.lower(), port) != (_host(panel, row).lower(), _port(row))
+    if row.get("smtp_password") and (is_other or is_weaker):
+        raise InvalidInput(_NEEDS_PASSWORD)
+
+
 def _meant(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> MailServer:
     """The server to try. Raises InvalidInput, Unreadable."""
     host, port, secure = _merged(panel, row, wish)
     username = _checked_username(wish.username or "")
     if not username:
-        raise InvalidInput("Please enter the smtp_username")
+        raise InvalidInput.missing("smtp_username")
     password = _checked_password(wish.password)
     if not password:
-        stored = (_host(panel, row), _port(row), (row.get("smtp_username") or "").strip())
-        is_weaker = secure == NONE and _secure(row) != NONE
-        if (host, port, username) != stored or is_weaker or not row.get("smtp_password"):
-            raise InvalidInput("Please enter the smtp_password; the stored one is for the stored server only")
+        if username != (row.get("smtp_username") or "").strip() or not row.get("smtp_password"):
+            raise InvalidInput(_NEEDS_PASSWORD)
+        _refuse_another_server(panel, row, (host, port, secure))
         password = panel.sealer.unsealed(row["smtp_password"])
     return MailServer(host, port, secure, username, SecretStr(password))
 

@@ -17,7 +17,6 @@ from core.errors import InvalidInput, NotFound
 from core.messages.mail.settings import EXPIRED, EXPIRY, RENEWAL, WELCOME
 from core.messages.mail.settings_edit import require_mail
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import MailTemplate, User
 
 AUTOMATIC = frozenset({WELCOME, RENEWAL, EXPIRY, EXPIRED})
@@ -86,36 +85,42 @@ def save_template(panel: Panel, by: By, wish: Wish) -> Saved:
     require(by.actor, USE_MAIL)
     require_mail(panel)
     values, now = _checked(wish), panel.clock.now()
-    with panel.database.write() as connection:
-        stored = storable(connection, MailTemplate, **values)
+
+    def act(connection: Connection) -> Saved:
         if wish.id is None:
             new = {"user_id": by.actor.id, "created_at": now, "updated_at": now}
-            key = connection.execute(insert(MailTemplate).values(**new, **stored)).inserted_primary_key
+            key = connection.execute(insert(MailTemplate).values(**new, **values)).inserted_primary_key
             assert key is not None  # noqa: S101 - one row was inserted
             _audit(panel, connection, by, "create", int(key[0]), None, values)
             return Saved(int(key[0]))
         before = _required(connection, wish.id)
         changed = update(MailTemplate).where(MailTemplate.id == wish.id)
-        connection.execute(changed.values(updated_at=now, **stored))
+        connection.execute(changed.values(updated_at=now, **values))
         _audit(panel, connection, by, "update", wish.id, before, values)
-    return Saved(wish.id, _lost(before, wish))
+        return Saved(wish.id, _lost(before, wish))
+
+    return panel.database.transact(act)
 
 
 def delete_template(panel: Panel, by: By, template_id: int | None) -> str:
     """The name of what was deleted. Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, USE_MAIL)
     require_mail(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> dict[str, Any]:
         before = _required(connection, template_id)
         connection.execute(delete(MailTemplate).where(MailTemplate.id == before["id"]))
         _audit(panel, connection, by, "delete", before["id"], before, None)
+        return before
+
+    before = panel.database.transact(act)
     return str(before["name"])
 
 
 def _required(connection: Connection, template_id: int | None) -> dict[str, Any]:
     """Raises InvalidInput, NotFound."""
     if template_id is None or template_id < 1:
-        raise InvalidInput("The template's id is missing or not valid")
+        raise InvalidInput.missing("template_id", "the number of a template")
     model = MailTemplate
     columns = (
         model.id,
@@ -139,12 +144,12 @@ def _checked(wish: Wish) -> dict[str, Any]:
     name, subject = wish.name.strip(), wish.subject.strip()
     if not name or len(name) > NAME_CHARACTERS or _UNFIT.search(name):
         raise InvalidInput(
-            f"The name may have 1 to {NAME_CHARACTERS} characters, without < > quotation marks, backquotes and \\"
+            f"The {{field}} may have 1 to {NAME_CHARACTERS} characters, without < > quotation marks, backquotes and \\"
         )
     if not subject or len(subject) > SUBJECT_CHARACTERS or len(subject.splitlines()) > 1:
         raise InvalidInput(f"The subject is one line of 1 to {SUBJECT_CHARACTERS} characters")
     if not wish.html.strip():
-        raise InvalidInput("The template needs a body_html")
+        raise InvalidInput.missing("body_html")
     for text, field in ((wish.html, "body_html"), (wish.plain or "", "body_plain")):
         if len(text.encode()) > BODY_BYTES:
             raise InvalidInput(f"The {field} is too long (more than {BODY_BYTES} bytes)")

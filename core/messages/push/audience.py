@@ -67,14 +67,20 @@ def _devices(connection: Connection) -> list[Device]:
 def forget_orphans(panel: Panel) -> None:
     """Delete the devices of users who are gone."""
     if panel.layout.has_table(TABLE):
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             connection.execute(delete(PushSubscription).where(PushSubscription.user_id.not_in(select(User.id))))
+
+        panel.database.transact(act)
 
 
 def forget_ended(panel: Panel, ended: Iterable[Device]) -> None:
     """Delete subscriptions that their services say have ended. A browser that subscribed again meanwhile has new keys,
     and keeps its row."""
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         for device in ended:
             row = delete(PushSubscription).where(PushSubscription.id == device.id)
             connection.execute(row.where(PushSubscription.auth == device.auth))
+
+    panel.database.transact(act)

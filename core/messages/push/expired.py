@@ -123,12 +123,15 @@ class _Tracking(Channel[Expired, Delivery]):
 def _prepare(panel: Panel) -> bool:
     """Forget what is old; make the table where an old panel lacks it. Whether the table has our column."""
     if not panel.layout.has_table(TRACKING):
-        with panel.database.write() as connection:
-            PushExpiryTracking.__table__.create(connection, checkfirst=True)  # type: ignore[attr-defined]
+        create = partial(PushExpiryTracking.__table__.create, checkfirst=True)  # type: ignore[attr-defined]
+        panel.database.transact(create)
         return True
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         old = panel.clock.now() - _KEPT
         connection.execute(delete(PushExpiryTracking).where(PushExpiryTracking.notified_at < old))
+
+    panel.database.transact(act)
     return panel.layout.has_column(TRACKING, "mac")
 
 
@@ -198,8 +201,11 @@ def _run(run: Run) -> int:
         forget_orphans(panel)
         _tell_all(run, accounts, _Tracking(panel, days), counts)
     if accounts and not run.options.dry_run:
-        with panel.database.write() as connection:
+
+        def act(connection: Connection) -> None:
             announce(panel, connection, ExpiredSwept(0, tuple(days)))
+
+        panel.database.transact(act)
         jobs.ring(panel)
     told = f"Sent: {counts.sent}, Skipped: {counts.skipped}, Failed: {counts.failed}"
     run.line(f"{panel.clock.now().isoformat(sep=' ')} - Expired accounts reported by push. {told}")

@@ -56,8 +56,11 @@ def subscribe(panel: Panel, by: By, endpoint: object, keys: object) -> None:
     with panel.database.read() as connection:
         if [_known(row) for row in _rows(connection, endpoint)] == [values]:
             return
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _store(panel, connection, values)
+
+    panel.database.transact(act)
 
 
 def unsubscribe(panel: Panel, actor: Actor, endpoint: object) -> None:
@@ -66,11 +69,14 @@ def unsubscribe(panel: Panel, actor: Actor, endpoint: object) -> None:
         raise InvalidInput("The endpoint must be a text")
     if not panel.layout.has_table(TABLE):
         return
-    own = PushSubscription.user_id == actor.id
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
+        own = PushSubscription.user_id == actor.id
         if endpoint is not None:
             own &= PushSubscription.id.in_([row.id for row in _rows(connection, endpoint)])
         connection.execute(delete(PushSubscription).where(own))
+
+    panel.database.transact(act)
 
 
 def _key(keys: Mapping[Any, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.orm import aliased
 
 from core.access.actors import Actor
@@ -113,9 +113,12 @@ _COUNT = select(func.count()).select_from(ExpiryReminder)
 
 
 def _delete(panel: Panel, which: sa.ColumnElement[bool]) -> Iterator[tuple[str, int]]:
-    with panel.database.write() as connection:
+    def act(connection: Connection) -> tuple[int, int]:
         before = connection.scalar(_COUNT) or 0
         deleted = connection.execute(delete(ExpiryReminder).where(which)).rowcount
+        return before, deleted
+
+    before, deleted = panel.database.transact(act)
     yield from (("Before", before), ("Deleted", deleted), ("After", before - deleted))
 
 

@@ -14,7 +14,7 @@ from core.access.permissions import CHANGE_REMINDERS, require
 from core.errors import InvalidInput
 from core.panel import Panel
 from core.storage.tables import ReminderSettings
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 TABLE = ReminderSettings.__tablename__
 MIN_DAYS, MAX_DAYS = 1, 90
@@ -58,7 +58,8 @@ def change_settings(panel: Panel, by: By, change: Change) -> Settings:
     """Store what is given, and return all as it is then. Raises NotAllowed, InvalidInput."""
     require(by.actor, CHANGE_REMINDERS)
     values = _checked(change)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> Settings:
         before = _read(connection, by.actor.id)
         ensure_row(panel, connection, by.actor.id)
         row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
@@ -76,16 +77,18 @@ def change_settings(panel: Panel, by: By, change: Change) -> Settings:
             old={name: old[name] for name in changed},
             new={name: new[name] for name in changed},
         )
-    return after
+        return after
+
+    return panel.database.transact(act)
 
 
 def ensure_row(panel: Panel, connection: Connection, user_id: int) -> None:
     """A row of defaults unless the user has one."""
     now = panel.clock.now()
-    insert_if_absent(
+    insert_and_lock(
         connection,
         ReminderSettings,
-        user_id=user_id,
+        {"user_id": user_id},
         days_before_expiry=DEFAULT_DAYS,
         message_template=DEFAULT_TEMPLATE,
         auto_send_enabled=0,
@@ -136,16 +139,18 @@ def _checked(change: Change) -> dict[str, Any]:
 def checked_days(days: int) -> int:
     """Raises InvalidInput."""
     if not MIN_DAYS <= days <= MAX_DAYS:
-        raise InvalidInput(f"Days before expiry must be between {MIN_DAYS} and {MAX_DAYS}")
+        raise InvalidInput.of("days_before_expiry", f"expected {MIN_DAYS} to {MAX_DAYS} days")
     return days
 
 
 def _checked_template(template: str) -> str:
     template = template.strip()
     if not template:
-        raise InvalidInput("The message template must not be empty")
+        raise InvalidInput("The {field} must not be empty", field="message_template")
     if len(template) > TEMPLATE_CHARACTERS:
-        raise InvalidInput(f"The message template is too long (more than {TEMPLATE_CHARACTERS} characters)")
+        raise InvalidInput(
+            f"The {{field}} is too long (more than {TEMPLATE_CHARACTERS} characters)", field="message_template"
+        )
     return template
 
 

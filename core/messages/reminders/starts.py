@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection
+
 from core.access.actors import Actor
 from core.access.audit import CRON, By, Origin
 from core.access.permissions import SEND_REMINDERS, may, require
@@ -140,8 +142,10 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
         return _tell_only(run, actor, settings, tally)
 
     # other channels need no portal
-    with run.panel.database.write() as connection:
+    def act(connection: Connection) -> None:
         announce(run.panel, connection, EndsAheadSwept(actor.id, run.panel.clock.today(), tally.days))
+
+    run.panel.database.transact(act)
     jobs.ring(run.panel)
 
     def heard(result: Result) -> None:

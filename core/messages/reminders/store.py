@@ -23,7 +23,6 @@ from core.accounts.end_dates import ends_on
 from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
 from core.panel import Panel
 from core.portal import normal_mac
-from core.storage.narrow_text import storable
 from core.storage.tables import Account, ExpiryReminder
 from core.storage.writing import insert_row
 
@@ -120,7 +119,7 @@ class ReminderChannel(Channel[Reminder, Delivery]):
         return f"{device}:{message.stage.target}:{message.stage.days}"
 
     def write_down(self, connection: Connection, message: Reminder) -> int | None:
-        values = storable(connection, ExpiryReminder, **self._values(message))
+        values = self._values(message)
         try:
             with connection.begin_nested():
                 if message.earlier is None:
@@ -148,11 +147,10 @@ class ReminderChannel(Channel[Reminder, Delivery]):
         }
 
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Reminder]], delivery: Delivery) -> None:
-        values = storable(connection, ExpiryReminder, error_message=delivery.error)
         status, now = SENT if delivery.fate is Fate.SENT else FAILED, self._panel.clock.now()
         for reminder, row_id in claimed:
             row = update(ExpiryReminder).where(ExpiryReminder.id == row_id)
-            connection.execute(row.values(status=status, **values))
+            connection.execute(row.values(status=status, error_message=delivery.error))
             self.done[reminder.due.mac.upper()] = Earlier(row_id, status, now, delivery.error)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from core.access.actors import Actor
 from core.access.audit import By
@@ -159,8 +159,11 @@ def _text(template: str, due: Due, tally: Tally) -> str:
 
 def _finish(panel: Panel, by: By, tally: Tally) -> None:
     told: dict[str, Any] = {**tally.counts, "days_before": tally.days, "target_date": tally.target.isoformat()}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         ensure_row(panel, connection, by.actor.id)
         row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(last_sweep_at=panel.clock.now()))
         by.write_audit(panel, connection, "send", "reminder", target_name=by.actor.username, new=told)
+
+    panel.database.transact(act)

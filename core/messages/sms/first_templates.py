@@ -113,7 +113,8 @@ def give_missing_stages(panel: Panel) -> int:
     """
     if not panel.layout.has_table("_sms_templates"):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> list[dict[str, object]]:
         users = connection.scalars(select(User.id).where(User.id.not_in(select(SmsStagesGiven.user_id)))).all()
         present = {
             (row.user_id, row.name)
@@ -129,6 +130,9 @@ def give_missing_stages(panel: Panel) -> int:
             connection.execute(insert(SmsTemplate), rows)
         for user_id in users:
             note_stages_given(panel, connection, user_id)
+        return rows
+
+    rows = panel.database.transact(act)
     return len(rows)
 
 

@@ -16,7 +16,6 @@ from core.messages.delivery import INTERRUPTED, Channel, Claimed, Fate, Outbox, 
 from core.messages.sms.provider import PEER_TO_PEER, SmsDelivery, Text, provider
 from core.messages.sms.settings import Sender
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import SmsLog, SmsReminderTracking
 from core.storage.writing import insert_if_absent, insert_row
 
@@ -130,25 +129,23 @@ class SmsChannel(Channel[Message, SmsDelivery]):
         if message.stage is not None and not _track(self._panel, connection, message, message.stage):
             return None
         now = self._panel.clock.now()
-        values = storable(
-            connection,
-            SmsLog,
-            account_id=message.account_id,
-            mac=message.mac,
-            recipient_name=message.recipient,
-            recipient_number=message.number,
-            message=message.text,
-            message_type=message.kind,
-            sent_by=self._sent_by,
-            sent_at=now,
-            created_at=now,
-            status=PENDING,
-        )
+        values = {
+            "account_id": message.account_id,
+            "mac": message.mac,
+            "recipient_name": message.recipient,
+            "recipient_number": message.number,
+            "message": message.text,
+            "message_type": message.kind,
+            "sent_by": self._sent_by,
+            "sent_at": now,
+            "created_at": now,
+            "status": PENDING,
+        }
         return insert_row(connection, SmsLog, values)
 
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Message]], delivery: SmsDelivery) -> None:
         answer = None if delivery.answer is None else orjson.dumps(delivery.answer).decode()[:_LONGEST_ANSWER]
-        values = storable(connection, SmsLog, api_response=answer, error_message=delivery.error)
+        values = {"api_response": answer, "error_message": delivery.error}
         status = SENT if delivery.fate is Fate.SENT else FAILED
         row = sa.update(SmsLog).where(SmsLog.id == sa.bindparam("log"))
         ids = [

@@ -5,10 +5,10 @@ to whom, and what is stored of it, in :mod:`core.messages.sms.outbox`.
 """
 
 import re
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.config import Sms
 from core.errors import InvalidInput
+from core.jobs.turns import seconds_until_turn
 from core.messages.delivery import Delivery, Fate
 from core.outbound.timed_http import PrivateAddress, PublicAdapter, TimedAdapter, causes, quiet_session
 from core.panel import Panel
@@ -99,14 +100,17 @@ def checked_address(settings: Sms, address: str) -> str:
 
 
 class SmsProvider:
-    """The connections to the providers, for any number of threads; all calls together keep the configured pace."""
+    """The connections to the providers, for any number of threads.
 
-    def __init__(self, settings: Sms) -> None:
+    ``until_turn``: given the seconds between two calls, how long one has to wait for its turn, so that all calls
+    together keep the configured pace.
+    """
+
+    def __init__(self, settings: Sms, until_turn: Callable[[float], float] = lambda every: 0.0) -> None:
         self._settings = settings
+        self._until_turn = until_turn
         adapter = TimedAdapter(_CONNECTIONS) if settings.allow_private else PublicAdapter(_CONNECTIONS)
         self._session = quiet_session(_HEADERS, adapter)
-        self._lock = threading.Lock()
-        self._next_turn = 0.0
 
     def close(self) -> None:
         self._session.close()
@@ -122,7 +126,7 @@ class SmsProvider:
             return SmsDelivery(Fate.REFUSED, error.text, is_hopeless=True)
         except orjson.JSONEncodeError:
             return SmsDelivery(Fate.REFUSED, "The text cannot be sent")
-        self._wait_for_turn()
+        time.sleep(self._until_turn(1 / self._settings.calls_per_second))
         try:
             status, answer = self._post(url, token, body, seconds)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
@@ -143,13 +147,6 @@ class SmsProvider:
                     return response.status_code, b""
             return response.status_code, received
 
-    def _wait_for_turn(self) -> None:
-        with self._lock:
-            now = time.monotonic()
-            turn = max(now, self._next_turn)
-            self._next_turn = turn + 1 / self._settings.calls_per_second
-        time.sleep(turn - now)
-
 
 def provider(panel: Panel) -> SmsProvider:
     """The panel's client of the providers that its configuration allows."""
@@ -157,7 +154,8 @@ def provider(panel: Panel) -> SmsProvider:
 
 
 def make_provider(panel: Panel) -> SmsProvider:
-    return SmsProvider(panel.config.sms)
+    """Of all processes together, which take turns."""
+    return SmsProvider(panel.config.sms, partial(seconds_until_turn, panel, "sms"))
 
 
 def _body(sending_type: str, sender: str, texts: Sequence[Text]) -> dict[str, Any]:

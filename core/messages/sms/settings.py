@@ -18,9 +18,10 @@ from core.access.permissions import MESSAGING, require
 from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import SmsSettings, User
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
+from core.values.checks import refuse_longer
+from core.values.numerals import folded
 
 TEMPLATE_CHARACTERS = 4000
 MIN_DAYS, MAX_DAYS = 1, 30
@@ -31,7 +32,6 @@ _MASK = _BULLET * 8
 _SHORTEST_SHOWN = 12
 _SENDER = re.compile(r"\+?[0-9]+")
 _SENDER_CHARACTERS = 20
-_TOKEN_COLUMN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +153,27 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     require_sms(panel)
     plain_values = _plain_values(change)
     now = panel.clock.now()
-    with panel.database.write() as connection:
-        insert_if_absent(connection, SmsSettings, user_id=by.actor.id, created_at=now, updated_at=now, **_first(panel))
+    first = {"created_at": now, "updated_at": now, **_first(panel)}
+
+    def act(connection: Connection) -> None:
+        insert_and_lock(connection, SmsSettings, {"user_id": by.actor.id}, **first)
         before = _own_row(panel, connection, by.actor.id)
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
         stored = {**values, **_sealed(panel, values)}
         connection.execute(
-            update(SmsSettings)
-            .where(SmsSettings.user_id == by.actor.id)
-            .values(**storable(connection, SmsSettings, **stored), updated_at=now)
+            update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
         _audit(panel, connection, by, before, values)
 
+    panel.database.transact(act)
+
 
 def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The token as it is to be stored; one whose sealed form the column cannot hold stays as it is."""
+    """The token as it is to be stored."""
     token = values.get("api_token")
-    sealed = panel.sealer.sealed(token) if token else token
-    return {"api_token": sealed} if token and len(str(sealed)) <= _TOKEN_COLUMN else {}
+    return {"api_token": panel.sealer.sealed(token)} if token else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -199,13 +200,12 @@ def _plain_values(change: Change) -> dict[str, Any]:
         values["enable_multistage_reminders"] = int(change.multistage)
     if change.days is not None:
         if not MIN_DAYS <= change.days <= MAX_DAYS:
-            raise InvalidInput(f"Days before expiry must be between {MIN_DAYS} and {MAX_DAYS}")
+            raise InvalidInput.of("days_before_expiry", f"expected {MIN_DAYS} to {MAX_DAYS} days")
         values["days_before_expiry"] = change.days
     if isinstance(change.expiry_template, _Clear):
         values["expiry_template"] = None
     elif change.expiry_template:
-        if len(change.expiry_template) > TEMPLATE_CHARACTERS:
-            raise InvalidInput(f"The template is too long (more than {TEMPLATE_CHARACTERS} characters)")
+        refuse_longer(change.expiry_template, "expiry_template", TEMPLATE_CHARACTERS)
         values["expiry_template"] = change.expiry_template
     return values
 
@@ -225,10 +225,11 @@ def _account_values(
     values: dict[str, Any] = {}
     if token is not None:
         values["api_token"] = token
-    if change.sender:
-        if len(change.sender) > _SENDER_CHARACTERS or not _SENDER.fullmatch(change.sender):
-            raise InvalidInput("The sender number may have up to 20 digits and a + before them")
-        values["sender_number"] = change.sender
+    sender = folded(change.sender)
+    if sender:
+        if len(sender) > _SENDER_CHARACTERS or not _SENDER.fullmatch(sender):
+            raise InvalidInput.of("sender_number", "expected up to 20 digits, and a + before them where it has one")
+        values["sender_number"] = sender
     current = ((inherited.account.base_url if inherited else before.get("base_url")) or DEFAULT_URL).rstrip("/")
     if change.base_url and change.base_url.rstrip("/") != current:
         address = checked_address(panel.config.sms, change.base_url)
@@ -246,13 +247,13 @@ def _new_token(text: str, current: str) -> str | None:
         return None
     if _BULLET in text:
         raise InvalidInput("The API token is not complete; enter the whole token")
-    return None if text == current else checked_token(text)
+    return checked_token(text)
 
 
 def _refuse_other_account(inherited: ProviderAccount, change: Change) -> None:
     """Nobody sends another user's token elsewhere, or under another name."""
     is_same_url = change.base_url.rstrip("/") in ("", inherited.base_url.rstrip("/"))
-    if not is_same_url or change.sender not in ("", inherited.sender):
+    if not is_same_url or folded(change.sender) not in ("", inherited.sender):
         raise InvalidInput("Another sender number or provider address needs an API token of your own")
 
 

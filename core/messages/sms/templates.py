@@ -16,8 +16,8 @@ from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.messages.sms.first_templates import STAGES, note_stages_given
 from core.messages.sms.settings import TEMPLATE_CHARACTERS, require_sms
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import SmsTemplate, User
+from core.storage.tables.texts import compared
 from core.storage.writing import insert_row
 from core.values import sinks
 from core.values.checks import clean_text
@@ -79,45 +79,50 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
     require_sms(panel)
     values = _checked(wish)
     now = panel.clock.now()
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         # one at a time for each user, so that two requests cannot make two templates of one name
         connection.execute(select(User.id).where(User.id == by.actor.id).with_for_update())
         before = _own(connection, by.actor.id, wish.id) if wish.id is not None else None
         _refuse_taken(connection, by.actor.id, values["name"], wish.id)
-        stored = storable(connection, SmsTemplate, **values)
         if before is None:
             new = {"user_id": by.actor.id, "created_at": now, "updated_at": now}
-            template_id = insert_row(connection, SmsTemplate, {**new, **stored})
+            template_id = insert_row(connection, SmsTemplate, {**new, **values})
         else:
             template_id = before["id"]
             connection.execute(
-                update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **stored)
+                update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **values)
             )
         _audit(panel, connection, by, template_id, before, values)
-    return template_id
+        return template_id
+
+    return panel.database.transact(act)
 
 
 def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
     """Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, MESSAGING)
     if template_id is None or template_id < 1:
-        raise InvalidInput("The template's id is missing or not valid")
+        raise InvalidInput.missing("template_id", "the number of a template")
     require_sms(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         before = _own(connection, by.actor.id, template_id)
         if before["name"] in STAGES:
             note_stages_given(panel, connection, by.actor.id)
         connection.execute(delete(SmsTemplate).where(SmsTemplate.id == template_id))
         _audit(panel, connection, by, template_id, before, None)
 
+    panel.database.transact(act)
+
 
 def _checked(wish: Wish) -> dict[str, Any]:
     name = clean_text(wish.name, "name", NAME_CHARACTERS)
     if not name:
-        raise InvalidInput("The template needs a name")
-    text = clean_text(wish.text, "text", TEMPLATE_CHARACTERS)
+        raise InvalidInput.missing("name")
+    text = clean_text(wish.text, "template", TEMPLATE_CHARACTERS)
     if not text:
-        raise InvalidInput("The template needs a text")
+        raise InvalidInput.missing("template", "the text")
     description = clean_text(wish.description, "description", DESCRIPTION_CHARACTERS)
     return {"name": name, "template": text, "description": description or None}
 
@@ -135,7 +140,9 @@ def _own(connection: Connection, user_id: int, template_id: int) -> dict[str, An
 
 def _refuse_taken(connection: Connection, user_id: int, name: str, own_id: int | None) -> None:
     taken = select(SmsTemplate.id).where(
-        SmsTemplate.user_id == user_id, sa.func.lower(SmsTemplate.name) == name.lower(), SmsTemplate.id != (own_id or 0)
+        SmsTemplate.user_id == user_id,
+        sa.func.lower(SmsTemplate.name) == compared(SmsTemplate.name, sa.literal(name.lower())),
+        SmsTemplate.id != (own_id or 0),
     )
     if connection.execute(taken).first() is not None:
         raise AlreadyExists("You already have a template of this name")

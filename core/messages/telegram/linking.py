@@ -6,7 +6,6 @@ Source: contract chapter 80, "telegram/link_telegram.php", "telegram/webhook.php
 import hashlib
 import re
 import secrets
-import unicodedata
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -21,8 +20,10 @@ from core.messages.telegram.switches import give_row
 from core.panel import Panel
 from core.security.quota import Quota
 from core.storage.tables import TelegramLink, User
+from core.values.numerals import folded
 
 LINK_SECONDS = 15 * 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CHAT_ID = re.compile(r"-?[0-9]{1,16}")
 _ATTEMPTS, _ATTEMPTS_SECONDS = 5, 600
 LINKED = (
@@ -45,16 +46,17 @@ def attempts(panel: Panel) -> Quota:
 
 
 def make_attempts(panel: Panel) -> Quota:
-    return Quota("telegram-link", _ATTEMPTS, _ATTEMPTS_SECONDS, panel.counter_storage)
+    return Quota("telegram-link", _ATTEMPTS, _ATTEMPTS_SECONDS, panel.counters)
 
 
 def checked_chat_id(text: str) -> int:
     """Digits of any script, and the invisible marks that come with copied ones. Raises InvalidInput."""
-    visible = "".join(character for character in text if unicodedata.category(character) not in ("Cf", "Cc")).strip()
-    folded = "".join(str(unicodedata.decimal(character, character)) for character in visible)
-    if not _CHAT_ID.fullmatch(folded) or int(folded) == 0:
-        raise InvalidInput("The chat_id is not valid; expected digits, as the bot answers them to /start")
-    return int(folded)
+    digits = folded(_CONTROL.sub("", text))
+    if not _CHAT_ID.fullmatch(digits) or int(digits) == 0:
+        raise InvalidInput(
+            "The {field} is not valid; expected digits, as the bot answers them to /start", field="chat_id"
+        )
+    return int(digits)
 
 
 def link_chat(panel: Panel, actor: Actor, text: str) -> None:
@@ -71,40 +73,52 @@ def link_chat(panel: Panel, actor: Actor, text: str) -> None:
             raise UpstreamFailed(UNREACHABLE)
         why = " (chat not found)" if delivery.error == NOT_FOUND else ""
         raise UpstreamFailed(f"The bot could not write to this chat{why}; open the bot, press Start, and try again")
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         store_link(panel, connection, actor.id, delivery.moved_to or chat_id)
+
+    panel.database.transact(act)
 
 
 def unlink_chat(panel: Panel, actor: Actor) -> None:
     """Raises DatabaseFailed."""
     require_telegram(panel)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         unlinked = update(User).where(User.id == actor.id)
         connection.execute(unlinked.values(telegram_chat_id=None, telegram_linked_at=None))
+
+    panel.database.transact(act)
 
 
 def make_link(panel: Panel, actor: Actor) -> DeepLink:
     """A new one-time link of the actor's, in place of an older one. Raises NotConfigured."""
     stored = require_bot(panel)
     token = secrets.token_hex(16)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(select(User.id).where(User.id == actor.id).with_for_update())
         connection.execute(delete(TelegramLink).where(TelegramLink.user_id == actor.id))
         expires_at = panel.clock.stamp() + LINK_SECONDS
         link = {"user_id": actor.id, "token_hash": _hash(token), "expires_at": expires_at}
         connection.execute(insert(TelegramLink).values(**link))
+
+    panel.database.transact(act)
     return DeepLink(stored.username, f"https://t.me/{stored.username}?start=link_{actor.id}_{token}")
 
 
 def use_link(panel: Panel, user_id: int, token: str, chat_id: int) -> str | None:
     """Link the user by a token, which is burnt, and return the user's name; None when it is not valid (any more)."""
     model = TelegramLink
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> str | None:
         valid = (model.user_id == user_id, model.token_hash == _hash(token), model.expires_at > panel.clock.stamp())
         if connection.execute(delete(model).where(*valid)).rowcount != 1:
             return None
         store_link(panel, connection, user_id, chat_id)
         return connection.scalar(select(User.username).where(User.id == user_id))
+
+    return panel.database.transact(act)
 
 
 def store_link(panel: Panel, connection: Connection, user_id: int, chat_id: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from core.access.audit import By
 from core.errors import PanelError
@@ -31,8 +31,11 @@ def note_login(panel: Panel, by: By) -> None:
                 "device": by.origin.user_agent[:_DEVICE_CHARACTERS] or "-",
                 "login_time": panel.clock.now().isoformat(sep=" "),
             }
-            with panel.database.write() as connection:
+
+            def act(connection: Connection) -> None:
                 jobs.add(panel, connection, KIND, payload, actor_id=by.actor.id)
+
+            panel.database.transact(act)
             jobs.ring(panel)
     except PanelError as error:
         log.warning("a login could not be told by Telegram: %s", type(error).__name__)

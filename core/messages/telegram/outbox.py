@@ -17,7 +17,6 @@ from core.messages.telegram.linking import follow_move
 from core.messages.telegram.markdown import Text
 from core.messages.telegram.settings import bot
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import TelegramLog
 from core.storage.writing import insert_row
 
@@ -55,21 +54,19 @@ class TelegramChannel(Channel[Message, BotDelivery]):
         for message, _ in claimed:
             if delivery.moved_to is not None:
                 follow_move(connection, message.chat_id, delivery.moved_to)
-            values = storable(
-                connection,
-                TelegramLog,
-                user_id=message.user_id,
-                chat_id=delivery.moved_to or message.chat_id,
-                message=message.text.text,
-                message_type=message.kind,
-                related_account_id=message.account_id,
-                related_account_mac=message.mac and message.mac[:_MAC_CHARACTERS],
-                telegram_message_id=delivery.message_id,
-                sent_at=now,
-                status=SENT if delivery.fate is Fate.SENT else FAILED,
-                error_message=delivery.error,
-                created_at=now,
-            )
+            values = {
+                "user_id": message.user_id,
+                "chat_id": delivery.moved_to or message.chat_id,
+                "message": message.text.text,
+                "message_type": message.kind,
+                "related_account_id": message.account_id,
+                "related_account_mac": message.mac and message.mac[:_MAC_CHARACTERS],
+                "telegram_message_id": delivery.message_id,
+                "sent_at": now,
+                "status": SENT if delivery.fate is Fate.SENT else FAILED,
+                "error_message": delivery.error,
+                "created_at": now,
+            }
             insert_row(connection, TelegramLog, values)
 
 

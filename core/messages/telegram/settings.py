@@ -15,11 +15,12 @@ from sqlalchemy import Connection, insert, select, update
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import CHANGE_BOT, require
-from core.errors import DatabaseFailed, InvalidInput, PanelError
+from core.errors import DatabaseFailed, InvalidInput, PanelError, TooManyAttempts
 from core.messages.telegram.bot import Bot, Identity, checked_token
 from core.messages.telegram.templates import seed
 from core.panel import Panel
 from core.security.sealing import Unreadable
+from core.security.throttle import WINDOW_SECONDS
 from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,11 @@ def find_bot(panel: Panel, connection: Connection) -> StoredBot | None:
         return None
     try:
         token = panel.sealer.unsealed(row.bot_token).strip()
+        secret = panel.sealer.unsealed(row.webhook_secret)
     except Unreadable:
         log.warning("the stored bot token cannot be read with this server's key; enter it again")
         return None
-    return StoredBot(row.id, SecretStr(token), row.bot_username or "", SecretStr(row.webhook_secret or ""))
+    return StoredBot(row.id, SecretStr(token), row.bot_username or "", SecretStr(secret))
 
 
 def require_bot(panel: Panel) -> StoredBot:
@@ -100,10 +102,12 @@ def require_bot(panel: Panel) -> StoredBot:
 def verify_bot(panel: Panel, actor: Actor, text: str) -> Identity:
     """Whose token ``text`` is; the mask stands for the stored one. Stores nothing.
 
-    Raises NotAllowed, InvalidInput, TokenRefused, TelegramUnreachable.
+    Raises NotAllowed, InvalidInput, TooManyAttempts, TokenRefused, TelegramUnreachable.
     """
     require(actor, CHANGE_BOT)
     require_telegram(panel)
+    if not panel.connection_tests.may(f"telegram/{actor.id}"):
+        raise TooManyAttempts(retry_after=WINDOW_SECONDS)
     return bot(panel).identity(_meant(panel, text))
 
 
@@ -119,7 +123,8 @@ def change_bot(panel: Panel, by: By, text: str) -> Identity:
         "bot_username": identity.username,
         "updated_at": now,
     }
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         before = _row(connection, lock=True)
         if before is None:
             connection.execute(insert(TelegramSettings).values(created_at=now, **values))
@@ -127,6 +132,8 @@ def change_bot(panel: Panel, by: By, text: str) -> Identity:
             connection.execute(update(TelegramSettings).where(TelegramSettings.id == before.id).values(**values))
         seed(panel, connection)
         _audit(panel, connection, by, before, identity)
+
+    panel.database.transact(act)
     return identity
 
 
@@ -138,15 +145,19 @@ def change_webhook(panel: Panel, url: str) -> None:
     found = require_bot(panel)
     secret = SecretStr(secrets.token_urlsafe(32))
     bot(panel).set_webhook(found.token, url, secret)
-    values = {"webhook_url": url[:500], "webhook_secret": secret.get_secret_value(), "updated_at": panel.clock.now()}
-    with panel.database.write() as connection:
+    sealed = panel.sealer.sealed(secret.get_secret_value())
+    values = {"webhook_url": url[:500], "webhook_secret": sealed, "updated_at": panel.clock.now()}
+
+    def act(connection: Connection) -> None:
         connection.execute(update(TelegramSettings).where(TelegramSettings.id == found.row_id).values(**values))
+
+    panel.database.transact(act)
 
 
 def _meant(panel: Panel, text: str) -> SecretStr:
     """Raises InvalidInput."""
     if not text:
-        raise InvalidInput("Please enter the bot token")
+        raise InvalidInput.missing("bot_token")
     if _HIDDEN in text:
         with panel.database.read() as connection:
             stored = find_bot(panel, connection)

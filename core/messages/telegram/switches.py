@@ -9,7 +9,7 @@ from core.access.actors import Actor
 from core.messages.telegram.settings import require_telegram
 from core.panel import Panel
 from core.storage.tables import TelegramNotificationSettings
-from core.storage.writing import insert_if_absent
+from core.storage.writing import insert_and_lock
 
 # and what counts for a user without a row
 DEFAULTS: Mapping[str, int] = {
@@ -39,8 +39,8 @@ def read_switches(connection: Connection, user_id: int) -> dict[str, int]:
 def give_row(panel: Panel, connection: Connection, user_id: int) -> None:
     """A row with the defaults, for a user without one."""
     now = panel.clock.now()
-    insert_if_absent(
-        connection, TelegramNotificationSettings, user_id=user_id, created_at=now, updated_at=now, **DEFAULTS
+    insert_and_lock(
+        connection, TelegramNotificationSettings, {"user_id": user_id}, created_at=now, updated_at=now, **DEFAULTS
     )
 
 
@@ -49,7 +49,10 @@ def change_switches(panel: Panel, actor: Actor, switches: Mapping[str, bool]) ->
     require_telegram(panel)
     model = TelegramNotificationSettings
     values: dict[str, Any] = {name: int(switches[name]) for name in NAMES}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         give_row(panel, connection, actor.id)
         change = update(model).where(model.user_id == actor.id)
         connection.execute(change.values(**values, updated_at=panel.clock.now()))
+
+    panel.database.transact(act)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from core.panel import Panel
-from core.storage.narrow_text import storable
 from core.storage.tables import TelegramTemplate
 
 NEW_ACCOUNT, RENEWAL, EXPIRED = "new_account", "renewal", "expired"
@@ -122,17 +121,15 @@ def seed(panel: Panel, connection: Connection) -> int:
     missing = [item for item in FIRST if item.key not in present]
     now = panel.clock.now()
     for item in missing:
-        values = storable(
-            connection,
-            TelegramTemplate,
-            name=item.name,
-            template_key=item.key,
-            template=item.text,
-            description=item.description,
-            is_system=1,
-            created_at=now,
-            updated_at=now,
-        )
+        values = {
+            "name": item.name,
+            "template_key": item.key,
+            "template": item.text,
+            "description": item.description,
+            "is_system": 1,
+            "created_at": now,
+            "updated_at": now,
+        }
         connection.execute(insert(TelegramTemplate).values(**values))
     return len(missing)
 
@@ -141,5 +138,8 @@ def give_missing(panel: Panel) -> int:
     """As :func:`seed`; for the upgrade of a panel's database."""
     if not panel.layout.has_table(TelegramTemplate.__tablename__):
         return 0
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> int:
         return seed(panel, connection)
+
+    return panel.database.transact(act)

@@ -64,7 +64,7 @@ def chat_replies(panel: Panel) -> Quota:
 
 
 def make_chat_replies(panel: Panel) -> Quota:
-    return Quota("telegram-chat", 1, _CHAT_SECONDS, panel.counter_storage)
+    return Quota("telegram-chat", 1, _CHAT_SECONDS, panel.counters)
 
 
 def all_replies(panel: Panel) -> Quota:
@@ -72,7 +72,7 @@ def all_replies(panel: Panel) -> Quota:
 
 
 def make_all_replies(panel: Panel) -> Quota:
-    return Quota("telegram-replies", _PER_MINUTE, 60, panel.counter_storage)
+    return Quota("telegram-replies", _PER_MINUTE, 60, panel.counters)
 
 
 def knows_secret(stored: StoredBot | None, said: str) -> bool:

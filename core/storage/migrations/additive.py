@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
-from core.storage.tables import Base
+from core.storage.tables import Base, State
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -78,6 +78,13 @@ def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset
     return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
 
 
+def is_ours(connection: Connection) -> bool:
+    """Whether no PHP panel reads this database."""
+    if not sa.inspect(connection).has_table(State.__tablename__):
+        return False
+    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
+
+
 def widened(connection: Connection, table: str, column: str) -> list[Change]:
     """Give a decimal column the model's precision, or a text column its length, where it is there with a smaller one.
 
@@ -111,8 +118,8 @@ def _is_narrower(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[An
     """False for columns of another kind, which are another's business."""
     if isinstance(wanted, sa.Numeric):
         return isinstance(found, sa.Numeric) and (found.precision or 0) < (wanted.precision or 0)
-    assert isinstance(wanted, sa.String)  # noqa: S101 - a mistake in a revision, not in a database
-    return isinstance(found, sa.String) and found.length is not None and found.length < (wanted.length or 0)
+    length: int = getattr(wanted, "length", None) or 0
+    return isinstance(found, sa.String) and found.length is not None and found.length < length
 
 
 def _operations(connection: Connection) -> Operations:

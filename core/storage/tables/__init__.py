@@ -8,7 +8,7 @@ writes its own time, since a database server's clock is in another zone (chapter
 import sqlalchemy as sa
 
 from core.storage.tables.accounts import Account, AccountNote, ArchivedAccount, Operation
-from core.storage.tables.base import OWN_PREFIX, Base
+from core.storage.tables.base import OWN_PREFIX, Base, Choice
 from core.storage.tables.devices import StalkerSetting, StbActionLog
 from core.storage.tables.ledger import Correction, LedgerNote, LedgerOpening, Transaction
 from core.storage.tables.messages import (
@@ -43,7 +43,20 @@ from core.storage.tables.people import (
     WebauthnCredential,
 )
 from core.storage.tables.plans import Currency, DeletedPlan, Plan, PlanNote
-from core.storage.tables.work import AppSetting, Claim, GivenAnswer, Job, Lock, State, Version
+from core.storage.tables.texts import hold
+from core.storage.tables.work import (
+    AppSetting,
+    Claim,
+    Counter,
+    GivenAnswer,
+    Job,
+    Lock,
+    PortalListing,
+    State,
+    SyncedSession,
+    SyncOutcome,
+    Version,
+)
 from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
@@ -77,6 +90,7 @@ __all__ = [
     "Base",
     "Claim",
     "Correction",
+    "Counter",
     "Credential",
     "Currency",
     "DeletedPlan",
@@ -98,6 +112,7 @@ __all__ = [
     "PasskeyChallenge",
     "Plan",
     "PlanNote",
+    "PortalListing",
     "PushExpiryTracking",
     "PushSubscription",
     "ReminderSettings",
@@ -111,6 +126,8 @@ __all__ = [
     "State",
     "StbActionLog",
     "StoredSession",
+    "SyncOutcome",
+    "SyncedSession",
     "TelegramLink",
     "TelegramLog",
     "TelegramNotificationSettings",
@@ -136,6 +153,9 @@ __all__ = [
     "XtreamServerControl",
     "XtreamStream",
 ]
+
+for _table in Base.metadata.tables.values():
+    hold(_table, Choice)
 
 PANEL_TABLES: tuple[sa.Table, ...] = tuple(
     table for table in Base.metadata.sorted_tables if not table.name.startswith(OWN_PREFIX)

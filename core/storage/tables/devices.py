@@ -7,6 +7,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.storage.tables.base import NOW, NOW_RENEWED, Base, Choice, Timestamp, _counted
 
+# the key of the one setting that is a secret
+PORTAL_PASSWORD = "api_password"  # noqa: S105
+
 
 class StalkerSetting(Base):
     __tablename__ = "_stalker_settings"

@@ -157,7 +157,8 @@ class SmsSettings(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(_user_reference())
-    api_token: Mapped[str | None] = mapped_column(String(500))
+    # the panel's has 500, which a sealed token of that length does not fit into
+    api_token: Mapped[str | None] = mapped_column(String(1024))
     sender_number: Mapped[str | None] = mapped_column(String(20))
     base_url: Mapped[str | None] = mapped_column(String(200), server_default="https://edge.ippanel.com/v1")
     auto_send_enabled: Mapped[int | None] = mapped_column(Flag, server_default=ZERO)
@@ -246,7 +247,7 @@ class TelegramSettings(Base):
     bot_token: Mapped[str | None] = mapped_column(String(512))
     bot_username: Mapped[str | None] = mapped_column(String(100))
     webhook_url: Mapped[str | None] = mapped_column(String(500))
-    webhook_secret: Mapped[str | None] = mapped_column(String(100))
+    webhook_secret: Mapped[str | None] = mapped_column(String(512))
     created_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW)
     updated_at: Mapped[datetime | None] = mapped_column(DateTime, server_default=NOW_RENEWED)
 

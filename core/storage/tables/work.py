@@ -125,6 +125,65 @@ class GivenAnswer(Base):
     answer: Mapped[bytes | None] = mapped_column(Blob)
 
 
+class Counter(Base):
+    """How often something was tried in a window of time; see :mod:`core.security.counters`.
+
+    ``ends``: when the window does, ``hits``: when each of a moving one was, both Unix milliseconds.
+    """
+
+    __tablename__ = "_sbx_counters"
+    __table_args__ = _table(Index("sbx_counters_ends", "ends"))
+
+    name: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    count: Mapped[int]
+    ends: Mapped[int] = mapped_column(BigInteger)
+    hits: Mapped[str | None] = mapped_column(Text)
+
+
+class PortalListing(Base):
+    """The portal's list of accounts as it was fetched last, for all processes; see :mod:`core.sync.shared_list`.
+
+    ``number`` counts the fetches, the last of which brought the list or ended with a ``failure``. ``content`` (zipped
+    JSON) is the last list that there was, ``begun`` before the portal was asked for it and ``ended`` when it was
+    there, in Unix milliseconds; ``source`` is a digest of the portal that both are of.
+    """
+
+    __tablename__ = "_sbx_portal_list"
+    __table_args__ = _table()
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    failure: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(ExactId)
+    begun: Mapped[int | None] = mapped_column(BigInteger)
+    ended: Mapped[int | None] = mapped_column(BigInteger)
+    content: Mapped[bytes | None] = mapped_column(Blob)
+
+
+class SyncOutcome(Base):
+    """What came of the last sync of a ``scope``: 0 is every account, else those of that user. ``counts``: JSON.
+
+    ``begun``: of the list that it was brought in line with, Unix milliseconds.
+    """
+
+    __tablename__ = "_sbx_sync_outcomes"
+    __table_args__ = _table()
+
+    scope: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    begun: Mapped[int] = mapped_column(BigInteger)
+    counts: Mapped[str] = mapped_column(Text)
+
+
+class SyncedSession(Base):
+    """A session that has asked for a sync; ``session`` is a digest, ``asked_at`` Unix seconds of the first time."""
+
+    __tablename__ = "_sbx_synced_sessions"
+    __table_args__ = _table(Index("sbx_synced_sessions_asked_at", "asked_at"))
+
+    session: Mapped[str] = mapped_column(ExactId, primary_key=True)
+    asked_at: Mapped[int]
+
+
 class Version(Base):
     """How often a group of tables changed; a row exists only where triggers keep it exact (SQLite)."""
 

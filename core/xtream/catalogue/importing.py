@@ -35,7 +35,8 @@ def import_file(panel: Panel, file: File, *, replace: bool = False) -> dict[str,
     if store(panel).is_bound:
         raise NotOwn
     panel.layout  # noqa: B018 - creates our tables where they are missing
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         _give_stock_groups(connection)
         users = _user_ids(connection, file)
         _require_references(connection, file, users, replace=replace)
@@ -46,6 +47,8 @@ def import_file(panel: Panel, file: File, *, replace: bool = False) -> dict[str,
         _store_devices(connection, file, replace=replace)
         if replace:
             _remove_orphans(connection)
+
+    panel.database.transact(act)
     return {key: len(items) for key, items in file if items is not None}
 
 

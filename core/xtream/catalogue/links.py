@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from core.access.identity import find_user
 from core.errors import InvalidInput, NotFound
@@ -44,17 +44,23 @@ def link_user(panel: Panel, link: Link) -> None:
             ):
                 raise NotFound("There is no such group")
         values |= {"member_group_id": link.group, "owner_id": _user_id(panel, link.owner) if link.owner else None}
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         connection.execute(delete(XtreamMember).where(XtreamMember.user_id == user_id))
         connection.execute(insert(XtreamMember).values(user_id=user_id, **values))
+
+    panel.database.transact(act)
 
 
 def unlink_user(panel: Panel, username: str) -> None:
     """From now on the user acts by the panel's own role. Raises NotFound."""
     user_id = _user_id(panel, username)
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         if connection.execute(delete(XtreamMember).where(XtreamMember.user_id == user_id)).rowcount != 1:
             raise NotFound("This user has no link")
+
+    panel.database.transact(act)
 
 
 def set_server(panel: Panel, server_id: int, values: Mapping[str, Any]) -> None:
@@ -64,7 +70,8 @@ def set_server(panel: Panel, server_id: int, values: Mapping[str, Any]) -> None:
     stored = {name: value for name, value in values.items() if value is not None}
     if "secret" in stored:
         stored["secret"] = panel.sealer.everywhere.sealed(stored["secret"])
-    with panel.database.write() as connection:
+
+    def act(connection: Connection) -> None:
         known = select(XtreamServerControl.server_id).where(XtreamServerControl.server_id == server_id)
         if connection.execute(known).first() is None:
             connection.execute(insert(XtreamServerControl).values(server_id=server_id, **stored))
@@ -72,6 +79,8 @@ def set_server(panel: Panel, server_id: int, values: Mapping[str, Any]) -> None:
             connection.execute(
                 update(XtreamServerControl).where(XtreamServerControl.server_id == server_id).values(**stored)
             )
+
+    panel.database.transact(act)
 
 
 def _user_id(panel: Panel, username: str) -> int:

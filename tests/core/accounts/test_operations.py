@@ -84,7 +84,7 @@ WRITES = {
         "admin",
         "update_account",
         "PUT accounts",
-        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+4477"},
+        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+447700"},
     ),
     "remove": Write("reseller1", "remove_account", "DELETE accounts", lambda name, mac: {"id": name}),
     "status": Write(
@@ -247,7 +247,7 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
         # it hinders no other account
         assert dual.post("admin", "add_account", **new_account(0x44))["error"] == 1
         dual.portals[1].clear_faults()
-        assert dual.post("admin", "update_account", username="user002", phone="+4411")["error"] == 0
+        assert dual.post("admin", "update_account", username="user002", phone="+441111")["error"] == 0
     dual.portals[1].clear_faults()
     dual.finish_operations()
     assert _agree(dual), _shown(dual)
@@ -359,8 +359,48 @@ def test_a_killed_process_loses_nothing(
     assert rule.used == 1
     assert patient.open_operations()
     # the next start: the lease still runs, but its owner is gone
-    patient.finish_operations(forward=0)
+    recovery.finish_open_operations(patient.panel)
+    assert _money_fits(patient, 100), _shown(patient)
+    patient.finish_operations()
     assert _agree(patient), _shown(patient)
+
+
+@pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
+def test_a_portal_that_is_late_after_a_crash_is_looked_at_again(
+    patient: Accounts, processes: Processes, write: str
+) -> None:
+    """The process dies, the next start finds nothing at the portal, and the effect comes seconds later."""
+    lost: list[Respond] = []
+
+    class KillLate(Kill):
+        def act(self, exchange: Exchange, respond: Respond) -> None:
+            lost.append(respond)
+            super().act(exchange, respond)
+
+    kill = KillLate(effect=False)
+    patient.portal.fail(WRITES[write].call, kill)
+    assert _run(patient, processes, write, kill) == -signal.SIGKILL
+    recovery.finish_open_operations(patient.panel)
+    # paid back at once, and not closed
+    assert (patient.balance("reseller1"), len(patient.open_operations())) == (100, 1)
+    patient.forward += 7
+    lost[0]()
+    patient.forward += operations.RECHECK_SECONDS
+    recovery.finish_open_operations(patient.panel)
+    patient.finish_operations()
+    assert _agree(patient), _shown(patient)
+
+
+@pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
+def test_what_was_cut_short_long_ago_is_closed_at_the_first_look(
+    patient: Accounts, processes: Processes, write: str
+) -> None:
+    kill = Kill(effect=False)
+    patient.portal.fail(WRITES[write].call, kill)
+    _run(patient, processes, write, kill)
+    patient.forward += 60
+    recovery.finish_open_operations(patient.panel)
+    assert (patient.open_operations(), _agree(patient)) == ([], True)
 
 
 def test_the_program_of_the_killed_process_works(patient: Accounts, processes: Processes) -> None:

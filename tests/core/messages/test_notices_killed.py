@@ -32,11 +32,11 @@ from core.storage.tables import (
 from core.workers.schedule import find
 from simulators.push_service import PushService
 from simulators.recording import RecordedRequest
-from tests.commands.test_commands import environment
 from tests.worlds.databases import prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
 from tests.worlds.reminders import Lines
+from tests.worlds.served import environment
 
 ACCOUNTS = 120
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))

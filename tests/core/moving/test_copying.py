@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from core.errors import AlreadyExists, DatabaseFailed, InvalidInput
+from core.errors import AlreadyExists, InvalidInput, PanelError
 from core.moving.copying import copy_from
 from core.storage import schema
 from core.storage.database import Database
@@ -243,7 +243,7 @@ class TestProgress:
             "ALTER TABLE _users MODIFY theme varchar(80)",
             "UPDATE _users SET theme = REPEAT('x', 80) WHERE id = 1",
         )
-        with pytest.raises(DatabaseFailed) as failure:
+        with pytest.raises(PanelError) as failure:
             copy_from(living_panel, target)
         assert "xxx" not in failure.value.text
         with target.read() as connection:

@@ -178,7 +178,8 @@ def test_taken_names_have_named_errors(portal: StalkerPortal, server: PortalServ
     with pytest.raises(PortalMacTaken) as mac:
         server.create_account(_new(mac=MAC1))
     assert (login.value.code, mac.value.code) == (5, 5)
-    assert portal.calls == ["POST accounts/", "POST accounts/"]
+    assert mac.value.text == "MAC address already in use at the portal by user001"
+    assert portal.calls == ["POST accounts/", "POST accounts/", f"GET accounts/{MAC1}"]
 
 
 @pytest.mark.parametrize("identifier", ["", "0", "../accounts/", "a b", None, "00:1A:79:00:00:01,00:1A:79:00:00:02"])
@@ -358,9 +359,30 @@ def test_messages_and_their_lifetime(portal: StalkerPortal, server: PortalServer
 
 def test_emoji_on_an_old_portal_is_a_refusal_without_sql(portal: StalkerPortal, server: PortalServer) -> None:
     portal.settings.utf8_bytes = 3
-    with pytest.raises(PortalRefused) as caught:
+    portal.settings.sql_strict = True
+    with pytest.raises(PortalInvalidInput) as caught:
         server.send_message(MAC1, "Hi 😀")
-    assert caught.value.device_text == "Unknown error"
+    assert caught.value.device_text == "The portal cannot store this message"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"full_name": "Ann 😀"}, "name"),
+        ({"full_name": "x" * 65}, "name"),
+        ({"phone": "1" * 65}, "phone number"),
+        ({"comment": "😀"}, "comment"),
+    ],
+)
+def test_what_a_strict_portal_cannot_store_is_named(
+    portal: StalkerPortal, server: PortalServer, changes: dict[str, str], said: str
+) -> None:
+    portal.settings.utf8_bytes = 3
+    portal.settings.sql_strict = True
+    for act in (lambda: server.update_account(MAC1, changes), lambda: server.create_account(_new(**changes))):
+        with pytest.raises(PortalInvalidInput, match=f"The portal cannot store this {said}") as caught:
+            act()
+        assert (caught.value.outcome, caught.value.code) == (Outcome.NOT_DONE, 6)
 
 
 def test_plain_events(portal: StalkerPortal, server: PortalServer) -> None:

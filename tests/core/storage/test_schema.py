@@ -161,6 +161,8 @@ class TestFresh:
         # ours, since sealed secrets are longer
         expected["_mail_settings", "smtp_password"] = ("varchar(512)", "YES", "NULL", "")
         expected["_telegram_settings", "bot_token"] = ("varchar(512)", "YES", "NULL", "")
+        expected["_telegram_settings", "webhook_secret"] = ("varchar(512)", "YES", "NULL", "")
+        expected["_sms_settings", "api_token"] = ("varchar(1024)", "YES", "NULL", "")
         # ours, since a sync of the panel gives accounts new ids
         expected["_push_expiry_tracking", "mac"] = expected["_mail_reminder_tracking", "mac"] = (
             "varchar(50)",

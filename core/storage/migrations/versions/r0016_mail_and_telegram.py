@@ -3,11 +3,9 @@
 Secrets are sealed in a database of our own only; in a panel's its columns stay as they are (chapter 80, settled 2).
 """
 
-import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
-from core.storage.tables import State
 
 revision = "0016"
 down_revision = "0015"
@@ -23,15 +21,9 @@ _SEALED = (("_mail_settings", "smtp_password"), ("_telegram_settings", "bot_toke
 
 def plan(connection: Connection) -> list[additive.Change]:
     changes = additive.missing(connection, PROMISED)
-    if _is_ours(connection):
+    if additive.is_ours(connection):
         changes += [change for table, column in _SEALED for change in additive.widened(connection, table, column)]
     return changes
-
-
-def _is_ours(connection: Connection) -> bool:
-    if not sa.inspect(connection).has_table(State.__tablename__):
-        return False
-    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
 
 
 def upgrade() -> None:

@@ -209,7 +209,7 @@ def test_names_and_hours(sqlite_panel: Notices, service: PushService) -> None:
     panel = sqlite_panel
     panel.subscribe(RES1, service.subscribe("res1"))
     panel.change(15, full_name="")
-    panel.change(14, full_name=f"A\nB\x1b{'ا' * 3000}")
+    panel.change(14, full_name=f"A\nB\x1b{'ا' * 250}")
     panel.world.execute("UPDATE _accounts SET end_date = '2025-11-21 18:30:00' WHERE id = 14")
     panel.job("push-expired")
     bodies = [item.payload["body"] for item in service.shown]

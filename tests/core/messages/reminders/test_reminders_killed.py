@@ -25,10 +25,10 @@ from core.storage.tables import Account, ExpiryReminder, ReminderSettings, User
 from core.workers.schedule import find
 from simulators.recording import RecordedRequest
 from simulators.stalker import StalkerPortal
-from tests.commands.test_commands import environment
 from tests.worlds.databases import prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.reminders import Lines
+from tests.worlds.served import environment
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "2"))
 # the full number where many rounds are asked for

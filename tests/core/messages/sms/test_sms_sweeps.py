@@ -16,7 +16,6 @@ from core.messages.sms.outbox import Message, Stage, deliver
 from core.messages.sms.settings import sender_of
 from core.messages.sms.sweeps import LOCK, SMS_EXPIRY, SMS_STAGES
 from core.panel import Panel
-from core.storage import narrow_text
 from core.storage.tables import Account, Claim, SmsLog, SmsReminderTracking, SmsSettings, User
 from core.workers.schedule import JOBS
 from simulators.faults import Answer, HangUp
@@ -170,7 +169,7 @@ def test_numbers_that_cannot_be_used_are_skipped(sms: Sms) -> None:
 def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
     if sms.panel.database.dialect == "mysql":
         sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb3 NOT NULL")
-    narrow_text._found.pop(sms.panel.database.engine, None)
+    sms.panel.database.forget_columns()
     try:
         sms.configure(1)
         sms.add_templates(1, "7 Days Before Expiry", text="⏰📺 {name}")
@@ -181,9 +180,9 @@ def test_38_an_emoji_on_an_old_table(sms: Sms) -> None:
         assert sms.logs[0]["message"].startswith(stored)
         assert [row["status"] for row in sms.logs] == ["sent", "sent"]
     finally:
-        narrow_text._found.pop(sms.panel.database.engine, None)
         if sms.panel.database.dialect == "mysql":
             sms.world.execute("ALTER TABLE _sms_logs MODIFY message TEXT CHARACTER SET utf8mb4 NOT NULL")
+        sms.panel.database.forget_columns()
 
 
 def test_39_what_the_provider_refuses_is_tried_again(sms: Sms) -> None:

@@ -13,6 +13,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
+from compat.serving.processes import Share
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
@@ -20,6 +22,8 @@ PATIENCE_SECONDS = 20
 # of a body, in so much time: any line is faster
 LEAST_BODY_BYTES = 2000
 _LOOK_SECONDS = 2
+# in which another process takes a connection that is left to it
+_OFFER_SECONDS = 0.001
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -76,11 +80,17 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 
 def create_server(
-    app: "WSGIApplication", *, connections_per_address: int, exempt: Iterable[str] = (), **options: Any
+    app: "WSGIApplication",
+    *,
+    connections_per_address: int,
+    exempt: Iterable[str] = (),
+    share: Share | None = None,
+    **options: Any,
 ) -> Any:
     """A waitress server with these limits; ``options`` are waitress's own.
 
     ``exempt``: addresses and networks, beside this machine's own, that may open as many as they like (proxies).
+    ``share``: of this process, where several accept from the same sockets.
     """
     networks = tuple(ipaddress.ip_network(item, strict=False) for item in ("127.0.0.0/8", "::1", *exempt))
     channel = type("Channel", (_Channel,), {"per_address": connections_per_address, "exempt": networks})
@@ -88,6 +98,8 @@ def create_server(
     for one in _each(server):
         one.channel_class = channel
         one.maintenance = _maintenance(one)
+        if share is not None:
+            _take_turns(one, share)
     return server
 
 
@@ -109,6 +121,23 @@ def _maintenance(server: Any) -> Any:
                 channel.will_close = True
 
     return maintain
+
+
+def _take_turns(server: Any, share: Share) -> None:
+    usual_readable, usual_accept = server.readable, server.handle_accept
+
+    def readable() -> Any:
+        # its map has all connections of the process, and the same few other things everywhere
+        share.tell(len(server._map))
+        return usual_readable()
+
+    def accept() -> None:
+        if share.leaves_it():
+            time.sleep(_OFFER_SECONDS)
+        else:
+            usual_accept()
+
+    server.readable, server.handle_accept = readable, accept
 
 
 def _is_in(host: str, networks: Iterable[Any]) -> bool:

@@ -27,8 +27,8 @@ from core.portal.errors import (
     PortalTlsFailed,
     PortalUnreachable,
 )
-from core.portal.health import Health
 from core.portal.settings import ServerSettings
+from core.portal.wire.health import Health
 
 log = logging.getLogger(__name__)
 

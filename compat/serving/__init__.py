@@ -1,0 +1,1 @@
+"""What stands between the network and the app: the HTTP server, its processes and their connections."""

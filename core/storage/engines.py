@@ -1,0 +1,95 @@
+"""Engines of SQLAlchemy as we want them: which driver with which options, and how a lost connection is noticed."""
+
+import select
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import URL
+
+from core.storage.mysql_cursor import FastCursor
+from core.storage.mysql_values import mysqlclient_options
+from core.storage.private_files import private_file
+from core.storage.tables import texts
+
+SQLITE_BUSY_MS = 10_000
+# firewalls forget connections that are silent for longer, without telling either side
+SILENT_SECONDS = 280
+_CONNECT_SECONDS = 5
+_OVERFLOW = 16
+
+
+def make_engine(url: URL, pool_size: int) -> Engine:
+    """An engine for an address of :func:`core.values.database_urls.normal_url`; nothing is connected yet."""
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, pool_size)
+    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    if url.drivername.endswith("+pymysql"):
+        options["cursorclass"] = FastCursor
+    elif url.drivername.endswith("+mysqldb"):
+        options.update(mysqlclient_options())
+    engine = sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=_OVERFLOW,
+        pool_pre_ping=True,
+        pool_recycle=SILENT_SECONDS,
+        connect_args=options,
+    )
+    # a look at the socket in place of a question to the server and its answer
+    engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
+    event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
+    return engine
+
+
+def seems_connected(connection: Any) -> bool:
+    """Whether nobody has closed this driver connection, which waits between two statements: then it is silent.
+
+    Costs no round trip. What ends without a word (a pulled cable) is found by the next statement.
+    """
+    descriptor = _descriptor(connection)
+    if descriptor < 0:
+        return False
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return not poll.poll(0)
+    return not select.select([descriptor], [], [], 0)[0]
+
+
+def _descriptor(connection: Any) -> int:
+    if hasattr(connection, "fileno"):
+        return int(connection.fileno())
+    # PyMySQL has it inside
+    socket = connection._sock
+    return -1 if socket is None else int(socket.fileno())
+
+
+def _sqlite_engine(url: URL, pool_size: int) -> Engine:
+    file = Path(url.database) if url.database and url.database != ":memory:" else None
+    engine = sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=_OVERFLOW,
+        # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+    if file is not None:
+        event.listen(engine, "do_connect", lambda *_: private_file(file))
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
+    # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is known to be
+    # ours
+    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # through SQLAlchemy, so that a lock that cannot be had arrives as a named failure
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("sbx_write") else "BEGIN")

@@ -1,0 +1,40 @@
+"""``python wsgi.py`` in processes of its own, as people start it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.forked import Forked
+from tests.worlds.places import ROOT
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
+    return kept | {"PYTHONPATH": str(ROOT)} | variables
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
+    """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
+    port = _free_port()
+    process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
+    try:
+        for line in process.stdout:
+            if "is served at" in line:
+                break
+        else:
+            pytest.fail(f"the server did not start: {process.stderr}")
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.end()
+        process.close()
