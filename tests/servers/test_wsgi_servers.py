@@ -47,7 +47,8 @@ SERVERS: dict[str, Command] = {
     "gunicorn": _gunicorn(),
     "gunicorn --preload": _gunicorn("--preload"),
     "uWSGI": _uwsgi("--module", "wsgi:app"),
-    "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps"),
+    # one process: uWSGI cannot end one that is loading still
+    "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps", "--processes", "1"),
     "waitress-serve": _waitress,
 }
 
