@@ -24,6 +24,7 @@ import commands
 from compat.serving.engines import ServingSettings, serve_by_several, serve_here
 from compat.serving.granian_engine import EngineMissing
 from compat.sessions import refuse_unusable_sessions
+from compat.watching import lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -51,6 +52,7 @@ _MIB = 1024 * 1024
 
 def build(config: Config) -> tuple[Flask, Panel]:
     """The application and the panel behind it; no database is touched yet."""
+    lines.configure(config.log.format, config.log.level)
     panel = Panel(config)
     app = wire.create_app(panel)
     commands.register(app, panel)
@@ -310,11 +312,7 @@ def _greeting(config: Config, users: Sequence[DemoUser] = (), caught: Catchers |
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # waitress warns whenever all threads are busy for a moment
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("huey").setLevel(logging.WARNING)
+    lines.configure()
 
 
 if __name__ == "__main__":

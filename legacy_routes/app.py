@@ -23,7 +23,9 @@ from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, Replace, SqlSessions
-from compat.slashes import with_single_slashes
+from compat.slashes import install_prefixed_redirects, with_single_slashes
+from compat.watching.metrics import install_metrics
+from compat.watching.requests import install_access_log, with_request_ids
 from core.access.identity import find_session, replace_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
@@ -59,6 +61,7 @@ from legacy_routes import (
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
+from legacy_routes.operating import install_operating
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 from legacy_routes.telegram import install_webhook
@@ -115,7 +118,11 @@ def create_app(panel: Panel) -> Flask:
         install_security_log(app, clients)
     install_security_headers(app, hsts=config.security.hsts)
     app.url_map.merge_slashes = False
-    app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    install_prefixed_redirects(app)
+    install_metrics(app)
+    install_access_log(app, clients, lines=config.log.access)
+    served = with_single_slashes(clients.behind_proxies(app.wsgi_app))
+    app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
@@ -126,6 +133,7 @@ def create_app(panel: Panel) -> Flask:
     install_receipts(app, dispatcher)
     backup.install_downloads(app, dispatcher)
     xtream.install_redirect(app)
+    install_operating(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 
