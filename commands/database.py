@@ -7,6 +7,7 @@ import click
 from commands.failing import failing_clearly
 from commands.progress import progress
 from core.access import audit_digest
+from core.administration.clocks import zone_warnings
 from core.messages.mail.first_templates import give_first_super
 from core.messages.sms import first_templates
 from core.messages.telegram.templates import give_missing
@@ -28,6 +29,8 @@ def database_command(panel: Panel) -> click.Group:
         click.echo(f"Database: {findings.shape.value}")
         for line in findings.lines:
             click.echo(f"- {line}")
+        for warning in zone_warnings(panel):
+            click.echo(f"Warning: {warning}")
         if findings.lines:
             sys.exit(1)
         click.echo("Nothing to do.")

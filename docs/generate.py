@@ -12,6 +12,7 @@ from compat.endpoints import Endpoint
 from core.access.actors import Actor, bare_actor
 from core.access.permissions import Field, Right, scope_of
 from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
+from core.storage.tables.texts import HeldText, Manner
 from legacy_routes.app import all_endpoints
 from legacy_routes.gate import LOGGED_IN, XTREAM_SESSION, Need
 
@@ -125,7 +126,39 @@ def database_page() -> str:
             if str(index.name).startswith("sbx_"):
                 columns = ", ".join(f"`{expression}`" for expression in index.expressions)
                 lines.append(f"| `{index.name}` | `{table.name}` | {columns.replace(f'{table.name}.', '')} |")
-    return "\n".join(lines) + "\n"
+    names, logs = (", ".join(_columns_kept(manner)) for manner in (Manner.NAME, Manner.LOG))
+    return "\n".join(lines) + _TEXTS.format(names=names, logs=logs)
+
+
+_TEXTS = """
+
+## Texts that a table cannot hold
+A panel's tables may be in utf8mb3, which has no emoji, or in latin1, which has no Persian. What each column can hold is
+read when the server connects, so that no statement fails on a text, or stores another one without a word, whether
+the database server is strict or not. It is seen before a portal is told anything and before money moves:
+
+- In names and templates a character that the column lacks becomes `\N{REPLACEMENT CHARACTER}`, where it lacks that too
+  `?`; the answer of an account's change says so (`warning_text`), and the portal gets the name as it is. What is too
+  long is refused. These are {names}.
+- Logs are cut as well, since nothing that is done may fail on its log; what was sent was sent as it is. These are
+  {logs}.
+- Everything else (user names, addresses, codes, secrets) would be wrong in another form, and is refused.
+
+At a sync an account whose user name the table lacks is left out and named in the answer (`unstorable`). A dump or a
+copy whose texts do not fit is refused as a whole. To keep every character, convert the tables:
+`ALTER TABLE _accounts CONVERT TO CHARACTER SET utf8mb4`, each in turn and after a backup, then restart the server.
+"""
+
+
+def _columns_kept(manner: Manner) -> Iterator[str]:
+    """The columns of the panel's tables whose texts are kept so, whole tables by their name."""
+    for table in PANEL_TABLES:
+        texts = [column for column in table.columns if isinstance(column.type, HeldText)]
+        kept = [column for column in texts if isinstance(column.type, HeldText) and column.type.manner is manner]
+        if kept and len(kept) == len(texts) > 1:
+            yield f"`{table.name}`"
+        else:
+            yield from (f"`{table.name}.{column.name}`" for column in kept)
 
 
 # from the door inwards

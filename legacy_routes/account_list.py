@@ -8,6 +8,7 @@ from typing import Any
 from compat import envelope
 from core.access.actors import Actor
 from core.access.whose import whose_accounts
+from core.accounts.end_dates import known_day
 from core.accounts.listing import ListedAccount, list_accounts
 from core.panel import Panel
 from core.storage.answer_cache import EncodedAnswer
@@ -17,8 +18,6 @@ from core.values.currencies import shown_currency
 
 _GZIP_LEVEL = 4
 _QUARTER_HOUR = 900
-# what MySQL holds where a date was never set
-_NO_DATE = "0000-00-00"
 # in the encoded list: markup, entities, quotation marks, control characters
 _SIGNS_OF_MARKUP = (b"<", b">", b"&", b"'", b"`", b"\\", b"\x7f", "\u2028".encode(), "\u2029".encode())
 
@@ -43,9 +42,8 @@ def _body(accounts: list[dict[str, Any]]) -> bytes:
 
 
 def _account(clock: Clock, days: dict[int, str], row: ListedAccount) -> dict[str, Any]:
-    end_date = None if row.end_date is None else str(row.end_date)[:10]
-    if end_date == _NO_DATE:
-        end_date = None
+    last_day = known_day(row.end_date)
+    end_date = last_day and last_day.isoformat()
     return {
         "id": row.id,
         "username": row.username,

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import flask
 from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -20,15 +21,16 @@ from compat.security_log import install_security_log
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
-from compat.sessions.sql import Find, SqlSessions
+from compat.sessions.sql import Find, Replace, SqlSessions
 from compat.slashes import with_single_slashes
-from core.access.identity import find_session
+from core.access.identity import find_session, replace_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
 from core.errors import DatabaseFailed, PanelError
 from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
 from core.storage.tables import StoredSession
+from core.values.losses import losses
 from legacy_routes import (
     accounts,
     assigning,
@@ -115,7 +117,7 @@ def create_app(panel: Panel) -> Flask:
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_webhook(app, dispatcher)
@@ -143,7 +145,8 @@ def _session_store(panel: Panel) -> SessionStore:
             retry=Retry(NoBackoff(), 1),
         )
         return RedisSessions(client, "showbox:session:", lifetime, now)
-    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
+    table = cast(Table, StoredSession.__table__)
+    return SqlSessions(panel.database.engine, table, lifetime, now, _find(panel), _replace(panel))
 
 
 def _find(panel: Panel) -> Find:
@@ -151,9 +154,19 @@ def _find(panel: Panel) -> Find:
 
     def find(session_id: str) -> tuple[str, str, int, Any] | None:
         try:
-            row = find_session(panel, session_id)
+            row = find_session(panel, session_id, counting=flask.session.wants_more)  # type: ignore[attr-defined]
         except DatabaseFailed as error:
             raise SessionUnavailable from error
         return None if row is None else (row.session_id, row.data, row.touched_at, row if row.id is not None else None)
 
     return find
+
+
+def _replace(panel: Panel) -> Replace:
+    def replace(sid: str, old: str, new: str, touched_at: int) -> bool:
+        try:
+            return replace_session(panel, sid, old, new, touched_at)
+        except DatabaseFailed as error:
+            raise SessionUnavailable from error
+
+    return replace

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from flask import Flask, Request
@@ -36,7 +36,7 @@ class SqlSessions:
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
     ``lifetime`` in seconds. ``find`` may do the look-up of every request in the caller's own way: it gives the three
     columns of an id and what the caller wants to know beside them (``PhpSession.beside``), or None; it raises
-    SessionUnavailable.
+    SessionUnavailable. ``replace`` may do the same for a change of what was found.
     """
 
     engine: sa.Engine
@@ -44,12 +44,18 @@ class SqlSessions:
     lifetime: int
     now: Callable[[], float] = time.time
     find: "Find | None" = None
+    replace: "Replace | None" = None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
 
 
 Find = Callable[[str], tuple[str, str, int, Any] | None]
+
+
+class Replace(Protocol):
+    def __call__(self, sid: str, old: str, new: str, touched_at: int) -> bool:
+        """Store the data ``new`` unless it is no longer exactly ``old``; whether it was. Raises SessionUnavailable."""
 
 
 class SqlSessionInterface(PhpSessionInterface):
@@ -63,6 +69,7 @@ class SqlSessionInterface(PhpSessionInterface):
         self._one = table.c.id == sa.bindparam("sid")
         self._select = sa.select(table.c.id, table.c.data, table.c.touched_at).where(self._one)
         self._find = settings.find or self._select_one
+        self._replace = settings.replace
         self._purge_lock = threading.Lock()
         self._purged_at = 0.0
 
@@ -111,7 +118,9 @@ class SqlSessionInterface(PhpSessionInterface):
         if idle > self.lifetime:
             return None
         try:
-            return StoredSession(self.serializer.decode(row[1]), idle_seconds=idle, mark=row[2], beside=row[3])
+            return StoredSession(
+                self.serializer.decode(row[1]), idle_seconds=idle, mark=_Mark(row[1], row[2]), beside=row[3]
+            )
         except Unreadable:
             return None
 
@@ -121,6 +130,11 @@ class SqlSessionInterface(PhpSessionInterface):
         self._purge_sometimes()
 
     def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
+        if self._replace is not None:
+            # most often nobody else has changed it meanwhile
+            columns = self._columns(changes.apply(stored))
+            if self._replace(store_id, stored.mark.data, columns["data"], columns["touched_at"]):
+                return
         with self._write() as connection:
             row = connection.execute(self._select.with_for_update(), {"sid": store_id}).first()
             current = self._stored(store_id, None if row is None else (*row, None))
@@ -131,7 +145,7 @@ class SqlSessionInterface(PhpSessionInterface):
 
     def _touch_session(self, store_id: str, stored: StoredSession) -> None:
         now = int(self.now())
-        if now - stored.mark < TOUCH_SECONDS:
+        if now - stored.mark.touched_at < TOUCH_SECONDS:
             return
         with self._write(patient=False) as connection:
             if connection.dialect.name != "sqlite":
@@ -175,6 +189,13 @@ class SqlSessionInterface(PhpSessionInterface):
                     yield connection
         except SQLAlchemyError as error:
             raise SessionUnavailable from error
+
+
+class _Mark(NamedTuple):
+    """A session as it was found."""
+
+    data: str
+    touched_at: int
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from core.access.audit import BY_CRON
 from core.accounts.change import Changed, Planned, change_if_any
-from core.accounts.end_dates import ended_before, stored_day
+from core.accounts.end_dates import ended_before, known_day, stored_day
 from core.accounts.on_portals import servers
 from core.accounts.records import AUTO_DISABLE
 from core.accounts.recovery import finish_open_operations
@@ -48,7 +48,8 @@ def expired_accounts(panel: Panel) -> list[Expired]:
     )
     panel.layout  # noqa: B018 - creates our tables where they are missing
     with panel.database.read() as connection:
-        return [Expired(*row) for row in connection.execute(chosen)]
+        rows = [Expired(*row) for row in connection.execute(chosen)]
+    return [account for account in rows if known_day(account.end_day) is not None]
 
 
 def disable(panel: Panel, account_id: int) -> Changed | None:
@@ -58,7 +59,7 @@ def disable(panel: Panel, account_id: int) -> Changed | None:
         still = ended_before(Account.end_date, panel.clock.today())
         due = select(Account.id).where(Account.id == account_id, Account.status == 1, still)
         before = find_by_id(connection, account_id) if connection.scalar(due) else None
-        if before is None:
+        if before is None or before.end_date is None:
             return None
         return Planned(before, replace(before, status=0), always_send=("status",), what=AUTO_DISABLE)
 

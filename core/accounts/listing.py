@@ -63,7 +63,7 @@ def list_accounts(panel: Panel, scope: int | None, encode: Encoder) -> EncodedAn
     def build() -> EncodedAnswer:
         return encode(map(ListedAccount._make, panel.database.all(rows, **parameters)))
 
-    token = freshness.token(panel.database, rows, LIST_TABLES, **parameters)
+    token = freshness.token(panel.database, _WATCHED[rows], **parameters)
     return panel.answer_cache.get(("accounts", scope), token, build)
 
 
@@ -84,3 +84,9 @@ _ALL: AnySelect = (
     .order_by(Account.id.desc())
 )
 _OWN = _ALL.where(Account.reseller == sa.bindparam("reseller"))
+_SMALL: tuple[AnySelect, ...] = (
+    select(Plan.id, Plan.name),
+    select(DeletedPlan.id, DeletedPlan.name),
+    select(User.id, User.name, User.currency_id),
+)
+_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, Account.__tablename__, _SMALL) for rows in (_ALL, _OWN)}

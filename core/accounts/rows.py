@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select, update
 
+from core.accounts.end_dates import known_day
 from core.errors import AlreadyExists, NotFound
 from core.panel import Panel
 from core.portal import normal_mac
@@ -190,7 +191,6 @@ def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountR
     if not rows:
         return None
     values = dict(rows[0]._mapping)
-    end_date = values["end_date"]
     return AccountRow(
         **{
             **values,
@@ -199,7 +199,7 @@ def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountR
             "full_name": values["full_name"] or "",
             "tariff_plan": values["tariff_plan"] or "",
             # a zero date of the legacy database is a text
-            "end_date": end_date if isinstance(end_date, date) else None,
+            "end_date": known_day(values["end_date"]),
             "status": int(values["status"] == 1),
             "changed_at": values["changed_at"] or 0,
         },

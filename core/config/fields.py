@@ -183,6 +183,7 @@ def _not_empty(value: object) -> object:
 
 
 ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
+CountryCode = Annotated[str, Field(pattern=r"^(\+?[1-9][0-9]{0,3})?$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]

@@ -11,6 +11,7 @@ from core.config.fields import (
     _HOST,
     MOST_PROCESSES,
     Certificates,
+    CountryCode,
     Directory,
     HttpUrl,
     ThemeId,
@@ -60,6 +61,7 @@ class Server(_Section):
 
 class DatabaseSection(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///var/showbox.db")
+    longest_transaction_seconds: int = Field(60, ge=1, le=3600)
 
 
 class Session(_Section):
@@ -81,6 +83,7 @@ class Session(_Section):
 class PanelSection(_Section):
     name: str = Field("ShowBox Billing", min_length=1, max_length=100)
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
+    country_code: CountryCode = ""
     welcome_message: str = ""
     data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
@@ -140,7 +143,7 @@ class Sms(_Section):
         "edge.ippanel.com",
     )
     allow_private: bool = False
-    country_code: str = Field("", pattern=r"^(\+?[1-9][0-9]{0,3})?$")
+    country_code: CountryCode = ""
     sending_type: Literal["webservice", "peer_to_peer"] = "webservice"
     recipients_per_call: int = Field(100, ge=1, le=10_000)
     calls_per_second: int = Field(10, ge=1, le=10_000)
@@ -232,6 +235,11 @@ class Config(_Section):
     backup: Backup = Backup()
     xtream: Xtream = Xtream()
     security: Security = Security()
+
+    @property
+    def country_code(self) -> str:
+        """Digits of the country code of national telephone numbers; empty: not known."""
+        return (self.panel.country_code or self.sms.country_code).removeprefix("+")
 
     @property
     def process_count(self) -> int:

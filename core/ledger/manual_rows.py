@@ -22,8 +22,11 @@ _DIRECTIONS = {"credit": ledger.CREDIT, "1": ledger.CREDIT, "debit": ledger.DEBI
 
 @dataclass(frozen=True, slots=True)
 class Added:
+    """A row, and the balance after it. ``taken``: what a debit really took, where the balance did not have it all."""
+
     id: int
     balance: Decimal
+    taken: Decimal | None = None
 
 
 def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, direction: str, details: str) -> Added:
@@ -32,12 +35,14 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
     ``direction``: credit or debit, 1 or 0. Raises InvalidInput, NotFound.
     """
     if user_id is None:
-        raise InvalidInput("Missing field: user_id")
-    exact = _amount(amount)
+        raise InvalidInput.missing("user_id")
+    if not amount:
+        raise InvalidInput.missing("amount")
+    exact = money.read_amount(amount, "amount", least=money.CENT)
     type_ = _DIRECTIONS.get(direction.lower())
     if type_ is None:
-        raise InvalidInput("The type is credit or debit (or 1 or 0)")
-    text = clean_text(details, "description", TEXT_CHARACTERS)
+        raise InvalidInput.of("type", "expected credit or debit (or 1 or 0)")
+    text = clean_text(details, "details", TEXT_CHARACTERS)
 
     def act(connection: Connection) -> tuple[Moved, int]:
         target = read_user(panel, connection, user_id)
@@ -68,16 +73,8 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
         return moved, number
 
     moved, number = panel.database.transact(act)
-    return Added(number, moved.new)
-
-
-def _amount(text: str) -> Decimal:
-    if not text:
-        raise InvalidInput("Missing field: amount")
-    amount = money.read_amount(text, "amount", least=money.CENT)
-    if amount != Decimal(text):
-        raise InvalidInput("Invalid value for amount: at most two decimals")
-    return amount
+    taken = moved.old - moved.new
+    return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
 
 
 def _balance(old: Decimal, amount: Decimal, type_: int) -> Decimal:

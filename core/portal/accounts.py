@@ -6,12 +6,12 @@ Source: contract chapter 90 §6, §9, §10.9-10.11, chapter 20 §1.9 and §9.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any
 
 from core.portal.errors import PortalInvalidInput
 from core.portal.wire.identifiers import new_login, required_mac
-from core.portal.wire.values import end_date, is_on, record_list, text_of, whole_number
+from core.portal.wire.values import end_date, is_on, records_with, text_of, whole_number
 from core.values.macs import normal_mac
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ class PortalAccount:
     """An account as the portal tells it.
 
     ``mac`` is in the normal spelling, or as told if it is none. The ``has_…`` flags say whether the portal told the
-    field at all (an unreadable date counts as not told): if not, what is stored locally stays.
+    field at all (an unreadable date counts as not told, and is ``unreadable_date``): if not, what is stored locally
+    stays.
     ``reseller`` is the panel's own user id, which only a customised portal knows; None if not told or not above 0.
     """
 
@@ -41,6 +42,7 @@ class PortalAccount:
     end_date: date | None
     has_end_date: bool
     reseller: int | None
+    unreadable_date: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +153,34 @@ def changed_fields(changes: Mapping[str, Field]) -> dict[str, str]:
     return fields
 
 
-def accounts_of(results: object) -> PortalAccountList:
-    """The accounts of an answer's ``results``: a list, or a single object. Raises PortalInvalidAnswer."""
-    records = record_list(results)
+def accounts_of(results: object, zone: tzinfo = UTC) -> PortalAccountList:
+    """The accounts of an answer's ``results``: a list, or a single object. Raises PortalInvalidAnswer for what is no
+    list of accounts."""
+    records = records_with(results, "login", "stb_mac")
     accounts: list[PortalAccount] = []
     unreadable = 0
     for record in records:
-        account = account_of(record)
+        account = account_of(record, zone)
         if account is None or not account.login or not account.mac:
             continue
         accounts.append(account)
-        unreadable += not account.has_end_date and "end_date" in record
+        unreadable += account.unreadable_date
     if unreadable:
         log.warning("portal: the end dates of %d accounts cannot be read", unreadable)
     return PortalAccountList(accounts, skipped=len(records) - len(accounts))
 
 
-def account_of(record: Any) -> PortalAccount | None:
-    """One record of the portal; None when it is no object. Login and MAC may be empty."""
+def account_of(record: Any, zone: tzinfo = UTC) -> PortalAccount | None:
+    """One record of the portal; None when it is no object. Login and MAC may be empty. ``zone``: of Unix seconds."""
     if not isinstance(record, dict):
         return None
     told = record.get
     mac = text_of(told("stb_mac"))
+    unreadable = False
     try:
-        ends, has_end_date = end_date(told("end_date")), "end_date" in record
+        ends, has_end_date = end_date(told("end_date"), zone), "end_date" in record
     except ValueError:
-        ends, has_end_date = None, False
+        ends, has_end_date, unreadable = None, False, True
     # by position, since lists are long: in the order of the fields above
     return PortalAccount(
         text_of(told("login")),
@@ -192,6 +196,7 @@ def account_of(record: Any) -> PortalAccount | None:
         ends,
         has_end_date,
         whole_number(told("reseller")),
+        unreadable,
     )
 
 

@@ -4,6 +4,7 @@ in what order is decided by the operations. Source: contract chapter 50, "Dual-s
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import UTC, tzinfo
 
 from pydantic import SecretStr
 
@@ -18,13 +19,13 @@ from core.portal.tariff_list import TariffList
 class Portals:
     """Both servers for one state of the settings; build another one when the settings change.
 
-    ``theme_servers``: scheme, host and port of those that may be told the configured theme key; none: all may.
+    ``zone``: the panel's. ``theme_servers``: scheme, host and port of those that may be told the configured theme key; none: all may.
     Raises PortalInvalidInput when an address in the settings is malformed.
     """
 
-    def __init__(self, settings: config.Portal, *, theme_servers: Collection[str] = ()) -> None:
+    def __init__(self, settings: config.Portal, *, zone: tzinfo = UTC, theme_servers: Collection[str] = ()) -> None:
         self.settings = settings
-        self._primary = _server(primary_settings(settings), theme_servers)
+        self._primary = _server(primary_settings(settings, zone), theme_servers)
         self._secondary = _server(secondary_settings(settings), theme_servers)
         self.tariffs = TariffList(lambda: self.primary.tariffs())
 

@@ -77,7 +77,7 @@ class PortalServer(Asking):
     def accounts(self) -> PortalAccountList:
         """Every account of the portal; may take minutes (``list_seconds``)."""
         call = self.list_call("list accounts", "accounts/")
-        return self.ask(call, lambda answer, writing: accounts_of(results_of(answer, writing)))
+        return self.ask(call, lambda answer, writing: accounts_of(results_of(answer, writing), self.settings.zone))
 
     def account_by_mac(self, mac: str, *, login: str | None = None) -> PortalAccount | None:
         """The account with this MAC; of several the one with this login, else the first. None if there is none."""

@@ -1,6 +1,7 @@
 """The settings of one portal server, and how they arise from the configuration; nothing is read from a database."""
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, tzinfo
 
 from pydantic import SecretStr
 
@@ -17,7 +18,7 @@ class ServerSettings:
     ``address`` (empty: taken from ``api_url``) is only used for the theme script. ``verify`` is False for a portal
     whose certificate cannot be verified, or the path of a file with its certificate authority. ``skip_seconds``
     above 0: after two connect failures or timeouts in a row, calls fail at once for that long. ``full_updates``: an
-    edit is to send every field, not only what changed.
+    edit is to send every field, not only what changed. ``zone``: in which Unix seconds of the portal are days.
     """
 
     name: str
@@ -36,11 +37,14 @@ class ServerSettings:
     concurrency: int = 8
     skip_seconds: float = 0.0
     full_updates: bool = False
+    zone: tzinfo = UTC
 
 
-def primary_settings(portal: config.Portal) -> ServerSettings | None:
+def primary_settings(portal: config.Portal, zone: tzinfo = UTC) -> ServerSettings | None:
     """Server 1; None when it is not configured."""
-    return _settings(portal, "server 1", portal.primary_api_url, portal.primary_address, portal.primary_full_updates)
+    return _settings(
+        portal, "server 1", portal.primary_api_url, portal.primary_address, portal.primary_full_updates, zone
+    )
 
 
 def secondary_settings(portal: config.Portal) -> ServerSettings | None:
@@ -57,7 +61,7 @@ def secondary_settings(portal: config.Portal) -> ServerSettings | None:
 
 
 def _settings(
-    portal: config.Portal, name: str, api_url: str, address: str, full_updates: bool
+    portal: config.Portal, name: str, api_url: str, address: str, full_updates: bool, zone: tzinfo = UTC
 ) -> ServerSettings | None:
     if not api_url and not address:
         return None
@@ -74,4 +78,5 @@ def _settings(
         list_seconds=portal.list_seconds,
         settle_seconds=portal.recheck_seconds,
         full_updates=full_updates,
+        zone=zone,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.portal.wire.values import record_list, text_of, whole_number
+from core.portal.wire.values import records_with, text_of, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def tariffs_of(results: object) -> list[Tariff]:
             days=_days(record.get("days_to_expires")),
             description=text_of(record.get("description")),
         )
-        for record in record_list(results)
+        for record in records_with(results, "id", "external_id")
         if isinstance(record, dict)
     ]
 

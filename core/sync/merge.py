@@ -43,11 +43,13 @@ class LocalState:
 @dataclass(frozen=True)
 class Terms:
     """``scope``: None is every account, a number the accounts of that user. ``started``: when the fetch began, Unix
-    milliseconds; what was changed here since then is left alone. ``default_owner``: of new accounts."""
+    milliseconds; what was changed here since then is left alone. ``default_owner``: of new accounts. ``country_code``:
+    of national telephone numbers."""
 
     scope: int | None
     started: int
     default_owner: int | None = None
+    country_code: str = ""
 
     def holds(self, owner: int | None) -> bool:
         return self.scope is None or owner == self.scope
@@ -59,8 +61,9 @@ class Changes:
 
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
     in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
-    MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep.
-    ``fields`` are the columns in which any of ``updated`` differs.
+    MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep,
+    ``unreadable_dates`` those whose end the portal tells in a way that nobody can read. ``fields`` are the columns in
+    which any of ``updated`` differs.
     """
 
     in_scope: int = 0
@@ -72,6 +75,7 @@ class Changes:
     inserted: list[LocalAccount] = field(default_factory=list)
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
+    unreadable_dates: list[str] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)
     noted: list[LocalAccount] = field(default_factory=list)
     removed: list[LocalAccount] = field(default_factory=list)
@@ -144,10 +148,12 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
 
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
     kept = is_told(account, told) or _is_fresh(account, state.busy, terms)
-    merged = account if kept else merge(account, told, state.users)
+    merged = account if kept else merge(account, told, state.users, terms.country_code)
     if not terms.holds(merged.reseller):
         return
     changes.synced += 1
+    if told.unreadable_date:
+        changes.unreadable_dates.append(told.login)
     if merged == account:
         return
     if merged[:ROW] != account[:ROW]:
@@ -170,10 +176,12 @@ def _add(changes: Changes, state: LocalState, terms: Terms, new: Iterable[Portal
         # its id may come back only once
         if old is not None and old.id in present:
             old = None
-        merged = merge(old or _unknown(told, terms, state.users), told, state.users)
+        merged = merge(old or _unknown(told, terms, state.users), told, state.users, terms.country_code)
         if not terms.holds(merged.reseller):
             continue
         changes.synced += 1
+        if told.unreadable_date:
+            changes.unreadable_dates.append(told.login)
         if old is not None:
             present.add(old.id)
         # marked as of this fetch, so that an older list in another process does not take it away again

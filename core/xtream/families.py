@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
 from core.errors import DatabaseUnavailable
+from core.storage.tables.texts import Manner, hold
 from core.storage.tables.xtream import (
     XtreamAssignment,
     XtreamBouquet,
@@ -119,6 +120,8 @@ _OPTIONAL = {
     "history": "user_activity",
     "user_log": "reg_userlog",
 }
+# what they say of an action is cut to their columns
+_LOGS = frozenset({"reg_userlog", "user_activity"})
 # without these columns no action could be carried out
 _NEEDED = {
     "servers": "id server_ip http_broadcast_port",
@@ -143,7 +146,10 @@ def read_tables(connection: Connection) -> Tables:
     metadata = sa.MetaData()
 
     def reflected(name: str) -> Table:
-        return Table(name, metadata, autoload_with=connection, resolve_fks=False)
+        table = Table(name, metadata, autoload_with=connection, resolve_fks=False)
+        # these, too, may be in an old server's character sets
+        hold(table, sa.Enum, manner=Manner.LOG if name in _LOGS else Manner.EXACT)
+        return table
 
     found = {role: reflected(name) for role, name in {**_COMMON, **_NAMES[family]}.items()}
     if any(not set(needed.split()) <= set(found[role].c.keys()) for role, needed in _NEEDED.items()):

@@ -194,7 +194,7 @@ FORM_7 = {
     "email": "",
     "max_users": "0",
     "currency": "IRR",
-    "balance": "12.345",
+    "balance": "12.35",
     "plans": "",
     "theme": "digital",
     "can_edit_accounts": "1",
@@ -351,6 +351,7 @@ def test_golden_18_a_theme_that_failed(resellers: Resellers) -> None:
     assert answer == {
         "error": 0,
         "warning": 1,
+        "warning_text": "Reseller updated. Theme changed for 0/1 accounts (1 failed).",
         "err_msg": "Reseller updated. Theme changed for 0/1 accounts (1 failed).",
     }
     assert resellers.world.user("limited")["theme"] == "cappuccino"

@@ -21,7 +21,7 @@ from core.portal.errors import (
     refusal,
 )
 from core.portal.wire.transport import Answer
-from core.portal.wire.values import record_list
+from core.portal.wire.values import records_with
 
 _OK, _UNAUTHORIZED, _NOT_FOUND, _SERVER_ERROR = 200, 401, 404, 500
 _SWITCHED_OFF = b"API not enabled"
@@ -78,7 +78,8 @@ def accepted(answer: Answer, writing: bool) -> bool:
 
 
 def accounts_found(answer: Answer, writing: bool) -> list[PortalAccount]:
-    return [account for record in record_list(results_of(answer, writing)) if (account := account_of(record))]
+    records = records_with(results_of(answer, writing), "login", "stb_mac")
+    return [account for record in records if (account := account_of(record))]
 
 
 def deleted(answer: Answer, writing: bool) -> bool:

@@ -218,13 +218,13 @@ class HeldText(TypeDecorator[str]):
     impl = sa.String
     cache_ok = True
 
-    def __init__(self, inner: sa.String, table: str, column: str) -> None:
+    def __init__(self, inner: sa.String, table: str, column: str, manner: Manner) -> None:
         super().__init__()
         self.impl = inner  # type: ignore[assignment]
         self.inner = inner
         self.table = table
         self.column = column
-        self.manner = manner_of(table, column)
+        self.manner = manner
 
     @property
     def python_type(self) -> type[str]:
@@ -235,6 +235,9 @@ class HeldText(TypeDecorator[str]):
 
     def coerce_compared_value(self, op: Any, value: Any) -> Any:
         return ComparedText(self)
+
+    def copied(self) -> "CopiedText":
+        return CopiedText(self.inner, self.table, self.column, Manner.EXACT)
 
     def fitting(self, text: str, dialect: Dialect) -> str:
         """``text`` as the column keeps it. Raises UnstorableText."""
@@ -301,10 +304,6 @@ class CopiedText(HeldText):
 
     cache_ok = True
 
-    def __init__(self, inner: sa.String, table: str, column: str) -> None:
-        super().__init__(inner, table, column)
-        self.manner = Manner.EXACT
-
     def _holding(self, dialect: Dialect) -> Holding:
         # SQLite's columns hold texts of any length
         return Holding() if dialect.name == "sqlite" else super()._holding(dialect)
@@ -313,10 +312,10 @@ class CopiedText(HeldText):
 def as_it_stands(table: sa.Table) -> sa.TableClause:
     """``table``, for copying rows into it."""
     columns = (
-        (column, CopiedText(column.type.inner, table.name, column.name) if isinstance(column.type, HeldText) else None)
+        sa.column(column.name, column.type.copied() if isinstance(column.type, HeldText) else column.type)
         for column in table.columns
     )
-    return sa.table(table.name, *(sa.column(column.name, copied or column.type) for column, copied in columns))
+    return sa.table(table.name, *columns)
 
 
 def held_by(kind: object) -> HeldText | None:
@@ -324,11 +323,11 @@ def held_by(kind: object) -> HeldText | None:
     return kind if isinstance(kind, HeldText) else kind.held if isinstance(kind, ComparedText) else None
 
 
-def hold(table: sa.Table, kinds: type[sa.String]) -> None:
-    """Give the text columns of ``table`` their types, but for those of ``kinds``."""
+def hold(table: sa.Table, kinds: type[sa.String], *, manner: Manner | None = None) -> None:
+    """Give the text columns of ``table`` their types, but for those of ``kinds``; ``manner`` None: by their names."""
     for column in table.columns:
         if isinstance(column.type, sa.String) and not isinstance(column.type, kinds):
-            column.type = HeldText(column.type, table.name, column.name)
+            column.type = HeldText(column.type, table.name, column.name, manner or manner_of(table.name, column.name))
 
 
 def _shown(signs: str) -> str:
