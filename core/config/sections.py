@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.config.fields import (
     _HOST,
-    MOST_PROCESSES,
     Certificates,
     CountryCode,
     Directory,
@@ -36,11 +35,14 @@ from core.config.fields import (
     checked_subject,
 )
 
+# each has database connections of its own, of which servers grant some hundred altogether
+_MOST_BY_THEMSELVES = 8
+
 
 def _processors() -> int:
-    """Those that this process may use."""
+    """Those that this process may use, as far as databases let that many connect."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, MOST_PROCESSES)
+    return min(usable, _MOST_BY_THEMSELVES)
 
 
 class _Section(BaseModel):
