@@ -111,7 +111,7 @@ def database_page() -> str:
         "# What we add to a panel's database",
         "",
         _GENERATED,
-        "Merely running adds the tables of our own. `flask --app wsgi db upgrade` also adds what the panel's newest",
+        "Merely running adds the tables of our own. `showbox db upgrade` also adds what the panel's newest",
         "version has and an older one lacks (tables, nullable columns), the indexes below, and widens",
         "`_transactions.correction_amount` to decimal(15,2). Nothing is ever removed, renamed or narrowed.",
         "",
@@ -212,7 +212,8 @@ _HOUSE = """# The house
 A folder is a room, and what its `__init__.py` says first is what lives there. A module says the same in its first
 line. Nothing is imported upwards: `lint-imports` holds that, and finds every new room that has no floor.
 
-`wsgi.py` is the door: it builds the panel of the configuration and serves it.
+`wsgi.py` is the door: it builds the panel of the configuration and serves it. `showbox.py` is the command: it makes
+sure that these packages are ours, and hands over to `commands/program.py`.
 
 {top}
 `commands` and `legacy_routes` use `compat` and `core`, which do not know each other. A request comes in through
