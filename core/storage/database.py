@@ -170,9 +170,11 @@ class Database:
                 self.forget_columns()  # if one was thought to be another, not again
             raise named from error
         except self.engine.dialect.loaded_dbapi.Error as error:
-            # what was asked of the driver itself: a connection that broke meanwhile
-            gone = self.engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
-            raise (DatabaseUnavailable if gone else DatabaseFailed) from error
+            # what was asked of the driver itself, past SQLAlchemy: mostly of a connection that broke meanwhile
+            driver = self.engine.dialect.loaded_dbapi
+            gone = isinstance(error, driver.OperationalError | driver.InterfaceError)
+            kind = DatabaseBusy if _is_passing(error) else DatabaseUnavailable if gone else DatabaseFailed
+            raise kind from error
 
     @property
     def is_mariadb(self) -> bool:
