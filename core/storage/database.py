@@ -97,7 +97,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that only reads; everything it sees is of one moment."""
-        with self._connect() as connection, self._named_failures():
+        with self._named_failures(), self._connected() as connection:
             if self.dialect == "postgresql":
                 # its default shows each statement another moment; the others' default is one snapshot
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -110,7 +110,7 @@ class Database:
         On SQLite the write lock is taken at once, so that read-then-write cannot lose to another writer. Raises
         CommitUncertain when nobody can tell whether it was committed; every other failure did nothing.
         """
-        with self._connect() as connection, self._named_failures():
+        with self._named_failures(), self._connected() as connection:
             connection = connection.execution_options(sbx_write=True)
             transaction = connection.begin()
             try:
@@ -142,6 +142,16 @@ class Database:
         with self.write() as connection:
             return act(connection)
 
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        connection = self._connect()
+        try:
+            yield connection
+        finally:
+            # what is done is done, also where the connection breaks while it is given back
+            with suppress(DBAPIError, self.engine.dialect.loaded_dbapi.Error):
+                connection.close()
+
     def _connect(self) -> Connection:
         try:
             connection = self.engine.connect()
@@ -159,6 +169,12 @@ class Database:
             if isinstance(error, DataError):
                 self.forget_columns()  # if one was thought to be another, not again
             raise named from error
+        except self.engine.dialect.loaded_dbapi.Error as error:
+            # what was asked of the driver itself, past SQLAlchemy: mostly of a connection that broke meanwhile
+            driver = self.engine.dialect.loaded_dbapi
+            gone = isinstance(error, driver.OperationalError | driver.InterfaceError)
+            kind = DatabaseBusy if _is_passing(error) else DatabaseUnavailable if gone else DatabaseFailed
+            raise kind from error
 
     @property
     def is_mariadb(self) -> bool:

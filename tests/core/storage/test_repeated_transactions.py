@@ -81,6 +81,25 @@ def test_a_commit_without_an_answer_is_not_done_again(database: Database) -> Non
     assert len(tries) == 1
 
 
+def test_a_connection_that_breaks_under_the_driver_itself_is_a_named_failure_and_all_is_done_again(
+    database: Database,
+) -> None:
+    tries = []
+
+    def act(connection: Connection) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            _cut(database, connection)
+            # past SQLAlchemy, which would give its own error
+            driver = connection.connection.cursor()
+            driver.execute("SELECT 1")
+        connection.execute(sa.text(_ADD))
+
+    database.transact(act)
+    assert len(tries) == 2
+    assert _count(database) == 1
+
+
 def test_what_never_fits_is_told_from_what_may_pass(database: Database) -> None:
     def act(connection: Connection) -> None:
         connection.execute(sa.text("INSERT INTO counted VALUES (1, 0)"))
