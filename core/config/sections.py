@@ -17,6 +17,7 @@ from core.config.fields import (
     _database_url,
     _empty_is_none,
     _long_key,
+    _lower_case,
     _network,
     _not_empty,
     _optional_database_url,
@@ -214,10 +215,17 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     log_refusals: bool = False
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    metrics_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     strict_passkeys: bool = False
     php_passkeys: bool = True
+
+
+class Log(_Section):
+    format: Literal["text", "json"] = "text"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)] = "info"
+    access: bool = False
 
 
 class Config(_Section):
@@ -237,6 +245,7 @@ class Config(_Section):
     backup: Backup = Backup()
     xtream: Xtream = Xtream()
     security: Security = Security()
+    log: Log = Log()
 
     @property
     def country_code(self) -> str:

@@ -150,6 +150,13 @@ def test_secrets_do_not_show_in_a_printed_configuration() -> None:
     assert "hunter2" not in shown
 
 
+def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path: Path) -> None:
+    """With a byte order mark, and its line ends."""
+    file = tmp_path / "config.ini"
+    file.write_bytes(b"\xef\xbb\xbf[server]\r\nport = 9000\r\n")
+    assert load_config(file, {}).server.port == 9000
+
+
 @pytest.mark.parametrize(
     ("url", "processes", "count"),
     [
