@@ -91,7 +91,7 @@ def _pair(kind: str, folder: Path, **more: str) -> Iterator[Pair]:
 
 
 def _soon(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -111,7 +111,7 @@ def _patient(worlds: tuple[World, ...], seconds: float) -> Iterator[None]:
 
 
 def _soon(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
