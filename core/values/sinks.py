@@ -6,7 +6,7 @@ are made by :mod:`core.values.checks`.
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, member
 from functools import partial
 from typing import Any
 
@@ -17,19 +17,19 @@ class Sink(Enum):
     """Where a page puts a text."""
 
     #: text of the page, edited or exported besides: no angle brackets, quotation marks stay
-    TEXT = partial(markup.plain)
+    TEXT = member(partial(markup.plain))
     #: an attribute or the string of an inline handler as well
-    HANDLER = partial(markup.quotable)
+    HANDLER = member(partial(markup.quotable))
     #: the same for codes and keys, which pages put together and send back
-    KEY = partial(markup.key)
+    KEY = member(partial(markup.key))
     #: text or attribute, only displayed: as entities
-    LOG = partial(markup.escaped)
+    LOG = member(partial(markup.escaped))
     #: the same in the fields of which chapter 60 S8 says that ``&`` stays
-    LOG_60 = partial(markup.html_out)
+    LOG_60 = member(partial(markup.html_out))
     #: a double-quoted attribute, of a text that the page itself escapes but for the quotation mark
-    ATTRIBUTE = partial(markup.attr_out)
+    ATTRIBUTE = member(partial(markup.attr_out))
     #: an inline handler, the page's text and an escaped copy at once: names of mail templates
-    TEMPLATE = partial(markup.template_name)
+    TEMPLATE = member(partial(markup.template_name))
 
     def safe(self, text: str) -> str:
         return str(self.value(text))

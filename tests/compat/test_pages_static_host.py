@@ -307,7 +307,8 @@ TARGETS = st.lists(st.sampled_from(PIECES + CONTROLS), max_size=8).map("".join) 
 def test_no_request_target_leads_beyond_the_list(server: Server, tail: str) -> None:
     # Blanks and line ends would end the target in the request line.
     answer = server.ask("/" + re.sub(r"[ \r\n]", "", tail))
-    assert answer.status in (200, 400, 404)
+    # 308: waitress drops a tab between two slashes, and this bare application redirects what the panel merges
+    assert answer.status in (200, 308, 400, 404)
     assert SECRET not in answer.body
     if answer.status == 200:
         assert answer.body in {public(name) for name in server.allowed}
