@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.storage.tables import Plan, StbActionLog
+from core.values import sinks
 from simulators.faults import Answer
 from simulators.wire import Response
 from tests.conftest import MakeWorld
@@ -181,3 +182,9 @@ def test_refusals_name_who_may(accounts: Accounts) -> None:
         assert (answer["error"], answer["code"]) == (1, 3)
         assert "nly " in answer["err_msg"], answer
         assert "admin" in answer["err_msg"], answer
+
+
+def test_texts_of_reminders_reach_the_page_without_entities() -> None:
+    row = {"username": "<b>", "message": 'Dear "Ann" & <b>Bob</b>,\nplease renew'}
+    told = sinks.shown("reminder", row)
+    assert told == {"username": "&lt;b&gt;", "message": "Dear ”Ann” & ‹b›Bob‹/b›,\nplease renew"}
