@@ -54,10 +54,15 @@ def _drill(kind: str, folder: Path, rounds: int, calls: int, chance: random.Rand
             for line in new:
                 print(f"{kind}, round {number}: {line}", flush=True)
             found += new
+            if number % 10 == 0:
+                _print(kind, number, kills, clients, found)
         panel.close()
+        for line in ground.unexpected():
+            print(f"{kind}: {line}")
     finally:
         ground.end()
-    _print(kind, number, kills, clients, found)
+    if number % 10:
+        _print(kind, number, kills, clients, found)
     return not found
 
 
@@ -65,7 +70,7 @@ def _round(ground: Ground, clients: Sequence[Client], chance: random.Random) -> 
     """The clients work for a while in which something is killed and started again; what was killed."""
     stopped = threading.Event()
     threads = [
-        threading.Thread(target=client.run, args=(stopped, "2" if client.number == 0 else None)) for client in clients
+        threading.Thread(target=client.run, args=(stopped, "2" if client.is_boss else None)) for client in clients
     ]
     for thread in threads:
         thread.start()

@@ -19,6 +19,7 @@ from core.panel import Panel
 from core.storage.tables import Plan, User
 
 ROOT = Path(__file__).resolve().parent.parent
+BOSS = "boss"
 PASSWORD = "drill-Pass-77"
 RESELLERS = tuple(f"seller{number}" for number in range(1, 5))
 START_BALANCE = 1_000_000
@@ -47,11 +48,11 @@ class Process:
         self.name = name
         self._command, self._port = list(command), port
         self._environment = {**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._log = folder / f"{name}.log"
+        self.log = folder / f"{name}.log"
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -64,7 +65,7 @@ class Process:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
                 if time.monotonic() > deadline or self._child is None or self._child.poll() is not None:
-                    raise NotStarted(f"{self.name}: {self._log.read_text(errors='replace')[-2000:]}") from None
+                    raise NotStarted(f"{self.name}: {self.log.read_text(errors='replace')[-2000:]}") from None
                 time.sleep(0.05)
             else:
                 return
@@ -104,7 +105,12 @@ class Ground:
             self.url = f"sqlite:///{folder}/panel.db"
             return None
         data = folder / "mariadb"
-        install = ["mariadb-install-db", f"--datadir={data}", "--auth-root-authentication-method=normal"]
+        install = [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+        ]
         user = ["--user=root"] if os.geteuid() == 0 else []
         subprocess.run([*install, "--skip-test-db", *user], check=True, capture_output=True)
         server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
@@ -121,7 +127,7 @@ class Ground:
             "SHOWBOX_PANEL_DATA_DIRECTORY": str(folder / "data"),
             "SHOWBOX_JOBS_IN_PROCESS": "no",
             "SHOWBOX_JOBS_QUEUE_FILE": str(folder / "queue"),
-            "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "100000",
+            "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "10000",
             "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
             "SHOWBOX_PORTAL_PRIMARY_API_URL": f"http://127.0.0.1:{portal}/stalker_portal/api/",
             "SHOWBOX_PORTAL_CALL_SECONDS": "3",
@@ -149,7 +155,7 @@ class Ground:
     def _fill(self) -> None:
         panel = self.panel()
         panel.layout  # noqa: B018 - creates the tables
-        add_user(panel, "boss", PASSWORD, super_user=True)
+        add_user(panel, BOSS, PASSWORD, super_user=True)
         for name in RESELLERS:
             add_user(panel, name, PASSWORD, permissions="1|1|0|1|1|1|1|1")
         plan = {"external_id": "78", "currency_id": "GBP", "price": PRICE, "days": 30, "name": "Month"}
@@ -175,6 +181,11 @@ class Ground:
         """What the portal holds, by login."""
         answer = requests.get(self.settings["SHOWBOX_PORTAL_PRIMARY_API_URL"] + "accounts/", timeout=30).json()
         return {row["login"]: row for row in answer["results"]}
+
+    def unexpected(self) -> list[str]:
+        """What the programs logged of faults of their own."""
+        logs = (process.log.read_text(errors="replace") for process in (*self.servers, self.worker))
+        return [line for log in logs for line in log.splitlines() if "nexpected " in line]
 
     def end(self) -> None:
         for process in reversed(self.victims):

@@ -10,10 +10,13 @@ import sqlalchemy as sa
 from core.accounts import recovery
 from core.errors import PanelError
 from core.panel import Panel
+from core.workers import workers
 from drill.clients import Client
 from drill.ground import RESELLERS, START_BALANCE, Ground
 
 SETTLING_SECONDS = 90.0
+# importing it declares how operations are settled
+assert workers.KINDS
 
 
 def settle(panel: Panel) -> list[str]:

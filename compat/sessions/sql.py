@@ -6,7 +6,6 @@ lifetime subtract that minute, so a session is never taken for older than it is.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -15,10 +14,10 @@ from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from flask import Flask, Request
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from compat.sessions.codec import Unreadable
-from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
+from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, SomeTimes, hashed_id
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _MOMENT_MS = 200
@@ -36,7 +35,8 @@ class SqlSessions:
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
     ``lifetime`` in seconds. ``find`` may do the look-up of every request in the caller's own way: it gives the three
     columns of an id and what the caller wants to know beside them (``PhpSession.beside``), or None; it raises
-    SessionUnavailable. ``replace`` may do the same for a change of what was found.
+    SessionUnavailable. ``replace`` may do the same for a change of what was found; ``explain`` gives a text for
+    failures that do not pass by themselves.
     """
 
     engine: sa.Engine
@@ -45,6 +45,7 @@ class SqlSessions:
     now: Callable[[], float] = time.time
     find: "Find | None" = None
     replace: "Replace | None" = None
+    explain: Callable[[SQLAlchemyError], str | None] = lambda _: None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
@@ -68,10 +69,10 @@ class SqlSessionInterface(PhpSessionInterface):
         self._table = table = settings.table
         self._one = table.c.id == sa.bindparam("sid")
         self._select = sa.select(table.c.id, table.c.data, table.c.touched_at).where(self._one)
+        self._explain = settings.explain
         self._find = settings.find or self._select_one
         self._replace = settings.replace
-        self._purge_lock = threading.Lock()
-        self._purged_at = 0.0
+        self._purging = SomeTimes(PURGE_SECONDS)
 
     def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
@@ -96,7 +97,7 @@ class SqlSessionInterface(PhpSessionInterface):
                     sa.select(self._table.c.id, self._table.c.data, self._table.c.touched_at)
                 ).all()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         for row in rows:
             stored = self._stored(row[0], (*row, None))
             if stored is not None:
@@ -107,7 +108,7 @@ class SqlSessionInterface(PhpSessionInterface):
             with self._engine.connect() as connection:
                 row = connection.execute(self._select, {"sid": store_id}).first()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         return None if row is None else (*row, None)
 
     def _stored(self, store_id: str, row: tuple[str, str, int, Any] | None) -> StoredSession | None:
@@ -157,7 +158,25 @@ class SqlSessionInterface(PhpSessionInterface):
         with self._write() as connection:
             connection.execute(sa.delete(self._table).where(self._one), {"sid": store_id})
 
-    def _delete_expired_sessions(self) -> None:
+    def _adopt(self, sid: str, data: Mapping[str, Any], idle_seconds: int) -> bool:
+        columns = self._columns(data) | {"touched_at": int(self.now()) - idle_seconds}
+        try:
+            with self._write() as connection:
+                # also as an older version stored it, under the id itself
+                known = sa.select(self._table.c.id).where(self._table.c.id.in_([sid, hashed_id(sid)]))
+                if connection.execute(known).first() is not None:
+                    return False
+                connection.execute(self._table.insert(), {"id": hashed_id(sid), **columns})
+        except SessionUnavailable as error:
+            if isinstance(error.__cause__, IntegrityError):
+                return False
+            raise
+        return True
+
+    def clear(self) -> int:
+        return self._delete_expired_sessions()
+
+    def _delete_expired_sessions(self) -> int:
         """Deletes up to a thousand sessions past their lifetime."""
         expired = self._table.c.touched_at < int(self.now()) - self.lifetime - TOUCH_SECONDS
         with self._write() as connection:
@@ -165,12 +184,11 @@ class SqlSessionInterface(PhpSessionInterface):
             ids = connection.scalars(sa.select(self._table.c.id).where(expired).limit(_PURGE_ROWS)).all()
             if ids:
                 connection.execute(sa.delete(self._table).where(self._table.c.id.in_(sorted(ids)), expired))
+            return len(ids)
 
     def _purge_sometimes(self) -> None:
-        with self._purge_lock:
-            if self.now() - self._purged_at < PURGE_SECONDS:
-                return
-            self._purged_at = self.now()
+        if not self._purging.is_time(self.now()):
+            return
         try:
             self._delete_expired_sessions()
         except SessionUnavailable:
@@ -188,7 +206,7 @@ class SqlSessionInterface(PhpSessionInterface):
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
 
 
 class _Mark(NamedTuple):

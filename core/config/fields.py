@@ -97,6 +97,10 @@ def _yes_or_no(value: object) -> object:
     return words.get(value.strip().lower(), value.strip().lower()) if isinstance(value, str) else value
 
 
+def _lower_case(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 def _redis_url(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("a Redis address such as redis://127.0.0.1:6379/0 is expected")

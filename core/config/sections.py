@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.config.fields import (
     _HOST,
-    MOST_PROCESSES,
     Certificates,
     CountryCode,
     Directory,
@@ -18,6 +17,7 @@ from core.config.fields import (
     _database_url,
     _empty_is_none,
     _long_key,
+    _lower_case,
     _network,
     _not_empty,
     _optional_database_url,
@@ -35,11 +35,14 @@ from core.config.fields import (
     checked_subject,
 )
 
+# each has database connections of its own, of which servers grant some hundred altogether
+_MOST_BY_THEMSELVES = 8
+
 
 def _processors() -> int:
-    """Those that this process may use."""
+    """Those that this process may use, as far as databases let that many connect."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, MOST_PROCESSES)
+    return min(usable, _MOST_BY_THEMSELVES)
 
 
 class _Section(BaseModel):
@@ -212,10 +215,17 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     log_refusals: bool = False
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    metrics_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     strict_passkeys: bool = False
     php_passkeys: bool = True
+
+
+class Log(_Section):
+    format: Literal["text", "json"] = "text"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)] = "info"
+    access: bool = False
 
 
 class Config(_Section):
@@ -235,6 +245,7 @@ class Config(_Section):
     backup: Backup = Backup()
     xtream: Xtream = Xtream()
     security: Security = Security()
+    log: Log = Log()
 
     @property
     def country_code(self) -> str:

@@ -20,6 +20,7 @@ from core.ledger.manual_rows import TEXT_CHARACTERS
 from core.panel import Panel
 from core.storage.schema import LacksColumns
 from core.storage.tables import Correction, Transaction
+from core.storage.undoable import refuse_money_without_undo
 from core.values import money
 from core.values.checks import clean_text
 
@@ -63,6 +64,7 @@ def correct_transaction(
         raise LacksColumns("This database has no columns for corrections yet; run the database upgrade first")
 
     def act(connection: Connection) -> CorrectedRow:
+        refuse_money_without_undo(connection)
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)
         row = CorrectedRow(number, money.stored(before.amount), wanted, now)

@@ -40,7 +40,7 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
     exact, type_ = _read(amount, direction)
     text = clean_text(details, "details", TEXT_CHARACTERS)
 
-    def act(connection: Connection) -> tuple[Moved, int]:
+    def act(connection: Connection) -> Added:
         target = read_user(panel, connection, user_id)
         if target is None:
             raise NotFound("User not found")
@@ -66,11 +66,10 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
             new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
             details=_told(exact, type_, moved),
         )
-        return moved, number
+        taken = moved.old - moved.new
+        return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
 
-    moved, number = panel.database.transact(act)
-    taken = moved.old - moved.new
-    return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
+    return panel.database.transact(act)
 
 
 def _read(amount: str, direction: str) -> tuple[Decimal, int]:

@@ -24,6 +24,7 @@ from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 from core.values import money
 from core.values.checks import clean_text
@@ -80,6 +81,7 @@ def record_payment(panel: Panel, by: By, wish: NewPayment) -> Payment:
     try:
 
         def act(connection: Connection) -> Payment:
+            refuse_money_without_undo(connection)
             return _insert(panel, connection, by, draft, path)
 
         payment = panel.database.transact(act)
@@ -99,13 +101,12 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
     require(by.actor, RECORD_PAYMENTS)
     if payment_id is None or payment_id <= 0:
         raise InvalidInput.missing("payment_id")
-    reason = clean_text(reason, "reason", _TEXT_CHARACTERS)
-    if not reason:
-        raise InvalidInput.missing("reason", "why the payment is cancelled")
+    reason = _checked_reason(reason)
     _require_table(panel)
     now = panel.clock.now()
 
     def act(connection: Connection) -> None:
+        refuse_money_without_undo(connection)
         # of two clicks, one finds the payment active
         changed = connection.execute(
             update(ResellerPayment)
@@ -131,6 +132,13 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
 
     panel.database.transact(act)
     return payment_id
+
+
+def _checked_reason(text: str) -> str:
+    reason = clean_text(text, "reason", _TEXT_CHARACTERS)
+    if not reason:
+        raise InvalidInput.missing("reason", "why the payment is cancelled")
+    return reason
 
 
 def receipt_owner(panel: Panel, path: str) -> int | None:

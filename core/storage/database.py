@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.engines import make_engine
+from core.storage.faults import not_connected, set_up_fault
 from core.storage.lookups import AnySelect, Lookup, Readers, ThreadReaders
 from core.storage.tables import texts
 from core.values.database_urls import normal_url
@@ -56,7 +57,6 @@ class Database:
         self.engine = make_engine(self.url, pool_size)
         # what core.storage.freshness knows of this database
         self.longest_transaction = longest_transaction
-        self.sees_transactions = True
         self.proofs: dict[Any, Any] = {}
         self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
         self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
@@ -146,8 +146,8 @@ class Database:
         try:
             connection = self.engine.connect()
             texts.learn_once(self.engine.dialect, connection.connection.dbapi_connection)
-        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.Error) as error:
-            raise DatabaseUnavailable from error
+        except (DBAPIError, PoolTimeout, OSError, self.engine.dialect.loaded_dbapi.Error) as error:
+            raise not_connected(error) from error
         return connection
 
     @contextmanager
@@ -202,6 +202,8 @@ class Database:
 def _named(error: DBAPIError) -> DatabaseFailed:
     if _is_passing(error.orig):
         return DatabaseBusy()
+    if (fault := set_up_fault(error.orig)) is not None:
+        return fault
     if error.connection_invalidated:
         return DatabaseUnavailable()
     lasting = isinstance(error, _REFUSALS) or next(iter(getattr(error.orig, "args", ())), None) in _INCOMPARABLE

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.engines import SILENT_SECONDS, seems_connected
+from core.storage.faults import not_connected, set_up_fault
 from core.storage.tables.texts import held_by
 
 AnySelect = sa.Select[*tuple[Any, ...]]
@@ -86,7 +87,7 @@ class Lookup:
         return values if self._positions is None else [values[name] for name in self._positions]
 
     def _named(self, error: Exception) -> DatabaseFailed:
-        return DatabaseUnavailable() if self._is_lost(error) else DatabaseFailed()
+        return set_up_fault(error) or (DatabaseUnavailable() if self._is_lost(error) else DatabaseFailed())
 
     def _is_lost(self, error: Exception) -> bool:
         return self._dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
@@ -212,8 +213,8 @@ def _connect(engine: Engine) -> Any:
     """A driver connection made as the engine makes its own, that its pool does not know."""
     try:
         pooled = engine.raw_connection()
-    except (DBAPIError, PoolTimeout, engine.dialect.loaded_dbapi.Error) as error:
-        raise DatabaseUnavailable from error
+    except (DBAPIError, PoolTimeout, OSError, engine.dialect.loaded_dbapi.Error) as error:
+        raise not_connected(error) from error
     connection = pooled.dbapi_connection
     pooled.detach()
     return connection

@@ -101,6 +101,7 @@ def test_rows_that_only_an_old_panel_makes(plans: Plans) -> None:
     assert not set("<>") & set(hostile["name"])
 
 
+@pytest.mark.one_process("the statements of one are counted")
 def test_a_long_list_takes_one_query(sqlite_plans: Plans) -> None:
     plans = sqlite_plans
     plans.client("res")

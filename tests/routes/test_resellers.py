@@ -96,6 +96,7 @@ def test_old_rows_cannot_become_script(light_resellers: Resellers) -> None:
     ]
 
 
+@pytest.mark.one_process("the statements of one are counted")
 def test_500_resellers_take_one_query(resellers: Resellers) -> None:
     resellers.world.insert(User, [user_row(n, "limited") | {"username": f"r{n}"} for n in range(100, 600)])
     client = resellers.client("admin")

@@ -18,7 +18,7 @@ from core.storage.tables import Account, Plan, User
 from tests.worlds.private_mariadb import PrivateMariadb
 
 WATCHED = listing._WATCHED[listing._ALL]
-HAMMERED_SECONDS = 4.0
+HAMMERED_SECONDS = 8.0
 # what the hammer never exceeds
 LONGEST_SECONDS = 3
 
@@ -42,10 +42,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateMariadb]
     made.close()
 
 
-@pytest.fixture(params=["root", "plain"])
-def database(server: PrivateMariadb, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """Of an account that sees everybody's transactions, and of one that does not."""
-    made = Database(f"mysql://{request.param}@127.0.0.1:{server.port}/panel", longest_transaction=LONGEST_SECONDS)
+@pytest.fixture
+def database(server: PrivateMariadb) -> Iterator[Database]:
+    made = Database(f"mysql://plain@127.0.0.1:{server.port}/panel", longest_transaction=LONGEST_SECONDS)
     yield made
     made.dispose()
 
@@ -144,7 +143,7 @@ def test_what_has_settled_is_not_read_again(database: Database, server: PrivateM
     _write(writers, _rename())
     # the first look finds out which kind of server it is
     kept.rows()
-    time.sleep(LONGEST_SECONDS + 1)
+    time.sleep(LONGEST_SECONDS + 2)
     kept.rows()
     taken = database.proofs.copy()
     for _ in range(20):
