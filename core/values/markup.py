@@ -89,6 +89,15 @@ def attr_out(text: str | None) -> str | None:
     return None if text is None else text.replace('"', "\N{RIGHT DOUBLE QUOTATION MARK}")
 
 
+def log_text(text: str) -> str:
+    """``text`` for an attribute and a line of the page at once, escaped there or not: its double quotation marks and
+    angle brackets become others, ``&`` and line breaks stay."""
+    return text.translate(_LOG_SIGNS)
+
+
+_LOG_SIGNS = {sign: _LOOKALIKES[sign] for sign in map(ord, '"<>')}
+
+
 def template_name(text: str) -> str:
     """As :func:`quotable`, for the name of a mail template; a backslash becomes ``/``, control characters blanks."""
     return quotable(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text.replace("\\", "/")))

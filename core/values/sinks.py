@@ -28,6 +28,8 @@ class Sink(Enum):
     LOG_60 = member(partial(markup.html_out))
     #: a double-quoted attribute, of a text that the page itself escapes but for the quotation mark
     ATTRIBUTE = member(partial(markup.attr_out))
+    #: the same, and a line of the page as well
+    LINE = member(partial(markup.log_text))
     #: an inline handler, the page's text and an escaped copy at once: names of mail templates
     TEMPLATE = member(partial(markup.template_name))
 
@@ -90,10 +92,10 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
     },
     # what a sweep has done, whose text is shown by a box of the browser's own
     "sweep": dict.fromkeys(("account", "full_name", "mac", "error", "reason", "status"), _LOG_60),
-    # the text stands in an attribute, of which the page escapes all but the quotation marks (60 S8 leaves it out)
+    # escaped by the page but for the quotation marks of its attribute (60 S8 leaves it out): entities would show
     "reminder": {
         **dict.fromkeys(("username", "full_name", "mac", "end_date", "status"), _LOG_60),
-        "message": Sink.ATTRIBUTE,
+        "message": Sink.LINE,
     },
     "invoice": dict.fromkeys(
         ("mac_address", "currency", "description", "status", "correction_note", "corrected_by"), _TEXT
