@@ -80,24 +80,17 @@ class _MysqlDate(sa.DATE):
         return _none_for_text
 
 
-def _none_for_unreadable(read: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    def read_or_none(value: Any) -> Any:
-        try:
-            return value if read is None else read(value)
-        except (TypeError, ValueError):
-            return None
-
-    return read_or_none
-
-
 class _SqliteDateTime(sqlite.DATETIME):
     def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
-        return _none_for_unreadable(super().result_processor(dialect, coltype))
+        read = super().result_processor(dialect, coltype)
 
+        def read_or_none(value: Any) -> Any:
+            try:
+                return value if read is None else read(value)
+            except (TypeError, ValueError):
+                return None
 
-class _SqliteDate(sqlite.DATE):
-    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
-        return _none_for_unreadable(super().result_processor(dialect, coltype))
+        return read_or_none
 
 
 Money = sa.Numeric(15, 2)
@@ -105,7 +98,7 @@ Money = sa.Numeric(15, 2)
 _PLAIN_SECONDS = _SqliteDateTime(truncate_microseconds=True)  # type: ignore[no-untyped-call]
 DateTime = sa.DateTime().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlDateTime(), *_MYSQL)
 Timestamp = sa.TIMESTAMP().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlTimestamp(), *_MYSQL)
-Date = sa.Date().with_variant(_SqliteDate(), "sqlite").with_variant(_MysqlDate(), *_MYSQL)
+Date = sa.Date().with_variant(_MysqlDate(), *_MYSQL)
 MediumText = Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL)
 Blob = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), *_MYSQL)
 LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)
