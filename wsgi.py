@@ -23,6 +23,8 @@ from werkzeug.wrappers import Response
 import commands
 from compat.serving.engines import ServingSettings, serve_by_several, serve_here
 from compat.serving.granian_engine import EngineMissing
+from compat.sessions import refuse_unusable_sessions
+from compat.watching import lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -50,11 +52,22 @@ _MIB = 1024 * 1024
 
 def build(config: Config) -> tuple[Flask, Panel]:
     """The application and the panel behind it; no database is touched yet."""
+    lines.configure(config.log.format, config.log.level)
     panel = Panel(config)
     app = wire.create_app(panel)
     commands.register(app, panel)
     workers.attach(panel)
     return app, panel
+
+
+def begin(app: Flask, panel: Panel) -> None:
+    """In the process that serves: what works beside it starts. Raises ValueError where sessions could not be kept."""
+    try:
+        refuse_unusable_sessions(app)
+    except ValueError:
+        panel.close()
+        raise
+    workers.start(panel)
 
 
 def create_app() -> Flask:
@@ -90,7 +103,7 @@ class LateApplication:
             if self._app is None:
                 _log_to_stderr()
                 app, panel = build(load_config(default_path()))
-                workers.start(panel)
+                begin(app, panel)
                 self._app = app
             return self._app
 
@@ -188,11 +201,12 @@ def serve_configured(config: Config) -> None:
         private_directory(config.panel.data_directory)
         app, panel = build(config)
         panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+        refuse_unusable_sessions(app)
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
     settings = _serving_settings(config)
     if settings.is_one_process:
-        workers.start(panel)
+        begin(app, panel)
         serve_here(app, settings, _greeting(config))
         return
     # each process has its own: connections and threads do not survive a fork
@@ -205,7 +219,7 @@ def serve_configured(config: Config) -> None:
 
 def _started(config: Config) -> Flask:
     app, panel = build(config)
-    workers.start(panel)
+    begin(app, panel)
     return app
 
 
@@ -240,7 +254,7 @@ def _serve_demo(config: Config) -> None:
             _fill_nodes(nodes, panel)
         except (ConfigError, PanelError, ValueError) as error:
             raise SystemExit(str(error)) from None
-        workers.start(panel)
+        begin(app, panel)
         serve_here(app, _serving_settings(config), _greeting(config, users, caught))
 
 
@@ -298,11 +312,7 @@ def _greeting(config: Config, users: Sequence[DemoUser] = (), caught: Catchers |
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # waitress warns whenever all threads are busy for a moment
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("huey").setLevel(logging.WARNING)
+    lines.configure()
 
 
 if __name__ == "__main__":

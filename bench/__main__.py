@@ -2,25 +2,29 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
 from tqdm import tqdm
 
-from bench.measure import STEPS, Bench, Plan, Row
+from bench.grounds import is_there, mariadb_ground, sqlite_ground
+from bench.measure import PHP_MARK, STEPS, Bench, Plan, Row
+from bench.php_server import PhpServer, programs
 from bench.processes import LoadClient, NotStarted, hello_server, panel_server
-from bench.report import BUDGETS, as_json, table
-from core.administration.demo import USERS, fill_demo
-from core.config import Config, DatabaseSection
-from core.panel import Panel
+from bench.report import Budget, as_json, budgets_of, readme_table, table, write_into
+from core.administration.demo import USERS
+from core.config import DatabaseSection
 from core.storage.database import Database
 from core.values.database_urls import normal_url
 
 ACCOUNTS = 5000
+MARIADB = "mysql://root@127.0.0.1:3306/"
 # every one of the sessions logs in at once, from one address
 _LOGIN_ATTEMPTS = 10_000
 
@@ -39,7 +43,64 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _options(arguments)
-    plan = Plan(
+    results, code = [], 0
+    with ExitStack() as stack:
+        for name, url in _grounds(options, stack):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
+            for processes in _process_counts(options, url):
+                place = folder / f"{name}-{processes}"
+                place.mkdir()
+                try:
+                    outcome = _measure(options, place, url, processes)
+                except (NotStarted, RuntimeError) as error:
+                    sys.stderr.write(f"{error}\n")
+                    return 1
+                facts = {
+                    "accounts": outcome.listed,
+                    "database": normal_url(url).get_backend_name(),
+                    "session_store": options.session_store,
+                    "processes": processes,
+                    "threads": options.threads,
+                    "engine": options.engine,
+                }
+                budgets = budgets_of(facts, with_php=PHP_MARK in "".join(outcome.rows))
+                results.append(as_json(_plan(options), outcome.rows, outcome.memory, facts, budgets))
+                _print(outcome, facts, budgets)
+                missed = any(not budget.is_met(outcome.rows) for budget in budgets)
+                code = code or int(bool(outcome.failed) or (options.strict and missed))
+    if options.json:
+        whole = results[0] if len(results) == 1 else {"grounds": results}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    if options.readme:
+        write_into(options.readme, readme_table(results))
+    return code
+
+
+def _grounds(options: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[str, str]]:
+    """Names and addresses of what is measured on, one after the other."""
+    if options.database_url:
+        yield "given", options.database_url
+        return
+    if options.dump is None and options.only != "mariadb":
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
+        yield "sqlite", sqlite_ground(folder, options.accounts)
+    if options.only != "sqlite" and is_there(options.mariadb):
+        made = stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
+        # as a panel's that nobody has changed for a minute; what a change costs is measured by itself
+        time.sleep(options.settle)
+        yield "mariadb", made
+
+
+def _process_counts(options: argparse.Namespace, url: str) -> list[int]:
+    """A file is served by one; a server also by as many as there are processors."""
+    if options.processes:
+        return [options.processes]
+    is_file = normal_url(url).get_backend_name() == "sqlite"
+    return [1] if is_file else sorted({1, os.cpu_count() or 1})
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(
         logins=options.login
         or [(user.username, user.password) for user in USERS if user.super_user or user.is_observer],
         sessions=options.sessions,
@@ -48,82 +109,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds=options.seconds,
         changes=options.changes,
     )
-    with tempfile.TemporaryDirectory(prefix="showbox-bench-") as name:
-        folder = Path(name)
-        url = options.database_url or _own_database(folder, options.accounts)
-        try:
-            outcome = _measure(options, plan, folder, url)
-        except (NotStarted, RuntimeError) as error:
-            sys.stderr.write(f"{error}\n")
-            return 1
-    facts = {
-        "accounts": outcome.listed,
-        "database": normal_url(url).get_backend_name(),
-        "session_store": options.session_store,
-        "threads": options.threads,
-    }
-    if options.json:
-        result = as_json(plan, outcome.rows, outcome.memory, facts)
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    _print(outcome, facts)
-    missed = any(not budget.is_met(outcome.rows) for budget in BUDGETS)
-    return 1 if outcome.failed or (options.strict and missed) else 0
 
 
-def _measure(options: argparse.Namespace, plan: Plan, folder: Path, url: str) -> Outcome:
-    database = Database(url, pool_size=1)
-    try:
-        with (
-            panel_server(folder, _settings(options, folder, url)) as panel,
-            hello_server(folder, options.threads) as hello,
-            LoadClient(folder) as client,
-            tqdm(total=plan.rounds * (len(STEPS) + 1) + 2 * plan.changes, unit="step", file=sys.stderr) as bar,
-        ):
+def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int) -> Outcome:
+    plan, database = _plan(options), Database(url, pool_size=1)
+    with_php = normal_url(url).get_backend_name() == "mysql" and programs() is not None and not options.no_php
+    with ExitStack() as stack:
+        stack.callback(database.dispose)
+        settings = _settings(options, folder, url, processes)
+        panel = stack.enter_context(panel_server(folder, settings))
+        hello = stack.enter_context(hello_server(folder, options.threads, processes, options.engine))
+        php = stack.enter_context(PhpServer(url, options.connections)) if with_php else None
+        client = stack.enter_context(LoadClient(folder))
+        steps = plan.rounds * (len(STEPS) + 1) + 2 * plan.changes
+        bar = stack.enter_context(tqdm(total=steps, unit="step", file=sys.stderr))
 
-            def advance(step: str) -> None:
-                bar.set_description(step, refresh=False)
-                bar.update()
+        def advance(step: str) -> None:
+            bar.set_description(step, refresh=False)
+            bar.update()
 
-            bench = Bench(panel, hello, client, plan, advance)
-            listed = bench.warm_up()
-            for _ in range(plan.rounds):
-                bench.round()
-            bench.changes(database)
-            bench.switches(database)
-            return Outcome(bench.rows, {"panel": panel.memory(), "hello": hello.memory()}, listed)
-    finally:
-        database.dispose()
-
-
-def _own_database(folder: Path, accounts: int) -> str:
-    url = f"sqlite:///{folder}/panel.db"
-    panel = Panel(Config(database=DatabaseSection(url=SecretStr(url))))
-    try:
-        fill_demo(panel, accounts=accounts)
-    finally:
-        panel.close()
-    return url
+        bench = Bench(panel, hello, client, plan, advance, php)
+        listed = bench.warm_up()
+        for _ in range(plan.rounds):
+            bench.round()
+        bench.changes(database)
+        bench.switches(database)
+        memory = {"panel": panel.memory(), "hello": hello.memory()}
+        return Outcome(bench.rows, memory | ({"PHP": php.memory()} if php else {}), listed)
 
 
-def _settings(options: argparse.Namespace, folder: Path, url: str) -> dict[str, dict[str, object]]:
+def _settings(options: argparse.Namespace, folder: Path, url: str, processes: int) -> dict[str, dict[str, object]]:
     session: dict[str, object] = {"store": options.session_store, "redis_url": options.redis_url}
     if options.session_store == "php-files":
         session["php_save_path"] = folder / "sessions"
         (folder / "sessions").mkdir(mode=0o700)
     return {
-        "server": {"threads": options.threads},
+        "server": {"threads": options.threads, "processes": processes, "engine": options.engine},
+        "panel": {"data_directory": folder / "data"},
         "database": {"url": url},
         "session": session,
         "security": {"login_attempts_per_minute": _LOGIN_ATTEMPTS},
     }
 
 
-def _print(outcome: Outcome, facts: Mapping[str, object]) -> None:
+def _print(outcome: Outcome, facts: Mapping[str, object], budgets: Sequence[Budget]) -> None:
     lines = [", ".join(f"{key}: {value}" for key, value in facts.items()), "", table(outcome.rows.values()), ""]
     for name, memory in outcome.memory.items():
         if memory:
             lines.append(f"Memory of {name} at the end: {memory['rss']:.0f} MiB, at most {memory['peak']:.0f} MiB")
-    lines += ["", *(budget.sentence(outcome.rows) for budget in BUDGETS)]
+    lines += ["", *(budget.sentence(outcome.rows) for budget in budgets)]
     lines += [f"WRONG   {row.name}: {row.failures} answers, first: {row.first_failure}" for row in outcome.failed]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -134,6 +168,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--accounts", type=number, default=ACCOUNTS, help="rows of the generated database (default: %(default)s)")
     add("--database-url", help="measure on this database instead; logs in there, renames an account and back")
+    add("--mariadb", default=MARIADB, metavar="URL", help="the server to measure on as well (default: %(default)s)")
+    add("--dump", type=Path, help="a panel's dump to fill MariaDB with, in place of generated rows")
+    settled = DatabaseSection().longest_transaction_seconds + 2
+    add("--settle", type=float, default=settled, help="seconds between filling MariaDB and measuring (%(default)s)")
+    add("--only", choices=("sqlite", "mariadb"), help="one of the two")
+    add("--processes", type=number, help="of both servers (default: SQLite 1, else 1 and one each processor)")
+    add("--engine", choices=("waitress", "granian"), default="waitress", help="of both (default: %(default)s)")
+    add("--no-php", action="store_true", help="leave nginx and php-fpm out where they are installed")
+    add("--readme", type=Path, metavar="FILE", help="write the table into this file, between its marks")
     add("--login", type=_login, action="append", metavar="USER:PASSWORD", help="who logs in; may be repeated")
     add("--session-store", choices=("sql", "redis", "php-files"), default="sql")
     add("--redis-url", default="redis://127.0.0.1:6379/0", help="for --session-store redis")
@@ -146,8 +189,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write the results there as well")
     add("--strict", action="store_true", help="exit with 1 also when a budget is missed")
     options = parser.parse_args(arguments)
-    if options.database_url and not options.login:
-        parser.error("--database-url needs at least one --login")
+    if (options.database_url or options.dump) and not options.login:
+        parser.error("--database-url and --dump need at least one --login")
     return options
 
 

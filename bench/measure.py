@@ -9,13 +9,14 @@ import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from bench.client import Job, Sample
-from bench.processes import LoadClient, Server
+from bench.php_server import PhpServer
+from bench.processes import LoadClient, Server, cpu_seconds, database_processes
 from core.storage.database import Database
 from core.storage.tables import Account, XtreamLine
 
@@ -28,26 +29,36 @@ SWITCHES = "user enable/disable"
 _SWITCHES_IN_A_ROW = 25
 _BENCH_LINE = 2_000_000_000
 SUCCESS = '"error":0'
+PHP_MARK = "PHP: "
 FIGURES = ("rate", "p50", "p99", "rss")
+
+
+def php_name(name: str) -> str:
+    """Of the row of what the scripts in PHP do."""
+    return f"{PHP_MARK}{name}"
+
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request type that is driven with sessions."""
+    """One request type that is driven with sessions; ``in_php``: the scripts in PHP have it as well."""
 
     name: str
     method: str
     path: str
+    in_php: bool = False
 
 
 STEPS = (
-    Step("heartbeat GET", "GET", "/api/session_heartbeat.php"),
+    Step("heartbeat GET", "GET", "/api/session_heartbeat.php", in_php=True),
     Step("heartbeat POST", "POST", "/api/session_heartbeat.php"),
-    Step("get_user_info", "GET", "/api/get_user_info.php"),
+    Step("get_user_info", "GET", "/api/get_user_info.php", in_php=True),
     Step(DATES, "GET", "/api/get_dates_with_data.php?type=transactions&start_date=2026-01-01&end_date=2026-12-31"),
-    Step("get_accounts", "GET", "/api/get_accounts.php?viewAllAccounts=true"),
+    Step("get_plans", "GET", "/api/get_plans.php", in_php=True),
+    Step("get_transactions", "GET", "/api/get_transactions.php?limit=100&viewAllAccounts=true", in_php=True),
+    Step("get_accounts", "GET", "/api/get_accounts.php?viewAllAccounts=true", in_php=True),
 )
 _LIST = STEPS[-1]
 _INFO = STEPS[2]
@@ -67,13 +78,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Reading:
-    """One run: answers per second, latencies in seconds, processor seconds per answer, MiB."""
+    """One run: answers per second, latencies in seconds, processor seconds per answer, MiB. ``db_cpu``: of all database
+    servers of the machine."""
 
     rate: float
     p50: float
     p99: float
     cpu: float | None
     rss: float | None
+    db_cpu: float | None = None
 
 
 @dataclass
@@ -83,6 +96,8 @@ class Row:
     name: str
     readings: list[Reading] = field(default_factory=list)
     ratios: dict[str, list[float]] = field(default_factory=dict)
+    # how it compares with PHP's run of the same round
+    against_php: dict[str, list[float]] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     failures: int = 0
     first_failure: str = ""
@@ -102,8 +117,15 @@ class Row:
             if ours is not None and theirs:
                 self.ratios.setdefault(figure, []).append(ours / statistics.mean(theirs))
 
-    def ratio(self, figure: str) -> float | None:
-        values = self.ratios.get(figure)
+    def compare_with_php(self, reading: Reading, php: Reading) -> None:
+        for figure in ("rate", "p99", "cpu"):
+            ours, theirs = getattr(reading, figure), getattr(php, figure)
+            if ours is not None and theirs:
+                self.against_php.setdefault(figure, []).append(ours / theirs)
+
+    def ratio(self, figure: str, *, php: bool = False) -> float | None:
+        """The median over the rounds of how it compares with the yardstick, or with PHP."""
+        values = (self.against_php if php else self.ratios).get(figure)
         return statistics.median(values) if values else None
 
     def middle(self, figure: str) -> float | None:
@@ -123,9 +145,18 @@ def percentile(values: Sequence[float], percent: int) -> float:
 class Bench:
     """Drives the panel and the yardstick with one load client; ``rows`` are the results by name."""
 
-    def __init__(self, panel: Server, hello: Server, client: LoadClient, plan: Plan, progress: Progress) -> None:
+    def __init__(
+        self,
+        panel: Server,
+        hello: Server,
+        client: LoadClient,
+        plan: Plan,
+        progress: Progress,
+        php: PhpServer | None = None,
+    ) -> None:
         self._panel = panel
         self._hello = hello
+        self._php = php
         self._client = client
         self._plan = plan
         self._progress = progress
@@ -137,6 +168,7 @@ class Bench:
         self._run_hello(count=self._plan.sessions)
         for step in STEPS:
             self._run_step(step, cookies, count=self._plan.sessions)
+        self._php_cookies = self._log_in_to_php()
         listed = len(_json_answer(self._panel.port, _LIST, cookies[0])["accounts"]) if cookies else 0
         self._log_out(cookies)
         for row in self.rows.values():
@@ -157,11 +189,17 @@ class Bench:
             reading = self._run_step(step, sample.cookies)
             after = self._run_hello()
             self.rows[step.name].compare(reading, (before, after))
+            if step.in_php and self._php is not None:
+                row = self.rows.setdefault(php_name(step.name), Row(php_name(step.name)))
+                requests = [_message(step.method, step.path, cookie) for cookie in self._php_cookies]
+                self._run(row, self._php, self._job(self._php.port, requests, SUCCESS, 0))
+                self.rows[step.name].compare_with_php(reading, row.readings[-1])
         self._log_out(sample.cookies)
 
     def changes(self, database: Database) -> None:
         """The list when it must be built anew: a row is changed by SQL before each request, and must show."""
         row = self.rows[UNCACHED] = Row(UNCACHED)
+        in_php = self.rows[php_name(UNCACHED)] = Row(php_name(UNCACHED))
         cookies = self._log_in().cookies
         newest = _json_answer(self._panel.port, _LIST, cookies[0])["accounts"][0]["id"]
         request = _message(_LIST.method, _LIST.path, cookies[0])
@@ -169,6 +207,12 @@ class Bench:
             self._progress(UNCACHED)
             job = Job(self._panel.port, [request], 1, f'"full_name":"{new_name}"', count=1)
             self._run(row, self._panel, job)
+            if self._php is not None:
+                again = _message(_LIST.method, _LIST.path, self._php_cookies[0])
+                self._run(in_php, self._php, replace(job, port=self._php.port, requests=[again]))
+                row.compare_with_php(row.readings[-1], in_php.readings[-1])
+        if self._php is None:
+            del self.rows[in_php.name]
         self._log_out(cookies)
 
     def switches(self, database: Database) -> None:
@@ -198,6 +242,21 @@ class Bench:
         job = Job(self._panel.port, requests, plan.connections, SUCCESS, count=len(requests))
         return self._run(self.rows[LOGIN], self._panel, job)
 
+    def _log_in_to_php(self) -> list[str]:
+        if self._php is None:
+            return []
+        plan = self._plan
+        users = [plan.logins[number % len(plan.logins)][0] for number in range(plan.sessions)]
+        requests = [
+            _message("POST", "/login.php", body={"username": user, "password": self._php.password}) for user in users
+        ]
+        job = Job(self._php.port, requests, plan.connections, SUCCESS, count=len(requests))
+        sample = self._client.run(job)
+        if sample.failures:
+            raise RuntimeError(f"nobody could log in to PHP: {sample.first_failure}")
+        # the renewed id is the last one that an answer sets
+        return sample.cookies
+
     def _log_out(self, cookies: Sequence[str]) -> None:
         if cookies:
             requests = [_message("GET", "/logout.php", cookie) for cookie in cookies]
@@ -220,20 +279,25 @@ class Bench:
         return Job(port, requests, self._plan.connections, wanted, self._plan.seconds, count)
 
     def _run(self, row: Row, server: Server, job: Job) -> Sample:
-        cpu_before = server.cpu_seconds()
+        databases = database_processes()
+        cpu_before, db_before = server.cpu_seconds(), cpu_seconds(databases)
         sample = self._client.run(job)
-        cpu_after = server.cpu_seconds()
+        cpu_after, db_after = server.cpu_seconds(), cpu_seconds(databases)
         answers = len(sample.latencies)
-        cpu = None if cpu_before is None or cpu_after is None or not answers else (cpu_after - cpu_before) / answers
         reading = Reading(
             rate=answers / sample.elapsed if sample.elapsed else 0.0,
             p50=percentile(sample.latencies, 50),
             p99=percentile(sample.latencies, 99),
-            cpu=cpu,
+            cpu=_each(cpu_before, cpu_after, answers),
             rss=server.memory().get("rss"),
+            db_cpu=_each(db_before, db_after, answers),
         )
         row.add(sample, reading)
         return sample
+
+
+def _each(before: float | None, after: float | None, answers: int) -> float | None:
+    return None if before is None or after is None or not answers else (after - before) / answers
 
 
 def _changed_names(database: Database, account_id: int, count: int) -> Iterator[str]:

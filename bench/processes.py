@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -32,7 +32,7 @@ class Process:
         pipe = subprocess.PIPE if piped else subprocess.DEVNULL
         with self.log.open("wb") as log:
             self.child = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*arguments],
                 cwd=ROOT,
                 env=_environment(),
                 stdin=pipe,
@@ -72,30 +72,74 @@ class Server(Process):
         self.__exit__()
         raise NotStarted(self.log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:])
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Whose children, and theirs, are the server as well."""
+        return (self.child.pid,)
+
     def memory(self) -> dict[str, float]:
-        """``rss`` and ``peak`` in MiB; nothing on systems without /proc."""
-        try:
-            status = Path(f"/proc/{self.child.pid}/status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return {}
+        """``rss`` and ``peak`` of its largest process in MiB; nothing on systems without /proc."""
         names = {"rss": "VmRSS", "peak": "VmHWM"}
-        found = {key: re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE) for key, name in names.items()}
-        return {key: int(match[1]) / 1024 for key, match in found.items() if match}
+        largest: dict[str, float] = {}
+        for pid in family(self.roots):
+            try:
+                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+            except OSError:
+                continue
+            for key, name in names.items():
+                if match := re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE):
+                    largest[key] = max(largest.get(key, 0.0), int(match[1]) / 1024)
+        return largest
 
     def cpu_seconds(self) -> float | None:
-        """Processor time used so far, user and system; None on systems without /proc."""
+        """Processor time used so far by all of its processes; None on systems without /proc."""
+        return cpu_seconds(family(self.roots))
+
+
+def family(roots: Iterable[int]) -> list[int]:
+    """``roots`` and the processes that they, and those, have started."""
+    parents = {pid: int(fields[1]) for pid, fields in _processes()}
+    found = set(roots)
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return sorted(found)
+        found |= more
+
+
+def database_processes() -> list[int]:
+    """The database servers of this machine, which are others' as well."""
+    names = {"mariadbd", "mysqld", "postgres"}
+    found = []
+    for pid, _ in _processes():
         try:
-            stat = Path(f"/proc/{self.child.pid}/stat").read_text(encoding="ascii", errors="replace")
+            if Path(f"/proc/{pid}/comm").read_text(encoding="ascii", errors="replace").strip() in names:
+                found.append(pid)
         except OSError:
-            return None
-        # the fields after the name, which may itself contain blanks and brackets
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            continue
+    return found
+
+
+def cpu_seconds(pids: Iterable[int]) -> float | None:
+    """Processor time, user and system; None where none of them is known."""
+    wanted = set(pids)
+    used = [int(fields[11]) + int(fields[12]) for pid, fields in _processes() if pid in wanted]
+    return sum(used) / os.sysconf("SC_CLK_TCK") if used else None
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """What /proc tells of each process, after its name, which may itself contain blanks and brackets."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            stat = path.read_text(encoding="ascii", errors="replace")
+        except OSError:
+            continue
+        yield int(path.parent.name), stat.rpartition(")")[2].split()
 
 
 class LoadClient(Process):
     def __init__(self, folder: Path) -> None:
-        super().__init__("client", ["-m", "bench.client"], folder, piped=True)
+        super().__init__("client", [sys.executable, "-m", "bench.client"], folder, piped=True)
 
     def run(self, job: Job) -> Sample:
         """Let the client do ``job``. Raises RuntimeError when the client itself has failed."""
@@ -112,19 +156,20 @@ class LoadClient(Process):
 
 def panel_server(folder: Path, settings: Mapping[str, Mapping[str, object]]) -> Server:
     """The panel as in production, ``python wsgi.py --config FILE``; ``settings``: section → key → value."""
-    port = _free_port()
+    port = free_port()
     sections = {**settings, "server": {"host": "127.0.0.1", "port": port, **settings.get("server", {})}}
     lines = []
     for section, values in sections.items():
         lines += [f"[{section}]", *(f"{key} = {value}" for key, value in values.items())]
     config = folder / "config.ini"
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Server("panel", [ROOT / "wsgi.py", "--config", config], folder, port)
+    return Server("panel", [sys.executable, ROOT / "wsgi.py", "--config", config], folder, port)
 
 
-def hello_server(folder: Path, threads: int) -> Server:
-    port = _free_port()
-    return Server("hello", ["-m", "bench.hello", str(port), str(threads)], folder, port)
+def hello_server(folder: Path, threads: int, processes: int, engine: str) -> Server:
+    port = free_port()
+    options = [str(port), str(threads), str(processes), engine]
+    return Server("hello", [sys.executable, "-m", "bench.hello", *options], folder, port)
 
 
 def _environment() -> dict[str, str]:
@@ -132,7 +177,7 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("SHOWBOX_")}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -6,15 +6,12 @@ import click
 
 from commands.failing import failing_clearly
 from commands.progress import progress
-from core.access import audit_digest
-from core.messages.mail.first_templates import give_first_super
-from core.messages.sms import first_templates
-from core.messages.telegram.templates import give_missing
+from core.administration import upgrading
+from core.administration.clocks import zone_warnings
+from core.administration.lacking import lacking
 from core.moving import copying
 from core.panel import Panel
-from core.storage import schema
 from core.storage.database import Database
-from core.workers import workers
 
 
 def database_command(panel: Panel) -> click.Group:
@@ -24,28 +21,38 @@ def database_command(panel: Panel) -> click.Group:
     @db.command("check", help="Tell what an upgrade would do; change nothing. Exits with 1 when there is something.")
     @failing_clearly
     def check() -> None:
-        findings = schema.check(panel.database)
+        findings = upgrading.planned(panel)
         click.echo(f"Database: {findings.shape.value}")
         for line in findings.lines:
             click.echo(f"- {line}")
-        if findings.lines:
+        for fault in findings.faults:
+            click.echo(f"Wrong: {fault}")
+        for warning in [] if findings.is_refused else [*zone_warnings(panel), *lacking(panel.config, panel.database)]:
+            click.echo(f"Warning: {warning}")
+        if findings.lines or findings.faults:
             sys.exit(1)
         click.echo("Nothing to do.")
 
-    @db.command("upgrade", help="Add missing tables, columns and indexes. Nothing is ever removed or renamed.")
+    @db.command("upgrade", help="Add missing tables, columns, indexes and first rows. Nothing is removed or renamed.")
+    @click.option("--dry-run", is_flag=True, help="Only tell all that would be written.")
     @failing_clearly
-    def upgrade() -> None:
-        done = schema.upgrade(panel.database, lambda line: click.echo(f"- {line}"))
-        given = first_templates.give_missing_stages(panel) + give_first_super(panel) + give_missing(panel)
-        if given:
-            done.append(f"add {given} message templates")
-            click.echo(f"- {done[-1]}")
-        workers.seal_stored(panel)
-        # a long log is counted now, and not while somebody waits for its first page
-        audit_digest.carry_on(panel)
+    def upgrade(dry_run: bool) -> None:
+        if dry_run:
+            _tell_plan(panel)
+            return
+        done = upgrading.upgrade(panel, lambda line: click.echo(f"- {line}"))
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db
+
+
+def _tell_plan(panel: Panel) -> None:
+    findings = upgrading.planned(panel)
+    if findings.is_refused:
+        raise click.ClickException(" ".join(findings.lines))
+    for line in findings.lines:
+        click.echo(f"- {line}")
+    click.echo(f"To be done: {len(findings.lines)} changes." if findings.lines else "Nothing to do.")
 
 
 def copy_command(panel: Panel) -> click.Command:

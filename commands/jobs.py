@@ -4,28 +4,26 @@ Core does the work. Source: contract chapter 60, "Scheduled jobs" and "Existing 
 """
 
 import os
-import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from core.config import ENVIRONMENT_PREFIX, default_path
+from commands import launchers
+from commands.launchers import BEFORE
+from core.administration import upgrading
+from core.config import ENVIRONMENT_PREFIX
 from core.errors import PanelError
 from core.jobs.scheduled import COULD_NOT_RUN, DONE, Options, run_job
 from core.messages.reminders.history import clear_history
 from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS
 from core.panel import Panel
-from core.storage import schema
 from core.workers import schedule
-from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS, paths
+from core.workers.cron_scripts import JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS
 
-_HERE = Path(__file__).resolve().parent.parent
-_TEMPLATES = files("deploy") / "cron"
 _CLEAR = "flask --app wsgi cron clear-history"
 
 
@@ -82,15 +80,16 @@ def cron_command(panel: Panel) -> click.Group:
     @cron.command("install", help="Write a stand-in for php to DIRECTORY, and with --root launchers to a panel's root.")
     @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
     @click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The directory that crontabs name.")
-    @click.option("--replace", is_flag=True, help="Write launchers also over files that are none, such as PHP's own.")
+    @click.option("--replace", is_flag=True, help=f"Also where PHP's own files are, which are kept as *{BEFORE}.")
     def install(directory: Path, root: Path | None, replace: bool) -> None:
-        try:
-            written = _install(directory.resolve(), root.resolve() if root else None, replace=replace)
-        except OSError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-        for path in written:
-            click.echo(path)
+        _tell(launchers.install(directory.resolve(), root.resolve() if root else None, replace=replace))
         _warn_of_environment()
+
+    @cron.command("uninstall", help="Take away what install wrote to DIRECTORY and the root, and put originals back.")
+    @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+    @click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The directory that crontabs name.")
+    def uninstall(directory: Path, root: Path | None) -> None:
+        _tell(launchers.uninstall(directory.resolve(), root.resolve() if root else None))
 
     @cron.command("clear-history", help="Delete the whole history of reminders, and so what was sent already.")
     @click.confirmation_option(prompt="Reminders that are due today may then be sent again. Delete the whole history?")
@@ -134,7 +133,7 @@ def _run_script(panel: Panel, script: str, days: str | None, dry_run: bool, stri
 
 def _upgrade(panel: Panel, script: str) -> int:
     try:
-        done = schema.upgrade(panel.database, click.echo)
+        done = upgrading.upgrade(panel, click.echo)
     except PanelError as error:
         click.echo(f"ERROR: {script}: {error.text}")
         return COULD_NOT_RUN
@@ -142,51 +141,12 @@ def _upgrade(panel: Panel, script: str) -> int:
     return DONE
 
 
-# writing the files
-
-
-def _install(directory: Path, root: Path | None, *, replace: bool) -> list[Path]:
-    """The stand-in and what it runs in ``directory``, launchers under ``root``; what was written."""
-    config = default_path()
-    values = {
-        "DIRECTORY": shlex.quote(str(Path.cwd())),
-        "CONFIG": shlex.quote(str(config.resolve()) if config else ""),
-        # the link inside a virtual environment, not what it leads to: that decides where packages are found
-        "PYTHON": shlex.quote(sys.executable),
-        "APP": shlex.quote(str(_HERE / "wsgi.py")),
-        "SCRIPTS": " | ".join(ALL_SCRIPTS),
-    }
-    job, stand_in = directory / "showbox-job", directory / "php"
-    written = [_write(job, "showbox-job", values), _write(stand_in, "php", values | {"JOB": shlex.quote(str(job))})]
-    if root is not None:
-        launcher = {"JOB": _php_text(shlex.quote(str(job))), "STAND_IN": str(stand_in)}
-        written += _launchers(root, launcher, replace=replace)
-    return written
-
-
-def _launchers(root: Path, values: Mapping[str, str], *, replace: bool) -> Iterable[Path]:
-    for path in (root / path for script in ALL_SCRIPTS for path in paths(script)):
-        if path.exists() and not replace and b"cron install" not in path.read_bytes():
-            raise click.ClickException(f"{path} is not ours; use --replace to write over it (keep a copy)")
-        yield _write(path, "launcher.php", values)
-
-
-def _write(path: Path, template: str, values: Mapping[str, str]) -> Path:
-    text = (_TEMPLATES / template).read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.chmod(0o755)
-    # in one step: cron may be about to run what stands there
-    beside.replace(path)
-    return path
-
-
-def _php_text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def _tell(lines: Iterator[str]) -> None:
+    try:
+        for line in lines:
+            click.echo(line)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
 
 
 def _warn_of_environment() -> None:

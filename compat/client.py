@@ -35,6 +35,17 @@ _OWN_NETWORKS: list[_Network] = [
 ]
 _FORWARDED = re.compile(r'(?:^|[;,\s])for\s*=\s*("[^"]*"|[^;,\s]*)', re.IGNORECASE)
 _WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::\d*)?|([^:\[\]]*)(?::\d*)?")
+# by any of these a proxy gives itself away
+FORWARDING_HEADERS = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_REAL_IP",
+    "HTTP_FORWARDED",
+    "HTTP_VIA",
+)
+# /billing or /apps/billing: what a browser could take for another host, or climb with, is none
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -87,27 +98,39 @@ class ClientResolver:
         return f"{DOUBTFUL}{peer} {told[:_TOLD_CHARACTERS]}"
 
     def behind_proxies(self, app: "WSGIApplication") -> "WSGIApplication":
-        """``app`` seeing the scheme that the client used, as a trusted proxy tells it."""
+        """``app`` seeing the scheme that the client used and the path below which the panel lies for it, as a trusted
+        proxy tells them."""
         if not self._trusted:
             return app
 
         def proxied(environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
             environ["wsgi.url_scheme"] = self.scheme(environ)
+            if prefix := self.prefix(environ):
+                environ["SCRIPT_NAME"] = prefix
+                path = str(environ.get("PATH_INFO") or "")
+                # some proxies take the prefix away, some leave it
+                if path == prefix or path.startswith(prefix + "/"):
+                    environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
             return app(environ, start_response)
 
         return proxied
 
     def scheme(self, environ: Environ) -> str:
-        forwarded = self._forwarded(environ, "HTTP_X_FORWARDED_PROTO")
+        forwarded = self.forwarded(environ, "HTTP_X_FORWARDED_PROTO").lower()
         scheme = forwarded or str(environ.get("wsgi.url_scheme") or "http")
         return "https" if scheme.lower() == "https" else "http"
+
+    def prefix(self, environ: Environ) -> str:
+        """The path that a trusted proxy puts before ours (``X-Forwarded-Prefix``), such as ``/billing``; else ""."""
+        told = self.forwarded(environ, "HTTP_X_FORWARDED_PREFIX").rstrip("/")
+        return told if _PREFIX.fullmatch(told) else ""
 
     def host(self, environ: Environ) -> str:
         """The public host with port, lower case, without the scheme's default port."""
         return self._host_told(environ).removesuffix(_DEFAULT_PORTS[self.scheme(environ)])
 
     def _host_told(self, environ: Environ) -> str:
-        host = self._forwarded(environ, "HTTP_X_FORWARDED_HOST") or str(environ.get("HTTP_HOST") or "")
+        host = self.forwarded(environ, "HTTP_X_FORWARDED_HOST") or str(environ.get("HTTP_HOST") or "")
         return host.strip().lower()
 
     def is_same_origin(self, origin: str, environ: Environ) -> bool:
@@ -119,13 +142,14 @@ class ClientResolver:
             parts = urlsplit(origin.strip().lower())
         except ValueError:
             return False
-        schemes = {self.scheme(environ), _told(environ.get("HTTP_X_FORWARDED_PROTO"))}
+        schemes = {self.scheme(environ), _told(environ.get("HTTP_X_FORWARDED_PROTO")).lower()}
         default_port = _DEFAULT_PORTS.get(parts.scheme)
         if default_port is None or parts.scheme not in schemes:
             return False
         return parts.netloc.removesuffix(default_port) == self._host_told(environ).removesuffix(default_port)
 
-    def _forwarded(self, environ: Environ, header: str) -> str:
+    def forwarded(self, environ: Environ, header: str) -> str:
+        """What a trusted proxy says in a header, the nearest of several; "" from anybody else."""
         value = environ.get(header)
         if not value or not self._is_trusted(str(environ.get("REMOTE_ADDR") or "")):
             return ""
@@ -140,7 +164,7 @@ class ClientResolver:
 
 def _told(value: object) -> str:
     """What the nearest of several proxies wrote."""
-    return str(value or "").split(",")[-1].strip().lower()
+    return str(value or "").split(",")[-1].strip()
 
 
 def _hops(environ: Environ) -> list[str]:

@@ -4,9 +4,10 @@ What is declared: :mod:`compat.endpoints`. Source: contract chapter 00.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -15,10 +16,13 @@ from werkzeug.wrappers import Response
 from compat import cross_site, double_clicks, envelope
 from compat.client import ClientResolver
 from compat.endpoints import NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, Manners, log
-from compat.fields import BadField
-from compat.parameters import BadParameters, Limits, Parameters, read_parameters
+from compat.fields import BadField, RequestModel
+from compat.multipart import BadParameters
+from compat.parameters import Limits, read_parameters
 from compat.rate_limit import RequestLimit
 from compat.sessions import SessionUnavailable
+
+T = TypeVar("T")
 
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
@@ -31,7 +35,8 @@ INTERNAL_TEXT = "An internal error occurred"
 class Dispatcher:
     """Carries one request from Flask through the checks of its declaration to the handler and back.
 
-    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`).
+    ``failures`` are the exception types that carry an envelope's content (see :class:`envelope.Failure`); ``losses``
+    gives a context that collects, by field, what values lost on their way in.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Dispatcher:
         failures: type[Exception],
         request_limit: RequestLimit,
         memory: double_clicks.Memory,
+        losses: Callable[[], AbstractContextManager[Mapping[str, str]]],
     ) -> None:
         self.panel = panel
         self.gate = gate
@@ -51,6 +57,7 @@ class Dispatcher:
         self.failures = failures
         self.request_limit = request_limit
         self.memory = memory
+        self.losses = losses
         self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
@@ -100,9 +107,11 @@ class Dispatcher:
         values: Mapping[str, Any] = {}
         act = partial(endpoint.handler, call)
         if endpoint.model is not None:
-            parameters = self._parameters(endpoint)
+            parameters = read_parameters(request, self._limits(endpoint))
             values, call.files = parameters.values, parameters.files
-            act = partial(endpoint.handler, call, endpoint.model.read(values))
+            model = endpoint.model
+            form = self._named(model, values, lambda: model.read(values))
+            act = partial(self._named, model, values, partial(self._told, model, values, act, form))
         if not _is_guarded(endpoint, call):
             return _on_the_wire(endpoint, act())
         return double_clicks.once(
@@ -113,6 +122,32 @@ class Dispatcher:
             self._fault,
         )
 
+    def _named(self, model: type[RequestModel], values: Mapping[str, Any], act: Callable[[], T]) -> T:
+        """What ``act`` gives; its failures call each field as the request did."""
+        try:
+            return act()
+        except self.failures as error:
+            field = getattr(error, "field", None)
+            if field is not None:
+                error.call_it(model.name_of(field, values))  # type: ignore[attr-defined]
+            raise
+
+    def _told(
+        self,
+        model: type[RequestModel],
+        values: Mapping[str, Any],
+        act: Callable[[RequestModel], Answer],
+        form: RequestModel,
+    ) -> Answer:
+        """The answer, which says what its values lost on their way in."""
+        with self.losses() as lost:
+            answer = act(form)
+        if not lost or not isinstance(answer, dict):
+            return answer
+        sentences = [sentence.replace("{field}", model.name_of(field, values)) for field, sentence in lost.items()]
+        before = [answer["warning_text"]] if "warning_text" in answer else []
+        return {**answer, "warning": 1, "warning_text": "; ".join([*before, *sentences])}
+
     def call(self) -> Call[Any, Any]:
         """The current request as a call whose caller is not known yet."""
         # the objects behind Flask's proxies, which cost at each access
@@ -122,12 +157,6 @@ class Dispatcher:
             session._get_current_object(),  # type: ignore[attr-defined]
             self.clients,
         )
-
-    def _parameters(self, endpoint: Endpoint) -> Parameters:
-        parameters = read_parameters(request, self._limits(endpoint))
-        if parameters.body_fault and not endpoint.manners.bad_body_is_empty:
-            raise BadParameters(parameters.body_fault)
-        return parameters
 
     def _limits(self, endpoint: Endpoint) -> Limits:
         if endpoint.manners.upload_limit is None:

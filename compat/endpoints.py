@@ -37,6 +37,8 @@ class Call(Generic[PanelT, ActorT]):
     clients: ClientResolver
     actor: ActorT | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    # what the gate found beside the actor, where the declaration asks for it
+    beside: Any = None
 
     @property
     def address(self) -> str:
@@ -77,8 +79,6 @@ class Manners:
     get_changes: bool = False
     # may be opened in the address bar
     navigable: bool = False
-    # chapter 10's rule for broken JSON
-    bad_body_is_empty: bool = False
     # counts for the general limit of requests
     limited: bool = True
     # a fault of ours is answered without the envelope, for a client that takes any ``error`` 1 for its session's end

@@ -21,6 +21,7 @@ _HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), ("X-Content
 GZIP_FROM = 4096
 # the document's codes for "not logged in" and "not allowed"
 _REFUSALS = (2, 3)
+_FILE_STATUS = {2: 401, 3: 403, 4: 404}
 
 
 class Failure(Protocol):
@@ -85,6 +86,12 @@ def failure_of(error: Failure) -> Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def instead_of_a_file(error: Any) -> Response:
+    """A :class:`Failure` where a file was asked for: service workers keep whatever comes with status 200."""
+    status = _FILE_STATUS.get(error.code, 503) if error.status == 200 else error.status
+    return failure(error.text, error.code, status, error.extra)
 
 
 def still_going_on(text: str) -> dict[str, object]:

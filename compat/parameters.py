@@ -14,17 +14,12 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
+from compat import multipart
+from compat.multipart import UNREADABLE, BadParameters
+
 MAX_NESTING = 64
 _BOM = b"\xef\xbb\xbf"
 _NAME_BYTES = str.maketrans({".": "_", " ": "_"})
-
-
-class BadParameters(Exception):
-    """The request's parameters cannot be read; ``text`` says why in one sentence."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        super().__init__(text)
 
 
 @dataclass(frozen=True)
@@ -37,15 +32,10 @@ class Limits:
 
 @dataclass
 class Parameters:
-    """``values``: name → text, list, map or JSON scalar, body over query string; ``files``: name → upload.
-
-    ``body_fault`` tells that the body was meant to be JSON but is none; the endpoint decides whether that
-    counts as empty input (contract chapter 10) or is refused (chapter 20).
-    """
+    """``values``: name → text, list, map or JSON scalar, body over query string; ``files``: name → upload."""
 
     values: dict[str, Any] = field(default_factory=dict)
     files: dict[str, FileStorage] = field(default_factory=dict)
-    body_fault: str | None = None
 
 
 def read_parameters(request: Request, limits: Limits) -> Parameters:
@@ -66,25 +56,36 @@ def _read_body(request: Request, limits: Limits, result: Parameters) -> None:
         return
     body = request.get_data(cache=True, parse_form_data=False).removeprefix(_BOM)
     start = body.lstrip()[:1]
-    if kind == "application/json" or kind.endswith("+json"):
-        if start:
-            _read_json(body, result)
-    elif start == b"{":
-        # curl and old scripts send JSON under any content type
+    if not start:
+        return
+    # curl and old scripts send JSON under any content type
+    if kind == "application/json" or kind.endswith("+json") or start == b"{":
         _read_json(body, result)
-    elif kind == "application/x-www-form-urlencoded":
-        result.values |= _php_array(_pairs(body, limits))
+        return
+    is_form = kind == "application/x-www-form-urlencoded" and not _is_markup_or_list(body, start)
+    fields = _php_array(_pairs(body, limits)) if is_form else {}
+    if not fields:
+        raise BadParameters(UNREADABLE)
+    result.values |= fields
+
+
+def _is_markup_or_list(body: bytes, start: bytes) -> bool:
+    """What curl calls a form when nothing else is said."""
+    if start != b"[":
+        return start == b"<"
+    try:
+        return isinstance(orjson.loads(body), list)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _read_json(body: bytes, result: Parameters) -> None:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        result.body_fault = "The request body is not valid JSON"
-        return
+        raise BadParameters(f"{UNREADABLE}: it is not valid JSON") from None
     if not isinstance(data, dict):
-        result.body_fault = "The request body must be a JSON object"
-        return
+        raise BadParameters(f"{UNREADABLE}: it must be a JSON object")
     if b"\\u0000" in body:
         _refuse_nul(data)
     result.values |= data
@@ -103,7 +104,8 @@ def _refuse_nul(data: object) -> None:
 
 
 def _read_multipart(request: Request, limits: Limits, result: Parameters) -> None:
-    pairs = list(request.form.items(multi=True))
+    form, files = multipart.read(request)
+    pairs = list(form.items(multi=True))
     for name, value in pairs:
         # the form parser has already decoded, replacing what was not UTF-8
         if "\ufffd" in name or "\ufffd" in value:
@@ -112,7 +114,7 @@ def _read_multipart(request: Request, limits: Limits, result: Parameters) -> Non
     if len(pairs) > limits.fields:
         raise RequestEntityTooLarge
     result.values |= _php_array(pairs)
-    for name, upload in request.files.items(multi=True):
+    for name, upload in files.items(multi=True):
         size = upload.stream.seek(0, 2)
         upload.stream.seek(0)
         if size > limits.file_bytes:

@@ -1,11 +1,14 @@
-"""Doubled slashes in a request's path count as one, as for the web servers that panels run behind, without a redirect.
+"""Paths on their way in and out: doubled slashes count as one, and redirects lead below the path that a proxy adds.
 
-Source: field case 8 (``/api//login.php``).
+Source: field case 8 (``/api//login.php``), for the web servers that panels run behind do the first without a redirect.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from flask import Flask, request
+from werkzeug.wrappers import Response
 
 _DOUBLED = re.compile("//+")
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -21,3 +24,14 @@ def with_single_slashes(app: WsgiApp) -> WsgiApp:
         return app(environ, start_response)
 
     return call
+
+
+def install_prefixed_redirects(app: Flask) -> None:
+    """Redirects to a path of ours name it as the browser sees it, below the path that the panel lies under for it."""
+
+    @app.after_request
+    def prefixed(response: Response) -> Response:
+        location = response.headers.get("Location", "")
+        if request.script_root and location.startswith("/") and not location.startswith("//"):
+            response.headers["Location"] = request.script_root + location
+        return response

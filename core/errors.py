@@ -5,7 +5,7 @@ cases in which contract chapter 00 demands a status other than 200.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PanelError(Exception):
@@ -61,8 +61,35 @@ class AlreadyExists(PanelError):
 
 
 class InvalidInput(PanelError):
+    """``field``: the value that is wrong, as the forms call it. In ``text`` it stands as ``{field}``, where whoever
+    knows the request puts the name under which the value was sent (:meth:`call_it`)."""
+
     code = 6
     default_text = "Invalid input"
+
+    def __init__(
+        self, text: str | None = None, *, field: str | None = None, extra: Mapping[str, object] | None = None
+    ) -> None:
+        self.field = field
+        self._wording = text
+        super().__init__(text, extra=extra)
+        if field is not None:
+            self.call_it(field)
+
+    def call_it(self, name: str) -> None:
+        if self._wording is not None:
+            self.text = self._wording.replace("{field}", name)
+            self.args = (self.text,)
+
+    @classmethod
+    def missing(cls, field: str, expected: str = "") -> Self:
+        """A field that was not sent, or sent empty; ``expected`` says what it may hold."""
+        return cls("Missing field: {field}" + (f" ({expected})" if expected else ""), field=field)
+
+    @classmethod
+    def of(cls, field: str, expected: str) -> Self:
+        """A value that cannot be used; ``expected`` says what can: "expected …", "at most …"."""
+        return cls(f"Invalid value for {{field}}: {expected}", field=field)
 
 
 class DatabaseFailed(PanelError):

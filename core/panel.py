@@ -58,7 +58,11 @@ class Panel:
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self.config = config
         self.clock = clock or Clock(config.panel.timezone)
-        self.database = Database(config.database.url.get_secret_value(), pool_size=config.server.threads)
+        self.database = Database(
+            config.database.url.get_secret_value(),
+            pool_size=config.server.threads,
+            longest_transaction=config.database.longest_transaction_seconds,
+        )
         # of attempts, for all processes
         self.counters = shared_counters(_redis(config), self.database, lambda: self.layout)
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counters)

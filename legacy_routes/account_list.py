@@ -2,8 +2,9 @@
 
 import gzip
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
+
+import orjson
 
 from compat import envelope
 from core.access.actors import Actor
@@ -16,7 +17,8 @@ from core.values import sinks
 from core.values.clock import Clock
 from core.values.currencies import shown_currency
 
-_GZIP_LEVEL = 4
+# of 2 MB: 5 ms for 187 kB, where level 4 takes 9 for 171 and level 6 takes 18 for 150
+_GZIP_LEVEL = 2
 _QUARTER_HOUR = 900
 # in the encoded list: markup, entities, quotation marks, control characters
 _SIGNS_OF_MARKUP = (b"<", b">", b"&", b"'", b"`", b"\\", b"\x7f", "\u2028".encode(), "\u2029".encode())
@@ -24,21 +26,26 @@ _SIGNS_OF_MARKUP = (b"<", b">", b"&", b"'", b"`", b"\\", b"\x7f", "\u2028".encod
 
 def encoded_accounts(panel: Panel, actor: Actor, *, view_all: bool) -> EncodedAnswer:
     """The accounts that ``actor`` sees, newest first, kept while nothing in them changes."""
-    return list_accounts(panel, whose_accounts(actor, view_all=view_all), partial(_encode, panel.clock))
+    return list_accounts(panel, whose_accounts(actor, view_all=view_all), _Encoder(panel.clock))
 
 
-def _encode(clock: Clock, rows: Iterable[ListedAccount]) -> EncodedAnswer:
-    days: dict[int, str] = {}
-    accounts = [_account(clock, days, row) for row in rows]
-    body = _body(accounts)
-    # names may come from the portal or from the PHP panel, which let markup through; few lists have any
-    if any(sign in body for sign in _SIGNS_OF_MARKUP):
-        body = _body([sinks.shown("account", account) for account in accounts])
-    return EncodedAnswer(body, gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0))
+class _Encoder:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._days: dict[int, str] = {}
 
+    def row(self, account: ListedAccount) -> bytes:
+        answer = _account(self._clock, self._days, account)
+        encoded = orjson.dumps(answer)
+        # names may come from the portal or from the PHP panel, which let markup through; few have any
+        if any(sign in encoded for sign in _SIGNS_OF_MARKUP):
+            encoded = orjson.dumps(sinks.shown("account", answer))
+        return encoded
 
-def _body(accounts: list[dict[str, Any]]) -> bytes:
-    return envelope.success_body({"err_msg": "", "accounts": accounts})
+    def whole(self, rows: Iterable[bytes]) -> EncodedAnswer:
+        before, after = envelope.success_body({"err_msg": "", "accounts": []}).split(b"[]")
+        body = b"".join((before, b"[", b",".join(rows), b"]", after))
+        return EncodedAnswer(body, gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0))
 
 
 def _account(clock: Clock, days: dict[int, str], row: ListedAccount) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from core.access.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS
 from core.accounts.add import NewAccount
 from core.accounts.add import add_account as core_add
 from core.accounts.change import Changed
-from core.accounts.edit import UNLIMITED, Edit, set_status
+from core.accounts.edit import Edit, set_status
 from core.accounts.edit import edit_account as core_edit
 from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
 from core.values.markup import plain
+from core.values.numerals import folded
 from legacy_routes.account_list import encoded_accounts
 from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
@@ -28,18 +29,14 @@ def _plan(value: object) -> int | str | None:
     """A JSON number stays one: numbers and texts name plans by different rules (chapter 20 §1.6)."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else trimmed(value)
-
-
-def _end_date(value: object) -> Any:
-    """JSON null is "unlimited", unlike an absent or empty field."""
-    return UNLIMITED if value is None else trimmed(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else folded(trimmed(value))
 
 
 PlanField = Annotated[int | str | None, BeforeValidator(_plan)]
 PLAN = AliasChoices("plan", "plan_id")
 MAC = AliasChoices("mac", "stb_mac")
 RESELLER = AliasChoices("reseller", "reseller_id")
+FULL_NAME = {"full_name": ("full_name", "first_name", "last_name", "name")}
 
 
 @endpoints.endpoint("get_accounts", "GET", "POST", who=LOGGED_IN, model=ViewForm)
@@ -49,6 +46,7 @@ def get_accounts(call: Call, form: ViewForm) -> Answer:
 
 
 class AddForm(RequestModel):
+    also_called = FULL_NAME
     username: Text = ""
     password: Text = ""
     mac: Text = Field("", validation_alias=MAC)
@@ -107,6 +105,8 @@ def add_account(call: Call, form: AddForm) -> Answer:
 
 class EditForm(RequestModel):
     keep_empty: ClassVar[bool] = True
+    target = frozenset({"original_username", "username", "id"})
+    also_called = FULL_NAME
     original_username: Text = ""
     username: Text = ""
     id: Text = ""
@@ -151,9 +151,7 @@ class UpdateForm(EditForm):
     new_username: Text = ""
     mac: Text = Field("", validation_alias=MAC)
     tariff_plan: Text = ""
-    end_date: Annotated[Any, BeforeValidator(_end_date)] = Field(
-        "", validation_alias=AliasChoices("end_date", "expire_billing_date")
-    )
+    end_date: Text = Field("", validation_alias=AliasChoices("end_date", "expire_billing_date"))
     reseller: Number = Field(None, validation_alias=RESELLER)
 
 

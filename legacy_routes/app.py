@@ -2,11 +2,13 @@
 
 from typing import Any, cast
 
+import flask
 from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
 from compat.client import ClientResolver
@@ -20,15 +22,19 @@ from compat.security_log import install_security_log
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
-from compat.sessions.sql import Find, SqlSessions
-from compat.slashes import with_single_slashes
-from core.access.identity import find_session
+from compat.sessions.sql import Find, Replace, SqlSessions
+from compat.slashes import install_prefixed_redirects, with_single_slashes
+from compat.watching.metrics import install_metrics
+from compat.watching.requests import install_access_log, with_request_ids
+from core.access.identity import find_session, replace_session
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.config import Config
 from core.errors import DatabaseFailed, PanelError
 from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
+from core.storage.faults import LASTING, set_up_fault
 from core.storage.tables import StoredSession
+from core.values.losses import losses
 from legacy_routes import (
     accounts,
     assigning,
@@ -55,6 +61,7 @@ from legacy_routes import (
 )
 from legacy_routes.cron import install_cron
 from legacy_routes.gate import Gate
+from legacy_routes.operating import install_operating
 from legacy_routes.pages import install_pages
 from legacy_routes.receipts import install_receipts
 from legacy_routes.telegram import install_webhook
@@ -111,17 +118,22 @@ def create_app(panel: Panel) -> Flask:
         install_security_log(app, clients)
     install_security_headers(app, hsts=config.security.hsts)
     app.url_map.merge_slashes = False
-    app.wsgi_app = with_single_slashes(clients.behind_proxies(app.wsgi_app))  # type: ignore[method-assign, assignment]
+    install_prefixed_redirects(app)
+    install_metrics(app)
+    install_access_log(app, clients, lines=config.log.access)
+    served = with_single_slashes(clients.behind_proxies(app.wsgi_app))
+    app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
     backup.install_downloads(app, dispatcher)
     xtream.install_redirect(app)
+    install_operating(app, dispatcher)
     install_pages(app, dispatcher, Frontend(config.frontend.root, hsts=config.security.hsts))
     return app
 
@@ -143,7 +155,15 @@ def _session_store(panel: Panel) -> SessionStore:
             retry=Retry(NoBackoff(), 1),
         )
         return RedisSessions(client, "showbox:session:", lifetime, now)
-    return SqlSessions(panel.database.engine, cast(Table, StoredSession.__table__), lifetime, now, _find(panel))
+    table = cast(Table, StoredSession.__table__)
+    return SqlSessions(
+        panel.database.engine, table, lifetime, now, _find(panel), replace=_replace(panel), explain=_explained
+    )
+
+
+def _explained(error: SQLAlchemyError) -> str | None:
+    fault = set_up_fault(getattr(error, "orig", None))
+    return None if fault is None else fault.text
 
 
 def _find(panel: Panel) -> Find:
@@ -151,9 +171,19 @@ def _find(panel: Panel) -> Find:
 
     def find(session_id: str) -> tuple[str, str, int, Any] | None:
         try:
-            row = find_session(panel, session_id)
+            row = find_session(panel, session_id, counting=flask.session.wants_more)  # type: ignore[attr-defined]
         except DatabaseFailed as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(error.text if isinstance(error, LASTING) else None) from error
         return None if row is None else (row.session_id, row.data, row.touched_at, row if row.id is not None else None)
 
     return find
+
+
+def _replace(panel: Panel) -> Replace:
+    def replace(sid: str, old: str, new: str, touched_at: int) -> bool:
+        try:
+            return replace_session(panel, sid, old, new, touched_at)
+        except DatabaseFailed as error:
+            raise SessionUnavailable from error
+
+    return replace

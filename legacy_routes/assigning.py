@@ -22,7 +22,7 @@ _ABSENT: Any = object()
 
 def _names(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InvalidInput("Invalid value for usernames: expected a list of user names")
+        raise InvalidInput.of("usernames", "expected a list of user names")
     return [name for name in value if name]
 
 
@@ -35,7 +35,7 @@ class _OwnerForm(RequestModel):
     @property
     def owner(self) -> int | None:
         if "reseller_id" not in self.model_fields_set:
-            raise InvalidInput("Missing field: reseller_id")
+            raise InvalidInput.missing("reseller_id", "empty for nobody")
         return self.reseller_id or None
 
 
@@ -58,7 +58,7 @@ class BulkForm(_OwnerForm):
 def bulk_assign_reseller(call: Call, form: BulkForm) -> Answer:
     """Give many accounts to a reseller, or to nobody; unknown names are skipped."""
     if form.usernames is _ABSENT:
-        raise InvalidInput("Missing field: usernames")
+        raise InvalidInput.missing("usernames", "a list of user names")
     assigned = assign_many(call.panel, by(call), form.usernames, form.owner)
     text = f"{assigned.changed} accounts assigned to {assigned.reseller_name}"
     return {

@@ -10,8 +10,8 @@ from compat.fields import RequestModel, Text, trimmed
 from core.access.audit_log import Choices, Entry, Wanted, read_audit_log
 from core.errors import InvalidInput
 from core.values import sinks
-from core.values.checks import checked_date
 from core.values.clock import shown
+from core.values.days import checked_date
 from legacy_routes.forms import PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, caller
 from legacy_routes.paging import pagination

@@ -13,7 +13,7 @@ from compat.fields import BadField, RequestModel
 from core.access.permissions import EXPORT_DATABASE, IMPORT_DATABASE
 from core.backup import backups
 from core.backup.files import Backup
-from core.errors import NotAllowed, NotFound, NotLoggedIn
+from core.errors import NotAllowed, NotLoggedIn, PanelError
 from core.panel import Panel
 from legacy_routes.gate import Call, Gate, by, caller, having
 
@@ -84,8 +84,8 @@ def install_downloads(app: Flask, dispatcher: Dispatcher) -> None:
         except (NotLoggedIn, NotAllowed) as error:
             # a browser saves whatever a 200 brings
             return envelope.failure(error.text, error.code, 403)
-        except NotFound as error:
-            return envelope.failure(error.text, error.code, 404)
+        except PanelError as error:
+            return envelope.instead_of_a_file(error)
         return _whole(call, found, file)
 
     for folder in (f"/{_FOLDER}/backups", "/backups"):

@@ -28,12 +28,14 @@ Id = Annotated[int | None, BeforeValidator(_id)]
 Present = Annotated[str | None, BeforeValidator(_present_text)]
 
 
+def _sees_all(value: object) -> bool:
+    return value is True or to_text(value or "") in ("true", "1")
+
+
 class ViewForm(RequestModel):
     """``viewAllAccounts``: ``true`` and ``1`` count, anything else is no (contract README)."""
 
-    view_all: Annotated[bool, BeforeValidator(lambda value: to_text(value) in ("true", "1"))] = Field(
-        False, validation_alias="viewAllAccounts"
-    )
+    view_all: Annotated[bool, BeforeValidator(_sees_all)] = Field(False, validation_alias="viewAllAccounts")
 
 
 def _page_number(value: object) -> int:

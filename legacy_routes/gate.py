@@ -35,15 +35,18 @@ class Need:
 
     ``or_key``: who knows the configured cron key needs no session. Only with the key may such an endpoint be opened
     as a page (contract README, "state-changing GETs"): a link in a mail knows it no more than another site does.
-    ``late``: the endpoint itself admits the caller, once it knows what is asked for.
+    ``late``: the endpoint itself admits the caller, once it knows what is asked for. ``counted``: how many accounts
+    the caller sees is read along, into ``call.beside``.
     """
 
     right: Right
     or_key: bool = False
     late: bool = False
+    counted: bool = False
 
 
 LOGGED_IN = Need(Right(NotAllowed.default_text, observer=Scope.OWN))
+LOGGED_IN_AND_COUNTED = replace(LOGGED_IN, counted=True)
 # with a session of this panel, or of an Xtream panel whose database is bound
 XTREAM_SESSION = Need(Right(NotAllowed.default_text, observer=Scope.OWN), late=True)
 ANYBODY = None
@@ -54,7 +57,7 @@ def having(right: Right) -> Need:
     return Need(right)
 
 
-def super_admin(refusal: str = NotAllowed.default_text) -> Need:
+def super_admin(refusal: str = SUPER_ADMIN_ONLY.refusal) -> Need:
     """A super admin who is no observer: an observer never writes, whatever else the row says."""
     return Need(replace(SUPER_ADMIN_ONLY, refusal=refusal))
 
@@ -95,7 +98,8 @@ class Gate:
                 return
             if call.is_navigation:
                 raise NotAllowed(need.right.refusal)
-        call.actor = current_identity(call).actor
+        identity = current_identity(call, counting=need.counted)
+        call.actor, call.beside = identity.actor, identity.accounts
         require(call.actor, need.right)
 
 
@@ -106,11 +110,12 @@ def knows_cron_key(call: Call) -> bool:
     return bool(key) and hmac.compare_digest(said.encode(), key.encode())
 
 
-def current_identity(call: Call) -> Identity:
+def current_identity(call: Call, *, counting: bool = False) -> Identity:
     """The identity of the call's session, which is destroyed when it no longer stands. Raises NotLoggedIn."""
+    call.session.wants_more = counting
     if not says_logged_in(call.session):
         raise NotLoggedIn
-    identity = _identify_or_destroy(call)
+    identity = _identify_or_destroy(call, counting=counting)
     _end_if_expired(call, identity.timeout_minutes, by_activity=bool(call.session.get(IDLE_MARK)))
     _mark(call, identity)
     return identity
@@ -161,10 +166,10 @@ class Expired(NotLoggedIn):
     """The session was idle for too long, and is gone."""
 
 
-def _identify_or_destroy(call: Call) -> Identity:
+def _identify_or_destroy(call: Call, *, counting: bool = False) -> Identity:
     """The identity of a session that says it is logged in, whatever its idle time."""
     try:
-        return identify(call.panel, call.session, call.session.beside)
+        return identify(call.panel, call.session, call.session.beside, counting=counting)
     except NotLoggedIn:
         call.session.destroy()
         raise

@@ -6,36 +6,47 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RawText, RequestModel, Text, to_flag, to_integer, to_text
+from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.messages.log_page import Query
 from core.messages.mail.log import read_log
 from core.messages.mail.page import read_view
 from core.messages.mail.send import Wish
 from core.messages.mail.send import send_mail as core_send
+from core.messages.mail.settings import DEFAULT_DAYS, MOST_DAYS, NONE, SSL, TLS
 from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWish, change_settings, try_connection
 from core.messages.mail.templates import Wish as TemplateWish
 from core.messages.mail.templates import delete_template, read_template, save_template
 from core.values import sinks
-from core.values.checks import checked_date
+from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="80")
 
 
 def _number_or_none(value: object) -> int | None:
+    """None for a text that is no number."""
     try:
         return to_integer(value)
     except ValueError:
-        return None
+        if isinstance(value, str):
+            return None
+        raise
+
+
+def _port(value: object) -> int | None:
+    """As above, but 0, which is no port, for a text that is no number: the answer tells that it was not taken."""
+    number = _number_or_none(value)
+    return 0 if number is None and value not in (None, "") else number
 
 
 def _switch(value: object) -> bool | None:
     """None and empty keep; of the rest only what is clearly on counts."""
     if value is None or value == "":
         return None
-    return to_text(value).strip().lower() in ("1", "true", "on", "yes")
+    return flag_word(value) in TRUE_WORDS
 
 
 def _text_or_none(value: object) -> str | None:
@@ -43,6 +54,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 LenientNumber = Annotated[int | None, BeforeValidator(_number_or_none)]
+Port = Annotated[int | None, BeforeValidator(_port)]
 Switch = Annotated[bool | None, BeforeValidator(_switch)]
 OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
 
@@ -61,7 +73,7 @@ def get_mail_settings(call: Call) -> Answer:
 class ServerForm(RequestModel):
     keep_empty: ClassVar[bool] = True
     smtp_host: OptionalText = None
-    smtp_port: LenientNumber = None
+    smtp_port: Port = None
     smtp_secure: OptionalText = None
     smtp_username: OptionalText = None
     smtp_password: RawText = ""
@@ -72,6 +84,7 @@ class ServerForm(RequestModel):
 
 
 class SettingsForm(ServerForm):
+    target = frozenset[str]()
     from_email: OptionalText = None
     from_name: OptionalText = None
     auto_send_new_account: Switch = None
@@ -95,7 +108,21 @@ def update_mail_settings(call: Call, form: SettingsForm) -> Answer:
         form.days_before_expiry,
     )
     change_settings(call.panel, by(call), change)
-    return _said("Mail settings saved")
+    replaced = _replaced(form)
+    return {**_said(". ".join(("Mail settings saved", *replaced))), **warned(*replaced)}
+
+
+def _replaced(form: SettingsForm) -> list[str]:
+    """What was sent and cannot be, and what stands in its place."""
+    told = []
+    is_port = form.smtp_port is None or 0 < form.smtp_port < 65536
+    if not is_port:
+        told.append("smtp_port is a number from 1 to 65535: port and encryption stay as they were")
+    elif (form.smtp_secure or TLS) not in (TLS, SSL, NONE):
+        told.append("smtp_secure is tls, ssl or none: tls was stored")
+    if form.days_before_expiry is not None and not 1 <= form.days_before_expiry <= MOST_DAYS:
+        told.append(f"days_before_expiry is a number from 1 to {MOST_DAYS}: {DEFAULT_DAYS} was stored")
+    return told
 
 
 @endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm)
@@ -189,8 +216,7 @@ def save_mail_template(call: Call, form: TemplateForm) -> Answer:
         form.is_active,
     )
     saved = save_template(call.panel, by(call), wish)
-    warned = {"warning": 1, "warning_text": saved.warning} if saved.warning else {}
-    return {**_said(saved.warning or "Mail template saved"), "template_id": saved.id, **warned}
+    return {**_said(saved.warning or "Mail template saved"), "template_id": saved.id, **warned(saved.warning)}
 
 
 class TemplateTarget(RequestModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints, Manners
+from compat.endpoints import Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, to_text
 from core.access.actors import Actor
 from core.access.audit import By
@@ -29,7 +29,6 @@ from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, begin_session, by, call
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
 
-EMPTY_IF_BAD = Manners(bad_body_is_empty=True)
 TIMEOUT_MS = 60_000
 _LONGEST_HANDLE = 64
 # the session keys of PHP's challenges; the third is ours: the latest that we, and not PHP, wrote there
@@ -54,7 +53,7 @@ class RegisterForm(RequestModel):
     device_name: Text = ""
 
 
-@endpoint("webauthn_register", "GET", "POST", who=LOGGED_IN, model=RegisterForm, manners=EMPTY_IF_BAD)
+@endpoint("webauthn_register", "GET", "POST", who=LOGGED_IN, model=RegisterForm)
 def webauthn_register(call: Call, form: RegisterForm) -> Answer:
     """Register a passkey for oneself: what a browser needs to make one, then what it made."""
     actor, party = caller(call), _party(call)
@@ -104,7 +103,7 @@ class AuthenticateForm(RequestModel):
     signature: Present = None
 
 
-@endpoint("webauthn_authenticate", "GET", "POST", who=ANYBODY, model=AuthenticateForm, manners=EMPTY_IF_BAD)
+@endpoint("webauthn_authenticate", "GET", "POST", who=ANYBODY, model=AuthenticateForm)
 def webauthn_authenticate(call: Call, form: AuthenticateForm) -> Answer:
     """Log in by passkey: whether a name has one, with a challenge, then what the browser signed."""
     if call.method == "GET":
@@ -157,7 +156,7 @@ class ManageForm(RequestModel):
     credential_id: Annotated[Id, BeforeValidator(_row_id)] = None
 
 
-@endpoint("webauthn_manage", "GET", "DELETE", who=LOGGED_IN, model=ManageForm, manners=EMPTY_IF_BAD)
+@endpoint("webauthn_manage", "GET", "DELETE", who=LOGGED_IN, model=ManageForm)
 def webauthn_manage(call: Call, form: ManageForm) -> Answer:
     """One's own passkeys: the list, or the removal of one by its number in it."""
     if call.method == "GET":

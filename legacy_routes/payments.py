@@ -232,7 +232,7 @@ def _summary(invoice: Invoice) -> dict[str, Any]:
 
 def _line(panel: Panel, line: Line) -> dict[str, Any]:
     moment = panel.clock.local(line.timestamp)
-    return {
+    row = {
         "id": line.id,
         "date_gregorian": moment.date().isoformat(),
         "date_shamsi": shamsi.shown(moment.date()),
@@ -251,6 +251,7 @@ def _line(panel: Panel, line: Line) -> dict[str, Any]:
         "corrected_by": line.corrected_by,
         "corrected_at": line.corrected_at,
     }
+    return sinks.shown("invoice", row)
 
 
 def _description(line: Line) -> str:

@@ -1,5 +1,6 @@
 """Plans and currencies (contract chapter 40 §3.1 to §3.5, §3.13 to §3.15); tariffs are in the module beside."""
 
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -17,8 +18,10 @@ from core.plans.edit import edit_plan as core_edit
 from core.plans.edit import remove_plan as core_remove
 from core.plans.plans import StoredPlan, list_plans
 from core.values import money, sinks
+from core.values.numerals import folded
 from legacy_routes.forms import ViewForm
 from legacy_routes.gate import ANYBODY, LOGGED_IN, Call, by, caller, current_identity, having, super_admin
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="40")
 
@@ -50,7 +53,7 @@ def _shown(plan: StoredPlan) -> dict[str, Any]:
         "name": plan.name or plan.external_id,
         "currency": plan.currency,
         "currency_id": plan.currency,
-        "price": float(plan.price),
+        "price": None if plan.price is None else float(plan.price),
         "expiry_days": plan.days,
         "days": plan.days,
         "category": plan.category or None,
@@ -80,7 +83,7 @@ class PlanForm(RequestModel):
 
 
 class AddForm(PlanForm):
-    external_id: Told = Field(None, validation_alias=AliasChoices("tariff_id", "plan_id", "plan", "external_id"))
+    plan_id: Told = Field(None, validation_alias=AliasChoices("tariff_id", "plan_id", "plan", "external_id"))
 
 
 @endpoints.endpoint(
@@ -88,7 +91,7 @@ class AddForm(PlanForm):
 )
 def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
-    saved = core_add(call.panel, by(call), form.fields(external_id=form.external_id))
+    saved = core_add(call.panel, by(call), form.fields(external_id=form.plan_id))
     text = "Plan updated successfully" if saved.before else "Plan created successfully"
     return {"err_msg": text, "message": text, "plan_id": saved.after.id, "id": saved.after.id}
 
@@ -131,13 +134,13 @@ def remove_plan(call: Call, form: RemoveForm) -> Answer:
 
 
 class PriceForm(PlanForm):
-    external_id: Told = Field(None, validation_alias=AliasChoices("id", "plan_id", "external_id"))
+    plan_id: Told = Field(None, validation_alias=AliasChoices("id", "plan_id", "external_id"))
 
 
 @endpoints.endpoint("plan_update", "GET", "POST", who=super_admin(), model=PriceForm, manners=Manners(get_changes=True))
 def plan_update(call: Call, form: PriceForm) -> Answer:
     """Change a plan's price, by the plan's external id."""
-    return _edited(set_price(call.panel, by(call), form.fields(external_id=form.external_id)))
+    return _edited(set_price(call.panel, by(call), form.fields(external_id=form.plan_id)))
 
 
 class CurrencyForm(RequestModel):
@@ -178,6 +181,7 @@ def getcont(call: Call) -> Answer:
 
 def _row_or_external_id(text: str) -> tuple[int | None, str | None]:
     """Digits are a row id, anything else is an external id."""
+    text = folded(text)
     if not (text.isascii() and text.isdecimal()):
         return None, text or None
     # no row has an id of more digits
@@ -188,7 +192,14 @@ def _edited(saved: Saved) -> Answer:
     """The frontends show the text: it names a changed price, for a page that rounds prices sends them back rounded."""
     before, after = saved.before, saved.after
     text = "Plan updated successfully" if before else "Plan created successfully"
-    if before and before.price != after.price:
-        prices = (f"{money.rounded(price):,}" for price in (before.price, after.price))
-        text += ". Price changed from {} to {}".format(*prices)
-    return {"err_msg": "", "message": text, "plan_id": after.id, "id": after.id}
+    kept = ""
+    if saved.kept_price and after.price is not None:
+        kept = f"The price stays {_amount(after.price)}: what was sent is the same without its decimals"
+        text += f". {kept}; send them as well, as in 10.00, to change it"
+    elif before and before.price != after.price:
+        text += f". Price changed from {_amount(before.price)} to {_amount(after.price)}"
+    return {"err_msg": "", "message": text, "plan_id": after.id, "id": after.id, **warned(kept)}
+
+
+def _amount(price: Decimal | None) -> str:
+    return "none" if price is None else f"{money.rounded(price):,}"

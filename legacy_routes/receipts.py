@@ -7,6 +7,7 @@ from compat import envelope
 from compat.dispatcher import Dispatcher
 from compat.endpoints import ROUTED_METHODS
 from core.access.permissions import READ_BOOKS, may_touch
+from core.errors import PanelError
 from core.payments import receipts
 from core.payments.payments import receipt_owner
 from legacy_routes.gate import Call, Gate, caller, having
@@ -27,18 +28,25 @@ def install_receipts(app: Flask, dispatcher: Dispatcher) -> None:
         call: Call = dispatcher.call()
         if call.request.method not in _METHODS:
             return _not_found()
-        Gate().admit(call, having(READ_BOOKS))
-        owner = receipt_owner(call.panel, receipts.PREFIX + name)
-        # somebody else's receipt is as unknown as one that never was
-        if owner is None or not may_touch(caller(call), READ_BOOKS, owner):
-            return _not_found()
-        found = receipts.read(call.panel, name)
-        if found is None:
-            return _not_found()
-        return Response(found.content, content_type=found.content_type, headers=_HEADERS)
+        try:
+            return _read(call, name)
+        except PanelError as error:
+            return envelope.instead_of_a_file(error)
 
     rule = f"/{receipts.PREFIX}<name>"
     app.add_url_rule(rule, "receipt", receipt, methods=ROUTED_METHODS, provide_automatic_options=False)
+
+
+def _read(call: Call, name: str) -> Response:
+    Gate().admit(call, having(READ_BOOKS))
+    owner = receipt_owner(call.panel, receipts.PREFIX + name)
+    # somebody else's receipt is as unknown as one that never was
+    if owner is None or not may_touch(caller(call), READ_BOOKS, owner):
+        return _not_found()
+    found = receipts.read(call.panel, name)
+    if found is None:
+        return _not_found()
+    return Response(found.content, content_type=found.content_type, headers=_HEADERS)
 
 
 def _not_found() -> Response:

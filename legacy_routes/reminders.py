@@ -1,7 +1,6 @@
 """Expiry reminders on set-top boxes (contract chapter 60): sending, settings, history."""
 
 import re
-from datetime import date
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -11,16 +10,17 @@ from compat.fields import RequestModel, to_flag, to_integer, to_text
 from core.access.permissions import CHANGE_REMINDERS, READ_REMINDERS, SEND_REMINDERS
 from core.errors import InvalidInput
 from core.messages.reminders.history import is_sent, read_history
-from core.messages.reminders.settings import Change, Settings, change_settings, read_settings
+from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS, Change, Settings, change_settings, read_settings
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
 from core.values import sinks
+from core.values.days import day_of_a_filter
+from core.values.numerals import folded
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
 endpoints = Endpoints(chapter="60")
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*")
+_WHOLE = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 
 
 @endpoints.endpoint("send_expiry_reminders", "POST", who=having(SEND_REMINDERS))
@@ -69,10 +69,10 @@ def _days(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        found = _WHOLE.fullmatch(value)
+        found = _WHOLE.fullmatch(folded(value))
         value = int(found[1]) if found else None
     if isinstance(value, bool) or (number := to_integer(value)) is None:
-        raise InvalidInput("Days before expiry must be a whole number between 1 and 90")
+        raise InvalidInput.of("days_before_expiry", f"expected {MIN_DAYS} to {MAX_DAYS} days")
     return number
 
 
@@ -86,6 +86,7 @@ def _present_flag(value: object) -> bool | None:
 
 class SettingsForm(RequestModel):
     keep_empty: ClassVar[bool] = True
+    target = frozenset[str]()
     days_before_expiry: Annotated[int | None, BeforeValidator(_days)] = None
     message_template: Annotated[str | None, BeforeValidator(_present)] = None
     auto_send_enabled: Annotated[bool | None, BeforeValidator(_present_flag)] = None
@@ -123,17 +124,8 @@ class HistoryForm(RequestModel):
 @endpoints.endpoint("get_reminder_history", "GET", who=having(READ_REMINDERS), model=HistoryForm)
 def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
     """What was sent on a day: by everybody for admins, else by the caller."""
-    day = call.panel.clock.today() if form.date is None else _day(form.date)
+    day = call.panel.clock.today() if form.date is None else day_of_a_filter(form.date)
     rows = read_history(call.panel, caller(call), day)
     sent = sum(map(is_sent, rows))
     shown = [sinks.shown("reminder", row) for row in rows]
     return {"date": day.isoformat(), "total": len(rows), "sent": sent, "failed": len(rows) - sent, "reminders": shown}
-
-
-def _day(text: str) -> date:
-    try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise InvalidInput("Invalid date format. Use YYYY-MM-DD")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints, Manners
-from compat.fields import PHP_BLANKS, RequestModel, Text, to_text
+from compat.fields import RequestModel, Text, flag_word, to_text
 from compat.loop_guard import LoopGuard
 from core.access.actors import Actor
 from core.access.audit import By
@@ -27,6 +27,7 @@ from core.values.sinks import shown
 from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, by, caller, having, origin_of
 from legacy_routes.themes import edit_outcome
+from legacy_routes.warnings import floored
 
 endpoints = Endpoints(chapter="30")
 endpoint = endpoints.endpoint
@@ -37,7 +38,7 @@ _empty_lists = LoopGuard(10, 5.0)
 
 def _truth(value: object) -> bool | None:
     """As PHP sees it: any text but 0 and nothing; the words for no as well."""
-    return None if value is None else to_text(value).strip(PHP_BLANKS).lower() not in ("", "0", "false", "off", "no")
+    return None if value is None else flag_word(value) not in ("", "0", "false", "off", "no")
 
 
 def _joined(value: object) -> str | None:
@@ -129,6 +130,7 @@ def add_reseller(call: Call, form: AddForm) -> Answer:
 
 class UpdateForm(RequestModel):
     keep_empty: ClassVar[bool] = True
+    target = frozenset({"id"})
     id: Number = Field(None, validation_alias=ID)
     username: Present = None
     password: Present = None
@@ -147,7 +149,7 @@ class UpdateForm(RequestModel):
 def update_reseller(call: Call, form: UpdateForm) -> Answer:
     """Change what is sent of a reseller; a new theme goes to all of the reseller's accounts."""
     panel, actor = call.panel, caller(call)
-    reseller_id = required_id(form.id, MISSING)
+    reseller_id = required_id(form.id, missing=MISSING)
     if theme_would_change(panel, reseller_id, form.theme):
         refuse_while_running(panel, reseller_id)
     wish = ResellerEdit(
@@ -189,7 +191,7 @@ class TargetForm(RequestModel):
 )
 def remove_reseller(call: Call, form: TargetForm) -> Answer:
     """Delete a reseller who has no accounts; payments are archived, transactions stay."""
-    core_remove(call.panel, by(call), required_id(form.id, "Missing field: id"))
+    core_remove(call.panel, by(call), required_id(form.id, "id"))
     return {"err_msg": "Reseller deleted successfully"}
 
 
@@ -205,8 +207,9 @@ class CreditForm(RequestModel):
 def adjust_credit(call: Call, form: CreditForm) -> Answer:
     """Add to a reseller's credit, take from it, or set it; with a row in the ledger."""
     wish = Adjustment(form.amount, form.action, form.type, form.description)
-    balance = core_adjust(call.panel, by(call), required_id(form.reseller_id), wish)
-    return {"err_msg": "Credit adjusted successfully", "new_balance": float(balance)}
+    adjusted = core_adjust(call.panel, by(call), required_id(form.reseller_id), wish)
+    text = "Credit adjusted successfully"
+    return {"err_msg": text, "new_balance": float(adjusted.balance), **floored(text, adjusted.taken)}
 
 
 class PlansForm(RequestModel):
@@ -220,6 +223,6 @@ def assign_plans(call: Call, form: PlansForm) -> Answer:
     """Replace the list of plans that a reseller may sell."""
     reseller_id = required_id(form.reseller_id)
     if form.plans is None:
-        raise InvalidInput("Missing field: plans")
+        raise InvalidInput.missing("plans")
     plans = core_assign_plans(call.panel, by(call), reseller_id, form.plans)
     return {"err_msg": "", "plans": plans}

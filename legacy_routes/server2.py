@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.accounts.on_portals import Lag
+from legacy_routes.warnings import warned
 
 
 def told_of_server2(error: str | None) -> dict[str, Any]:
@@ -13,6 +14,5 @@ def told_of_server2(error: str | None) -> dict[str, Any]:
 def told_of_lag(lag: Lag) -> dict[str, Any]:
     """The further keys of a success that the portals did not wholly follow."""
     server2 = f"Server 2 did not follow and is told again later: {lag.server2}" if lag.server2 else None
-    texts = [text for text in (server2, lag.theme, *lag.notes) if text]
-    warned = {"warning": 1, "warning_text": "; ".join(texts)} if texts else {}
-    return warned | told_of_server2(lag.server2)
+    theme = f"The portal did not take the theme: {lag.theme}" if lag.theme else None
+    return warned(server2, theme, *lag.notes) | told_of_server2(lag.server2)

@@ -14,7 +14,7 @@ from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
-from core.access.whose import whose_accounts
+from core.access.whose import sees_all_always, whose_accounts
 from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
@@ -24,6 +24,7 @@ from legacy_routes.forms import PageNumber, ViewForm
 from legacy_routes.gate import (
     ANYBODY,
     LOGGED_IN,
+    LOGGED_IN_AND_COUNTED,
     Call,
     Expired,
     begin_session,
@@ -77,11 +78,14 @@ def logout(call: Call) -> Answer:
     return response
 
 
-@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN, model=ViewForm)
+@endpoint("get_user_info", "GET", "POST", who=LOGGED_IN_AND_COUNTED, model=ViewForm)
 def get_user_info(call: Call, form: ViewForm) -> Answer:
     """The caller's own data and number of accounts."""
     actor = caller(call)
-    total = count_accounts(call.panel, whose_accounts(actor, view_all=form.view_all))
+    scope, total = whose_accounts(actor, view_all=form.view_all), call.beside
+    # what was read along is what the caller sees without asking for everybody's
+    if total is None or (scope is None and not sees_all_always(actor)):
+        total = count_accounts(call.panel, scope)
     return {"err_msg": "", "message": "", "user": sinks.shown("user", _facts(actor)), "total_accounts": total}
 
 
@@ -123,7 +127,7 @@ class PasswordForm(RequestModel):
     username: RawText = ""
 
 
-@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm)
 def update_password(call: Call, form: PasswordForm) -> Answer:
     """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)
@@ -131,7 +135,7 @@ def update_password(call: Call, form: PasswordForm) -> Answer:
     return {"err_msg": text, "message": text}
 
 
-@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(bad_body_is_empty=True))
+@endpoint("change_password", "POST", who=LOGGED_IN, model=PasswordForm)
 def change_password(call: Call, form: PasswordForm) -> Answer:
     """The same under the names of the mobile dialog."""
     # the frontends send what an empty browser storage gives, the text "null"
@@ -183,7 +187,6 @@ class TimeoutForm(RequestModel):
     "POST",
     who={"POST": super_admin("Only super admin can change this setting")},
     model=TimeoutForm,
-    manners=Manners(bad_body_is_empty=True),
 )
 def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
     """The idle timeout of all sessions, in minutes: read it, or set it (0 = never)."""
@@ -202,13 +205,15 @@ def auto_logout_settings(call: Call, form: TimeoutForm) -> Answer:
 
 def _timeout_of(form: TimeoutForm) -> int:
     if form.timeout is None:
-        raise InvalidInput("The timeout is missing")
+        raise InvalidInput.missing("timeout", f"minutes, 0 to {AUTO_LOGOUT_MAX}")
     try:
-        minutes = None if isinstance(form.timeout, bool) else to_integer(form.timeout)
+        minutes = to_integer(form.timeout)
     except ValueError:
         minutes = None
     if minutes is None or not 0 <= minutes <= AUTO_LOGOUT_MAX:
-        raise InvalidInput(f"The timeout must be a whole number from 0 to {AUTO_LOGOUT_MAX} minutes (0 = disabled)")
+        raise InvalidInput(
+            f"The {{field}} must be a whole number from 0 to {AUTO_LOGOUT_MAX} minutes (0 = disabled)", field="timeout"
+        )
     return minutes
 
 

@@ -17,8 +17,9 @@ from core.messages.sms.send import send_sms as core_send
 from core.messages.sms.settings import CLEAR, Change, change_settings
 from core.messages.sms.templates import Wish as TemplateWish
 from core.messages.sms.templates import delete_text, save_text
-from core.values.checks import checked_date
+from core.values.days import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="60")
 
@@ -33,11 +34,13 @@ def _null_clears(value: object) -> Any:
 
 
 def _id_or_none(value: object) -> int | None:
-    """A template id; whatever is no number asks for a new template."""
+    """A template id; whatever is no number asks for a new template, but what nobody can mean so."""
     try:
         return to_integer(value)
     except ValueError:
-        return None
+        if isinstance(value, str):
+            return None
+        raise
 
 
 def _ids(value: object) -> list[int] | None:
@@ -88,6 +91,7 @@ def get_sms_settings(call: Call) -> Answer:
 
 class SettingsForm(RequestModel):
     keep_empty: ClassVar[bool] = True
+    target = frozenset[str]()
     api_token: Text = ""
     sender_number: Text = ""
     base_url: Text = ""
@@ -132,7 +136,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
         "skipped_count": sending.skipped,
         "bulk_id": sending.bulk_id,
         "api_response": sending.answer,
-        **({"warning": 1} if sending.failed or not sending.is_closed else {}),
+        **(warned(_sentence(sending)) if sending.failed or not sending.is_closed else {}),
         **({} if sending.is_closed else {"job_id": sending.job_id}),
     }
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
-from compat.fields import RawText, RequestModel, Text, trimmed
+from compat.fields import RawText, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
 from core.administration.portal_servers import PLACEHOLDER, Wish, change_settings, read_settings
 from legacy_routes.gate import Call, by, caller, having
@@ -15,8 +15,8 @@ endpoints = Endpoints(chapter="50")
 
 def _switch(value: object) -> bool | None:
     """Only 1 is on; absent and empty is None."""
-    text = "0" if value is False else trimmed(value)
-    return text == "1" if text else None
+    word = "0" if value is False else flag_word(value)
+    return word == "1" if word else None
 
 
 Switch = Annotated[bool | None, BeforeValidator(_switch)]

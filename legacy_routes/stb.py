@@ -22,9 +22,11 @@ from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
 from core.values import sinks
 from core.values.clock import shown as shown_moment
+from core.values.numerals import folded
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="50")
 
@@ -116,7 +118,7 @@ class BulkEventForm(TargetsForm):
 def send_event(call: Call, form: BulkEventForm) -> Answer:
     """Send an event to one or more set-top boxes, as older scripts do."""
     targets = form.targets
-    event = checked_event(EVENT_CODES.get(form.event, form.event), form.channel)
+    event = checked_event(EVENT_CODES.get(folded(form.event), form.event), form.channel)
     report = send_to_many(call.panel, by(call), SEND_EVENTS_AS_BEFORE, targets, event, in_detail=not form.is_legacy)
     return _sent(report, "Event", form)
 
@@ -140,7 +142,8 @@ def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
         lines = [html.escape(target) for target in report.failed]
         warning = f"{what} sent to {report.sent} of {report.total} devices. Failed:<br />"
         listed = "".join(f"{line}<br />" for line in lines)
-        failed = {"warning": 1, "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
+        told = f"{what} sent to {report.sent} of {report.total} devices"
+        failed = {**warned(told), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
         return failed | told_of_server2(report.server2)
     text = "" if form.is_legacy else f"{what} sent successfully"
     return {"err_msg": text, **({"message": text} if text else {}), **told_of_server2(report.server2)}

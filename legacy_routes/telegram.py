@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from compat import envelope
 from compat.dispatcher import Dispatcher
 from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
-from compat.fields import RequestModel, Text, to_text
+from compat.fields import TRUE_WORDS, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError
 from core.messages.log_page import Query
@@ -24,7 +24,7 @@ from core.messages.telegram.settings import change_bot, verify_bot
 from core.messages.telegram.switches import NAMES, change_switches
 from core.messages.telegram.webhook import bot_of, knows_secret, receive
 from core.values import sinks
-from core.values.checks import checked_date
+from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 
@@ -127,7 +127,7 @@ def link_telegram(call: Call, form: LinkForm) -> Answer:
 def _ticked(value: object) -> bool:
     """Only what is clearly on counts; anything else is off."""
     try:
-        return to_text(value).strip().lower() in ("1", "true", "on", "yes")
+        return flag_word(value) in TRUE_WORDS
     except ValueError:
         return False
 
@@ -136,6 +136,7 @@ Ticked = Annotated[bool, BeforeValidator(_ticked)]
 
 
 class SwitchesForm(RequestModel):
+    target = frozenset[str]()
     notify_new_account: Ticked = False
     notify_renewal: Ticked = False
     notify_expiry: Ticked = False

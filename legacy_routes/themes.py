@@ -12,6 +12,7 @@ from core.resellers.rules import MISSING
 from core.resellers.themes import Propagation, Theme, ThemeCounts, change_accounts_theme, offered_themes
 from legacy_routes.forms import Number
 from legacy_routes.gate import Call, by, having
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="30")
 
@@ -30,7 +31,7 @@ class ThemeForm(RequestModel):
 @endpoints.endpoint("update_reseller_accounts_theme", "POST", who=having(USE_THEMES), model=ThemeForm)
 def update_reseller_accounts_theme(call: Call, form: ThemeForm) -> Answer:
     """Give all accounts of a reseller a portal theme; long runs go on in the background."""
-    reseller_id = required_id(form.reseller_id, MISSING)
+    reseller_id = required_id(form.reseller_id, missing=MISSING)
     if not form.theme:
         raise InvalidInput(MISSING)
     outcome = change_accounts_theme(call.panel, by(call), reseller_id, form.theme)
@@ -44,7 +45,7 @@ def edit_outcome(outcome: Propagation) -> dict[str, Any]:
         return _going_on("Reseller updated.", outcome)
     if counts.failed:
         text = f"Reseller updated. Theme changed for {counts.updated}/{counts.total} accounts ({counts.failed} failed)."
-        return {"warning": 1, "err_msg": text}
+        return {**warned(text), "err_msg": text}
     text = f"Reseller updated successfully. Theme changed for all {counts.total} accounts."
     return {**_warning(counts), "err_msg": text}
 
@@ -55,7 +56,7 @@ def _bulk_outcome(outcome: Propagation) -> dict[str, Any]:
         return _going_on("", outcome)
     if counts.failed:
         text = f"Theme updated for {counts.updated}/{counts.total} accounts. {counts.failed} failed."
-        return {"warning": 1, "err_msg": text, "details": {**_numbers(counts), "errors": counts.errors}}
+        return {**warned(text), "err_msg": text, "details": {**_numbers(counts), "errors": counts.errors}}
     text = f"Theme updated successfully for all {counts.total} accounts."
     return {**_warning(counts), "err_msg": text, "details": _numbers(counts)}
 
@@ -73,9 +74,9 @@ def _numbers(counts: ThemeCounts) -> dict[str, int]:
     return {"total": counts.total, "updated": counts.updated, "failed": counts.failed}
 
 
-def _warning(counts: ThemeCounts) -> dict[str, int]:
+def _warning(counts: ThemeCounts) -> dict[str, Any]:
     """Server 2 did not follow everywhere: worth a look, though server 1 decides."""
-    return {"warning": 1} if counts.lagging else {}
+    return warned(f"Server 2 did not follow for {counts.lagging} accounts") if counts.lagging else {}
 
 
 def _shown(theme: Theme) -> dict[str, Any]:

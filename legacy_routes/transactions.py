@@ -1,7 +1,8 @@
 """The ledger (contract chapter 40 §3.9 to §3.12): reading it, rows by hand, corrections, days with data."""
 
-from typing import Any
+from functools import lru_cache
 
+import orjson
 from pydantic import AliasChoices, Field
 
 from compat.endpoints import Answer, Endpoints, Manners
@@ -13,15 +14,18 @@ from core.ledger.corrections import correct_transaction
 from core.ledger.listing import LedgerRow, list_transactions
 from core.ledger.manual_rows import add_transaction
 from core.ledger.marked_days import dates_with_data
+from core.ledger.row_text import LONG_TEXT
 from core.ledger.sales import VOIDED
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id, Number, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having, super_admin
+from legacy_routes.warnings import floored
 
 endpoints = Endpoints(chapter="40")
 
 MAX_ROWS = 1000
+_KEPT_ROWS = 4000
 PANEL_FORM, DOCUMENT_FORM = "panel", "doc"
 # for how long a browser may show the marks of its calendar again without asking
 DATES_SECONDS = 60
@@ -53,9 +57,9 @@ def get_transactions(call: Call, form: ListForm) -> Answer:
 def _bounds(form: ListForm) -> tuple[int, int]:
     limit, offset = form.limit or 0, form.offset or 0
     if not 1 <= limit <= MAX_ROWS:
-        raise InvalidInput(f"Invalid value for limit: expected 1 to {MAX_ROWS}")
+        raise InvalidInput.of("limit", f"expected 1 to {MAX_ROWS}")
     if offset < 0:
-        raise InvalidInput("Invalid value for offset: expected 0 or more")
+        raise InvalidInput.of("offset", "expected 0 or more")
     return limit, offset
 
 
@@ -63,7 +67,7 @@ def _is_panel_form(call: Call, form: ListForm) -> bool:
     """Frontends need ``type`` as a number and signed amounts, the document's clients words and absolute ones."""
     if form.format:
         if form.format not in (PANEL_FORM, DOCUMENT_FORM):
-            raise InvalidInput(f"Invalid value for format: expected {PANEL_FORM} or {DOCUMENT_FORM}")
+            raise InvalidInput.of("format", f"expected {PANEL_FORM} or {DOCUMENT_FORM}")
         return form.format == PANEL_FORM
     environ = call.request.environ
     return (
@@ -75,7 +79,12 @@ def _is_panel_form(call: Call, form: ListForm) -> bool:
     )
 
 
-def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
+def _shown(row: LedgerRow, is_panel: bool) -> orjson.Fragment:
+    """The row encoded, kept as long as it is the same one (:func:`core.ledger.listing.list_transactions`)."""
+    return _encoded(row, is_panel) if len(row.details) > LONG_TEXT else _encoded_once(row, is_panel)
+
+
+def _encoded(row: LedgerRow, is_panel: bool) -> orjson.Fragment:
     type_name = "credit" if row.is_credit else "debit"
     correction = row.correction
     answer = {
@@ -105,7 +114,10 @@ def _shown(row: LedgerRow, is_panel: bool) -> dict[str, Any]:
         "net_amount": float(correction.net(row.amount)),
         "has_correction": correction.exists,
     }
-    return sinks.shown("transaction", answer)
+    return orjson.Fragment(orjson.dumps(sinks.shown("transaction", answer)))
+
+
+_encoded_once = lru_cache(_KEPT_ROWS)(_encoded)
 
 
 class NewForm(RequestModel):
@@ -134,7 +146,8 @@ def new_transaction(call: Call, form: NewForm) -> Answer:
         details=form.details,
     )
     text = "Transaction created successfully"
-    return {"err_msg": text, "message": text, "transaction_id": added.id, "new_balance": float(added.balance)}
+    answer = {"err_msg": text, "message": text, "transaction_id": added.id, "new_balance": float(added.balance)}
+    return answer | floored(text, added.taken)
 
 
 class CorrectionForm(RequestModel):

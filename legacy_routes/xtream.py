@@ -31,6 +31,7 @@ endpoints = Endpoints(chapter="95")
 endpoint = endpoints.endpoint
 
 UNKNOWN_ACTION, UNKNOWN_SUB = "Unknown action", "Unknown sub-action"
+NOT_BUILT = "This action is not available in this version"
 # their pages go on asking each second after any answer with status 200
 _POLLED = ("stats", "chart_stats")
 _SUCCESS = orjson.dumps({"result": True, "error": 0, "err_msg": ""})
@@ -155,7 +156,7 @@ def api(call: Call, form: ApiForm) -> Answer:
             raise
         return envelope.failure(error.text, error.code, 401)
     if action is None:
-        return envelope.failure(UNKNOWN_ACTION, 6, 404 if name in _POLLED else 200)
+        return envelope.failure(NOT_BUILT, 4, 404) if name in _POLLED else envelope.failure(UNKNOWN_ACTION, 6)
     action.require(caller.member)
     sub = form.sub if isinstance(form.sub, str) else ""
     if action.subs is not None:

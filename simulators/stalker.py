@@ -26,10 +26,18 @@ class StalkerPortal:
     ``switches`` are the fields of :class:`simulators.portal.settings.PortalSettings`.
     """
 
-    def __init__(self, *, name: str = "portal", host: str = "127.0.0.1", port: int = 0, **switches: Any) -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "portal",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        state: PortalState | None = None,
+        **switches: Any,
+    ) -> None:
         self.name = name
         self.settings = PortalSettings(**switches)
-        self.state = PortalState()
+        self.state = PortalState() if state is None else state
         self._portal = Portal(self.settings, self.state)
         self._recorder = Recorder(name)
         self._faults = FaultPlan()

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bench.client import Checker, Job, run
-from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile
+from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile, php_name
+from bench.php_server import programs
 from bench.report import BUDGETS, Budget
+from tests.worlds.databases import require
 from tests.worlds.places import ROOT
 
 TINY = (
@@ -29,6 +31,8 @@ TINY = (
     "0.1",
     "--changes",
     "2",
+    "--settle",
+    "0",
 )
 _OPTIONS = {name: TINY[TINY.index(name) + 1] for name in TINY[::2]}
 
@@ -39,7 +43,7 @@ def run_bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_measures_every_request_type(tmp_path: Path) -> None:
-    done = run_bench("--json", str(tmp_path / "result.json"))
+    done = run_bench("--only", "sqlite", "--json", str(tmp_path / "result.json"))
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["plan"]["accounts"] == int(_OPTIONS["--accounts"])
@@ -53,8 +57,27 @@ def test_measures_every_request_type(tmp_path: Path) -> None:
         assert f"{budget.row}:" in done.stdout
 
 
+def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
+    require("mariadb")
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- written by the bench -->\nold\n<!-- end of what the bench writes -->\nafter\n")
+    file = tmp_path / "result.json"
+    done = run_bench("--only", "mariadb", "--processes", "2", "--json", str(file), "--readme", str(readme))
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(file.read_text())
+    assert (result["plan"]["database"], result["plan"]["processes"]) == ("mysql", 2)
+    in_php = {php_name(step.name) for step in STEPS if step.in_php} | {php_name(UNCACHED)}
+    assert in_php <= set(result["rows"]) or programs() is None
+    assert all(row["answers"] > 0 and row["failures"] == 0 for row in result["rows"].values())
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "get_accounts" in text
+    assert "old" not in text
+
+
 def test_wrong_answers_fail_the_run() -> None:
-    done = run_bench("--login", "admin:not the password")
+    done = run_bench("--only", "sqlite", "--login", "admin:not the password")
     assert done.returncode == 1
     assert "Invalid username or password" in done.stdout + done.stderr
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from core.config import load_config
 from docs.generate import PAGES
@@ -18,6 +19,7 @@ from tests.worlds.warm import warm_python
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WALK = ROOT / "docs" / "adding-an-endpoint.md"
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
+EXAMPLE_PANEL, EXAMPLE_SESSIONS = "/srv/showbox-panel", "/var/lib/php/sessions"
 EXAMPLE_SOURCE = "mysql://panel:secret@127.0.0.1/panel"
 
 
@@ -42,7 +44,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_configuration_examples_are_valid(document: Path, tmp_path: Path) -> None:
     for number, block in enumerate(_blocks(document, "ini")):
         file = tmp_path / f"{number}.ini"
-        for directory in ("/srv/showbox-panel", "/var/lib/php/sessions"):
+        for directory in (EXAMPLE_PANEL, EXAMPLE_SESSIONS):
             block = block.replace(directory, str(tmp_path))
         file.write_text(block)
         load_config(file, {})
@@ -59,11 +61,33 @@ def test_commands_work(document: Path, tmp_path: Path) -> None:
         load_dump(source, DUMPS["1.18.2"])
     (tmp_path / "config.example.ini").write_text((ROOT / "config.example.ini").read_text())
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/flask").write_text(f'#!/bin/sh\nexec {shlex.quote(str(warm_python()))} -m flask "$@"\n')
-    (tmp_path / "bin/flask").chmod(0o755)
+    for program in ("flask", "showbox"):
+        (tmp_path / "bin" / program).write_text(
+            f'#!/bin/sh\nexec {shlex.quote(str(warm_python()))} -m {program} "$@"\n'
+        )
+        (tmp_path / "bin" / program).chmod(0o755)
+    places = _panel_of_php(tmp_path, source) if EXAMPLE_PANEL in document.read_text() else {}
     with served(tmp_path, "--demo") as (address, _):
+        named = {DEFAULT_ADDRESS: address, EXAMPLE_SOURCE: source, **places}
         for command in (line for block in _blocks(document, "sh") for line in block.splitlines()):
-            _run(command.replace(DEFAULT_ADDRESS, address).replace(EXAMPLE_SOURCE, source), tmp_path)
+            for example, real in named.items():
+                command = command.replace(example, real)
+            _run(command, tmp_path)
+
+
+def _panel_of_php(directory: Path, source: str) -> dict[str, str]:
+    """The panel's directory with its database and a crontab's script, and PHP's sessions, by the examples' names."""
+    root, sessions = directory / "php-panel", directory / "php-sessions"
+    root.mkdir()
+    sessions.mkdir()
+    if source:
+        url = make_url(source)
+        given = [f"mysql:host={url.host};port={url.port or 3306};dbname={url.database}", url.username, url.password]
+        arguments = ", ".join(f"'{text or ''}'" for text in given)
+        (root / "config.php").write_text(f"<?php $WELCOME_MSG = 'Welcome!'; $pdo = new PDO({arguments});")
+    (root / "cron_check_expiry_reminders.php").write_text("<?php")
+    (sessions / ("sess_" + "a" * 26)).write_text('login|i:1;username|s:5:"admin";')
+    return {EXAMPLE_PANEL: str(root), EXAMPLE_SESSIONS: str(sessions)}
 
 
 def _run(command: str, directory: Path) -> None:
@@ -71,7 +95,7 @@ def _run(command: str, directory: Path) -> None:
         # the targets themselves are what runs this suite, the demo and the checks
         subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, check=True, capture_output=True, timeout=20)
         return
-    if command.startswith("python wsgi.py"):
+    if command.startswith(("python wsgi.py", "showbox serve")):
         with served(directory, *shlex.split(command)[2:]):
             return
     path = f"{directory / 'bin'}:{environment()['PATH']}"
@@ -87,6 +111,8 @@ def _run(command: str, directory: Path) -> None:
     assert result.returncode == 0, (command, result.stderr)
     if command.startswith("curl"):
         done = '{"result":true,"error":0' if "/api.php?" in command else '{"error":0'
+        # what is no endpoint of the panel
+        done = {"/_health": "ok", "/_metrics": "# HELP"}.get(command[command.rfind("/") :], done)
         assert result.stdout.startswith(done), (command, result.stdout[:200])
 
 

@@ -17,6 +17,7 @@ from tests.worlds.places import ROOT
 
 PACKAGES = ("commands", "compat", "core", "deploy", "legacy_routes", "simulators")
 # what a checkout holds beside its source
+MODULES = ("showbox.py", "wsgi.py")
 UNTRACKED = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache", ".ruff_cache")
 
 
@@ -26,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=UNTRACKED)
-    for file in ("pyproject.toml", "README.md", "wsgi.py"):
+    for file in ("pyproject.toml", "README.md", *MODULES):
         shutil.copy(ROOT / file, source)
     _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(made), str(source))
     [path] = made.iterdir()
@@ -71,7 +72,7 @@ def test_every_file_of_the_packages_is_installed(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     installed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert installed == here | {"wsgi.py"}
+    assert installed == here | set(MODULES)
 
 
 def test_every_folder_of_source_is_a_package_or_known_as_none() -> None:
@@ -85,7 +86,7 @@ def demo(python: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(python), "-m", "wsgi", "--demo", "--port", str(port)]
+    command = [str(python.with_name("showbox")), "demo", "--port", str(port)]
     with subprocess.Popen(
         command, cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -109,13 +110,35 @@ def test_it_serves_the_demo(demo: str) -> None:
 
 
 def test_nothing_of_the_checkout_is_used(python: Path, tmp_path: Path) -> None:
-    names = ", ".join((*PACKAGES, "wsgi"))
+    names = ", ".join((*PACKAGES, "showbox", "wsgi"))
     told = _run(python, tmp_path, "-c", f"import {names}\nfor module in ({names}): print(module.__file__)")
     assert {Path(line).is_relative_to(python.parents[1]) for line in told.splitlines()} == {True}
 
 
+def test_the_program_is_in_the_wheel(python: Path, tmp_path: Path) -> None:
+    program = python.with_name("showbox")
+    assert _run(program, tmp_path, "--version").startswith("showbox, version ")
+    assert _run(program, tmp_path, "user", "add", "boss", "--password", "secret-1") == "User boss added.\n"
+    assert _run(python, tmp_path, "-m", "showbox", "config", "check") == "The configuration can be used.\n"
+
+
+def test_another_program_s_package_of_the_same_name_is_told(python: Path, tmp_path: Path) -> None:
+    """Its installation would write over ours without a word."""
+    [core] = python.parents[1].glob("lib/*/site-packages/core/__init__.py")
+    ours = core.read_text()
+    core.write_text("# another's")
+    try:
+        refused = subprocess.run(
+            [str(python.with_name("showbox")), "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    finally:
+        core.write_text(ours)
+    assert (refused.returncode, "virtual environment of its own" in refused.stderr) == (1, True)
+    assert "The package core was changed" in refused.stderr
+
+
 def test_its_commands_find_their_templates(python: Path, tmp_path: Path) -> None:
-    written = _run(python, tmp_path, "-m", "flask", "--app", "wsgi", "cron", "install", "bin", "--root", "panel")
+    written = _run(python.with_name("showbox"), tmp_path, "cron", "install", "bin", "--root", "panel")
     assert f"{tmp_path}/bin/php" in written.splitlines()
     assert str(python) in (tmp_path / "bin/showbox-job").read_text()
     assert "@" not in (tmp_path / "bin/php").read_text().replace("$@", "")

@@ -129,7 +129,10 @@ class Delivery:
         response.make_conditional(request)
         if response.status_code != 200:
             return response
-        read = (lambda: require_whole(content.read())) if content.media.is_page else content.read
+
+        def read() -> bytes:
+            return require_whole(content.read()) if content.media.is_page else content.read()
+
         if compress:
             response.headers["Content-Encoding"] = "gzip"
             response.data = self._compressed.get(content.version, read)

@@ -4,7 +4,20 @@ The stores are imported by name where they are chosen (``.sql``, ``.redis``, ``.
 every machine has what each of them needs.
 """
 
-from compat.sessions.interface import PhpSessionInterface, SessionStore, SessionUnavailable, install_sessions
+from compat.sessions.interface import (
+    PhpSessionInterface,
+    SessionStore,
+    SessionUnavailable,
+    install_sessions,
+    refuse_unusable_sessions,
+)
 from compat.sessions.session import PhpSession
 
-__all__ = ["PhpSession", "PhpSessionInterface", "SessionStore", "SessionUnavailable", "install_sessions"]
+__all__ = [
+    "PhpSession",
+    "PhpSessionInterface",
+    "SessionStore",
+    "SessionUnavailable",
+    "install_sessions",
+    "refuse_unusable_sessions",
+]

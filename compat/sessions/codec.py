@@ -1,26 +1,24 @@
 """Session data as bytes and back: JSON for our own stores, PHP's two serialise handlers for PHP's files.
 
-Where the bytes are kept is the stores' matter. Nothing here instantiates classes (contract chapter 10, 2.3).
+Where the bytes are kept is the stores' matter; single values of PHP: :mod:`compat.sessions.php_values`. Nothing here
+instantiates classes (contract chapter 10, 2.3).
 """
 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
-from io import BytesIO
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import phpserialize
 from flask_session.base import Serializer
 
+from compat.sessions.php_values import Entry, Foreign, Unreadable, read_entry, renumbered, value_of
 from compat.sessions.session import Changes
 
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _JSON_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
-
-
-class Unreadable(ValueError):
-    """The bytes are no session data; such a session counts as not existing and is never repaired."""
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]  # Flask-Session has no types
@@ -50,29 +48,41 @@ class PhpHandler(ABC):
 
     Values are None, bool, int, float, str, list and dict; a PHP array with the keys 0 to n-1 in order is
     a list (so an empty one is ``[]``), any other a dict with int and str keys. Text is UTF-8; other bytes
-    survive as surrogate escapes.
+    survive as surrogate escapes. What only PHP can read is a :class:`~compat.sessions.php_values.Foreign`.
     """
+
+    #: the number of the first value of a session
+    base = 1
 
     def decode(self, raw: bytes) -> dict[str, Any]:
         """Raises Unreadable, and nothing else, whatever the bytes."""
-        return {key: value for key, value, _ in self._entries(raw)}
+        entries = list(self._entries(raw))
+        return {entry.key: value_of(entry, entries) for entry in entries}
 
     def encode(self, data: Mapping[str, Any]) -> bytes:
         """Raises TypeError or ValueError for what PHP could not read back."""
-        return self._join([self._entry(key, value) for key, value in data.items()])
+        foreign = next((value for value in data.values() if isinstance(value, Foreign)), None)
+        known = {} if foreign is None else {entry.key: entry for entry in foreign.entries}
+        return self._join(renumbered([self._entry(key, value, known) for key, value in data.items()], self.base))
 
     def merge(self, raw: bytes, changes: Changes) -> bytes:
-        """``raw`` with the changes applied; all other entries keep their very bytes. Raises Unreadable."""
-        entries = {key: entry for key, _, entry in self._entries(raw)}
-        assigned = {key: self._entry(key, value) for key, value in changes.assigned.items()}
-        return self._join(Changes(assigned, changes.removed).apply(entries).values())
+        """``raw`` with the changes applied; all other entries keep their very bytes, but for the numbers of references
+        to what has moved. Raises Unreadable."""
+        known = {entry.key: entry for entry in self._entries(raw)}
+        assigned = {key: self._entry(key, value, known) for key, value in changes.assigned.items()}
+        return self._join(renumbered(list(Changes(assigned, changes.removed).apply(known).values()), self.base))
+
+    def _entry(self, key: str, value: Any, known: Mapping[str, Entry]) -> Entry:
+        head, before = self._head(key), known.get(key)
+        if isinstance(value, Foreign):
+            return replace(value.entry, key=key, head=head)
+        return read_entry(key, head, _write_value(value), 0, before.first if before else 0)
 
     @abstractmethod
-    def _entries(self, raw: bytes) -> Iterator[tuple[str, Any, bytes]]:
-        """Each key with its value and the bytes of both."""
+    def _entries(self, raw: bytes) -> Iterator[Entry]: ...
 
     @abstractmethod
-    def _entry(self, key: str, value: Any) -> bytes: ...
+    def _head(self, key: str) -> bytes: ...
 
     @abstractmethod
     def _join(self, entries: Collection[bytes]) -> bytes: ...
@@ -81,52 +91,52 @@ class PhpHandler(ABC):
 class _Php(PhpHandler):
     """``key|value`` after ``key|value``, without separator."""
 
-    def _entries(self, raw: bytes) -> Iterator[tuple[str, Any, bytes]]:
-        stream = BytesIO(raw)
-        start = 0
+    def _entries(self, raw: bytes) -> Iterator[Entry]:
+        start, slot = 0, self.base
         while start < len(raw):
             bar = raw.find(b"|", start)
             if bar < 0:
                 raise Unreadable("a key without value")
-            stream.seek(bar + 1)
-            value = _read_value(stream)
-            end = stream.tell()
-            yield raw[start:bar].decode("utf-8", "surrogateescape"), value, raw[start:end]
-            start = end
+            key, head = raw[start:bar].decode("utf-8", "surrogateescape"), raw[start : bar + 1]
+            entry = read_entry(key, head, raw, bar + 1, slot)
+            yield entry
+            start, slot = bar + 1 + len(entry.body), slot + entry.slots
 
-    def _entry(self, key: str, value: Any) -> bytes:
+    def _head(self, key: str) -> bytes:
         if "|" in key:
             raise ValueError("PHP's session format has no key that contains '|'")
-        return key.encode("utf-8", "surrogateescape") + b"|" + _write_value(value)
+        return key.encode("utf-8", "surrogateescape") + b"|"
 
     def _join(self, entries: Collection[bytes]) -> bytes:
         return b"".join(entries)
 
 
 class _PhpSerialize(PhpHandler):
-    """The whole session as one serialised array."""
+    """The whole session as one serialised array, which is its first value."""
 
-    _head = re.compile(rb"a:([0-9]{1,9}):\{")
+    base = 2
+    _opening = re.compile(rb"a:([0-9]{1,9}):\{")
 
-    def _entries(self, raw: bytes) -> Iterator[tuple[str, Any, bytes]]:
+    def _entries(self, raw: bytes) -> Iterator[Entry]:
         if not raw:
             return
-        head = self._head.match(raw)
-        if head is None:
+        opening = self._opening.match(raw)
+        if opening is None:
             raise Unreadable("no array")
-        stream = BytesIO(raw)
-        start = stream.seek(head.end())
-        for _ in range(int(head[1])):
-            key = _checked_key(_read_value(stream))
-            value = _read_value(stream)
-            end = stream.tell()
-            yield str(key), value, raw[start:end]
-            start = end
+        start, slot = opening.end(), self.base
+        for _ in range(int(opening[1])):
+            key = read_entry("", b"", raw, start, 0)
+            name, begin = value_of(key, ()), start + len(key.body)
+            if type(name) not in (int, str):
+                raise Unreadable("an array key of a wrong type")
+            entry = read_entry(str(name), key.body, raw, begin, slot)
+            yield entry
+            start, slot = begin + len(entry.body), slot + entry.slots
         if raw[start:] != b"}":
             raise Unreadable("the array does not end")
 
-    def _entry(self, key: str, value: Any) -> bytes:
-        return _write_key(key) + _write_value(value)
+    def _head(self, key: str) -> bytes:
+        return _write_key(key)
 
     def _join(self, entries: Collection[bytes]) -> bytes:
         return _array(entries, len(entries))
@@ -140,28 +150,6 @@ def php_handler(name: str) -> PhpHandler:
     if name not in _HANDLERS:
         raise ValueError(f"unknown session handler '{name}'; use php or php_serialize")
     return _HANDLERS[name]()
-
-
-def _read_value(stream: BytesIO) -> Any:
-    try:
-        return phpserialize.load(stream, decode_strings=True, array_hook=_as_list_or_dict)
-    # what the library lets through on bytes that are no serialised value: lengths beyond all measure,
-    # numbers that are none, objects, references, nesting without end
-    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
-        raise Unreadable("no serialised value") from error
-
-
-def _as_list_or_dict(pairs: list[tuple[Any, Any]]) -> list[Any] | dict[int | str, Any]:
-    array = {_checked_key(key): value for key, value in pairs}
-    if list(array) == list(range(len(array))):
-        return list(array.values())
-    return array
-
-
-def _checked_key(key: Any) -> int | str:
-    if type(key) not in (int, str):
-        raise Unreadable("an array key of a wrong type")
-    return key  # type: ignore[no-any-return]
 
 
 def _write_value(value: Any) -> bytes:

@@ -8,8 +8,10 @@ import hashlib
 import logging
 import re
 import secrets
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
@@ -24,7 +26,7 @@ from compat.sessions.session import Changes, PhpSession, StoredSession
 
 _log = logging.getLogger(__name__)
 
-_USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
+USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _ID_LENGTH = 26
 _SHOWN_CHARACTERS = 12
@@ -45,8 +47,32 @@ class SessionUnavailable(Exception):
     retry_after: int | None = None
     goes_on = False
 
-    def __init__(self) -> None:
+    def __init__(self, text: str | None = None) -> None:
+        """``text``: the cause, where it is one that does not pass by itself."""
+        self.text = text or type(self).text
         super().__init__(self.text)
+
+
+class SessionsUnusable(SessionUnavailable):
+    """The store cannot be used as it is set up, and trying again does not help."""
+
+    text = "The session store does not open to the user of this server; whoever runs it must set that right"
+
+
+class SomeTimes:
+    """Says yes once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = 0.0
+        self._lock = threading.Lock()
+
+    def is_time(self, now: float) -> bool:
+        with self._lock:
+            if now - self._last < self._seconds:
+                return False
+            self._last = now
+            return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +120,7 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         if found is None:
             return PhpSession(self._read, None, cookie_sent=False)
         value = unquote(found[1])
-        usable = _USABLE_ID.fullmatch(value) is not None
+        usable = USABLE_ID.fullmatch(value) is not None
         return PhpSession(self._read, value if usable else None, cookie_sent=True)
 
     def save_session(self, app: Flask, session: PhpSession, response: Response) -> None:
@@ -155,6 +181,31 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
     def end_session(self, listed: ListedSession) -> None:
         """Raises SessionUnavailable."""
         self._delete_session(listed.store_id)
+
+    def refuse_if_unusable(self) -> None:
+        """For a server that starts. Raises ValueError with a sentence where this store cannot work as it is set up."""
+
+    def clear(self) -> int:
+        """Delete sessions past their lifetime, as many as one go allows, and return how many were found."""
+        raise NotImplementedError
+
+    def adopt(self, sid: str, data: Mapping[str, Any], idle_seconds: int) -> bool:
+        """Take a session over from another store, under its id and with its age, unless there is one already.
+
+        Values that this store cannot hold are left behind. Raises SessionUnavailable.
+        """
+        return self._adopt(sid, self._holdable(data), idle_seconds)
+
+    def _adopt(self, sid: str, data: Mapping[str, Any], idle_seconds: int) -> bool:
+        raise NotImplementedError
+
+    def _holdable(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {}
+        for key, value in data.items():
+            with suppress(TypeError, ValueError):
+                self.serializer.encode({key: value})
+                kept[key] = value
+        return kept
 
     def _touch_session(self, store_id: str, stored: StoredSession) -> None:
         """Notes the time of a request that changed nothing, in stores that do not do so on reading."""
@@ -225,3 +276,11 @@ def install_sessions(
         PERMANENT_SESSION_LIFETIME=timedelta(seconds=store.lifetime),
     )
     app.session_interface = store.interface(app, secure)
+
+
+def refuse_unusable_sessions(app: Flask) -> None:
+    """For a server that starts; commands run without sessions. Raises ValueError with a sentence where the store cannot
+    work as it is set up."""
+    store = app.session_interface
+    assert isinstance(store, PhpSessionInterface)  # noqa: S101 - installed above
+    store.refuse_if_unusable()

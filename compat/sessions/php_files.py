@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, Request
 
-from compat.sessions.codec import Unreadable, php_handler
-from compat.sessions.interface import PhpSessionInterface, SessionUnavailable
+from compat.sessions.codec import php_handler
+from compat.sessions.interface import USABLE_ID, PhpSessionInterface, SessionsUnusable, SessionUnavailable, SomeTimes
+from compat.sessions.php_directory import PREFIX, SessionDirectory, refuse_if_unusable
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
-_PREFIX = "sess_"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.01
+CLEAR_SECONDS = 300
+_CLEARED_AT_ONCE = 1000
 # a burst of short locks passes well within it
 _LONGEST_QUEUE = 1.0
 # what stands at the name of a session and is no regular file is no session
@@ -55,39 +57,28 @@ class PhpFileSessions:
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "PhpFileSessionInterface":
         return PhpFileSessionInterface(app, self, secure)
 
-
-@dataclass(frozen=True)
-class SessionDirectory:
-    """``depth`` levels of sub-directories, named by the leading characters of the id; new files get ``mode``."""
-
-    path: str
-    depth: int = 0
-    mode: int = 0o600
-
-    @classmethod
-    def parse(cls, save_path: str) -> "SessionDirectory":
-        *options, path = save_path.split(";", 2)
-        try:
-            depth = int(options[0]) if options else 0
-            mode = int(options[1], 8) if len(options) > 1 else 0o600
-        except ValueError:
-            depth, mode = -1, 0
-        if depth < 0 or not Path(path).is_absolute() or not 0 <= mode <= 0o777:
-            raise ValueError("the session save path must be /path, N;/path or N;MODE;/path")
-        return cls(path, depth, mode)
-
-    def file(self, store_id: str) -> str:
-        levels = store_id[len(_PREFIX) : len(_PREFIX) + self.depth]
-        return "/".join((self.path, *levels, store_id))
+    def stored(self) -> Iterator[tuple[str, StoredSession]]:
+        """All sessions there with their ids, whoever's. Raises SessionUnavailable."""
+        for listed in self.interface(Flask(__name__), lambda _: False).list_sessions():
+            sid = listed.store_id.removeprefix(PREFIX)
+            if USABLE_ID.fullmatch(sid):
+                yield sid, listed.data
 
 
 class PhpFileSessionInterface(PhpSessionInterface):
     def __init__(self, app: Flask, settings: PhpFileSessions, secure: Callable[[Request], bool]) -> None:
-        super().__init__(app, lifetime=settings.lifetime, now=settings.now, secure=secure, key_prefix=_PREFIX)
+        super().__init__(app, lifetime=settings.lifetime, now=settings.now, secure=secure, key_prefix=PREFIX)
         self._directory = SessionDirectory.parse(settings.save_path)
         self._handler = php_handler(settings.handler)
         self._lock_wait = settings.lock_wait
         self._waiting = threading.BoundedSemaphore(settings.waiters)
+        self._clearing = SomeTimes(CLEAR_SECONDS)
+
+    def refuse_if_unusable(self) -> None:
+        refuse_if_unusable(self._directory)
+
+    def clear(self) -> int:
+        return self._directory.clear(self.now() - self.lifetime, _CLEARED_AT_ONCE)
 
     def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         with self._locked(store_id) as file:
@@ -106,7 +97,9 @@ class PhpFileSessionInterface(PhpSessionInterface):
             return None
 
     def _stored_sessions(self) -> Iterator[tuple[str, StoredSession]]:
-        for path in sorted(Path(self._directory.path).glob("*/" * self._directory.depth + f"{_PREFIX}*")):
+        with _named_failures():
+            paths = sorted(self._directory.files())
+        for path in paths:
             with self._locked(path.name) as file:
                 if file is None:
                     continue
@@ -124,6 +117,9 @@ class PhpFileSessionInterface(PhpSessionInterface):
                 self._overwrite(file, raw)
             finally:
                 os.close(file)
+        if self._clearing.is_time(self.now()):
+            # PHP's own way: what no request used for long goes when somebody new comes
+            self.clear()
 
     def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
         with self._locked(store_id) as file:
@@ -227,5 +223,7 @@ def _acceptable(status: os.stat_result) -> bool:
 def _named_failures() -> Iterator[None]:
     try:
         yield
+    except PermissionError as error:
+        raise SessionsUnusable from error
     except OSError as error:
         raise SessionUnavailable from error

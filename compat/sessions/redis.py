@@ -11,8 +11,8 @@ from flask_session.redis import RedisSessionInterface as FlaskSessionRedis
 from redis import Redis
 from redis.exceptions import RedisError
 
-from compat.sessions.codec import Unreadable
 from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _MERGE_ATTEMPTS = 1000
@@ -34,6 +34,16 @@ return found
 _INSERT = """
 redis.call('HSET', KEYS[1], 'data', ARGV[3], 'touched', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
+# as old as it was elsewhere
+_ADOPT = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'data', ARGV[3], 'touched', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
 """
 
 # replaces the data only if it still is what the caller merged into; answers what it found
@@ -72,6 +82,7 @@ class RedisSessionInterface(PhpSessionInterface, FlaskSessionRedis):  # type: ig
         )
         self._read_script = settings.client.register_script(_READ)
         self._insert_script = settings.client.register_script(_INSERT)
+        self._adopt_script = settings.client.register_script(_ADOPT)
         self._replace_script = settings.client.register_script(_REPLACE)
 
     def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
@@ -118,6 +129,16 @@ class RedisSessionInterface(PhpSessionInterface, FlaskSessionRedis):  # type: ig
                 return
             base = found
         raise SessionUnavailable
+
+    def _adopt(self, sid: str, data: Mapping[str, Any], idle_seconds: int) -> bool:
+        touched, left = int(self.now()) - idle_seconds, max(1, self.lifetime - idle_seconds)
+        keys, raw = [self._get_store_id(sid)], bytes(self.serializer.encode(data))
+        with _named_failures():
+            return bool(self._adopt_script(keys=keys, args=[touched, left, raw]))
+
+    def clear(self) -> int:
+        """Redis does that by itself."""
+        return 0
 
     def _delete_session(self, store_id: str) -> None:
         with _named_failures():

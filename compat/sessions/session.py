@@ -72,6 +72,8 @@ class PhpSession(SessionMixin):
         self.renews = False
         #: set before the first access: this request counts as activity
         self.counts = True
+        #: set before the first access: the caller's own look-up is to find more beside the session than usual
+        self.wants_more = False
 
     # what routes use
 

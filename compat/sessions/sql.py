@@ -6,19 +6,18 @@ lifetime subtract that minute, so a session is never taken for older than it is.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 from flask import Flask, Request
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from compat.sessions.codec import Unreadable
-from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, hashed_id
+from compat.sessions.interface import PhpSessionInterface, SessionUnavailable, SomeTimes, hashed_id
+from compat.sessions.php_values import Unreadable
 from compat.sessions.session import Changes, StoredSession
 
 _MOMENT_MS = 200
@@ -36,7 +35,8 @@ class SqlSessions:
     On SQLite the engine must answer the execution option ``sbx_write`` with BEGIN IMMEDIATE.
     ``lifetime`` in seconds. ``find`` may do the look-up of every request in the caller's own way: it gives the three
     columns of an id and what the caller wants to know beside them (``PhpSession.beside``), or None; it raises
-    SessionUnavailable.
+    SessionUnavailable. ``replace`` may do the same for a change of what was found; ``explain`` gives a text for
+    failures that do not pass by themselves.
     """
 
     engine: sa.Engine
@@ -44,12 +44,19 @@ class SqlSessions:
     lifetime: int
     now: Callable[[], float] = time.time
     find: "Find | None" = None
+    replace: "Replace | None" = None
+    explain: Callable[[SQLAlchemyError], str | None] = lambda _: None
 
     def interface(self, app: Flask, secure: Callable[[Request], bool]) -> "SqlSessionInterface":
         return SqlSessionInterface(app, self, secure)
 
 
 Find = Callable[[str], tuple[str, str, int, Any] | None]
+
+
+class Replace(Protocol):
+    def __call__(self, sid: str, old: str, new: str, touched_at: int) -> bool:
+        """Store the data ``new`` unless it is no longer exactly ``old``; whether it was. Raises SessionUnavailable."""
 
 
 class SqlSessionInterface(PhpSessionInterface):
@@ -62,9 +69,10 @@ class SqlSessionInterface(PhpSessionInterface):
         self._table = table = settings.table
         self._one = table.c.id == sa.bindparam("sid")
         self._select = sa.select(table.c.id, table.c.data, table.c.touched_at).where(self._one)
+        self._explain = settings.explain
         self._find = settings.find or self._select_one
-        self._purge_lock = threading.Lock()
-        self._purged_at = 0.0
+        self._replace = settings.replace
+        self._purging = SomeTimes(PURGE_SECONDS)
 
     def _retrieve_session_data(self, store_id: str, *, counts: bool = True) -> StoredSession | None:
         return self._stored(store_id, self._find(store_id))
@@ -89,7 +97,7 @@ class SqlSessionInterface(PhpSessionInterface):
                     sa.select(self._table.c.id, self._table.c.data, self._table.c.touched_at)
                 ).all()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         for row in rows:
             stored = self._stored(row[0], (*row, None))
             if stored is not None:
@@ -100,7 +108,7 @@ class SqlSessionInterface(PhpSessionInterface):
             with self._engine.connect() as connection:
                 row = connection.execute(self._select, {"sid": store_id}).first()
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
         return None if row is None else (*row, None)
 
     def _stored(self, store_id: str, row: tuple[str, str, int, Any] | None) -> StoredSession | None:
@@ -111,7 +119,9 @@ class SqlSessionInterface(PhpSessionInterface):
         if idle > self.lifetime:
             return None
         try:
-            return StoredSession(self.serializer.decode(row[1]), idle_seconds=idle, mark=row[2], beside=row[3])
+            return StoredSession(
+                self.serializer.decode(row[1]), idle_seconds=idle, mark=_Mark(row[1], row[2]), beside=row[3]
+            )
         except Unreadable:
             return None
 
@@ -121,6 +131,11 @@ class SqlSessionInterface(PhpSessionInterface):
         self._purge_sometimes()
 
     def _merge_session(self, store_id: str, stored: StoredSession, changes: Changes) -> None:
+        if self._replace is not None:
+            # most often nobody else has changed it meanwhile
+            columns = self._columns(changes.apply(stored))
+            if self._replace(store_id, stored.mark.data, columns["data"], columns["touched_at"]):
+                return
         with self._write() as connection:
             row = connection.execute(self._select.with_for_update(), {"sid": store_id}).first()
             current = self._stored(store_id, None if row is None else (*row, None))
@@ -131,7 +146,7 @@ class SqlSessionInterface(PhpSessionInterface):
 
     def _touch_session(self, store_id: str, stored: StoredSession) -> None:
         now = int(self.now())
-        if now - stored.mark < TOUCH_SECONDS:
+        if now - stored.mark.touched_at < TOUCH_SECONDS:
             return
         with self._write(patient=False) as connection:
             if connection.dialect.name != "sqlite":
@@ -143,7 +158,25 @@ class SqlSessionInterface(PhpSessionInterface):
         with self._write() as connection:
             connection.execute(sa.delete(self._table).where(self._one), {"sid": store_id})
 
-    def _delete_expired_sessions(self) -> None:
+    def _adopt(self, sid: str, data: Mapping[str, Any], idle_seconds: int) -> bool:
+        columns = self._columns(data) | {"touched_at": int(self.now()) - idle_seconds}
+        try:
+            with self._write() as connection:
+                # also as an older version stored it, under the id itself
+                known = sa.select(self._table.c.id).where(self._table.c.id.in_([sid, hashed_id(sid)]))
+                if connection.execute(known).first() is not None:
+                    return False
+                connection.execute(self._table.insert(), {"id": hashed_id(sid), **columns})
+        except SessionUnavailable as error:
+            if isinstance(error.__cause__, IntegrityError):
+                return False
+            raise
+        return True
+
+    def clear(self) -> int:
+        return self._delete_expired_sessions()
+
+    def _delete_expired_sessions(self) -> int:
         """Deletes up to a thousand sessions past their lifetime."""
         expired = self._table.c.touched_at < int(self.now()) - self.lifetime - TOUCH_SECONDS
         with self._write() as connection:
@@ -151,12 +184,11 @@ class SqlSessionInterface(PhpSessionInterface):
             ids = connection.scalars(sa.select(self._table.c.id).where(expired).limit(_PURGE_ROWS)).all()
             if ids:
                 connection.execute(sa.delete(self._table).where(self._table.c.id.in_(sorted(ids)), expired))
+            return len(ids)
 
     def _purge_sometimes(self) -> None:
-        with self._purge_lock:
-            if self.now() - self._purged_at < PURGE_SECONDS:
-                return
-            self._purged_at = self.now()
+        if not self._purging.is_time(self.now()):
+            return
         try:
             self._delete_expired_sessions()
         except SessionUnavailable:
@@ -174,7 +206,14 @@ class SqlSessionInterface(PhpSessionInterface):
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
-            raise SessionUnavailable from error
+            raise SessionUnavailable(self._explain(error)) from error
+
+
+class _Mark(NamedTuple):
+    """A session as it was found."""
+
+    data: str
+    touched_at: int
 
 
 @contextmanager

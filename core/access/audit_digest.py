@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, delete, func, insert, select, update
 
 from core.errors import DatabaseFailed
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
+from core.storage.schema import Layout
 from core.storage.tables import AuditDigest, AuditDigestReach, AuditEntry
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,16 @@ def begin_carrying_on(panel: Panel) -> None:
     panel.start_thread(work, "audit-digest")
 
 
+def entries_to_count(panel: Panel, connection: Connection, layout: Layout) -> int:
+    """How many entries :func:`carry_on` would count, also in a database that has yet to be upgraded; 0 for too few."""
+    if not layout.has_table(AuditEntry.__tablename__):
+        return 0
+    has_digest = layout.has_table(AuditDigestReach.__tablename__)
+    bounds = _bounds(connection) if has_digest else _Bounds(*connection.execute(select(*_ends())).one(), reach=0)
+    waiting = _settled_id(panel, connection, bounds) - bounds.reach if bounds.last else 0
+    return waiting if waiting >= STEP else 0
+
+
 def carry_on(panel: Panel) -> None:
     """Count what has settled since, into the digest. Its failure is logged: without it, reading only takes longer."""
     try:
@@ -113,8 +124,7 @@ def carry_on(panel: Panel) -> None:
 
 
 def _bounds(connection: Connection) -> _Bounds:
-    # one by one: asked for both at once, SQLite reads the whole log
-    first_id, last_id = (select(end(AuditEntry.id)).scalar_subquery() for end in (func.min, func.max))
+    first_id, last_id = _ends()
     ends = select(first_id.label("first"), last_id.label("last")).subquery()
     row = connection.execute(
         select(ends.c.first, ends.c.last, AuditDigestReach.first_id, AuditDigestReach.last_id).join_from(
@@ -124,6 +134,11 @@ def _bounds(connection: Connection) -> _Bounds:
     first, last = row.first or 0, row.last or 0
     is_of_this_log = row.first_id is not None and row.first_id == first and row.last_id <= last
     return _Bounds(first, last, row.last_id if is_of_this_log else 0)
+
+
+def _ends() -> tuple[ScalarSelect[int], ScalarSelect[int]]:
+    # one by one: asked for both at once, SQLite reads the whole log
+    return select(func.min(AuditEntry.id)).scalar_subquery(), select(func.max(AuditEntry.id)).scalar_subquery()
 
 
 def _digest(panel: Panel, connection: Connection, bounds: _Bounds) -> Sequence[Group]:

@@ -19,6 +19,7 @@ from core.access.audit_digest import Group
 from core.errors import InvalidInput
 from core.panel import Panel
 from core.storage.tables import AuditEntry, User
+from core.values.numerals import folded
 
 MAX_PER_PAGE = 100
 SEARCH_CHARACTERS = 200
@@ -109,18 +110,19 @@ def read_audit_log(panel: Panel, actor: Actor, wanted: Wanted) -> AuditPage:
 
 def _wanted_user(text: str) -> int | None:
     """None is everybody."""
+    text = folded(text)
     if text in ("", EVERYBODY):
         return None
     if not text.isascii() or not text.isdigit() or int(text) > _LARGEST_USER_ID:
-        raise InvalidInput(f"Invalid value for user_id: expected a number or {EVERYBODY}")
+        raise InvalidInput.of("user_id", f"expected a number or {EVERYBODY}")
     return int(text)
 
 
 def _refuse_bad_filters(wanted: Wanted) -> None:
     if wanted.first_day and wanted.last_day and wanted.first_day > wanted.last_day:
-        raise InvalidInput("date_from is after date_to")
+        raise InvalidInput("The {field} is after the date_to", field="date_from")
     if len(wanted.search) > SEARCH_CHARACTERS:
-        raise InvalidInput(f"Invalid value for search: at most {SEARCH_CHARACTERS} characters")
+        raise InvalidInput.of("search", f"at most {SEARCH_CHARACTERS} characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Roles come from the row at each request, never from the session's copies. Source
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
 from core.access.user_rows import LAYOUTS, actor_of, user_columns
+from core.access.whose import count_seen
 from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
@@ -31,11 +32,15 @@ STARTED_MARK = "sbx_started"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An actor with what belongs to judging the session: the idle timeout and the stored password's fingerprint."""
+    """An actor with what belongs to judging the session: the idle timeout and the stored password's fingerprint.
+
+    ``accounts``: how many of them the actor sees (:func:`core.access.whose.count_seen`), None where nobody asked.
+    """
 
     actor: Actor
     timeout_minutes: int
     credential: str
+    accounts: int | None = None
 
 
 def says_logged_in(session: Mapping[str, Any]) -> bool:
@@ -77,16 +82,17 @@ def session_facts(actor: Actor, now: int) -> dict[str, Any]:
     }
 
 
-def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Identity:
+def identify(panel: Panel, session: Mapping[str, Any], found: Any = None, *, counting: bool = False) -> Identity:
     """Raises NotLoggedIn when the session names nobody, or somebody whose rights or password have changed.
 
     ``found``: the user row that was read together with the session, if any (:func:`find_session`).
+    ``counting``: the accounts are counted along.
     """
     if not says_logged_in(session):
         raise NotLoggedIn
     row = found
     if row is None or row.username != session["username"]:
-        row = find_user(panel, session["username"])
+        row = find_user(panel, session["username"], counting=counting)
     if row is None or not _is_user_id(session.get("user_id"), row.id):
         raise NotLoggedIn
     actor = actor_of(row)
@@ -96,7 +102,7 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None) -> Ide
     if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
-    return Identity(actor, timeout, credential)
+    return Identity(actor, timeout, credential, getattr(row, "accounts_seen", None))
 
 
 def _is_user_id(said: object, user_id: int) -> bool:
@@ -124,20 +130,37 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 )
 
 
-def find_user(panel: Panel, username: str) -> Any:
+def find_user(panel: Panel, username: str, *, counting: bool = False) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
-    return panel.database.first(_user_by_name(panel.database.dialect, panel.layout), username=username)
+    return panel.database.first(_user_by_name(panel.database.dialect, panel.layout, counting), username=username)
 
 
-def find_session(panel: Panel, session_id: str) -> Any:
+def find_session(panel: Panel, session_id: str, *, counting: bool = False) -> Any:
     """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
-    return panel.database.first(_session_and_user(panel.database.dialect, panel.layout), sid=session_id)
+    return panel.database.first(_session_and_user(panel.database.dialect, panel.layout, counting), sid=session_id)
 
 
-@lru_cache(LAYOUTS)
-def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
+def replace_session(panel: Panel, session_id: str, old: str, new: str, touched_at: int) -> bool:
+    """Give a stored session the data ``new``, unless it is not exactly ``old`` any more; whether it was."""
+    change = _replacing(panel.database.dialect)
+    return panel.database.change(change, sid=session_id, old=old, new=new, stamp=touched_at) == 1
+
+
+@cache
+def _replacing(dialect: str) -> sa.Update:
+    # the collation of MySQL takes a for A
+    stored = sa.cast(StoredSession.data, sa.LargeBinary) if dialect == "mysql" else StoredSession.data
     return (
-        select(*_user_columns(layout))
+        sa.update(StoredSession)
+        .where(StoredSession.id == bindparam("sid"), stored == bindparam("old", type_=sa.Text))
+        .values(data=bindparam("new"), touched_at=bindparam("stamp"))
+    )
+
+
+@lru_cache(2 * LAYOUTS)
+def _user_by_name(dialect: str, layout: Layout, counting: bool) -> AnySelect:
+    return (
+        select(*_user_columns(layout, counting))
         .select_from(User)
         .outerjoin(Currency, Currency.id == User.currency_id)
         .outerjoin(Credential, Credential.user_id == User.id)
@@ -147,14 +170,14 @@ def _user_by_name(dialect: str, layout: Layout) -> AnySelect:
     )
 
 
-@lru_cache(LAYOUTS)
-def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
+@lru_cache(2 * LAYOUTS)
+def _session_and_user(dialect: str, layout: Layout, counting: bool) -> AnySelect:
     return (
         select(
             StoredSession.id.label("session_id"),
             StoredSession.data,
             StoredSession.touched_at,
-            *_user_columns(layout),
+            *_user_columns(layout, counting),
         )
         .select_from(StoredSession)
         .outerjoin(User, User.id == json_integer(StoredSession.data, "user_id", dialect))
@@ -164,14 +187,21 @@ def _session_and_user(dialect: str, layout: Layout) -> AnySelect:
     )
 
 
-def _user_columns(layout: Layout) -> tuple[Any, ...]:
+def _user_columns(layout: Layout, counting: bool) -> tuple[Any, ...]:
     """A user's row with password and idle timeout, as far as this database has it."""
+    seen = [count_seen(layout).label("accounts_seen")] if counting else []
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if layout.has_table("_app_settings"):
         timeout = (
             select(AppSetting.setting_value).where(AppSetting.setting_key == AUTO_LOGOUT_KEY).limit(1).scalar_subquery()
         )
-    return *user_columns(layout), User.password, Credential.salt.label("credential_salt"), timeout.label("auto_logout")
+    return (
+        *user_columns(layout),
+        User.password,
+        Credential.salt.label("credential_salt"),
+        timeout.label("auto_logout"),
+        *seen,
+    )
 
 
 def _was_demoted(session: Mapping[str, Any], actor: Actor) -> bool:

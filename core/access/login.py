@@ -41,7 +41,7 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Entry:
     """
     username = username.strip(BLANKS)
     if len(username) > NAME_CHARACTERS:
-        raise InvalidInput(f"The user name is too long (more than {NAME_CHARACTERS} characters)")
+        raise InvalidInput(f"The {{field}} is too long (more than {NAME_CHARACTERS} characters)", field="username")
     row = find_user(panel, username) if username else None
     with panel.throttle.attempt(origin.counted_as, _counted_user(row, username)):
         if not panel.passwords.verify(row.password if row else None, password) or row is None:

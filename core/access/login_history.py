@@ -11,6 +11,7 @@ from core.access.actors import Actor
 from core.errors import NotAllowed
 from core.panel import Panel
 from core.storage.tables import LoginHistory, User
+from core.values.numerals import folded
 
 EVERYBODY = "all"
 MAX_PER_PAGE = 100
@@ -81,6 +82,7 @@ def _wanted_user(actor: Actor, wanted: str) -> int | None:
     if wanted == EVERYBODY:
         return None
     # an id that cannot exist is the history of nobody
+    wanted = folded(wanted)
     return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 else 0
 
 

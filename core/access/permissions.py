@@ -110,7 +110,9 @@ TOGGLE_ACCOUNTS = Right(
     "Permission denied. You do not have permission to toggle account status.", field=Field.TOGGLE_STATUS
 )
 SYNC_ACCOUNTS = Right("Permission denied. Observers have read-only access.", reseller_admin=Scope.OWN)
-SUPER_ADMIN_ONLY = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE)
+SUPER_ADMIN_ONLY = Right(
+    "Permission denied. Only super admins may do this.", reseller_admin=Scope.NONE, reseller=Scope.NONE
+)
 CORRECT_TRANSACTIONS = Right(
     "Permission denied. Only admins and reseller admins can correct transactions.",
     reseller=Scope.NONE,
@@ -119,7 +121,12 @@ CORRECT_TRANSACTIONS = Right(
 # whose dates the calendars of the frontends mark
 READ_LEDGER_DATES = Right(NotAllowed.default_text, observer=Scope.ALL)
 READ_MESSAGE_DATES = Right(NotAllowed.default_text, observer=Scope.OWN)
-READ_AUDIT_DATES = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
+READ_AUDIT_DATES = Right(
+    "Permission denied. Only super admins can see the audit log.",
+    reseller_admin=Scope.NONE,
+    reseller=Scope.NONE,
+    reads=True,
+)
 READ_RESELLERS = Right(
     "Permission denied. Only administrators and reseller admins can see the resellers.",
     reseller=Scope.NONE,
@@ -179,7 +186,12 @@ CHANGE_BOT = Right(
     reseller_admin=Scope.NONE,
     reseller=Scope.NONE,
 )
-SEE_BOT = Right(NotAllowed.default_text, reseller_admin=Scope.NONE, reseller=Scope.NONE, reads=True)
+SEE_BOT = Right(
+    "Permission denied. Only super admins can see the Telegram bot.",
+    reseller_admin=Scope.NONE,
+    reseller=Scope.NONE,
+    reads=True,
+)
 SEND_TELEGRAM = Right(
     "Permission denied. Only administrators and reseller admins can send Telegram messages.", reseller=Scope.NONE
 )

@@ -38,8 +38,9 @@ from core.plans.choice import (
 )
 from core.plans.plan_tariff import NOT_ASKED, Tariffs, tariff_by_name, tariff_of_plan
 from core.storage.tables import Account
-from core.values.checks import checked_date, checked_email, clean_name, clean_text, normal_phone
+from core.values.checks import checked_email, clean_name, clean_text
 from core.values.currencies import ANY_CURRENCY, currency_code
+from core.values.phones import normal_phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class _Purchase:
 def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     """Raises NotAllowed, InvalidInput, AlreadyExists, NotFound, NotEnoughCredit, AccountBusy, UpstreamFailed."""
     require(by.actor, ADD_ACCOUNTS)
-    wish = _checked(wish)
+    wish = _checked(wish, panel.config.country_code)
     with panel.database.read() as connection:
         # what can be refused is refused before any portal is asked; checked again in the transaction that reserves
         _draft(panel, connection, by, wish, NOT_ASKED)
@@ -112,21 +113,21 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme, notes=creation.notes))
 
 
-def _checked(wish: NewAccount) -> NewAccount:
+def _checked(wish: NewAccount, country_code: str) -> NewAccount:
     """The wish with every value in its stored form. Raises InvalidInput."""
     if not wish.password:
-        raise InvalidInput("Password is required")
+        raise InvalidInput.missing("password")
     if wish.end_date:
-        checked_date(wish.end_date)
+        rules.checked_end(wish.end_date)
     return NewAccount(
         username=rules.new_username(wish.username),
         mac=rules.required_mac(wish.mac),
         password=wish.password,
-        full_name=clean_name(wish.full_name, "name"),
+        full_name=clean_name(wish.full_name, "full_name"),
         email=checked_email(wish.email) or "",
-        phone=normal_phone(wish.phone) or "",
+        phone=normal_phone(wish.phone, country_code) or "",
         plan=wish.plan,
-        tariff_plan=clean_text(wish.tariff_plan, "tariff plan", 100),
+        tariff_plan=clean_text(wish.tariff_plan, "tariff_plan", 100),
         end_date=wish.end_date,
         status=rules.checked_status(wish.status, default=1),
         comment=clean_text(wish.comment, "comment", rules.COMMENT_CHARACTERS),
@@ -173,7 +174,7 @@ def _draft(
         reseller=owner.id,
         payer_id=payer.id if payer else None,
         amount=purchase.net if payer else Decimal(0),
-        price=plan.price if payer and plan else Decimal(0),
+        price=plan.cost if payer and plan else Decimal(0),
     )
 
 
@@ -197,7 +198,7 @@ def _refuse_too_many(connection: Connection, actor: Actor, owner: Actor) -> None
 
 def _purchase(connection: Connection, actor: Actor, owner: Actor, wish: NewAccount, tariffs: Tariffs) -> _Purchase:
     if is_no_plan(wish.plan) and wish.needs_plan:
-        raise InvalidInput("Please select a plan")
+        raise InvalidInput.missing("plan", "please select a plan")
     plans = read_plans(connection)
     plan = None if is_no_plan(wish.plan) else plan_for_add(plans, wish.plan, owner.currency)
     if plan is None and wish.tariff_plan:
@@ -205,6 +206,8 @@ def _purchase(connection: Connection, actor: Actor, owner: Actor, wish: NewAccou
         if plan is None and (is_unpaid(actor) or tariffs == NOT_ASKED):
             return _unplanned(wish.tariff_plan, tariffs)
     if plan is None:
+        if is_no_plan(wish.plan) and not wish.tariff_plan and not is_unpaid(actor):
+            raise InvalidInput.missing("plan", "the id or the key of a plan that you may sell, such as 12-GBP")
         if not is_no_plan(wish.plan) or not is_unpaid(actor):
             raise NotFound(NOT_FOUND)
         return _Purchase(None, "", Decimal(0), None, None)
@@ -226,7 +229,7 @@ def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs
         refuse_currency(plan, owner)
     net = net_price(plan, wish.discount if is_unpaid(actor) else 0)
     if pays:
-        require_balance(owner.balance, plan.price)
+        require_balance(owner.balance, plan.cost)
     named = f" ,{wish.full_name} , {wish.mac}" if wish.full_name else f" ,{wish.mac}"
     entry = ledger.Entry(
         creator="system",
@@ -242,7 +245,7 @@ def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs
             full_name=wish.full_name or None,
             plan_id=plan.id,
             plan_name=plan.shown_name(),
-            discount=int(plan.price - net) or None,
+            discount=int((plan.price or 0) - net) or None,
         ),
     )
     tariff = tariff_of_plan(plan, tariffs)
@@ -253,7 +256,7 @@ def _bought(actor: Actor, owner: Actor, wish: NewAccount, plan: PlanRow, tariffs
 def _end_date(panel: Panel, actor: Actor, wish: NewAccount, plan: PlanRow | None) -> date | None:
     today = panel.clock.today()
     if actor.super_user and wish.end_date:
-        return checked_date(wish.end_date)
+        return rules.checked_end(wish.end_date)
     if plan is not None:
-        return rules.first_end(today, plan.days)
+        return rules.first_end(today, plan.length)
     return None if actor.super_user else today + timedelta(days=rules.DAYS_WITHOUT_PLAN)

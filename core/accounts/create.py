@@ -6,7 +6,7 @@ without the password, which is stored nowhere, it could not be finished. Source:
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -101,6 +101,8 @@ def _portal_account(record: Record, password: str = "") -> NewPortalAccount:
 
 def confirm(panel: Panel, by: By, record: Record) -> int:
     """Row, ledger row and audit row in one transaction; if that fails the portals are cleared again."""
+    # the portals have answered: nothing comes late any more
+    record = replace(record, step=operations.BOOKING)
     creation = Creation.read(record.payload)
 
     def book(connection: Connection) -> int:

@@ -34,19 +34,12 @@ from core.plans.choice import (
 )
 from core.plans.plan_tariff import NOT_ASKED, Tariffs, tariff_by_name, tariff_of_plan
 from core.portal import PortalError
-from core.values.checks import checked_date, checked_email, clean_name, clean_text
+from core.values.checks import checked_email, clean_name, clean_text
 from core.values.currencies import ANY_CURRENCY, currency_code
 from core.values.markup import quotable
 
 # a repeated identical switch within this time is a double click (contract README, "double clicks")
 DOUBLE_CLICK_MS = 2000
-
-
-class _Null:
-    """The mark of an end date that was sent as JSON null: unlimited, unlike absent and empty, which keep."""
-
-
-UNLIMITED = _Null()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class Edit:
     discount: int = 0
     partial: bool = False
     tariff_plan: str | None = None
-    end_date: str | _Null | None = None
+    end_date: str | None = None
     mac: str | None = None
     reseller: int | None = None
 
@@ -100,9 +93,9 @@ def set_status(
 ) -> Changed:
     """Switch an account on (1) or off (0). Raises as :func:`edit_account`."""
     if not username and not mac:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username", "or mac")
     if status is None:
-        raise InvalidInput("Missing field: status")
+        raise InvalidInput.missing("status", "1 or 0")
     status = rules.checked_status(status, default=1)
 
     def plan(connection: Connection) -> Planned | None:
@@ -140,14 +133,16 @@ def _plan_edit(
 ) -> Planned:
     """Every check, and the row as it will be."""
     if not wish.username:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username")
     before = require_by_username(panel, connection, wish.username)
     require_over(actor, EDIT_ACCOUNTS, before.reseller)
     if wish.mac and rules.required_mac(wish.mac) != before.mac:
-        raise InvalidInput("The MAC address of an account cannot be changed")
-    after = _with_texts(actor, before, wish)
+        raise InvalidInput("The {field} of an account cannot be changed: it is another one here", field="mac")
+    after = _with_texts(actor, before, wish, panel.config.country_code)
     if wish.new_username and quotable(wish.new_username).casefold() != quotable(before.username).casefold():
-        after = replace(after, username=rules.new_username(wish.new_username))
+        after = replace(
+            after, username=rules.new_username(wish.new_username, "new_username" if wish.partial else "username")
+        )
         refuse_taken(panel, connection, username=after.username)
     after = _with_owner(panel, connection, actor, after, wish)
     always = ("end_date",) if before.end_date is not None and not wish.partial else ()
@@ -161,7 +156,7 @@ def _plan_edit(
     return planned
 
 
-def _with_texts(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
+def _with_texts(actor: Actor, row: AccountRow, wish: Edit, country_code: str) -> AccountRow:
     """Name, e-mail, phone, comment and status."""
     status = rules.checked_status(wish.status, default=row.status)
     comment = clean_text(wish.comment or "", "comment", rules.COMMENT_CHARACTERS)
@@ -173,13 +168,13 @@ def _with_texts(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
     if wish.email is not None:
         row = replace(row, email=checked_email(wish.email))
     if wish.phone is not None:
-        row = replace(row, phone_number=rules.edited_phone(wish.phone, row.phone_number))
+        row = replace(row, phone_number=rules.edited_phone(wish.phone, row.phone_number, country_code))
     return row
 
 
 def _named(row: AccountRow, name: str) -> str:
     """The full name after an edit; one that comes back as it was shown is the stored one."""
-    return row.full_name if name == quotable(row.full_name) else clean_name(name, "name") or row.full_name
+    return row.full_name if name == quotable(row.full_name) else clean_name(name, "full_name") or row.full_name
 
 
 def _with_owner(panel: Panel, connection: Connection, actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
@@ -195,15 +190,13 @@ def _with_owner(panel: Panel, connection: Connection, actor: Actor, row: Account
 
 
 def _with_end_date(actor: Actor, row: AccountRow, wish: Edit) -> AccountRow:
-    if isinstance(wish.end_date, _Null):
-        if not actor.super_user and row.end_date is not None:
-            raise NotAllowed("Permission denied. Only a super admin can make an account unlimited.")
-        return replace(row, end_date=None)
     if not wish.end_date:
         return row
-    end_date = checked_date(wish.end_date)
+    end_date = rules.checked_end(wish.end_date)
+    if end_date is None and not actor.super_user and row.end_date is not None:
+        raise NotAllowed("Permission denied. Only a super admin can make an account unlimited.")
     if not is_unpaid(actor) and end_date != row.end_date:
-        raise NotAllowed("Permission denied. You cannot set the end date of an account.")
+        raise NotAllowed("Permission denied. Only admins and reseller admins can set an end date.")
     return replace(row, end_date=end_date)
 
 
@@ -218,11 +211,11 @@ def _with_tariff(
     """Another tariff by name. One that neither the panel nor the portal knows is not sent: a stock portal would
     silently give its default tariff."""
     row = planned.after
-    name = clean_text(name, "tariff plan", 100)
+    name = clean_text(name, "tariff_plan", 100)
     if name in (row.tariff_plan, quotable(row.tariff_plan)):
         return planned
     if not is_unpaid(actor):
-        raise NotAllowed("Permission denied. You cannot change the tariff of an account.")
+        raise NotAllowed("Permission denied. Only admins and reseller admins can change a tariff.")
     owner = read_user(panel, connection, row.reseller or actor.id) or actor
     plan = plan_for_tariff(read_plans(connection), name, owner.currency, tariffs.listed)
     if plan is not None:
@@ -264,7 +257,7 @@ def _given(planned: Planned, plan: PlanRow, tariffs: Tariffs) -> Planned:
 def _with_renewal(
     panel: Panel, connection: Connection, actor: Actor, planned: Planned, wish: Edit, tariffs: Tariffs
 ) -> Planned:
-    if wish.partial and (isinstance(wish.end_date, _Null) or wish.end_date):
+    if wish.partial and wish.end_date:
         raise InvalidInput("Send either a plan or an end date")
     before = planned.before
     owner = read_user(panel, connection, before.reseller or actor.id) or actor
@@ -276,7 +269,7 @@ def _with_renewal(
     after = replace(
         planned.after,
         plan=plan.id,
-        end_date=rules.renewed_end(panel.clock.today(), before.end_date, plan.days),
+        end_date=rules.renewed_end(panel.clock.today(), before.end_date, plan.length),
     )
     planned = replace(planned, after=after, plan=plan, always_send=("end_date",), what="renewal")
     planned = _given(planned, plan, tariffs)
@@ -284,11 +277,11 @@ def _with_renewal(
         return planned
     payer = read_user(panel, connection, actor.id) or actor
     require_usable(plan, payer)
-    require_balance(payer.balance, plan.price)
+    require_balance(payer.balance, plan.cost)
     entry = ledger.Entry(
         creator=actor.username,
         for_user=actor.id,
-        amount=str(-plan.price),
+        amount=str(-plan.cost),
         currency=currency_code(payer.currency if plan.currency == ANY_CURRENCY else plan.currency),
         type=ledger.CREDIT,  # what panels write for a renewal
         details=f"Account renewal: {before.username} - Plan: {plan.shown_name()}",
@@ -302,4 +295,4 @@ def _with_renewal(
             plan_name=plan.shown_name(),
         ),
     )
-    return replace(planned, payer=payer, net=plan.price, entry=entry if plan.price else None)
+    return replace(planned, payer=payer, net=plan.cost, entry=entry if plan.cost else None)

@@ -27,6 +27,7 @@ from core.ledger import ledger
 from core.panel import Panel
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import Account, Operation, State
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 
 RESERVED, CONFIRMING, COMPENSATING, DONE, UNDONE = "reserved", "confirming", "compensating", "done", "undone"
@@ -38,10 +39,8 @@ BOOKING = "booking"
 LEASE_SECONDS = 180
 # when a portal that did not answer in time is asked again what became of it
 RECHECK_SECONDS = 30
-WAIT_SECONDS = 15.0
-_POLL_SECONDS = 0.05
-_COUNTER = "account_number"
-_FIRST_NUMBER = 10_000_000
+WAIT_SECONDS, _POLL_SECONDS = 15.0, 0.05
+_COUNTER, _FIRST_NUMBER = "account_number", 10_000_000
 _ERROR_CHARACTERS = 500
 _COUNTER_ROW = select(State.value).where(State.name == _COUNTER)
 
@@ -142,7 +141,7 @@ def begin(panel: Panel, actor_id: int, plan: Plan, step: str) -> Record | None:
     """Reserve: in one transaction, ``plan`` checks and says what to do, the payer is debited, the record stored.
 
     ``plan`` runs under :func:`lock_accounts`, again after each wait for another operation on the same account; None
-    is nothing to do. Raises what ``plan`` raises, NotEnoughCredit, AccountBusy.
+    is nothing to do. Raises what ``plan`` raises, NotEnoughCredit, AccountBusy, NotUndoable.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
@@ -162,6 +161,7 @@ def _try_to_begin(
     panel: Panel, actor_id: int, plan: Plan, step: str, lease: Mapping[str, Any], connection: Connection
 ) -> Record | None:
     lock_accounts(panel, connection)
+    refuse_money_without_undo(connection)
     draft = plan(connection)
     if draft is None:
         return None

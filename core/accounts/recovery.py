@@ -187,6 +187,8 @@ def late_seconds(panel: Panel, record: Record) -> int:
 
     A dead worker's call is like one that timed out: it was not done when we looked, and may be done a moment later.
     """
+    if record.step == operations.BOOKING:
+        return 0
     until = record.updated_at + math.ceil(panel.config.portal.call_seconds) + _LATE_SECONDS
     return max(0, until - panel.clock.stamp())
 

@@ -24,7 +24,7 @@ from core.errors import DatabaseFailed, DatabaseRefused, InvalidInput, NotFound
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
-from core.portal import Outcome, PortalAccount, PortalError, PortalServer
+from core.portal import Outcome, PortalAccount, PortalError, PortalInvalidInput, PortalServer
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class NotArchived(DatabaseFailed):
 def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username")
     require(by.actor, DELETE_ACCOUNTS)
     with panel.database.read() as connection:
         found = find_by_username(panel, connection, username)
@@ -95,6 +95,9 @@ def _only_on_portal(panel: Panel, actor: Actor, username: str) -> PortalAccount:
         raise NotFound("Account not found")
     try:
         found = panel.portals.primary.account_by_login(username)
+    except PortalInvalidInput:
+        # a name that no portal takes is nobody's
+        raise NotFound("Account not found") from None
     except PortalError as error:
         raise refusal_of(error, _FAILED) from error
     if found is None or not found.mac:

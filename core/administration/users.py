@@ -40,11 +40,7 @@ def add_user(
 
     ``is_example``: of the demo, whose passwords everybody knows.
     """
-    username = username.strip(BLANKS)
-    if not username or len(username) > 100:
-        raise InvalidInput("The user name must have 1 to 100 characters")
-    if plain(username) != username:
-        raise InvalidInput("The user name must not hold markup or control characters")
+    username = _checked_name(username)
     if not is_example:
         _check_password(panel, password, username, name)
     panel.layout  # noqa: B018 - before anything is written: a database that we may not touch is refused
@@ -69,6 +65,15 @@ def add_user(
         return user_id
 
     return panel.database.transact(act)
+
+
+def _checked_name(username: str) -> str:
+    username = username.strip(BLANKS)
+    if not username or len(username) > 100:
+        raise InvalidInput("The user name must have 1 to 100 characters")
+    if plain(username) != username:
+        raise InvalidInput("The user name must not hold markup or control characters")
+    return username
 
 
 def _blank(panel: Panel) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from core.errors import DatabaseFailed, PanelError
 from core.panel import Panel
 from core.storage.tables import User
 from core.storage.tables.texts import UnstorableText, as_it_stands
+from core.storage.undoable import refuse_without_undo
 from core.storage.writing import continue_ids, last_id
 
 Report = Callable[[str, int, int], None]
@@ -28,21 +29,10 @@ Report = Callable[[str, int, int], None]
 _BATCH_ROWS = 500
 _BATCH_CHARACTERS = 1024 * 1024
 _REPLACED = "Nothing more is done about it: the accounts and balances were replaced by those of a backup"
-_ENGINES = sa.text(
-    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()"
-    " AND table_name IN :names AND engine <> 'InnoDB'"
-).bindparams(sa.bindparam("names", expanding=True))
 
 
 class RowRefused(DatabaseFailed):
     """The database takes a row of the file for impossible; the text names it."""
-
-
-class NotUndoable(DatabaseFailed):
-    default_text = (
-        "A table of this database cannot undo what fails half-way (it is not InnoDB), so nothing was changed; convert"
-        " it first"
-    )
 
 
 class WorkUnderWay(PanelError):
@@ -94,8 +84,7 @@ def _hold(connection: Connection, tables: Mapping[str, sa.Table]) -> None:
     if connection.dialect.name == "postgresql":
         names = ", ".join(f'"{name}"' for name in tables)
         connection.execute(sa.text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
-    elif connection.dialect.name != "sqlite" and connection.execute(_ENGINES, {"names": list(tables)}).first():
-        raise NotUndoable
+    refuse_without_undo(connection, tables)
 
 
 def _end_operations(panel: Panel, connection: Connection) -> None:

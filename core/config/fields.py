@@ -97,6 +97,10 @@ def _yes_or_no(value: object) -> object:
     return words.get(value.strip().lower(), value.strip().lower()) if isinstance(value, str) else value
 
 
+def _lower_case(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 def _redis_url(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("a Redis address such as redis://127.0.0.1:6379/0 is expected")
@@ -183,6 +187,7 @@ def _not_empty(value: object) -> object:
 
 
 ThemeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.-]{1,50}$")]
+CountryCode = Annotated[str, Field(pattern=r"^(\+?[1-9][0-9]{0,3})?$")]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Certificates = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_certificates)]
 Directory = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_directory)]

@@ -56,7 +56,7 @@ def default_path(environment: Mapping[str, str] | None = None) -> Path | None:
 def _read_file(path: Path) -> dict[str, dict[str, str]]:
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=None)
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             parser.read_file(file)
     except OSError as error:
         raise ConfigError([f"The configuration file {path} cannot be read: {error.strerror}."]) from None

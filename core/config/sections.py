@@ -9,14 +9,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.config.fields import (
     _HOST,
-    MOST_PROCESSES,
     Certificates,
+    CountryCode,
     Directory,
     HttpUrl,
     ThemeId,
     _database_url,
     _empty_is_none,
     _long_key,
+    _lower_case,
     _network,
     _not_empty,
     _optional_database_url,
@@ -34,11 +35,14 @@ from core.config.fields import (
     checked_subject,
 )
 
+# each has database connections of its own, of which servers grant some hundred altogether
+_MOST_BY_THEMSELVES = 8
+
 
 def _processors() -> int:
-    """Those that this process may use."""
+    """Those that this process may use, as far as databases let that many connect."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(usable, MOST_PROCESSES)
+    return min(usable, _MOST_BY_THEMSELVES)
 
 
 class _Section(BaseModel):
@@ -60,6 +64,7 @@ class Server(_Section):
 
 class DatabaseSection(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr("sqlite:///var/showbox.db")
+    longest_transaction_seconds: int = Field(60, ge=1, le=3600)
 
 
 class Session(_Section):
@@ -81,6 +86,7 @@ class Session(_Section):
 class PanelSection(_Section):
     name: str = Field("ShowBox Billing", min_length=1, max_length=100)
     timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Tehran"
+    country_code: CountryCode = ""
     welcome_message: str = ""
     data_directory: Annotated[Path, BeforeValidator(_not_empty)] = Path("var")
     default_theme: str = "HenSoft-TV Realistic-Centered SHOWBOX"
@@ -141,7 +147,7 @@ class Sms(_Section):
         "edge.ippanel.com",
     )
     allow_private: bool = False
-    country_code: str = Field("", pattern=r"^(\+?[1-9][0-9]{0,3})?$")
+    country_code: CountryCode = ""
     sending_type: Literal["webservice", "peer_to_peer"] = "webservice"
     recipients_per_call: int = Field(100, ge=1, le=10_000)
     calls_per_second: int = Field(10, ge=1, le=10_000)
@@ -210,10 +216,17 @@ class Security(_Section):
     min_password_length: int = Field(6, ge=1, le=128)
     log_refusals: bool = False
     cron_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
+    metrics_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     application_key: Annotated[SecretStr, AfterValidator(_long_key)] = SecretStr("")
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     strict_passkeys: bool = False
     php_passkeys: bool = True
+
+
+class Log(_Section):
+    format: Literal["text", "json"] = "text"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)] = "info"
+    access: bool = False
 
 
 class Config(_Section):
@@ -233,6 +246,12 @@ class Config(_Section):
     backup: Backup = Backup()
     xtream: Xtream = Xtream()
     security: Security = Security()
+    log: Log = Log()
+
+    @property
+    def country_code(self) -> str:
+        """Digits of the country code of national telephone numbers; empty: not known."""
+        return (self.panel.country_code or self.sms.country_code).removeprefix("+")
 
     @property
     def process_count(self) -> int:

@@ -12,6 +12,9 @@ from urllib.parse import unquote_plus
 from core.errors import InvalidInput
 from core.portal import EVENTS, PortalServer, normal_mac
 from core.portal.server import CHANNEL_EVENTS
+from core.values.checks import refuse_longer
+from core.values.macs import EXPECTED_MAC
+from core.values.numerals import folded
 
 MESSAGE_CHARACTERS = 4000
 LONGEST_TTL = 2**31 - 1
@@ -99,13 +102,14 @@ Content = Event | Message
 def checked_event(name: str, channel: str) -> Event:
     """Raises InvalidInput; ``channel`` only counts for the events that play one."""
     if name not in EVENTS:
-        raise InvalidInput("Invalid event type")
+        raise InvalidInput(f"Invalid event type; {{field}} is one of {', '.join(EVENTS)}", field="event")
     if name not in CHANNEL_EVENTS:
         return Event(name)
+    channel = folded(channel)
     if channel in ("", "0"):
-        raise InvalidInput(f"A channel number is required for {name}")
+        raise InvalidInput.missing("channel", f"the number of the channel, for {name}")
     if not _CHANNEL.fullmatch(channel):
-        raise InvalidInput("The channel must be a number of 1 to 6 digits")
+        raise InvalidInput.of("channel", "expected a number of 1 to 6 digits")
     return Event(name, channel)
 
 
@@ -114,10 +118,9 @@ def checked_message(text: str, ttl: int | None) -> Message:
     text = _CONTROL.sub("", text).strip()
     if not text:
         raise InvalidInput("Message is required")
-    if len(text) > MESSAGE_CHARACTERS:
-        raise InvalidInput(f"The message is too long (more than {MESSAGE_CHARACTERS} characters)")
+    refuse_longer(text, "message", MESSAGE_CHARACTERS)
     if ttl is not None and not 1 <= ttl <= LONGEST_TTL:
-        raise InvalidInput("The ttl is a whole number of seconds, at least 1")
+        raise InvalidInput.of("ttl", "expected a whole number of seconds, at least 1")
     return Message(text, ttl)
 
 
@@ -137,7 +140,7 @@ def checked_mac(text: str) -> str:
         raise InvalidInput("MAC address is required")
     mac = normal_mac(text)
     if mac is None:
-        raise InvalidInput("The MAC address is not valid; expected e.g. 00:1A:79:00:00:01")
+        raise InvalidInput.of("mac", EXPECTED_MAC)
     return mac
 
 

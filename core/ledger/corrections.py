@@ -20,6 +20,7 @@ from core.ledger.manual_rows import TEXT_CHARACTERS
 from core.panel import Panel
 from core.storage.schema import LacksColumns
 from core.storage.tables import Correction, Transaction
+from core.storage.undoable import refuse_money_without_undo
 from core.values import money
 from core.values.checks import clean_text
 
@@ -50,19 +51,20 @@ def correct_transaction(
     """
     require(by.actor, CORRECT_TRANSACTIONS)
     if not number:
-        raise InvalidInput("The transaction id is required")
-    note = clean_text(note, "note", TEXT_CHARACTERS)
+        raise InvalidInput.missing("transaction_id")
+    note = clean_text(note, "correction_note", TEXT_CHARACTERS)
     if not note:
-        raise InvalidInput("A note that explains the correction is required")
+        raise InvalidInput.missing("correction_note", "what explains the correction")
     status = status.lower() or CORRECTED
     if status not in STATUSES:
-        raise InvalidInput("The status is active, corrected or voided")
+        raise InvalidInput.of("status", "expected active, corrected or voided")
     now = panel.clock.now()
     wanted = Corrected(_amount(amount), note, by.actor.id, by.actor.username, now, status)
     if not panel.layout.has(Transaction.correction_amount):
         raise LacksColumns("This database has no columns for corrections yet; run the database upgrade first")
 
     def act(connection: Connection) -> CorrectedRow:
+        refuse_money_without_undo(connection)
         before = _locked(panel, connection, number)
         _store(connection, number, wanted)
         row = CorrectedRow(number, money.stored(before.amount), wanted, now)
@@ -74,13 +76,7 @@ def correct_transaction(
 
 def _amount(text: str) -> Decimal | None:
     """None for an empty text and for zero. Raises InvalidInput."""
-    text = text.replace(",", "").removeprefix("+")
-    if not text:
-        return None
-    amount = money.read_amount(text, "correction_amount")
-    if amount != Decimal(text):
-        raise InvalidInput("Invalid value for correction_amount: at most two decimals")
-    return amount or None
+    return (money.read_amount(text, "correction_amount", grouped=True) or None) if text else None
 
 
 def _locked(panel: Panel, connection: Connection, number: int) -> Any:

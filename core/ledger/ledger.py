@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.errors import InvalidInput, NotEnoughCredit, NotFound
 from core.storage.tables import LedgerNote, Transaction, User
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 from core.values import money
 
@@ -77,10 +78,11 @@ class Moved:
 
 
 def take(connection: Connection, user_id: int, amount: Decimal, *, at_least: Decimal) -> None:
-    """Debit ``amount`` if the balance is ``at_least`` that much. Raises NotEnoughCredit.
+    """Debit ``amount`` if the balance is ``at_least`` that much. Raises NotEnoughCredit, NotUndoable.
 
     One conditional statement, so that of two purchases at once only those succeed that the balance covers.
     """
+    refuse_money_without_undo(connection)
     balance = sa.func.round(sa.func.coalesce(User.balance, 0), 2)
     taken = connection.execute(
         update(User)
@@ -101,10 +103,12 @@ def give_back(connection: Connection, user_id: int, amount: Decimal) -> None:
 
 
 def move(connection: Connection, user_id: int, change: Callable[[Decimal], Decimal]) -> Moved:
-    """Set the balance to what ``change`` makes of it; the row is locked meanwhile. Raises NotFound, InvalidInput.
+    """Set the balance to what ``change`` makes of it; the row is locked meanwhile. Raises NotFound, InvalidInput,
+    NotUndoable.
 
     The caller writes the ledger row that says why, in the same transaction.
     """
+    refuse_money_without_undo(connection)
     row = connection.execute(select(User.balance).where(User.id == user_id).with_for_update()).first()
     if row is None:
         raise NotFound("User not found")

@@ -3,25 +3,29 @@
 Source: contract chapter 40 §2.4 and §3.9. What was paid and owed in all is summed elsewhere.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import bindparam, case, func, select
 
+from core.access.user_rows import LAYOUTS
 from core.ledger import ledger
-from core.ledger.row_text import NEW_ACCOUNT, RENEWAL, Told, first_mac, read_details, sentence
+from core.ledger.named_accounts import named_accounts
+from core.ledger.row_text import LONG_TEXT, NEW_ACCOUNT, RENEWAL, first_mac, read_details, sentence
 from core.ledger.sales import ACTIVE, IS_SALE, LEDGER, VOIDED
 from core.panel import Panel
-from core.portal import normal_mac
-from core.storage.database import same_text_in
-from core.storage.tables import Account, LedgerNote, Transaction, User
+from core.storage.lookups import AnySelect
+from core.storage.schema import Layout
+from core.storage.tables import LedgerNote, Transaction, User
 from core.values import money
+from core.values.clock import Clock
 from core.values.currencies import currency_code
-from core.values.macs import mac_spellings
 
+# of which what is shown is kept: some pages of everybody's ledger
+_KEPT_ROWS = 4000
 CORRECTED = "corrected"
 STATUSES = (ACTIVE, CORRECTED, VOIDED)
 # what every frontend shows for a code that is not known
@@ -56,7 +60,8 @@ class Corrected:
         return self.status in (CORRECTED, VOIDED) or self.amount is not None
 
 
-@dataclass(frozen=True, slots=True)
+# told apart by being, not by what is in them: what is made of one may be kept with it
+@dataclass(frozen=True, slots=True, eq=False)
 class LedgerRow:
     """A row as stored, with what it means. ``signed``: its effect on the owner's credit as the row says it;
     ``description``: the text with the account's name; ``mac`` may be empty; ``date`` is naive local time."""
@@ -91,28 +96,43 @@ class LedgerPage:
 
 
 def list_transactions(panel: Panel, scope: int | None, *, limit: int, offset: int) -> LedgerPage:
-    """The ledger of user ``scope``, of everybody for None, newest row first; at most three statements."""
-    owned = [] if scope is None else [Transaction.for_user == scope]
-    total = select(func.count()).select_from(Transaction).where(*owned)
+    """The ledger of user ``scope``, of everybody for None, newest row first; at most two statements."""
+    owner = {} if scope is None else {"owner": scope}
+    rows = panel.database.rows(_page(panel.layout, scope is not None), limit=limit, offset=offset, **owner)
+    if not rows:
+        return LedgerPage([], panel.database.first(_total(scope is not None), **owner).total if offset else 0)
+    told = {row.id: read_details(row.details or "") for row in rows if row.kind is None}
+    accounts = named_accounts(panel, told.values())
+    listed = []
+    for row in rows:
+        text = told.get(row.id)
+        listed.append(_listed(panel.clock, row, None if text is None else accounts.described(text, row.details or "")))
+    return LedgerPage(listed, rows[0].total)
+
+
+@cache
+def _total(owned: bool) -> AnySelect:
+    total = select(func.count().label("total")).select_from(Transaction)
+    return total.where(Transaction.for_user == bindparam("owner")) if owned else total
+
+
+@lru_cache(2 * LAYOUTS)
+def _page(layout: Layout, owned: bool) -> AnySelect:
+    page = select(Transaction.id).order_by(Transaction.id.desc()).limit(bindparam("limit")).offset(bindparam("offset"))
+    if owned:
+        page = page.where(Transaction.for_user == bindparam("owner"))
     # the ids first: what is skipped is then neither joined nor read, however the server plans
-    page = select(Transaction.id, total.scalar_subquery().label("total")).where(*owned)
-    with panel.database.read() as connection:
-        found = connection.execute(page.order_by(Transaction.id.desc()).limit(limit).offset(offset)).all()
-        if not found:
-            return LedgerPage([], connection.scalar(total) or 0)
-        rows = connection.execute(
-            select(*_columns(panel))
-            .select_from(LEDGER)
-            .outerjoin(User, User.id == Transaction.for_user)
-            .where(Transaction.id.in_([row.id for row in found]))
-            .order_by(Transaction.id.desc())
-        ).all()
-        told = {row.id: read_details(row.details or "") for row in rows if row.kind is None}
-        accounts = _Accounts(panel, connection, told.values())
-    return LedgerPage([_read(panel, row, told.get(row.id), accounts) for row in rows], found[0].total)
+    ids = page.subquery("page")
+    return (
+        select(*_columns(layout), _total(owned).scalar_subquery().label("total"))
+        .select_from(LEDGER)
+        .join(ids, ids.c.id == Transaction.id)
+        .outerjoin(User, User.id == Transaction.for_user)
+        .order_by(Transaction.id.desc())
+    )
 
 
-def _columns(panel: Panel) -> list[Any]:
+def _columns(layout: Layout) -> list[Any]:
     return [
         Transaction.id,
         Transaction.creator,
@@ -122,7 +142,7 @@ def _columns(panel: Panel) -> list[Any]:
         Transaction.type,
         Transaction.details,
         Transaction.timestamp,
-        *correction_columns(panel),
+        *_correction_columns(layout),
         case((IS_SALE, 1), else_=0).label("is_sale"),
         LedgerNote.kind,
         LedgerNote.mac,
@@ -136,7 +156,11 @@ def _columns(panel: Panel) -> list[Any]:
 
 def correction_columns(panel: Panel) -> list[Any]:
     """The columns of :func:`read_correction`; NULL where the panel is too old to have them."""
-    return [panel.layout.column(column) for column in _CORRECTION]
+    return _correction_columns(panel.layout)
+
+
+def _correction_columns(layout: Layout) -> list[Any]:
+    return [layout.column(column) for column in _CORRECTION]
 
 
 def read_correction(row: Any) -> Corrected:
@@ -150,9 +174,20 @@ def read_correction(row: Any) -> Corrected:
     )
 
 
-def _read(panel: Panel, row: Any, told: Told | None, accounts: "_Accounts") -> LedgerRow:
+def _listed(clock: Clock, row: Any, described: tuple[str, str] | None) -> LedgerRow:
+    """The row as it is shown, the same object as long as nothing in it changes: the newest are asked for all day.
+
+    ``described``: MAC and description of a row that a panel wrote.
+    """
+    if len(row.details or "") > LONG_TEXT:
+        return _read(clock, row, described)
+    # the total is no fact of the row
+    return _read_once(clock, row._replace(total=None), described)
+
+
+def _read(clock: Clock, row: Any, described: tuple[str, str] | None) -> LedgerRow:
     details = row.details or ""
-    mac, description = _noted(row, details) if told is None else accounts.described(told, details)
+    mac, description = described or _noted(row, details)
     amount = money.stored(row.amount)
     return LedgerRow(
         id=row.id,
@@ -164,13 +199,16 @@ def _read(panel: Panel, row: Any, told: Told | None, accounts: "_Accounts") -> L
         signed=_signed(amount, row),
         details=details,
         timestamp=row.timestamp,
-        date=None if row.timestamp is None else panel.clock.local(row.timestamp),
+        date=None if row.timestamp is None else clock.local(row.timestamp),
         owner_name=row.owner_name,
         owner_username=row.owner_username,
         mac=mac,
         description=description,
         correction=read_correction(row),
     )
+
+
+_read_once = lru_cache(_KEPT_ROWS)(_read)
 
 
 def _signed(amount: Decimal, row: Any) -> Decimal:
@@ -186,40 +224,3 @@ def _noted(row: Any, details: str) -> tuple[str, str]:
     if label is None or not row.plan_name:
         return mac, details
     return mac, sentence(label, row.plan_name, row.full_name)
-
-
-class _Accounts:
-    """The accounts that the texts of a page name, fetched at once."""
-
-    def __init__(self, panel: Panel, connection: Connection, told: Iterable[Told]) -> None:
-        sales = [item for item in told if item.label is not None]
-        names = sorted({item.username for item in sales if item.username})
-        macs = sorted({item.mac for item in sales if item.mac and not item.username})
-        self._by_name: dict[str, tuple[str, str]] = {}
-        self._by_mac: dict[str, tuple[str, str]] = {}
-        if names or macs:
-            self._fetch(panel, connection, names, macs)
-
-    def _fetch(self, panel: Panel, connection: Connection, names: Sequence[str], macs: Sequence[str]) -> None:
-        wanted = []
-        if names:
-            wanted.append(same_text_in(Account.username, names, panel.database.dialect))
-        if macs:
-            wanted.append(Account.mac.in_([text for mac in macs for text in mac_spellings(mac)]))
-        rows = connection.execute(
-            select(Account.username, Account.mac, Account.full_name).where(or_(*wanted)).order_by(Account.id)
-        )
-        for row in rows:
-            found = (normal_mac(row.mac) or row.mac.upper(), row.full_name or "")
-            # of two accounts with one name the oldest is meant
-            self._by_name.setdefault(row.username.casefold(), found)
-            self._by_mac.setdefault(found[0], found)
-
-    def described(self, told: Told, details: str) -> tuple[str, str]:
-        """MAC and description of a panel's row."""
-        if told.label is None:
-            return told.mac, details
-        known: Mapping[str, tuple[str, str]] = self._by_name if told.username else self._by_mac
-        key = told.username.casefold() if told.username else told.mac
-        mac, full_name = known.get(key, (told.mac, told.full_name))
-        return mac, sentence(told.label, told.plan, full_name)

@@ -14,6 +14,7 @@ from core.panel import Panel
 from core.values import money
 from core.values.checks import clean_text
 from core.values.currencies import currency_code
+from core.values.numerals import folded
 
 TEXT_CHARACTERS = 2000
 _CREATOR_CHARACTERS = 100
@@ -22,8 +23,11 @@ _DIRECTIONS = {"credit": ledger.CREDIT, "1": ledger.CREDIT, "debit": ledger.DEBI
 
 @dataclass(frozen=True, slots=True)
 class Added:
+    """A row, and the balance after it. ``taken``: what a debit really took, where the balance did not have it all."""
+
     id: int
     balance: Decimal
+    taken: Decimal | None = None
 
 
 def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, direction: str, details: str) -> Added:
@@ -32,14 +36,11 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
     ``direction``: credit or debit, 1 or 0. Raises InvalidInput, NotFound.
     """
     if user_id is None:
-        raise InvalidInput("Missing field: user_id")
-    exact = _amount(amount)
-    type_ = _DIRECTIONS.get(direction.lower())
-    if type_ is None:
-        raise InvalidInput("The type is credit or debit (or 1 or 0)")
-    text = clean_text(details, "description", TEXT_CHARACTERS)
+        raise InvalidInput.missing("user_id")
+    exact, type_ = _read(amount, direction)
+    text = clean_text(details, "details", TEXT_CHARACTERS)
 
-    def act(connection: Connection) -> tuple[Moved, int]:
+    def act(connection: Connection) -> Added:
         target = read_user(panel, connection, user_id)
         if target is None:
             raise NotFound("User not found")
@@ -65,19 +66,21 @@ def add_transaction(panel: Panel, by: By, *, user_id: int | None, amount: str, d
             new={"balance": moved.new, "amount": exact, "type": type_, "moved": moved.new - moved.old},
             details=_told(exact, type_, moved),
         )
-        return moved, number
+        taken = moved.old - moved.new
+        return Added(number, moved.new, taken if type_ == ledger.DEBIT and taken != exact else None)
 
-    moved, number = panel.database.transact(act)
-    return Added(number, moved.new)
+    return panel.database.transact(act)
 
 
-def _amount(text: str) -> Decimal:
-    if not text:
-        raise InvalidInput("Missing field: amount")
-    amount = money.read_amount(text, "amount", least=money.CENT)
-    if amount != Decimal(text):
-        raise InvalidInput("Invalid value for amount: at most two decimals")
-    return amount
+def _read(amount: str, direction: str) -> tuple[Decimal, int]:
+    """Amount, and credit or debit as the ledger has it. Raises InvalidInput."""
+    if not amount:
+        raise InvalidInput.missing("amount")
+    exact = money.read_amount(amount, "amount", least=money.CENT)
+    type_ = _DIRECTIONS.get(folded(direction).lower())
+    if type_ is None:
+        raise InvalidInput.of("type", "expected credit or debit (or 1 or 0)")
+    return exact, type_
 
 
 def _balance(old: Decimal, amount: Decimal, type_: int) -> Decimal:

@@ -3,7 +3,6 @@
 Source: contract chapter 40 §3.12. A page asks some 300 times at once: one statement each, over an index.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -25,8 +24,8 @@ from core.access.permissions import (
 from core.errors import DatabaseFailed, InvalidInput
 from core.panel import Panel
 from core.storage.tables import AuditEntry, ExpiryReminder, ResellerPayment, SmsLog, Transaction
+from core.values.days import day_of_a_filter
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # zones change at full quarters of an hour only, so all moments of one are of one day
 _QUARTER_HOUR = 900
 # what the column holds, whole days of any zone
@@ -62,7 +61,7 @@ def dates_with_data(
     first, last = _range(panel.clock.today(), start, end)
     source = _SOURCES.get(kind)
     if source is None:
-        raise InvalidInput("Unknown type; expected one of " + ", ".join(_SOURCES))
+        raise InvalidInput.of("type", "expected one of " + ", ".join(_SOURCES))
     require(actor, source.right)
     if not panel.layout.has_table(source.column.class_.__tablename__):
         raise DatabaseFailed("This database has no table for these dates yet; run the database upgrade first")
@@ -73,21 +72,12 @@ def dates_with_data(
 
 
 def _range(today: date, start: str, end: str) -> tuple[date, date]:
-    first = _day(start, "start_date") if start else today.replace(day=1)
+    first = day_of_a_filter(start, "start_date") if start else today.replace(day=1)
     following = (today.replace(day=28) + timedelta(days=4)).replace(day=1)
-    last = _day(end, "end_date") if end else following - timedelta(days=1)
+    last = day_of_a_filter(end, "end_date") if end else following - timedelta(days=1)
     if first > last:
-        raise InvalidInput("The start date is after the end date")
+        raise InvalidInput("The {field} is after the end_date", field="start_date")
     return first, last
-
-
-def _day(text: str, name: str) -> date:
-    try:
-        if _DAY.fullmatch(text):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise InvalidInput(f"Invalid value for {name}: expected a date as YYYY-MM-DD")
 
 
 def _dates(panel: Panel, source: _Source, owned: list[Any], first: date, last: date) -> set[date]:

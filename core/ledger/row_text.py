@@ -6,10 +6,15 @@ server wrote have notes instead (:class:`core.storage.tables.LedgerNote`).
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.ledger.sale_text import read_subject
 from core.portal import normal_mac
 
+# the newest rows are read all day
+_KEPT_TEXTS = 4000
+# characters; no panel writes so many, and what holds them is not kept
+LONG_TEXT = 1000
 NEW_ACCOUNT, RENEWAL = "New account", "Account renewal"
 
 _HEX = "[0-9A-Fa-f]{2}"
@@ -33,6 +38,10 @@ class Told:
 
 def read_details(details: str) -> Told:
     """What the text tells; a sale without the plan's name counts as any other text."""
+    return _read(details) if len(details) > LONG_TEXT else _read_once(details)
+
+
+def _read(details: str) -> Told:
     for label, begins in _BEGINS:
         found = begins.search(details)
         if found is None:
@@ -44,6 +53,9 @@ def read_details(details: str) -> Told:
             username = "" if normal_mac(subject.username) else subject.username
             return Told(label, plan, username, normal_mac(subject.mac) or "", subject.full_name)
     return Told(mac=first_mac(details))
+
+
+_read_once = lru_cache(_KEPT_TEXTS)(_read)
 
 
 def first_mac(text: str) -> str:

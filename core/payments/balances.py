@@ -19,9 +19,9 @@ from core.errors import InvalidInput
 from core.ledger import sales
 from core.panel import Panel
 from core.payments import payments
-from core.payments.payments import FIRST_YEAR, LAST_YEAR
 from core.storage.tables import ResellerPayment, Transaction, User
 from core.values.clock import following
+from core.values.days import FIRST_YEAR, LAST_YEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ class Balance:
 def period_of(year: int | None, month: int | None) -> Period:
     """Raises InvalidInput."""
     if year is None and month is not None:
-        raise InvalidInput("The month needs a year")
+        raise InvalidInput.missing("year", "of the month")
     if year is not None and not FIRST_YEAR <= year <= LAST_YEAR:
-        raise InvalidInput(f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}")
+        raise InvalidInput.of("year", f"expected {FIRST_YEAR} to {LAST_YEAR} (Gregorian calendar)")
     if month is not None and not 1 <= month <= 12:
-        raise InvalidInput("The month must lie between 1 and 12")
+        raise InvalidInput.of("month", "expected 1 to 12")
     return Period(year, month)
 
 

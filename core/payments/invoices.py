@@ -20,12 +20,13 @@ from core.errors import InvalidInput
 from core.ledger import sales
 from core.ledger.sale_text import Subject, read_subject
 from core.panel import Panel
-from core.payments.payments import FIRST_YEAR, LAST_YEAR, sees_all
+from core.payments.payments import sees_all
 from core.storage.database import same_text_in
 from core.storage.tables import Account, LedgerNote, Transaction
 from core.values import money, shamsi
 from core.values.clock import following, shown
 from core.values.currencies import shown_currency
+from core.values.days import FIRST_YEAR, LAST_YEAR
 from core.values.markup import plain
 
 SHAMSI, GREGORIAN = "shamsi", "gregorian"
@@ -91,13 +92,15 @@ class Invoice:
 def month_of(kind: str, year: int | None, month: int | None) -> Month:
     """``kind``: SHAMSI, or anything else for Gregorian. Raises InvalidInput."""
     if year is None or month is None:
-        raise InvalidInput("Year and month are required")
+        raise InvalidInput.missing("year" if year is None else "month")
     is_shamsi = kind == SHAMSI
     first_year, last_year = (shamsi.FIRST_YEAR, shamsi.LAST_YEAR) if is_shamsi else (FIRST_YEAR, LAST_YEAR)
     if not first_year <= year <= last_year:
-        raise InvalidInput(f"The year must lie between {first_year} and {last_year}")
+        raise InvalidInput.of(
+            "year", f"expected {first_year} to {last_year} ({'Shamsi' if is_shamsi else 'Gregorian'} calendar)"
+        )
     if not 1 <= month <= 12:
-        raise InvalidInput("The month must lie between 1 and 12")
+        raise InvalidInput.of("month", "expected 1 to 12")
     if is_shamsi:
         return Month(SHAMSI, year, month, *shamsi.days_of_month(year, month))
     days = calendar.monthrange(year, month)[1]
@@ -108,7 +111,7 @@ def read_invoice(panel: Panel, actor: Actor, reseller_id: int | None, month: Mon
     """The sales of ``month``, oldest first; a plain reseller only sees the own. Raises InvalidInput, NotFound."""
     wanted = reseller_id if sees_all(actor) else actor.id
     if not wanted:
-        raise InvalidInput("The reseller is missing")
+        raise InvalidInput.missing("reseller_id")
     with panel.database.read() as connection:
         reseller = require_reseller(panel, connection, wanted)
         rows = connection.execute(_sales(panel, reseller.id, month)).mappings().all()

@@ -16,7 +16,7 @@ from core.panel import Panel
 from core.payments.payments import ACTIVE, CANCELLED, TABLE, sees_all
 from core.storage.tables import ResellerPayment, User
 from core.values import money
-from core.values.checks import checked_date
+from core.values.days import checked_date
 
 ANY = "all"
 MOST_ROWS = 500
@@ -77,9 +77,9 @@ class Payments:
 def list_payments(panel: Panel, actor: Actor, wanted: Filter) -> Payments:
     """Payments that the actor may see. Raises InvalidInput. Where the legacy database has no payments yet: none."""
     if wanted.limit < 1:
-        raise InvalidInput("The limit must be at least 1")
+        raise InvalidInput.of("limit", "expected 1 or more")
     if wanted.status not in (ACTIVE, CANCELLED, ANY):
-        raise InvalidInput("The status is active, cancelled or all")
+        raise InvalidInput.of("status", "expected active, cancelled or all")
     conditions = _conditions(actor, wanted)
     if not panel.layout.has_table(TABLE):
         return Payments([], Decimal(0), Decimal(0), 0, 0)
@@ -110,9 +110,9 @@ def _conditions(actor: Actor, wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if reseller_id:
         conditions.append(ResellerPayment.reseller_id == sa.literal(reseller_id, sa.BigInteger))
     if wanted.start_date:
-        conditions.append(ResellerPayment.payment_date >= checked_date(wanted.start_date))
+        conditions.append(ResellerPayment.payment_date >= checked_date(wanted.start_date, "start_date"))
     if wanted.end_date:
-        conditions.append(ResellerPayment.payment_date <= checked_date(wanted.end_date))
+        conditions.append(ResellerPayment.payment_date <= checked_date(wanted.end_date, "end_date"))
     if wanted.status != ANY:
         conditions.append(_has_status(wanted.status))
     return conditions

@@ -5,7 +5,6 @@ A payment is a line in the book of debts and never moves ``_users.balance``. Lis
 :mod:`core.payments.receipts`.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -25,19 +24,18 @@ from core.ledger.events import PaymentRecorded
 from core.panel import Panel
 from core.payments import receipts
 from core.storage.tables import ResellerPayment, User
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 from core.values import money
-from core.values.checks import checked_date, clean_text
+from core.values.checks import clean_text
 from core.values.currencies import CURRENCY_NUMBERS, currency_code
+from core.values.days import checked_date
 
 ACTIVE, CANCELLED = "active", "cancelled"
 TABLE = ResellerPayment.__tablename__
 # of a reseller without a currency
 DEFAULT_CURRENCY = "IRR"
-_WITH_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _WORD_CHARACTERS, _TEXT_CHARACTERS = 100, 5000
-# of the books, by the Gregorian calendar; a Shamsi date by mistake reads as one of long ago
-FIRST_YEAR, LAST_YEAR = 1970, 2100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,7 @@ def record_payment(panel: Panel, by: By, wish: NewPayment) -> Payment:
     try:
 
         def act(connection: Connection) -> Payment:
+            refuse_money_without_undo(connection)
             return _insert(panel, connection, by, draft, path)
 
         payment = panel.database.transact(act)
@@ -101,14 +100,13 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
     """Mark a payment as cancelled, for good; returns its id. Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, RECORD_PAYMENTS)
     if payment_id is None or payment_id <= 0:
-        raise InvalidInput("The payment is missing")
-    reason = clean_text(reason, "reason", _TEXT_CHARACTERS)
-    if not reason:
-        raise InvalidInput("A reason is required")
+        raise InvalidInput.missing("payment_id")
+    reason = _checked_reason(reason)
     _require_table(panel)
     now = panel.clock.now()
 
     def act(connection: Connection) -> None:
+        refuse_money_without_undo(connection)
         # of two clicks, one finds the payment active
         changed = connection.execute(
             update(ResellerPayment)
@@ -134,6 +132,13 @@ def cancel_payment(panel: Panel, by: By, payment_id: int | None, reason: str) ->
 
     panel.database.transact(act)
     return payment_id
+
+
+def _checked_reason(text: str) -> str:
+    reason = clean_text(text, "reason", _TEXT_CHARACTERS)
+    if not reason:
+        raise InvalidInput.missing("reason", "why the payment is cancelled")
+    return reason
 
 
 def receipt_owner(panel: Panel, path: str) -> int | None:
@@ -177,16 +182,14 @@ def _require_table(panel: Panel) -> None:
 def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
     """The values of the row to be, checked in the order that the contract gives."""
     if wish.reseller_id is None or wish.reseller_id <= 0:
-        raise InvalidInput("The reseller is missing")
-    amount = _amount(wish.amount)
-    bank_name = clean_text(wish.bank_name, "bank name", _WORD_CHARACTERS)
+        raise InvalidInput.missing("reseller_id")
+    amount = money.read_amount(wish.amount, "amount", least=money.CENT, grouped=True)
+    bank_name = clean_text(wish.bank_name, "bank_name", _WORD_CHARACTERS)
     if not wish.payment_date:
-        raise InvalidInput("The payment date is missing")
+        raise InvalidInput.missing("payment_date", "YYYY-MM-DD")
     if not bank_name:
-        raise InvalidInput("The bank name is missing")
-    day = checked_date(wish.payment_date)
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise InvalidInput(f"The payment date must lie between {FIRST_YEAR} and {LAST_YEAR} (Gregorian calendar)")
+        raise InvalidInput.missing("bank_name")
+    day = checked_date(wish.payment_date, "payment_date")
     with panel.database.read() as connection:
         reseller = require_reseller(panel, connection, wish.reseller_id)
     return {
@@ -195,22 +198,16 @@ def _checked(panel: Panel, wish: NewPayment) -> dict[str, Any]:
         "currency": _currency(wish.currency, reseller),
         "payment_date": day,
         "bank_name": bank_name,
-        "reference_number": clean_text(wish.reference_number, "reference number", _WORD_CHARACTERS),
+        "reference_number": clean_text(wish.reference_number, "reference_number", _WORD_CHARACTERS),
         "description": clean_text(wish.description, "description", _TEXT_CHARACTERS),
     }
-
-
-def _amount(text: str) -> Decimal:
-    if _WITH_THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    return money.read_amount(text, "amount", least=money.CENT)
 
 
 def _currency(said: str, reseller: Actor) -> str:
     """The reseller's currency. Raises InvalidInput when another one was said: payments add up without conversion."""
     own = currency_code(reseller.currency) or DEFAULT_CURRENCY
     if said and currency_code(CURRENCY_NUMBERS.get(said, said)) != own:
-        raise InvalidInput(f"The payment must be in the reseller's currency ({own})")
+        raise InvalidInput(f"The {{field}} of a payment must be the reseller's: {own}", field="currency")
     return own
 
 

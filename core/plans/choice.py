@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
-from core.errors import InvalidInput, NotAllowed, NotEnoughCredit, NotFound
+from core.errors import InvalidInput, NotAllowed, NotEnoughCredit, NotFound, PanelError
 from core.portal import Tariff
 from core.storage.tables import Plan
 from core.values import money
@@ -27,20 +27,43 @@ PlanWish = int | str | None
 PlanKey = tuple[str, str]
 
 
+class PlanIncomplete(PanelError):
+    """The row of the plan lacks what a purchase needs to know."""
+
+    default_text = "The plan has no price or no number of days"
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A plan; ``currency`` is a code in capitals (``IRT`` read as ``IRR``) or ``*``, ``days`` 0 is unlimited."""
+    """A plan; ``currency`` is a code in capitals (``IRT`` read as ``IRR``) or ``*``, ``days`` 0 is unlimited.
+
+    ``price`` and ``days`` None: the database does not say, which is not 0.
+    """
 
     id: int
     external_id: str
     name: str
     currency: str
-    price: Decimal
-    days: int
+    price: Decimal | None
+    days: int | None
 
     @property
     def key(self) -> PlanKey:
         return self.external_id, self.currency
+
+    @property
+    def cost(self) -> Decimal:
+        """What is paid for it. Raises PlanIncomplete."""
+        if self.price is None:
+            raise PlanIncomplete(f'The plan "{self.shown_name()}" has no price; it can be sold once it has one')
+        return self.price
+
+    @property
+    def length(self) -> int:
+        """For how many days it is bought, 0 for ever. Raises PlanIncomplete."""
+        if self.days is None:
+            raise PlanIncomplete(f'The plan "{self.shown_name()}" has no number of days; it cannot be used until then')
+        return self.days
 
     def fits(self, currency: str | None) -> bool:
         """Whether somebody with ``currency`` can pay this plan."""
@@ -66,8 +89,8 @@ def plan_values(row: Any) -> dict[str, Any]:
         "external_id": (row.external_id or "").strip(),
         "name": row.name or "",
         "currency": currency_code(row.currency_id),
-        "price": money.stored(row.price),
-        "days": row.days or 0,
+        "price": None if row.price is None else money.stored(row.price),
+        "days": row.days,
     }
 
 
@@ -141,12 +164,14 @@ def normal_key(key: str) -> PlanKey:
 
 
 def net_price(plan: PlanRow, discount: int) -> Decimal:
-    """The price without the discount. Raises InvalidInput when that is negative or larger than the price."""
+    """The price without the discount; of a plan without price 0, for those who do not pay. Raises InvalidInput when
+    the discount is negative or larger than the price."""
+    price = plan.price or Decimal(0)
     if discount < 0:
-        raise InvalidInput("The discount must not be negative")
-    if discount > plan.price:
-        raise InvalidInput("The discount is larger than the price")
-    return plan.price - discount
+        raise InvalidInput.of("discount", "expected 0 or more")
+    if discount > price:
+        raise InvalidInput(f"The {{field}} is larger than the price ({price})", field="discount")
+    return price - discount
 
 
 def require_balance(balance: Decimal, price: Decimal) -> None:

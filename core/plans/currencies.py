@@ -26,9 +26,9 @@ def add_currency(panel: Panel, by: By, name: str) -> str:
     """Add a currency under its code in capitals, which is returned. Raises InvalidInput, AlreadyExists."""
     code = name.upper()
     if not _CODE.fullmatch(code):
-        raise InvalidInput("The code of a currency has 3 to 10 letters")
+        raise InvalidInput.of("name", "expected the code of a currency, 3 to 10 letters")
     if code == _LEGACY_RIAL:
-        raise InvalidInput("IRT is an old name of IRR")
+        raise InvalidInput.of("name", "IRT is an old name of IRR")
 
     def act(connection: Connection) -> None:
         serialise(panel.database, connection, CURRENCIES_LOCK)
@@ -44,7 +44,7 @@ def add_currency(panel: Panel, by: By, name: str) -> str:
 def remove_currency(panel: Panel, by: By, name: str) -> None:
     """Remove a currency that no user, plan or ledger row uses. Raises InvalidInput, NotFound, CurrencyInUse."""
     if not name:
-        raise InvalidInput("Missing field: id")
+        raise InvalidInput.missing("id", "the code of a currency")
     code = name.upper()
     if currency_code(code) in PLAN_CURRENCIES:
         raise CurrencyInUse("This currency is in use: the panel's own currencies stay")

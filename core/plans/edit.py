@@ -14,13 +14,13 @@ from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.panel import Panel
 from core.plans.plans import StoredPlan, find_by_key, stored_plans
 from core.plans.rules import (
-    MISSING,
     checked_category,
     checked_currency,
     checked_days,
     checked_external_id,
     checked_name,
     checked_price,
+    is_rounded,
     whole_terms,
 )
 from core.plans.sold_plans import replace_key
@@ -53,10 +53,14 @@ class PlanFields:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A plan after its change; ``before`` is None for a new one."""
+    """A plan after its change; ``before`` is None for a new one.
+
+    ``kept_price``: the price that was sent is the stored one without its decimals, which therefore stays.
+    """
 
     before: StoredPlan | None
     after: StoredPlan
+    kept_price: bool = False
 
 
 def alone_with_plans(panel: Panel, act: Callable[[Connection, list[StoredPlan]], Done]) -> Done:
@@ -88,16 +92,19 @@ def edit_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     Raises InvalidInput, NotFound, AlreadyExists (it would become unlimited, and there is such a one).
     """
     if sent.name is None:
-        raise InvalidInput(MISSING)
+        raise InvalidInput.missing("name", "of the plan")
     values = _told(sent)
 
     def act(connection: Connection, plans: list[StoredPlan]) -> Saved:
         before = _meant(plans, sent)
+        keeps_price = bool(values["days"]) and is_rounded(sent.price, before.price)
+        if keeps_price:
+            values["price"] = before.price
         values["currency"], values["price"] = whole_terms(before.currency, values["price"], values["days"])
         becomes_unlimited = values["currency"] != before.currency
         if becomes_unlimited and find_by_key(plans, (before.external_id, ANY_CURRENCY)) is not None:
             raise AlreadyExists("There is an unlimited plan of this tariff already")
-        saved = Saved(before, _change(panel, connection, before, values))
+        saved = Saved(before, _change(panel, connection, before, values), keeps_price)
         if becomes_unlimited and not _has_twin(plans, before):
             replace_key(connection, before.key, f"{before.external_id}-{ANY_CURRENCY}")
         _audit(panel, connection, by, saved)
@@ -119,7 +126,7 @@ def set_price(panel: Panel, by: By, sent: PlanFields) -> Saved:
             saved = _put(panel, connection, plans, *_new_values(sent))
         else:
             if before.currency == ANY_CURRENCY and price:
-                raise InvalidInput("An unlimited plan costs nothing")
+                raise InvalidInput("The {field} of an unlimited plan is 0", field="price")
             saved = Saved(before, _change(panel, connection, before, {"price": price}))
         _audit(panel, connection, by, saved)
         return saved
@@ -167,7 +174,7 @@ def audited(plan: StoredPlan) -> dict[str, Any]:
         "external_id": plan.external_id,
         "name": plan.name,
         "currency": plan.currency,
-        "price": str(plan.price),
+        "price": None if plan.price is None else str(plan.price),
         "days": plan.days,
         "category": plan.category,
     }
@@ -225,13 +232,13 @@ def _meant(plans: Sequence[StoredPlan], sent: PlanFields) -> StoredPlan:
     if sent.id is not None:
         found = next((plan for plan in plans if plan.id == sent.id), None)
     elif not sent.external_id:
-        raise InvalidInput(MISSING)
+        raise InvalidInput.missing("plan_id")
     elif sent.currency:
         found = find_by_key(plans, (sent.external_id, currency_code(sent.currency)))
     else:
         same = [plan for plan in plans if plan.external_id == sent.external_id]
         if len(same) > 1:
-            raise InvalidInput("currency required: there are several plans with this id")
+            raise InvalidInput.missing("currency", "there are several plans with this id")
         found = same[0] if same else None
     if found is None:
         raise NotFound(NOT_FOUND)

@@ -6,13 +6,18 @@ Source: contract chapter 40 §1.6, §1.8, §2.2, §3.1.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
+from core.access.user_rows import LAYOUTS
 from core.access.whose import whose_accounts
 from core.panel import Panel
 from core.plans.choice import PlanKey, PlanRow, assigned_keys, normal_key, plan_values
+from core.storage.lookups import AnySelect
+from core.storage.schema import Layout
 from core.storage.tables import Plan, PlanNote
 from core.values.currencies import ANY_CURRENCY, currency_code
 
@@ -28,14 +33,19 @@ class StoredPlan(PlanRow):
 
 def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[StoredPlan]:
     """The plans that ``actor`` sees: all, newest first, or those assigned in their order."""
-    with panel.database.read() as connection:
-        plans = stored_plans(panel, connection)
+    statement = _all_plans(panel.layout)
+    plans = [_stored_plan(row) for row in panel.database.rows(statement)]
     return plans[::-1] if whose_accounts(actor, view_all=view_all) is None else _assigned(plans, actor)
 
 
 def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
     """All plans, oldest first."""
-    rows = connection.execute(
+    return [_stored_plan(row) for row in connection.execute(_all_plans(panel.layout))]
+
+
+@lru_cache(LAYOUTS)
+def _all_plans(layout: Layout) -> AnySelect:
+    return (
         select(
             Plan.id,
             Plan.external_id,
@@ -43,21 +53,21 @@ def stored_plans(panel: Panel, connection: Connection) -> list[StoredPlan]:
             Plan.currency_id,
             Plan.price,
             Plan.days,
-            panel.layout.column(Plan.category),
+            layout.column(Plan.category),
             PlanNote.created_at,
         )
         .outerjoin(PlanNote, PlanNote.plan_id == Plan.id)
         .order_by(Plan.id)
     )
-    return [
-        StoredPlan(
-            **plan_values(row),
-            stored_currency=row.currency_id or "",
-            category=row.category or None,
-            created_at=row.created_at or 0,
-        )
-        for row in rows
-    ]
+
+
+def _stored_plan(row: Any) -> StoredPlan:
+    return StoredPlan(
+        **plan_values(row),
+        stored_currency=row.currency_id or "",
+        category=row.category or None,
+        created_at=row.created_at or 0,
+    )
 
 
 def find_by_key(plans: Iterable[StoredPlan], key: PlanKey) -> StoredPlan | None:

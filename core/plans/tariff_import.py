@@ -85,7 +85,8 @@ def _lines(
         for currency, price in prices.items() if tariff.days else [(ANY_CURRENCY, Decimal(0))]:
             before = find_by_key(plans, (tariff.id, currency))
             # a guess never takes the place of a length that somebody has set
-            days = before.days if before is not None and tariff.is_guess else tariff.days
+            known = before.days if before is not None and tariff.is_guess else None
+            days = tariff.days if known is None else known
             yield TariffPlan(tariff.id, currency, name, days, price, before)
 
 

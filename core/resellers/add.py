@@ -21,6 +21,7 @@ from core.resellers.plans import checked_plans
 from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
 from core.security.passwords import BLANKS
 from core.storage.tables import User
+from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 from core.values import money
 from core.values.currencies import shown_currency
@@ -53,6 +54,8 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
 
     def act(connection: Connection) -> int:
+        if balance:
+            refuse_money_without_undo(connection)
         known = stored_currencies(connection)
         values["currency_id"] = rules.checked_currency(wish.currency or rules.FIRST_CURRENCY, known)
         values["plans"] = checked_plans(connection, wish.plans, values["currency_id"])

@@ -44,7 +44,7 @@ class Assigned:
 def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None) -> None:
     """Give the account of that name to the reseller; None: to nobody. Raises InvalidInput, NotFound."""
     if not username:
-        raise InvalidInput("Missing field: username")
+        raise InvalidInput.missing("username")
 
     def act(connection: Connection) -> tuple[Sequence[Any], Actor | None]:
         operations.lock_accounts(panel, connection)
@@ -79,9 +79,9 @@ def assign_reseller(panel: Panel, by: By, username: str, reseller_id: int | None
 def assign_many(panel: Panel, by: By, usernames: Sequence[str], reseller_id: int | None) -> Assigned:
     """As :func:`assign_reseller`, for all accounts of these names; names that nobody has are skipped."""
     if not usernames:
-        raise InvalidInput("The list of usernames is empty")
+        raise InvalidInput.missing("usernames", "a list of user names")
     if len(usernames) > MOST_USERNAMES:
-        raise InvalidInput(f"At most {MOST_USERNAMES} accounts at once are possible")
+        raise InvalidInput.of("usernames", f"at most {MOST_USERNAMES} accounts at once are possible")
     names = list(dict.fromkeys(usernames))
 
     def act(connection: Connection) -> tuple[int, Actor | None]:

@@ -18,6 +18,7 @@ from core.ledger import ledger
 from core.ledger.ledger import ADJUSTMENT, CREDIT, DEBIT, Entry, Moved, Note
 from core.panel import Panel
 from core.values import money
+from core.values.checks import refuse_longer
 from core.values.currencies import shown_currency
 from core.values.markup import plain
 
@@ -40,8 +41,16 @@ class Adjustment:
     description: str = ""
 
 
-def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> Decimal:
-    """The new balance. Raises NotAllowed, NotFound, InvalidInput."""
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The balance after it. ``taken``: what was really deducted, where the balance did not have all of it."""
+
+    balance: Decimal
+    taken: Decimal | None = None
+
+
+def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> Adjusted:
+    """Raises NotAllowed, NotFound, InvalidInput."""
     if reseller_id == by.actor.id and not by.actor.super_user:
         raise NotAllowed("Permission denied. You cannot adjust your own credit.")
     action = _action(wish)
@@ -70,7 +79,8 @@ def adjust_credit(panel: Panel, by: By, reseller_id: int, wish: Adjustment) -> D
         return moved
 
     moved = panel.database.transact(act)
-    return moved.new
+    taken = moved.old - moved.new
+    return Adjusted(moved.new, taken if action == DEDUCT and taken != amount else None)
 
 
 def book(
@@ -108,20 +118,19 @@ def checked_description(text: str) -> str:
     """``text`` without control characters. Raises InvalidInput for markup, which pages would insert as HTML."""
     text = _CONTROL.sub("", text).strip()
     if plain(text) != text:
-        raise InvalidInput("Invalid value for description: < and > are not possible")
-    if len(text) > DESCRIPTION_CHARACTERS:
-        raise InvalidInput(f"The description is too long (more than {DESCRIPTION_CHARACTERS} characters)")
+        raise InvalidInput.of("description", "< and > are not possible")
+    refuse_longer(text, "description", DESCRIPTION_CHARACTERS)
     return text
 
 
 def _action(wish: Adjustment) -> str:
     action, kind = wish.action.lower(), wish.type.lower()
     if not action and not kind:
-        raise InvalidInput("Missing field: action")
+        raise InvalidInput("Missing field: action (add, deduct or set), or type (credit or debit)")
     if action and action not in _ACTIONS:
-        raise InvalidInput("Invalid value for action: expected add, deduct or set")
+        raise InvalidInput.of("action", "expected add, deduct or set")
     if kind and kind not in _TYPES:
-        raise InvalidInput("Invalid value for type: expected credit or debit")
+        raise InvalidInput.of("type", "expected credit or debit")
     if action and kind and _WORDS[action] != _WORDS[kind]:
         raise InvalidInput("The fields action and type contradict each other")
     return _WORDS[action or kind]

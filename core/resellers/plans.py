@@ -69,7 +69,7 @@ def checked_plans(connection: Connection, plans: str, currency: str | None) -> s
 def _pair(key: str) -> tuple[str, str]:
     external_id, currency = normal_key(key)
     if not external_id or not currency or plain(key) != key:
-        raise InvalidInput("Invalid value for plans: expected keys such as 12-GBP, parted by commas")
+        raise InvalidInput.of("plans", "expected keys such as 12-GBP, parted by commas")
     return external_id, currency
 
 

@@ -33,10 +33,10 @@ def list_resellers(panel: Panel) -> list[tuple[Actor, int]]:
         return [(actor_of(row), int(row.accounts)) for row in connection.execute(wanted)]
 
 
-def required_id(user_id: int | None, missing: str = "Missing field: reseller_id") -> int:
-    """The id of a request, which may lack it. Raises InvalidInput with ``missing``."""
+def required_id(user_id: int | None, field: str = "reseller_id", *, missing: str = "") -> int:
+    """The id of a request, which may lack it. Raises InvalidInput, naming ``field``, or with the text ``missing``."""
     if user_id is None or user_id <= 0:
-        raise InvalidInput(missing)
+        raise InvalidInput(missing) if missing else InvalidInput.missing(field)
     return user_id
 
 

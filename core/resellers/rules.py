@@ -10,6 +10,7 @@ from core.errors import InvalidInput
 from core.values.checks import TEXT_CHARACTERS, USERNAME_CHARACTERS, checked_email, clean_text
 from core.values.currencies import CURRENCY_NUMBERS, shown_currency
 from core.values.markup import key, quotable
+from core.values.numerals import folded, in_ascii_digits
 
 MISSING = "Missing required fields"
 FIRST_PERMISSIONS = "0|0|0|0|1|0"
@@ -28,9 +29,7 @@ def checked_username(text: str) -> str:
     if not text:
         raise InvalidInput(MISSING)
     if len(text) > USERNAME_CHARACTERS or _NOT_IN_USERNAMES.search(text):
-        raise InvalidInput(
-            f"Invalid value for username: 1 to {USERNAME_CHARACTERS} characters without blanks and < > \" ' & \\ `"
-        )
+        raise InvalidInput.of("username", f"1 to {USERNAME_CHARACTERS} characters without blanks and < > \" ' & \\ `")
     return text
 
 
@@ -40,37 +39,38 @@ def checked_name(text: str) -> str:
         raise InvalidInput(MISSING)
     shown = quotable(text)
     if len(text) > TEXT_CHARACTERS or shown != text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"):
-        raise InvalidInput(f'Invalid value for name: 1 to {TEXT_CHARACTERS} characters without < > " \\ `')
+        raise InvalidInput.of("name", f'1 to {TEXT_CHARACTERS} characters without < > " \\ `')
     return shown
 
 
 def reseller_email(text: str) -> str:
     """An address, or nothing."""
     if quotable(text) != text:
-        raise InvalidInput("The e-mail address is not valid")
+        raise InvalidInput.of("email", "expected an e-mail address such as name@example.com")
     return checked_email(text) or ""
 
 
 def checked_max_users(text: str) -> int:
     """How many accounts at most; 0, also for nothing, is without limit."""
+    text = folded(text)
     if not text:
         return 0
     if not re.fullmatch(r"\+?[0-9]{1,10}", text) or int(text) > _LARGEST_COUNT:
-        raise InvalidInput("Invalid value for max_users: expected a whole number, 0 or more")
+        raise InvalidInput.of("max_users", "expected a whole number, 0 (no limit) or more")
     return int(text)
 
 
 def checked_theme(text: str) -> str:
     """Any theme's id: a portal may have others than those that are offered."""
     if not _THEME.fullmatch(text):
-        raise InvalidInput("Invalid value for theme: up to 50 letters, digits, spaces and _ . -")
+        raise InvalidInput.of("theme", "up to 50 letters, digits, spaces and _ . -")
     return text
 
 
 def checked_permissions(text: str) -> str:
     """One to eight fields; stored as they were sent."""
     if not _PERMISSIONS.fullmatch(text):
-        raise InvalidInput("Invalid value for permissions: expected up to eight fields 0 or 1, parted by |")
+        raise InvalidInput.of("permissions", "expected up to eight fields 0 or 1, parted by |")
     return text
 
 
@@ -80,16 +80,19 @@ def without_permissions(permissions: str | None) -> str | None:
 
 
 def checked_ip_ranges(text: str) -> str:
-    return clean_text(text, "list of IP ranges", IP_RANGES_CHARACTERS)
+    return clean_text(text, "ip_ranges", IP_RANGES_CHARACTERS)
 
 
 def checked_currency(text: str, stored: Collection[str]) -> str:
     """The code that ``text`` means, as ``stored`` (the ids of ``_currencies``) spells it."""
+    text = in_ascii_digits(text)
     code = CURRENCY_NUMBERS.get(text, text).upper()
     for known in (*stored, *_KNOWN_CURRENCIES):
         if known.upper() == code:
             return known
-    raise InvalidInput("Invalid value for currency: this currency is not known")
+    raise InvalidInput.of(
+        "currency", f"expected one of {', '.join(_KNOWN_CURRENCIES[:-1])}, or another of this panel's"
+    )
 
 
 def same_currency(one: str | None, other: str | None) -> bool:

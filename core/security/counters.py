@@ -4,6 +4,7 @@ For servers without Redis, which has a storage of its own. Times are of the serv
 tests and administrators set.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ _LOCKING = {
     ),
 }
 _MILLISECOND = 1000
+_LONGEST_NAME = 250
 
 
 class DatabaseCounters(Storage, MovingWindowSupport):
@@ -46,7 +48,7 @@ class DatabaseCounters(Storage, MovingWindowSupport):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count ``amount`` more (or fewer, never below 0), in a window that began with the first; how many now."""
         self._prepare()
-        return self._database.transact(partial(_counted, name=key, seconds=expiry, amount=amount))
+        return self._database.transact(partial(_counted, name=_name(key), seconds=expiry, amount=amount))
 
     def get(self, key: str) -> int:
         row = self._row(key)
@@ -58,7 +60,7 @@ class DatabaseCounters(Storage, MovingWindowSupport):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         self._prepare()
-        return self._database.transact(partial(_entered, name=key, limit=limit, seconds=expiry, amount=amount))
+        return self._database.transact(partial(_entered, name=_name(key), limit=limit, seconds=expiry, amount=amount))
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         row = self._row(key)
@@ -73,7 +75,8 @@ class DatabaseCounters(Storage, MovingWindowSupport):
         return self._database.transact(lambda connection: connection.execute(delete(Counter)).rowcount)
 
     def clear(self, key: str) -> None:
-        self._database.transact(lambda connection: connection.execute(delete(Counter).where(Counter.name == key)))
+        row = Counter.name == _name(key)
+        self._database.transact(lambda connection: connection.execute(delete(Counter).where(row)))
 
     def forget_old(self) -> None:
         """Without the windows that have ended."""
@@ -81,12 +84,19 @@ class DatabaseCounters(Storage, MovingWindowSupport):
 
     def _row(self, key: str) -> Any:
         self._prepare()
-        return self._database.first(_ROW, name=key)
+        return self._database.first(_ROW, name=_name(key))
 
 
 def shared_counters(redis_url: str, database: Database, prepare: Callable[[], object]) -> Storage:
     """In Redis where there is one, else in the database."""
     return storage_from_string(redis_url) if redis_url else DatabaseCounters(database, prepare)  # type: ignore[return-value]
+
+
+def _name(key: str) -> str:
+    """What a counter is stored under: what somebody typed as a user name may be anything, of any length."""
+    if key.isascii() and key.isprintable() and len(key) <= _LONGEST_NAME:
+        return key
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def _counted(connection: Connection, *, name: str, seconds: int, amount: int) -> int:

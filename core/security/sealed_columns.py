@@ -31,7 +31,7 @@ def seal_all(database: Database, layout: Layout, sealer: Sealer) -> int:
     if not sealer.is_ours:
         return 0
     with database.read() as connection:
-        found = [row for column in COLUMNS if layout.has(column) for row in _in_clear(connection, column)]
+        found = in_clear(connection, layout)
     if not found:
         return 0
 
@@ -43,6 +43,11 @@ def seal_all(database: Database, layout: Layout, sealer: Sealer) -> int:
         database.rewrite()
         log.warning("%d stored passwords and tokens stood in clear; they are sealed now", sealed)
     return sealed
+
+
+def in_clear(connection: Connection, layout: Layout) -> "list[_Found]":
+    """What :func:`seal_all` would seal: the column, the row's id, and what stands there."""
+    return [row for column in COLUMNS if layout.has(column) for row in _in_clear(connection, column)]
 
 
 _Found = tuple[InstrumentedAttribute[Any], int, str]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 MAX_BYTES = 64 * 1024 * 1024
 
+# of half a kilobyte each
+MOST_PARTS = 20_000
+
 Token = tuple[object, ...]
 
 
@@ -22,10 +25,27 @@ class EncodedAnswer:
         return len(self.body) + len(self.gzipped)
 
 
+class Parts:
+    """Encoded parts by all that they were made of, so that none is ever old; forgotten when there are too many."""
+
+    def __init__(self, most: int = MOST_PARTS) -> None:
+        self._most = most
+        self._parts: dict[Hashable, bytes] = {}
+        self.get = self._parts.get
+
+    def keep(self, key: Hashable, part: bytes) -> bytes:
+        if len(self._parts) >= self._most:
+            self._parts.clear()
+        self._parts[key] = part
+        return part
+
+
 class AnswerCache:
     """The answers given lately, up to ``max_bytes``; safe between threads."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        #: parts that several answers, or one and its successor, have in common
+        self.parts = Parts()
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, tuple[Token, EncodedAnswer]] = OrderedDict()

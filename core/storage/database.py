@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseRefused, DatabaseUnavailable
 from core.storage.engines import make_engine
+from core.storage.faults import not_connected, set_up_fault
 from core.storage.lookups import AnySelect, Lookup, Readers, ThreadReaders
 from core.storage.tables import texts
 from core.values.database_urls import normal_url
@@ -33,6 +34,8 @@ _REFUSALS = (DataError, IntegrityError, ProgrammingError, NotSupportedError)
 _INCOMPARABLE = (1267, 1270, 1271, 3854, 3988)
 _PAUSES = (0.01, 0.03, 0.1, 0.3)
 _PATIENCE_SECONDS = 3.0
+# seconds; of those that change rows
+LONGEST_TRANSACTION = 60
 
 Done = TypeVar("Done")
 
@@ -44,13 +47,18 @@ class Database:
     a driver's text out.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, must_exist: bool = False) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 8, must_exist: bool = False, longest_transaction: int = LONGEST_TRANSACTION
+    ) -> None:
         self.url = normal_url(url)
         if must_exist and self.url.get_backend_name() == "sqlite" and not Path(self.url.database or "").is_file():
             raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
         self.engine = make_engine(self.url, pool_size)
-        self._lookups: dict[AnySelect, Lookup] = {}
+        # what core.storage.freshness knows of this database
+        self.longest_transaction = longest_transaction
+        self.proofs: dict[Any, Any] = {}
+        self._lookups: dict[AnySelect | sa.Update, Lookup] = {}
         self._readers = ThreadReaders(self.engine) if self.dialect == "sqlite" else Readers(self.engine, pool_size)
 
     def first(self, statement: AnySelect, **parameters: Any) -> Any:
@@ -68,7 +76,19 @@ class Database:
         """All rows of a select that is made once and kept, as the driver's plain tuples; see :meth:`first`."""
         return self._lookup(statement).run(self._readers, parameters)
 
-    def _lookup(self, statement: AnySelect) -> Lookup:
+    def rows(self, statement: AnySelect, **parameters: Any) -> list[Any]:
+        """As :meth:`all`, as named tuples."""
+        lookup = self._lookup(statement)
+        return [lookup.named(row) for row in lookup.run(self._readers, parameters)]
+
+    def change(self, statement: sa.Update, **parameters: Any) -> int:
+        """Run an update that is made once and kept, as a transaction of its own; how many rows met its conditions.
+
+        One round trip, never repeated.
+        """
+        return self._lookup(statement).change(self._readers, parameters)
+
+    def _lookup(self, statement: AnySelect | sa.Update) -> Lookup:
         lookup = self._lookups.get(statement)
         if lookup is None:
             lookup = self._lookups[statement] = Lookup(self.engine, statement)
@@ -126,8 +146,8 @@ class Database:
         try:
             connection = self.engine.connect()
             texts.learn_once(self.engine.dialect, connection.connection.dbapi_connection)
-        except (DBAPIError, PoolTimeout, self.engine.dialect.loaded_dbapi.Error) as error:
-            raise DatabaseUnavailable from error
+        except (DBAPIError, PoolTimeout, OSError, self.engine.dialect.loaded_dbapi.Error) as error:
+            raise not_connected(error) from error
         return connection
 
     @contextmanager
@@ -139,6 +159,11 @@ class Database:
             if isinstance(error, DataError):
                 self.forget_columns()  # if one was thought to be another, not again
             raise named from error
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Known once something was asked; MySQL, which is like it in most, is none."""
+        return bool(getattr(self.engine.dialect, "is_mariadb", False))
 
     def close(self) -> None:
         self.dispose()
@@ -177,6 +202,8 @@ class Database:
 def _named(error: DBAPIError) -> DatabaseFailed:
     if _is_passing(error.orig):
         return DatabaseBusy()
+    if (fault := set_up_fault(error.orig)) is not None:
+        return fault
     if error.connection_invalidated:
         return DatabaseUnavailable()
     lasting = isinstance(error, _REFUSALS) or next(iter(getattr(error.orig, "args", ())), None) in _INCOMPARABLE
@@ -218,10 +245,16 @@ def same_text(column: Any, value: sa.ColumnElement[str], dialect: str) -> sa.Col
     return matches
 
 
-def same_text_in(column: Any, values: Collection[str], dialect: str) -> sa.ColumnElement[bool]:
+def same_text_in(
+    column: Any, values: Collection[str] | Collection[sa.ColumnElement[str]], dialect: str
+) -> sa.ColumnElement[bool]:
     """:func:`same_text` with any of ``values``."""
     if dialect == "postgresql":
-        return sa.func.lower(column).in_([texts.compared(column, sa.literal(value.lower())) for value in values])
+        lowered = [
+            texts.compared(column, sa.literal(value.lower()) if isinstance(value, str) else sa.func.lower(value))
+            for value in values
+        ]
+        return sa.func.lower(column).in_(lowered)
     matches: sa.ColumnElement[bool] = column.in_(values)
     return matches
 

@@ -8,7 +8,7 @@ import time
 from collections import deque, namedtuple
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
 import sqlalchemy as sa
@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
-from core.storage.engines import SILENT_SECONDS
+from core.storage.engines import SILENT_SECONDS, seems_connected
+from core.storage.faults import not_connected, set_up_fault
 from core.storage.tables.texts import held_by
 
 AnySelect = sa.Select[*tuple[Any, ...]]
@@ -27,8 +28,8 @@ Rows = Sequence[Sequence[Any]]
 class Lender(Protocol):
     """Gives driver connections that nobody else uses meanwhile, and on which each statement stands for itself."""
 
-    def take(self) -> Any:
-        """Raises DatabaseUnavailable."""
+    def take(self, *, looked_at: bool = False) -> Any:
+        """``looked_at``: one that seems to be connected, for what must not be repeated. Raises DatabaseUnavailable."""
 
     def give_back(self, connection: Any) -> None: ...
 
@@ -42,9 +43,9 @@ class Lender(Protocol):
 
 
 class Lookup:
-    """One compiled select."""
+    """One compiled statement: a select, or a change that is its own transaction."""
 
-    def __init__(self, engine: Engine, statement: AnySelect) -> None:
+    def __init__(self, engine: Engine, statement: AnySelect | sa.Update) -> None:
         self._dialect = engine.dialect
         compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - what a select compiles to
@@ -53,43 +54,62 @@ class Lookup:
         self._positions = compiled.positiontup
         binds = compiled.bind_names.items()
         self._held = [(name, held) for bind, name in binds if (held := held_by(bind.type)) is not None]
-        self.named = namedtuple("Row", statement.selected_columns.keys(), rename=True)._make  # type: ignore[attr-defined]
+        names = statement.selected_columns.keys() if isinstance(statement, sa.Select) else ()
+        self.named = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined]
 
     def run(self, lender: Lender, parameters: dict[str, Any]) -> Rows:
         """All rows as the driver's tuples. Raises DatabaseFailed, DatabaseUnavailable."""
-        values: Any = {**self._defaults, **parameters}
-        for name, held in self._held:
-            if isinstance(values.get(name), str):
-                values[name] = held.comparable(values[name], self._dialect)
-        if self._positions is not None:
-            values = [values[name] for name in self._positions]
+        values = self._values(parameters)
         try:
             try:
-                return self._run(lender, values)
+                return self._execute(lender, values).rows
             except self._dialect.loaded_dbapi.Error as error:
                 if not self._is_lost(error):
                     raise
             # it was lost while it waited; nothing but a read can have happened twice
             lender.forget()
-            return self._run(lender, values)
+            return self._execute(lender, values).rows
         except self._dialect.loaded_dbapi.Error as error:
-            raise (DatabaseUnavailable if self._is_lost(error) else DatabaseFailed) from error
+            raise self._named(error) from error
+
+    def change(self, lender: Lender, parameters: dict[str, Any]) -> int:
+        """How many rows were found to be changed. Raises DatabaseFailed, DatabaseUnavailable."""
+        try:
+            return self._execute(lender, self._values(parameters), looked_at=True).found
+        except self._dialect.loaded_dbapi.Error as error:
+            raise self._named(error) from error
+
+    def _values(self, parameters: dict[str, Any]) -> Any:
+        values = {**self._defaults, **parameters}
+        for name, held in self._held:
+            if isinstance(values.get(name), str):
+                values[name] = held.comparable(values[name], self._dialect)
+        return values if self._positions is None else [values[name] for name in self._positions]
+
+    def _named(self, error: Exception) -> DatabaseFailed:
+        return set_up_fault(error) or (DatabaseUnavailable() if self._is_lost(error) else DatabaseFailed())
 
     def _is_lost(self, error: Exception) -> bool:
         return self._dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
 
-    def _run(self, lender: Lender, values: Any) -> Rows:
-        connection = lender.take()
+    def _execute(self, lender: Lender, values: Any, *, looked_at: bool = False) -> "_Done":
+        connection = lender.take(looked_at=looked_at)
         try:
             cursor = connection.cursor()
             cursor.execute(self._sql, values)
-            rows: Rows = cursor.fetchall()
+            # a change is not read, and its count is not asked of a select
+            done = _Done((), cursor.rowcount) if looked_at else _Done(cursor.fetchall(), 0)
             cursor.close()
         except BaseException:
             lender.drop(connection)
             raise
         lender.give_back(connection)
-        return rows
+        return done
+
+
+class _Done(NamedTuple):
+    rows: Rows
+    found: int
 
 
 class Readers:
@@ -103,13 +123,14 @@ class Readers:
         self._keep = keep
         self._idle: deque[tuple[Any, float]] = deque()
 
-    def take(self) -> Any:
+    def take(self, *, looked_at: bool = False) -> Any:
         while self._idle:
             try:
                 connection, since = self._idle.pop()
             except IndexError:
                 break
-            if time.monotonic() - since < SILENT_SECONDS:
+            is_fresh = time.monotonic() - since < SILENT_SECONDS
+            if is_fresh and (not looked_at or seems_connected(connection)):
                 return connection
             _close(connection)
         return self._new()
@@ -154,7 +175,7 @@ class ThreadReaders:
         self._own = threading.local()
         self._all: WeakSet[_KeptConnection] = WeakSet()
 
-    def take(self) -> Any:
+    def take(self, *, looked_at: bool = False) -> Any:
         kept = getattr(self._own, "kept", None)
         if kept is None:
             kept = self._own.kept = _KeptConnection(_connect(self._engine))
@@ -192,8 +213,8 @@ def _connect(engine: Engine) -> Any:
     """A driver connection made as the engine makes its own, that its pool does not know."""
     try:
         pooled = engine.raw_connection()
-    except (DBAPIError, PoolTimeout, engine.dialect.loaded_dbapi.Error) as error:
-        raise DatabaseUnavailable from error
+    except (DBAPIError, PoolTimeout, OSError, engine.dialect.loaded_dbapi.Error) as error:
+        raise not_connected(error) from error
     connection = pooled.dbapi_connection
     pooled.detach()
     return connection

@@ -9,21 +9,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, SQLColumnExpression
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.migrations import additive
+from core.storage.revisions import alembic_config, notes_of_upgrade, pending, plans
+from core.storage.table_faults import refuse_upgrade, table_faults
 from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, Base, State
 from core.storage.writing import insert_if_absent
 
@@ -133,10 +133,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Findings:
-    """What ``upgrade`` would do: one line per change, or why the database is refused."""
+    """What ``upgrade`` would do: one line per change, or why the database is refused. ``faults``: what is wrong with
+    the tables, and no upgrade puts right."""
 
     shape: Shape
     lines: list[str]
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_refused(self) -> bool:
+        return self.shape in _REFUSED
 
 
 def recognise(connection: Connection) -> Shape:
@@ -195,7 +201,12 @@ def upgrade(database: Database, progress: Callable[[str], None] | None = None) -
             progress(line)
 
     with _alone(database) as connection:
-        _bring_up(connection, _accepted(connection), report)
+        shape = _accepted(connection)
+        refuse_upgrade(connection)
+        notes = notes_of_upgrade(connection, pending(connection)[0], is_claimed=_is_claimed(connection))
+        _bring_up(connection, shape, report)
+        for note in notes:
+            report(note)
     database.forget_columns()
     _let_readers_and_writer_meet(database)
     return lines
@@ -210,9 +221,12 @@ def check(database: Database) -> Findings:
         shape = recognise(connection)
         if shape in _REFUSED:
             return Findings(shape, [_REFUSED[shape].default_text])
-        changes = [change for plan in _plans() for change in plan(connection)]
+        newest, first_rows = pending(connection)
+        lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
+        lines += notes_of_upgrade(connection, newest, is_claimed=_is_claimed(connection))
+        faults = table_faults(connection)
     # a later revision may promise what an earlier one already lists
-    return Findings(shape, list(dict.fromkeys(change.text for change in changes)))
+    return Findings(shape, list(dict.fromkeys(lines)), faults)
 
 
 def _empty_database(directory: str) -> Database:
@@ -245,11 +259,12 @@ def _accepted(connection: Connection) -> Shape:
 
 def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> None:
     """Apply pending revisions; then look again, since a restored backup may lack what was once added."""
+    pending(connection)  # raises for a database of a newer version
     _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
-    config = _alembic()
+    config = alembic_config()
     config.attributes.update(connection=connection, report=report)
     command.upgrade(config, "head")
-    for plan in _plans():
+    for plan in plans():
         additive.carry_out(connection, plan(connection), report)
 
 
@@ -266,6 +281,10 @@ def _origin(connection: Connection, names: set[str]) -> str | None:
     return connection.scalar(sa.select(State.value).where(State.name == "origin"))
 
 
+def _is_claimed(connection: Connection) -> bool:
+    return _origin(connection, set(sa.inspect(connection).get_table_names())) is not None
+
+
 def _own_tables_missing(connection: Connection) -> list[additive.Change]:
     return additive.missing(connection, {table.name: " ".join(table.columns.keys()) for table in OWN_TABLES})
 
@@ -273,18 +292,6 @@ def _own_tables_missing(connection: Connection) -> list[additive.Change]:
 def _layout(connection: Connection) -> Layout:
     columns = additive.columns_by_table(connection)
     return Layout(columns, _origin(connection, set(columns)) or LEGACY)
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "core.storage:migrations")
-    return config
-
-
-def _plans() -> list[additive.Plan]:
-    """The plans of all revisions, oldest first."""
-    revisions = ScriptDirectory.from_config(_alembic()).walk_revisions()
-    return [revision.module.plan for revision in reversed(list(revisions))]
 
 
 def _silent(_line: str) -> None:

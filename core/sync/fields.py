@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from core.errors import InvalidInput
 from core.portal import PortalAccount
-from core.values.checks import normal_phone
+from core.values.phones import normal_phone, same_phone
 
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _MAX_INT = 2**31 - 1
@@ -68,7 +68,7 @@ def _are_details_told(old: LocalAccount, told: PortalAccount) -> bool:
     )
 
 
-def merge(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> LocalAccount:
+def merge(old: LocalAccount, told: PortalAccount, users: Collection[int], country_code: str = "") -> LocalAccount:
     """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes.
 
     What is no more than the word of an earlier list counts for an account that is not here yet.
@@ -84,7 +84,7 @@ def merge(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> Loc
         told.login,
         told.mac,
         _text(old.email, told.email) if told.has_email else old.email,
-        _phone(old.phone_number, told.phone) if told.has_phone else old.phone_number,
+        _phone(old.phone_number, told.phone, country_code) if told.has_phone else old.phone_number,
         reseller,
         old.plan,
         old.timestamp,
@@ -123,15 +123,24 @@ def _text(old: str | None, told: str) -> str | None:
     return old if (old or "") == told else told
 
 
-def _phone(old: str | None, told: str) -> str | None:
+def _phone(old: str | None, told: str, country_code: str) -> str | None:
+    """One that cannot be used leaves ours, and so does the same in another spelling, if ours is spelled as all are."""
     if old == told:
         return old
     try:
-        new = normal_phone(told)
+        new = normal_phone(told, country_code)
+        if old and _digits(old) in (_digits(new or ""), _digits(told)):
+            return old
+        return old if _is_normal(old, country_code) and same_phone(told, old, country_code) else new
     except InvalidInput:
         return old
-    same = _digits(old or "") in (_digits(new or ""), _digits(told))
-    return old if same else new
+
+
+def _is_normal(phone: str | None, country_code: str) -> bool:
+    try:
+        return bool(phone) and normal_phone(phone or "", country_code) == phone
+    except InvalidInput:
+        return False
 
 
 def _digits(text: str) -> str:

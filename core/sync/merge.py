@@ -43,11 +43,13 @@ class LocalState:
 @dataclass(frozen=True)
 class Terms:
     """``scope``: None is every account, a number the accounts of that user. ``started``: when the fetch began, Unix
-    milliseconds; what was changed here since then is left alone. ``default_owner``: of new accounts."""
+    milliseconds; what was changed here since then is left alone. ``default_owner``: of new accounts. ``country_code``:
+    of national telephone numbers."""
 
     scope: int | None
     started: int
     default_owner: int | None = None
+    country_code: str = ""
 
     def holds(self, owner: int | None) -> bool:
         return self.scope is None or owner == self.scope
@@ -161,7 +163,7 @@ def _names_in(state: LocalState, terms: Terms) -> Callable[[tuple[str, ...]], tu
 
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
     kept = is_told(account, told) or _is_fresh(account, state.busy, terms)
-    merged = account if kept else merge(account, told, state.users)
+    merged = account if kept else merge(account, told, state.users, terms.country_code)
     if not terms.holds(merged.reseller):
         return
     changes.synced += 1
@@ -189,7 +191,7 @@ def _add(changes: Changes, state: LocalState, terms: Terms, new: Iterable[Portal
         # its id may come back only once
         if old is not None and old.id in present:
             old = None
-        merged = merge(old or _unknown(told, terms, state.users), told, state.users)
+        merged = merge(old or _unknown(told, terms, state.users), told, state.users, terms.country_code)
         if not terms.holds(merged.reseller):
             continue
         changes.synced += 1

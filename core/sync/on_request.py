@@ -139,8 +139,8 @@ class Flights:
         # somebody works on it as long as the portal may take
         lease = int(panel.config.portal.list_seconds) + jobs.LEASE_SECONDS
         payload = {"scope": wish.scope or EVERY, "origin": by.origin.stored()}
-        with panel.database.write() as connection:
-            record = jobs.reserve(panel, connection, KIND, payload, by.actor.id, lease_seconds=lease)
+        arguments: dict[str, Any] = {"payload": payload, "actor_id": by.actor.id, "lease_seconds": lease}
+        record = panel.database.transact(partial(jobs.reserve, panel, kind=KIND, **arguments))
         landed: Future[Counts] = Future()
         fetch = fetches(panel).join(panel)
         fetch.afterwards(partial(_land, panel, record, landed, fetch, by, wish))

@@ -82,7 +82,7 @@ def bring_in_line(
     All or nothing: a list that is suspicious changes nothing. ``lock``: of those who work with the same list. Must
     not be called in a database transaction. Raises FetchFailed, DatabaseFailed.
     """
-    terms = Terms(wish.scope, listed.begun, wish.default_owner)
+    terms = Terms(wish.scope, listed.begun, wish.default_owner, panel.config.country_code)
     started = time.monotonic()
     # of those who share the list, the first writes, and the others find nothing to change
     with lock or nullcontext():

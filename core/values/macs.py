@@ -2,6 +2,8 @@
 
 import re
 
+from core.values.numerals import folded
+
 
 def mac_spellings(mac: str) -> list[str]:
     """All forms in which a panel may have stored ``mac`` (given with colons, in capitals)."""
@@ -10,6 +12,7 @@ def mac_spellings(mac: str) -> list[str]:
     return [text for spelling in spellings for text in (spelling, spelling.lower())]
 
 
+EXPECTED_MAC = "expected a MAC address such as 00:1A:79:00:00:01"
 _NORMAL_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 _MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|(?:[0-9A-F]{2}-){5}[0-9A-F]{2}|[0-9A-F]{12}")
 # from here on a colon (not the first character) makes the portal read a login as a MAC
@@ -23,7 +26,7 @@ def normal_mac(text: object) -> str | None:
     # as nearly all of a portal's thousands are
     if _NORMAL_MAC.fullmatch(text):
         return text
-    text = text.strip().upper()
+    text = folded(text).upper()
     if not _MAC.fullmatch(text):
         return None
     digits = text.replace(":", "").replace("-", "")

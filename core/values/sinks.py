@@ -90,7 +90,14 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
     },
     # what a sweep has done, whose text is shown by a box of the browser's own
     "sweep": dict.fromkeys(("account", "full_name", "mac", "error", "reason", "status"), _LOG_60),
-    "reminder": dict.fromkeys(("username", "full_name", "mac", "end_date", "message", "status"), _LOG_60),
+    # the text stands in an attribute, of which the page escapes all but the quotation marks (60 S8 leaves it out)
+    "reminder": {
+        **dict.fromkeys(("username", "full_name", "mac", "end_date", "status"), _LOG_60),
+        "message": Sink.ATTRIBUTE,
+    },
+    "invoice": dict.fromkeys(
+        ("mac_address", "currency", "description", "status", "correction_note", "corrected_by"), _TEXT
+    ),
     "sms": dict.fromkeys(
         ("message", "message_type", "recipient_name", "recipient_number", "sent_by_name", "sent_by_username"), _LOG_60
     ),
@@ -118,15 +125,21 @@ SINKS: Mapping[str, Mapping[str, Sink]] = {
         **dict.fromkeys(("reseller_name", "currency"), _HANDLER),
         **dict.fromkeys(("bank_name", "reference_number", "reseller_username", "reseller_currency", "status"), _TEXT),
         **dict.fromkeys(("recorded_by_username", "recorder_name"), _TEXT),
-        **dict.fromkeys(("description", "cancellation_reason"), _LOG),
+        # the page escapes these, but for the quotation mark that ends its attribute
+        **dict.fromkeys(("description", "cancellation_reason"), Sink.ATTRIBUTE),
     },
 }
 
 
+# the functions by themselves, for every row of every list goes through them
+_SAFE = {kind: [(name, sink.value.func) for name, sink in fields.items()] for kind, fields in SINKS.items()}
+
+
 def shown(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """``row`` of the list ``kind`` as it may leave; what is no text, or has no line in the table, stays as it is."""
-    sinks = SINKS[kind]
-    return {
-        name: sinks[name].safe(value) if isinstance(value, str) and name in sinks else value
-        for name, value in row.items()
-    }
+    answer = dict(row)
+    for name, safe in _SAFE[kind]:
+        value = answer.get(name)
+        if isinstance(value, str):
+            answer[name] = safe(value)
+    return answer

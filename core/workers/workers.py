@@ -58,8 +58,8 @@ def attach(panel: Panel, *, by_the_clock: bool = True) -> None:
     """
     bell(panel).attach(lambda: _work_off(panel))
     if by_the_clock:
-        # of several processes one is enough
-        bell(panel).every("minute", partial(first_of_the_minute, panel, "minute"), lambda: _each_minute(panel))
+        # in each process: they share the work anyhow, and one may have ended within this minute
+        bell(panel).every("minute", lambda: True, lambda: _each_minute(panel))
         look = partial(first_of_the_minute, panel, "xtream")
         bell(panel).every("xtream", look, lambda: polling.look_at_nodes(panel))
         schedule.attach(panel)

@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import chdir
 from datetime import timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import requests
 import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
@@ -197,23 +200,125 @@ def test_launchers_lie_wherever_a_line_may_name_them(installed: Installed) -> No
     assert "PHP_SAPI !== 'cli'" in text
 
 
-def test_a_foreign_file_is_not_overwritten(installed: Installed, tmp_path: Path) -> None:
-    (tmp_path / "cron").mkdir()
-    foreign = tmp_path / "cron" / SCRIPT
-    foreign.write_text("<?php // the panel's own")
-    refused = installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path))
+ORIGINAL = "<?php // the panel's own"
+
+
+def _contents(root: Path) -> dict[str, tuple[str, int]]:
+    return {
+        str(path.relative_to(root)): (path.read_text(), path.stat().st_mode & 0o777)
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def panel_root(tmp_path: Path) -> Path:
+    """A panel's own directory with its cron scripts, one of them a link."""
+    root = tmp_path / "panel root"
+    (root / "cron").mkdir(parents=True)
+    for name, mode in ((f"cron/{SCRIPT}", 0o755), (f"{SCRIPT}.txt", 0o644), ("add_reminder_tracking.php", 0o640)):
+        (root / name).write_text(ORIGINAL)
+        (root / name).chmod(mode)
+    (root / SCRIPT).symlink_to(f"cron/{SCRIPT}")
+    return root
+
+
+def test_a_foreign_file_is_not_overwritten(installed: Installed, tmp_path: Path, panel_root: Path) -> None:
+    before = _contents(panel_root)
+    refused = installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(panel_root))
     assert (refused.exit_code, "--replace" in refused.output) == (1, True)
-    assert foreign.read_text() == "<?php // the panel's own"
-    again = installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path), "--replace")
-    assert again.exit_code == 0
-    assert installed.flask("cron", "install", str(tmp_path / "bin"), "--root", str(tmp_path)).exit_code == 0
+    assert _contents(panel_root) == before
+    assert not (tmp_path / "bin").exists()
 
 
-def test_a_launcher_works_under_a_real_php(installed: Installed) -> None:
+def test_replaced_originals_are_kept_and_come_back(installed: Installed, tmp_path: Path, panel_root: Path) -> None:
+    before = _contents(panel_root)
+    place = [str(tmp_path / "bin"), "--root", str(panel_root)]
+    assert installed.flask("cron", "install", *place, "--replace").exit_code == 0
+    kept = panel_root / "cron" / f"{SCRIPT}.before-showbox"
+    assert kept.read_text() == ORIGINAL
+    # under this name a web server takes it for a text, and shows it
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert (panel_root / "cron" / SCRIPT).resolve().parent == (tmp_path / "bin/launchers").resolve()
+    # again, without --replace: what is there is ours
+    assert installed.flask("cron", "install", *place).exit_code == 0
+    gone = installed.flask("cron", "uninstall", *place)
+    assert gone.exit_code == 0, gone.output
+    assert f"put back {panel_root / 'cron' / SCRIPT}" in gone.output
+    assert _contents(panel_root) == before
+    assert (panel_root / SCRIPT).is_symlink()
+    assert sorted(path.name for path in panel_root.iterdir()) == sorted(
+        [SCRIPT, f"{SCRIPT}.txt", "add_reminder_tracking.php", "cron"]
+    )
+    assert not (tmp_path / "bin").exists()
+    assert installed.flask("cron", "uninstall", *place).exit_code == 0
+
+
+def test_an_original_that_was_kept_is_never_lost(installed: Installed, tmp_path: Path, panel_root: Path) -> None:
+    place = [str(tmp_path / "bin"), "--root", str(panel_root)]
+    assert installed.flask("cron", "install", *place, "--replace").exit_code == 0
+    # somebody installs the panel anew over our links
+    (panel_root / "cron" / SCRIPT).unlink()
+    (panel_root / "cron" / SCRIPT).write_text("<?php // a newer one")
+    refused = installed.flask("cron", "install", *place, "--replace")
+    assert (refused.exit_code, "is there already" in refused.output) == (1, True)
+    assert (panel_root / "cron" / f"{SCRIPT}.before-showbox").read_text() == ORIGINAL
+    assert (panel_root / "cron" / SCRIPT).read_text() == "<?php // a newer one"
+
+
+def test_launchers_of_earlier_versions_are_taken_for_ours(installed: Installed, tmp_path: Path) -> None:
+    root = tmp_path / "panel"
+    root.mkdir()
+    (root / SCRIPT).write_text('#!/old/php\n<?php\n// Written by "flask --app wsgi cron install".\n')
+    place = [str(tmp_path / "bin"), "--root", str(root)]
+    assert installed.flask("cron", "install", *place).exit_code == 0
+    assert (root / SCRIPT).is_symlink()
+    assert installed.flask("cron", "uninstall", *place).exit_code == 0
+    assert list(root.iterdir()) == []
+
+
+def test_launchers_tell_no_path_over_http(installed: Installed) -> None:
+    """Neither where a web server runs them, nor where it knows no PHP and shows them as texts."""
+    for path in installed.root.rglob("*"):
+        if path.is_file():
+            for place in (installed.place, installed.bin, installed.root):
+                assert str(place) not in path.read_text()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    command = [_php(), "-q", "-S", address, "-t", str(installed.root)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(address)
+            for script in (f"/{SCRIPT}", f"/cron/{SCRIPT}", "/api/cron_check_expired.php"):
+                answer = requests.get(f"http://{address}{script}", timeout=20)
+                assert answer.status_code == 403
+                assert "/" not in answer.text.replace("#!/usr/bin/env php", "")
+        finally:
+            server.terminate()
+    assert installed.portal.calls == []
+
+
+def _wait_for(address: str) -> None:
+    host, port = address.split(":")
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        with socket.socket() as client:
+            if client.connect_ex((host, int(port))) == 0:
+                return
+    pytest.fail("PHP's own server does not answer")
+
+
+def _php() -> str:
     php = shutil.which("php")
     if php is None:
         line = "no PHP on this machine"
         pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
+    return php
+
+
+def test_a_launcher_works_under_a_real_php(installed: Installed) -> None:
+    php = _php()
     result = installed.as_cron(
         f"{php} {installed.root}/cron/{SCRIPT} --dry-run; {php} -l {installed.root}/cron/{SCRIPT}"
     )

@@ -70,8 +70,8 @@ def _pair(kind: str, folder: Path, **more: str) -> Iterator[Pair]:
         settings = {
             "SHOWBOX_DATABASE_URL": database,
             "SHOWBOX_SERVER_PROCESSES": "2",
-            # six may wait, wherever they come in
-            "SHOWBOX_SERVER_THREADS": "24",
+            # four of each may wait
+            "SHOWBOX_SERVER_THREADS": "16",
             "SHOWBOX_PORTAL_PRIMARY_API_URL": portal.base_url,
             "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "3",
             "SHOWBOX_JOBS_QUEUE_FILE": str(folder / "jobs"),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.sessions.codec import JsonSerializer, Unreadable, php_handler
+from compat.sessions.codec import JsonSerializer, php_handler
+from compat.sessions.php_values import Foreign, Unreadable
 from compat.sessions.session import Changes
 
 LOGIN = (
@@ -108,13 +109,14 @@ def test_php_array_keys() -> None:
         b'x|s:4:"admin";',
         b'x|s:-1:"admin";',
         b'x|s:99999999999999999999999999:"a";',
-        b'x|O:8:"stdClass":0:{}',
-        b'x|a:1:{i:0;O:8:"stdClass":0:{}}',
-        b'x|C:1:"A":0:{}',
-        b"x|i:1;y|R:1;",
         b"x|a:1:{b:1;i:1;}",
         b"x|a:1:{a:0:{}i:1;}",
         b"x|a:99999999999:{i:0;i:1;}",
+        b'x|O:7:"stdClass":0:{}',
+        b'x|O:8:"stdClass":1:{}',
+        b'x|C:1:"A":3:{ab}',
+        b'x|E:8:"Kind:Open";',
+        b"x|R:x;",
         b"x|" + b"a:1:{i:0;" * 5000,
     ],
 )
@@ -213,3 +215,58 @@ def test_json_raises_nothing_but_unreadable(raw: bytes) -> None:
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         JsonSerializer().encode({"x": value})
+
+
+# what only PHP can read
+
+FOREIGN = [
+    b'O:8:"stdClass":1:{s:4:"name";a:1:{i:0;s:3:"a|b";}}',
+    b'O:4:"Cart":2:{s:8:"\x00Cart\x00id";i:7;s:5:"items";a:2:{i:0;N;i:1;d:0.5;}}',
+    b'C:11:"ArrayObject":21:{x:i:0;a:0:{};m:a:0:{}}',
+    b'E:11:"Suit:Hearts";',
+    b'a:2:{s:4:"user";O:8:"stdClass":0:{}i:3;a:1:{i:0;a:1:{i:0;b:1;}}}',
+    b"a:1:{i:0;" * 3000 + b"i:1;" + b"}" * 3000,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("foreign", FOREIGN, ids=range(len(FOREIGN)))
+def test_objects_and_what_else_we_cannot_read_stay_byte_for_byte(name: str, foreign: bytes) -> None:
+    handler = php_handler(name)
+    key = b's:4:"cart";' if name == "php_serialize" else b"cart|"
+    raw = handler.encode(SIX_KEYS)
+    raw = raw.replace(b"a:6:{", b"a:7:{" + key + foreign) if name == "php_serialize" else key + foreign + raw
+    read = handler.decode(raw)
+    assert isinstance(read.pop("cart"), Foreign)
+    assert read == SIX_KEYS
+    assert handler.merge(raw, Changes({}, ())) == raw
+    changed = handler.merge(raw, Changes({"last_activity": 1732547601, "sbx_idle": 1}, {"permissions"}))
+    assert key + foreign in changed
+    assert {k: v for k, v in handler.decode(changed).items() if k != "cart"} == {
+        **{k: v for k, v in SIX_KEYS.items() if k != "permissions"},
+        "last_activity": 1732547601,
+        "sbx_idle": 1,
+    }
+    # under a new id everything is written anew
+    assert handler.encode(handler.decode(raw)) == raw
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "after"),
+    [
+        ("a|i:1;b|i:2;c|R:2;", Changes({"a": 5}, ()), "a|i:5;b|i:2;c|R:2;"),
+        ("a|i:1;b|i:2;c|R:2;", Changes({}, {"a"}), "b|i:2;c|R:1;"),
+        ("a|i:1;b|i:2;c|R:2;", Changes({"a": [7, 8]}, ()), "a|a:2:{i:0;i:7;i:1;i:8;}b|i:2;c|R:4;"),
+        ("a|i:1;b|i:2;c|R:2;", Changes({"b": 5}, ()), "a|i:1;b|i:5;c|R:2;"),
+        ('a|i:1;o|O:1:"A":1:{s:1:"x";r:2;}p|r:2;', Changes({}, {"a"}), 'o|O:1:"A":1:{s:1:"x";r:1;}p|r:1;'),
+    ],
+)
+def test_references_follow_what_they_refer_to(before: str, changes: Changes, after: str) -> None:
+    """PHP numbers the values of a whole session through."""
+    handler = php_handler("php")
+    assert handler.merge(before.encode(), changes) == after.encode()
+
+
+def test_a_reference_to_what_goes_away_leaves_the_session_as_it_is() -> None:
+    with pytest.raises(Unreadable):
+        php_handler("php").merge(b"a|i:1;c|R:1;", Changes({}, {"a"}))

@@ -1,8 +1,10 @@
 """PHP's session files, byte for byte, with other processes on them."""
 
 import fcntl
+import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -123,7 +125,7 @@ def test_an_empty_file_is_an_empty_session(directory: Directory) -> None:
     assert directory.file.read_bytes() == b'webauthn_auth_username|s:5:"admin";'
 
 
-@pytest.mark.parametrize("raw", [b"login|garbage", b'login|i:1;x|O:8:"stdClass":0:{}', b"\xff\x00"])
+@pytest.mark.parametrize("raw", [b"login|garbage", b'login|i:1;x|O:8:"stdClass":9:{}', b"\xff\x00"])
 def test_garbage_is_no_session_and_stays_until_login(directory: Directory, raw: bytes) -> None:
     directory.write(raw)
     browser = directory.browser()
@@ -358,3 +360,47 @@ def test_logout_does_not_wait_for_the_lock(directory: Directory) -> None:
         with directory.browser(lock_wait=0).request() as current:
             current.destroy()
     assert directory.names() == []
+
+
+PHP_APPLICATION = r"""
+ini_set('session.save_path', $argv[1]); ini_set('session.use_strict_mode', '0'); session_id($argv[2]);
+ini_set('session.use_cookies', '0'); ini_set('session.cache_limiter', '');
+class Cart { public $owner; public $items = []; private $secret = 'a|b;"'; }
+session_start();
+if ($argv[3] === 'fill') {
+    $cart = new Cart; $cart->owner = $cart; $cart->items = [1, [2.5, null, ['deep' => true]]];
+    $_SESSION = ['cart' => $cart, 'webauthn_challenge' => 'c', 'login' => 1, 'username' => 'admin', 'same' => $cart,
+        'list' => [1, 2]];
+    $_SESSION['alias'] = &$_SESSION['list'];
+} else {
+    $_SESSION['alias'][] = 3;
+    $cart = $_SESSION['cart'];
+    echo json_encode([$cart === $_SESSION['same'], $cart->owner === $cart, $cart->items, $_SESSION['list'],
+        (array) $cart === [] ? 0 : count((array) $cart), $_SESSION['last_activity'] ?? null,
+        isset($_SESSION['webauthn_challenge'])]);
+}
+session_write_close();
+"""
+
+
+def test_what_php_itself_stored_is_what_php_finds_again(directory: Directory) -> None:
+    """Objects that refer to themselves, one object under two keys, references between keys, nested arrays."""
+    php = shutil.which("php")
+    if php is None:
+        line = "no PHP on this machine"
+        pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
+
+    def application(act: str) -> str:
+        command = [php, "-r", PHP_APPLICATION, "--", str(directory.path), SID, act]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+    application("fill")
+    directory.moment.seconds = time.time()
+    with directory.browser().request() as current:
+        assert (current["login"], current["username"]) == (1, "admin")
+        # the values before the references become fewer, those behind them more
+        del current["webauthn_challenge"]
+        current["last_activity"] = 5
+        current["sbx_more"] = {"a": [1, 2]}
+    found = json.loads(application("look"))
+    assert found == [True, True, [1, [2.5, None, {"deep": True}]], [1, 2, 3], 3, 5, False]

@@ -1,5 +1,6 @@
 """The configuration: the example file, overriding by environment, and one clear sentence for each mistake."""
 
+import os
 import re
 from pathlib import Path
 
@@ -147,3 +148,33 @@ def test_secrets_do_not_show_in_a_printed_configuration() -> None:
         load_config(None, {"SHOWBOX_DATABASE_URL": "mysql://u:hunter2@h/x", "SHOWBOX_PORTAL_PASSWORD": "hunter2"})
     )
     assert "hunter2" not in shown
+
+
+def test_a_file_that_an_editor_of_windows_wrote_is_read(tmp_path: Path) -> None:
+    """With a byte order mark, and its line ends."""
+    file = tmp_path / "config.ini"
+    file.write_bytes(b"\xef\xbb\xbf[server]\r\nport = 9000\r\n")
+    assert load_config(file, {}).server.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("url", "processes", "count"),
+    [
+        ("sqlite:///x.db", "", 1),
+        ("sqlite:///x.db", "3", 3),
+        ("sqlite:///x.db", "auto", None),
+        ("mysql://u@h/x", "", None),
+        ("postgresql://u@h/x", "Auto", None),
+        ("mysql://u@h/x", "1", 1),
+    ],
+)
+def test_how_many_processes_serve(url: str, processes: str, count: int | None) -> None:
+    """One for a file, else one for each processor, unless it is said."""
+    config = load_config(None, {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_SERVER_PROCESSES": processes})
+    assert config.process_count == (min(len(os.sched_getaffinity(0)), 8) if count is None else count)
+
+
+@pytest.mark.parametrize("processes", ["0", "-1", "65", "two", "1.5", "\u0661"])
+def test_what_is_no_number_of_processes_is_refused(processes: str) -> None:
+    with pytest.raises(ConfigError, match="a number from 1 to 64 or auto is expected"):
+        load_config(None, {"SHOWBOX_SERVER_PROCESSES": processes})

@@ -549,9 +549,16 @@ def test_d5_the_forms_old_names(accounts: Accounts) -> None:
     assert (row["full_name"], row["reseller"], row["end_date"]) == ("John Smith", 2, datetime.date(2025, 2, 15))
 
 
-def test_null_is_unlimited_and_empty_keeps(accounts: Accounts) -> None:
-    assert accounts.post("admin", "update_account", "json", username="user001", end_date="")["days_extended"] == 0
-    answer = accounts.post("admin", "update_account", "json", username="user001", end_date=None)
+@pytest.mark.parametrize("word", ["unlimited", "0000-00-00", " Unlimited "])
+def test_unlimited_is_said_by_a_word_and_null_and_empty_keep(light_accounts: Accounts, word: str) -> None:
+    accounts = light_accounts
+    for kept in ("", None):
+        answer = accounts.post("admin", "update_account", "json", username="user001", end_date=kept)
+        assert (answer["error"], answer["new_end_date"], answer["days_extended"]) == (0, "2025-02-15", 0)
+    assert _puts(accounts) == []
+    refused = accounts.post("reseller1", "update_account", "json", username="user001", end_date=word)
+    assert (refused["error"], refused["code"]) == (1, 3)
+    answer = accounts.post("admin", "update_account", "json", username="user001", end_date=word)
     assert (answer["error"], answer["new_end_date"], answer["days_extended"]) == (0, None, None)
     assert _puts(accounts) == [{"end_date": ""}]
 
@@ -852,7 +859,9 @@ def test_full_updates_are_a_setting_of_each_portal(make_world: MakeWorld, kind: 
         assert _puts(accounts, 1) == [{"full_name": "Other", "end_date": "2025/02/15"}, {"password": "pw-secret"}]
         _edit(accounts, "admin", "user001", phone="")
         assert _puts(accounts)[-1]["phone"] == ""
-        accounts.post("admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date=None)
+        accounts.post(
+            "admin", "update_account", "json", username="user001", tariff_plan="Quarter", end_date="unlimited"
+        )
         assert {"tariff_plan": "12", "end_date": "", "login": "user001"}.items() <= _puts(accounts)[-1].items()
         _toggle(accounts, "admin", "user001", "0")
         assert (_puts(accounts)[-1], _puts(accounts, 1)[-1]) == ({"status": "0"}, {"status": "0"})

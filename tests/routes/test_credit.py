@@ -51,7 +51,7 @@ def test_golden_35_36_taking_and_setting(resellers: Resellers) -> None:
 
     assert adjust(action="deduct", amount="700.55") == 0
     assert adjust(action="SET", amount="600.10") == 600.1
-    assert adjust(type="debit", amount="0.105") == 599.99
+    assert adjust(type="debit", amount="0.11") == 599.99
     assert adjust(action="set", amount="0.5") == 0.5
     assert adjust(action="add", type="credit", amount=" +1.5 ") == 2
     # nothing changes: no row

@@ -367,11 +367,22 @@ def test_a_login_that_lacks_a_field_is_told(sqlite_world: World, name: str) -> N
     assert send(anybody(sqlite_world), sent) == refused(f"Missing field: {name}", 6)
 
 
-@pytest.mark.parametrize("body", ["", "{", "[1]", "null"])
+UNREADABLE = "The request body cannot be read: it "
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("", "Missing field: credential_id"),
+        ("{", f"{UNREADABLE}is not valid JSON"),
+        ("[1]", f"{UNREADABLE}must be a JSON object"),
+        ("null", f"{UNREADABLE}must be a JSON object"),
+    ],
+)
 @pytest.mark.parametrize("name", ["webauthn_register", "webauthn_authenticate"])
-def test_broken_bodies_are_missing_fields(resa: Client, name: str, body: str) -> None:
+def test_broken_bodies_are_told_as_such(resa: Client, name: str, body: str, text: str) -> None:
     answer = resa.request("POST", f"/{name}.php", data=body, headers={"Content-Type": "application/json"}).json()
-    assert answer == refused("Missing field: credential_id", 6)
+    assert answer == refused(text, 6)
 
 
 @pytest.mark.parametrize("value", [True, "x", 1.5, [1], {"a": 1}, 2**40, -(2**40)])

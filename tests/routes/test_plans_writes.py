@@ -12,7 +12,7 @@ from tests.worlds.harness import ENCODINGS, PREFIXES, Client
 from tests.worlds.plans import PLANS, Plans
 
 A1 = {"plan_id": "1-month-gbp", "currency": "GBP", "price": 10.00, "expiry_days": 30}
-A2 = {"tariff_id": "50", "name": "P50", "currency": "gbp", "price": "10.005", "days": "30", "category": "application"}
+A2 = {"tariff_id": "50", "name": "P50", "currency": "gbp", "price": "10.01", "days": "30", "category": "application"}
 CREATED = "Plan created successfully"
 
 

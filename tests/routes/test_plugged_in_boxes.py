@@ -31,11 +31,11 @@ def _boxes(portal: StalkerPortal) -> list[tuple[str, str, str, int]]:
 
 
 def test_the_box_becomes_the_account(accounts: Accounts) -> None:
-    answer = accounts.post("reseller1", "add_account", **new_account(plan="78-GBP", phone_number="+441"))
+    answer = accounts.post("reseller1", "add_account", **new_account(plan="78-GBP", phone_number="+441234"))
     assert answer["error"] == 0
     for portal in accounts.portals:
         [user] = [user for user in portal.users if user.stb_mac == BOX]
-        assert (user.login, user.full_name, user.phone, user.ip) == ("new10", "Ann", "+441", "10.0.0.9")
+        assert (user.login, user.full_name, user.phone, user.ip) == ("new10", "Ann", "+441234", "10.0.0.9")
         assert (user.account_number, user.end_date[:10]) == ("10000012", "2025-02-16")
         assert user.has_password("pw-secret")
         assert portal.state.plans[user.tariff_plan_id].external_id == "78"

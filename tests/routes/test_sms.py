@@ -514,7 +514,8 @@ def test_a_panel_without_sms_tables_is_told_so(make_world: MakeWorld) -> None:
             assert (answer["error"], answer["templates"]) == (0, [])
             assert sms.get("admin", "get_sms_logs.php")["logs"] == []
             for endpoint in ("update_sms_settings", "send_sms", "save_sms_template"):
-                answer = sms.post("admin", endpoint, name="x", template="x", message="x")
+                fields = {"name": "x", "template": "x", "message": "x", "auto_send_enabled": 1}
+                answer = sms.post("admin", endpoint, **fields)
                 assert (answer["error"], answer["code"]) == (1, 7), endpoint
             assert sms.job("sms-stages")[0] == 0
         finally:

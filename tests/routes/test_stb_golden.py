@@ -6,6 +6,7 @@ import itertools
 import orjson
 import pytest
 
+from core.portal import EVENTS
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES
 from tests.worlds.stb import MAC1, MAC2, MAC3, PORTAL_PASSWORD, Boxes, basic
 from tests.worlds.stb_cases import (
@@ -53,7 +54,11 @@ CASES = {
     "6 number 0": Case(EVENT, PLAY | {"channel_id": 0}, says=BAD, encoding="json"),
     "6 radio": Case(EVENT, {"mac": MAC1, "event": "play_radio_channel"}, says=BAD),
     "7": Case(EVENT, PLAY | {"channel_id": "1&event=cut_off"}, says=BAD),
-    "8": Case(EVENT, {"mac": MAC1, "event": "format_disk"}, says=BAD | {"err_msg": "Invalid event type"}),
+    "8": Case(
+        EVENT,
+        {"mac": MAC1, "event": "format_disk"},
+        says=BAD | {"err_msg": f"Invalid event type; event is one of {', '.join(EVENTS)}"},
+    ),
     **{
         f"9 {mac!r}": Case(EVENT, {"mac": mac, "event": "reboot"}, says=BAD)
         for mac in ("", "0", "../accounts/", f"{MAC1},{MAC2}", f"{MAC1}?", "00:1A:79:00:00", f"{MAC1}/x")

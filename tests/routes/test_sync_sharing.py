@@ -190,13 +190,13 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
     admin, reseller = first.client("admin"), second.client("reseller1")
     _sync(admin)
     portal.add_user("user4", MAC(4))
-    portal.fail("GET accounts", Delay(1.0))
+    portal.fail("GET accounts", Delay(3.0))
     with _patient(light_pair, 0.05):
         began = time.monotonic()
         answers = [_sync(admin), _sync(_at(second, admin))]
         assert _sync(reseller)["synced"] == 2
         own = _sync(reseller)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 2.5
     # known to those of the other process, and to those who had none of their own
     assert [(answer["error"], answer["pending"], answer["synced"]) for answer in answers] == [(0, 1, 3)] * 2
     assert (own["error"], own["pending"], own["synced"], own["total_accounts"]) == (0, 1, 2, 2)

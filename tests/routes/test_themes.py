@@ -90,6 +90,7 @@ def test_golden_57_some_failed(resellers: Resellers) -> None:
     assert answer == {
         "error": 0,
         "warning": 1,
+        "warning_text": "Theme updated for 0/1 accounts. 1 failed.",
         "err_msg": "Theme updated for 0/1 accounts. 1 failed.",
         "details": {"total": 1, "updated": 0, "failed": 1, "errors": ["user00003: Invalid response"]},
     }
@@ -190,6 +191,7 @@ def test_server_2_follows_and_only_warns(make_world: MakeWorld) -> None:
         assert answer == {
             "error": 0,
             "warning": 1,
+            "warning_text": "Server 2 did not follow for 3 accounts",
             "err_msg": text,
             "details": {"total": 3, "updated": 3, "failed": 0},
         }

@@ -176,6 +176,7 @@ def test_a_deletion_is_whole_and_the_stop_follows(xtream: Xtream, action: str, s
     assert xtream.pending == []
 
 
+@pytest.mark.one_process("the statements of one are made to fail")
 def test_a_rolled_back_deletion_leaves_no_stop_behind(xtream: Xtream) -> None:
     """The database fails in the middle of the deletion: nothing is half deleted, and the stream goes on."""
     xtream.a.fail("*", rejected(), times=None)

@@ -14,6 +14,7 @@ from typing import IO
 
 from flask import cli
 
+import showbox
 import wsgi
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -21,8 +22,8 @@ CONTEXT.set_forkserver_preload([__name__])
 
 
 class Forked:
-    """``flask --app wsgi …``, ``python wsgi.py …`` or ``python -c …`` under way; what it prints can be read while it
-    runs."""
+    """``flask --app wsgi …``, ``showbox …``, ``python wsgi.py …`` or ``python -c …`` under way; what it prints can be
+    read while it runs."""
 
     def __init__(
         self, program: str, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdin: str = ""
@@ -100,6 +101,9 @@ def _child(program: str, arguments: list[str], cwd: str, environment: str, direc
     elif program == "-c":
         sys.argv = ["-c", *arguments[1:]]
         exec(arguments[0], {"__name__": "__main__"})
+    elif program == "showbox":
+        sys.argv = ["showbox", *arguments]
+        showbox.main()
     else:
         sys.argv = ["flask", "--app", "wsgi", *arguments]
         cli.main()

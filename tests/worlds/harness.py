@@ -20,6 +20,7 @@ from sqlalchemy import delete, insert
 
 import commands
 from core.config import Config, load_config
+from core.errors import PanelError
 from core.panel import Panel
 from core.storage.tables import Base, User
 from core.workers import workers
@@ -207,7 +208,8 @@ class Twin(Panel):
     what lives in a process, but what a test sets there (configuration, clock, layout, and what it lends)."""
 
     def __init__(self, first: Panel) -> None:
-        first.layout  # noqa: B018 - is looked for by the first alone
+        with suppress(PanelError):
+            first.layout  # noqa: B018 - is looked for by the first alone
         self._first = first
         super().__init__(first.config, clock=first.clock)
         workers.attach(self, by_the_clock=False)

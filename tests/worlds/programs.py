@@ -47,9 +47,9 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, *, cwd: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], port: int | Path, *, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The command, from the moment something listens at the port; it and its children are ended afterwards.
+    """The command, from the moment something listens at the port or socket; it and its children are ended afterwards.
 
     What it prints stands in ``cwd/log`` and is shown where it does not begin.
     """
@@ -79,15 +79,16 @@ def running(
                 process.wait()
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _wait_for(process: "subprocess.Popen[bytes]", port: int | Path, log: Path) -> None:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
+        family, address = (
+            (socket.AF_INET, ("127.0.0.1", port)) if isinstance(port, int) else (socket.AF_UNIX, str(port))
+        )
+        with socket.socket(family) as client:
+            if client.connect_ex(address) == 0:
+                return
+        time.sleep(0.05)
     pytest.fail(f"{process.args!r} does not serve: {log.read_text(errors='replace')}")
 
 

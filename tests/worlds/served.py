@@ -17,7 +17,7 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)} | variables
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -26,7 +26,7 @@ def _free_port() -> int:
 @contextmanager
 def served(cwd: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, Forked]]:
     """``python wsgi.py`` with these arguments, from the moment it says where it is served."""
-    port = _free_port()
+    port = free_port()
     process = Forked("wsgi.py", ["--port", str(port), *arguments], cwd=cwd, environment=environment(**variables))
     try:
         for line in process.stdout:

@@ -11,14 +11,24 @@ from core.panel import Panel
 
 @contextmanager
 def statements(panel: Panel) -> Iterator[list[str]]:
-    """The SQL that SQLAlchemy sends while the block runs (not the kept look-up of the session)."""
+    """The SQL that is sent while the block runs, the kept look-ups but for that of the session included."""
     seen: list[str] = []
+    database = panel.database
+    find = database._lookup
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
         seen.append(statement)
 
-    event.listen(panel.database.engine, "before_cursor_execute", note)
+    def note_lookup(statement: Any) -> Any:
+        text = str(statement)
+        if "_sbx_sessions" not in text and "_users.password" not in text:
+            seen.append(text)
+        return find(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    database._lookup = note_lookup  # type: ignore[method-assign]
     try:
         yield seen
     finally:
-        event.remove(panel.database.engine, "before_cursor_execute", note)
+        del database._lookup  # type: ignore[method-assign]
+        event.remove(database.engine, "before_cursor_execute", note)

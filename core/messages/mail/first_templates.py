@@ -5,10 +5,12 @@ Automatic mails find their template by its exact name. Who deletes one does not 
 
 from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select
 
 from core.messages.mail.settings import EXPIRED, EXPIRY, RENEWAL, WELCOME, has_mail
 from core.panel import Panel
+from core.storage.schema import Layout
 from core.storage.tables import MailTemplate, MailTemplatesGiven, User
 from core.storage.writing import insert_if_absent
 
@@ -60,6 +62,9 @@ FIRST = (
 )
 
 
+_FIRST_SUPER = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
+
+
 def give_first(panel: Panel, connection: Connection, user_id: int) -> int:
     """The four templates for a super admin who has none and never got them; returns how many were added."""
     if not insert_if_absent(connection, MailTemplatesGiven, user_id=user_id, given_at=panel.clock.stamp()):
@@ -88,8 +93,19 @@ def give_first_super(panel: Panel) -> int:
         return 0
 
     def act(connection: Connection) -> int:
-        found = select(User.id).where(User.super_user == 1).order_by(User.id).limit(1)
-        user_id = connection.scalar(found)
+        user_id = connection.scalar(_FIRST_SUPER)
         return 0 if user_id is None else give_first(panel, connection, user_id)
 
     return panel.database.transact(act)
+
+
+def lacking_first_super(connection: Connection, layout: Layout) -> int:
+    """How many :func:`give_first_super` would add, also in a database that has yet to be upgraded."""
+    user_id = connection.scalar(_FIRST_SUPER) if layout.has_table(User.__tablename__) else None
+    if user_id is None:
+        return 0
+    for model in (MailTemplatesGiven, MailTemplate):
+        own = select(sa.literal(1)).select_from(model).where(model.user_id == user_id).limit(1)
+        if layout.has_table(model.__tablename__) and connection.execute(own).first() is not None:
+            return 0
+    return len(FIRST)

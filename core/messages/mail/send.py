@@ -29,6 +29,7 @@ from core.messages.mail.templates import BODY_BYTES, SUBJECT_CHARACTERS
 from core.messages.placeholders import days_left
 from core.panel import Panel
 from core.storage.tables import Account, Plan
+from core.values.checks import refuse_longer
 
 KIND = "send_mail"
 MANUAL, ACCOUNTS = "manual", "accounts"
@@ -103,16 +104,15 @@ def _checked(wish: Wish) -> tuple[str, Template]:
     """The mode, and the text with its placeholders. Raises InvalidInput."""
     mode = wish.mode or (MANUAL if wish.account_ids is None else ACCOUNTS)
     if mode not in (MANUAL, ACCOUNTS):
-        raise InvalidInput(f"The mode is {MANUAL} or {ACCOUNTS}")
+        raise InvalidInput.of("mode", f"expected {MANUAL} or {ACCOUNTS}")
     subject, message = one_line(wish.subject), wish.message.strip()
     if not subject:
-        raise InvalidInput("Please enter a subject")
-    if len(subject) > SUBJECT_CHARACTERS:
-        raise InvalidInput(f"The subject is too long (more than {SUBJECT_CHARACTERS} characters)")
+        raise InvalidInput.missing("subject")
+    refuse_longer(subject, "subject", SUBJECT_CHARACTERS)
     if not message:
-        raise InvalidInput("Please enter a message")
+        raise InvalidInput.missing("message")
     if len(message.encode()) > BODY_BYTES:
-        raise InvalidInput(f"The message is too long (more than {BODY_BYTES} bytes)")
+        raise InvalidInput(f"The {{field}} is too long (more than {BODY_BYTES} bytes)", field="message")
     if "<" in message:
         # the admin's own HTML, as it is
         return mode, Template(subject, message, "")
@@ -124,16 +124,18 @@ def _manual(wish: Wish) -> Addressee:
     """Raises InvalidInput."""
     email = usable_address(wish.email)
     if email is None:
-        raise InvalidInput("Please enter a valid email address")
+        raise InvalidInput(
+            "Please enter a valid email address: the {field} is one such as name@example.com", field="email"
+        )
     return Addressee(email, one_line(wish.name), {})
 
 
 def _to_accounts(panel: Panel, connection: Connection, wish: Wish) -> list[Addressee]:
     """Those with a usable address. Raises InvalidInput, NotFound."""
     if not wish.account_ids:
-        raise InvalidInput("No accounts selected")
+        raise InvalidInput("No accounts selected: {field} is a list of account ids", field="account_ids")
     if len(wish.account_ids) > MOST_ACCOUNTS:
-        raise InvalidInput(f"At most {MOST_ACCOUNTS} accounts can be chosen at once")
+        raise InvalidInput.of("account_ids", f"at most {MOST_ACCOUNTS} accounts can be chosen at once")
     found = select(
         Account.id,
         Account.username,

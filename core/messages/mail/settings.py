@@ -19,7 +19,7 @@ from core.values.checks import checked_email
 TABLES = tuple(model.__tablename__ for model in (MailSettings, MailTemplate, MailLog, MailReminderTracking))
 EXPIRY, EXPIRED = "Expiry Reminder", "Account Expired"
 WELCOME, RENEWAL = "New Account Welcome", "Renewal Confirmation"
-DEFAULT_PORT, DEFAULT_DAYS = 587, 7
+DEFAULT_PORT, DEFAULT_DAYS, MOST_DAYS = 587, 7, 30
 TLS, SSL, NONE = "tls", "ssl", "none"
 
 
@@ -180,6 +180,6 @@ def _settings(panel: Panel, row: Any) -> Settings:
         row.auto_send_expiry == 1,
         row.notify_admin == 1,
         row.notify_reseller == 1,
-        row.days_before_expiry if row.days_before_expiry and 1 <= row.days_before_expiry <= 30 else DEFAULT_DAYS,
+        row.days_before_expiry if row.days_before_expiry and 1 <= row.days_before_expiry <= MOST_DAYS else DEFAULT_DAYS,
         row.enable_multistage_reminders != 0,
     )

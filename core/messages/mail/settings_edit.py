@@ -21,6 +21,7 @@ from core.messages.mail.message import one_line
 from core.messages.mail.settings import (
     DEFAULT_DAYS,
     DEFAULT_PORT,
+    MOST_DAYS,
     NONE,
     SSL,
     TLS,
@@ -175,14 +176,14 @@ def _secure(row: Mapping[str, Any]) -> str:
 
 
 def _days(value: int | None) -> int:
-    return value if value is not None and 1 <= value <= 30 else DEFAULT_DAYS
+    return value if value is not None and 1 <= value <= MOST_DAYS else DEFAULT_DAYS
 
 
 def _merged(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> tuple[str, int, str]:
     """Host, port and encryption that are meant. Raises InvalidInput."""
     host = (wish.host or "").strip() or _host(panel, row)
     if not _HOST.fullmatch(host):
-        raise InvalidInput("The smtp_host is not valid; expected a host name or an IP address")
+        raise InvalidInput.of("smtp_host", "expected a host name or an IP address")
     if wish.port is None or not 0 < wish.port < 65536:
         # the stored port stays, and what was sent of the encryption belonged to another one (settled 5)
         return host, _port(row), _secure(row)
@@ -204,7 +205,7 @@ def _checked_username(text: str) -> str:
     """Raises InvalidInput."""
     username = text.strip()
     if len(username) > 255 or not username.isprintable():
-        raise InvalidInput("The smtp_username is not valid")
+        raise InvalidInput.of("smtp_username", "at most 255 characters, and no control characters")
     return username
 
 
@@ -221,7 +222,7 @@ def _values(panel: Panel, row: Mapping[str, Any], change: Change) -> dict[str, A
     if change.from_email is not None:
         email = change.from_email.strip()
         if email and usable_address(email) is None:
-            raise InvalidInput("The from_email is not a valid e-mail address")
+            raise InvalidInput.of("from_email", "expected an e-mail address such as name@example.com")
         values["from_email"] = email
     if change.from_name is not None:
         name = one_line(change.from_name)
@@ -250,7 +251,7 @@ def _meant(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> MailServer
     host, port, secure = _merged(panel, row, wish)
     username = _checked_username(wish.username or "")
     if not username:
-        raise InvalidInput("Please enter the smtp_username")
+        raise InvalidInput.missing("smtp_username")
     password = _checked_password(wish.password)
     if not password:
         if username != (row.get("smtp_username") or "").strip() or not row.get("smtp_password"):

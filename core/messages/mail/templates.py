@@ -120,7 +120,7 @@ def delete_template(panel: Panel, by: By, template_id: int | None) -> str:
 def _required(connection: Connection, template_id: int | None) -> dict[str, Any]:
     """Raises InvalidInput, NotFound."""
     if template_id is None or template_id < 1:
-        raise InvalidInput("The template's id is missing or not valid")
+        raise InvalidInput.missing("template_id", "the number of a template")
     model = MailTemplate
     columns = (
         model.id,
@@ -144,12 +144,12 @@ def _checked(wish: Wish) -> dict[str, Any]:
     name, subject = wish.name.strip(), wish.subject.strip()
     if not name or len(name) > NAME_CHARACTERS or _UNFIT.search(name):
         raise InvalidInput(
-            f"The name may have 1 to {NAME_CHARACTERS} characters, without < > quotation marks, backquotes and \\"
+            f"The {{field}} may have 1 to {NAME_CHARACTERS} characters, without < > quotation marks, backquotes and \\"
         )
     if not subject or len(subject) > SUBJECT_CHARACTERS or len(subject.splitlines()) > 1:
         raise InvalidInput(f"The subject is one line of 1 to {SUBJECT_CHARACTERS} characters")
     if not wish.html.strip():
-        raise InvalidInput("The template needs a body_html")
+        raise InvalidInput.missing("body_html")
     for text, field in ((wish.html, "body_html"), (wish.plain or "", "body_plain")):
         if len(text.encode()) > BODY_BYTES:
             raise InvalidInput(f"The {field} is too long (more than {BODY_BYTES} bytes)")

@@ -139,16 +139,18 @@ def _checked(change: Change) -> dict[str, Any]:
 def checked_days(days: int) -> int:
     """Raises InvalidInput."""
     if not MIN_DAYS <= days <= MAX_DAYS:
-        raise InvalidInput(f"Days before expiry must be between {MIN_DAYS} and {MAX_DAYS}")
+        raise InvalidInput.of("days_before_expiry", f"expected {MIN_DAYS} to {MAX_DAYS} days")
     return days
 
 
 def _checked_template(template: str) -> str:
     template = template.strip()
     if not template:
-        raise InvalidInput("The message template must not be empty")
+        raise InvalidInput("The {field} must not be empty", field="message_template")
     if len(template) > TEMPLATE_CHARACTERS:
-        raise InvalidInput(f"The message template is too long (more than {TEMPLATE_CHARACTERS} characters)")
+        raise InvalidInput(
+            f"The {{field}} is too long (more than {TEMPLATE_CHARACTERS} characters)", field="message_template"
+        )
     return template
 
 

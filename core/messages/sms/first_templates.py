@@ -4,13 +4,14 @@ The names drive automation, whatever the language: reminders and confirmations l
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.panel import Panel
+from core.storage.schema import Layout
 from core.storage.tables import SmsSettings, SmsStagesGiven, SmsTemplate, User
 from core.storage.writing import insert_if_absent
 
@@ -106,6 +107,25 @@ def note_stages_given(panel: Panel, connection: Connection, user_id: int) -> Non
     insert_if_absent(connection, SmsStagesGiven, user_id=user_id, given_at=panel.clock.stamp())
 
 
+def lacking_stages(
+    panel: Panel, connection: Connection, layout: Layout
+) -> tuple[Sequence[int], list[tuple[int, Template]]]:
+    """The users who never got the templates of the stages, and what they lack of them, also in a database that has yet
+    to be upgraded."""
+    if not layout.has_table(User.__tablename__):
+        return (), []
+    wanted = select(User.id).order_by(User.id)
+    if layout.has_table(SmsStagesGiven.__tablename__):
+        wanted = wanted.where(User.id.not_in(select(SmsStagesGiven.user_id)))
+    users = connection.scalars(wanted).all()
+    present: set[tuple[int, str]] = set()
+    if layout.has_table(SmsTemplate.__tablename__):
+        found = select(SmsTemplate.user_id, SmsTemplate.name).where(SmsTemplate.name.in_(STAGES))
+        present = {(row.user_id, row.name) for row in connection.execute(found)}
+    templates = [item for item in _LANGUAGES[panel.config.sms.template_language] if item.name in STAGES]
+    return users, [(id, item) for id in users for item in templates if (id, item.name) not in present]
+
+
 def give_missing_stages(panel: Panel) -> int:
     """The templates of the reminder stages for every user who never got them, and lacks the one or other; once.
 
@@ -115,17 +135,8 @@ def give_missing_stages(panel: Panel) -> int:
         return 0
 
     def act(connection: Connection) -> list[dict[str, object]]:
-        users = connection.scalars(select(User.id).where(User.id.not_in(select(SmsStagesGiven.user_id)))).all()
-        present = {
-            (row.user_id, row.name)
-            for row in connection.execute(
-                select(SmsTemplate.user_id, SmsTemplate.name).where(SmsTemplate.name.in_(STAGES))
-            )
-        }
-        templates = [item for item in _LANGUAGES[panel.config.sms.template_language] if item.name in STAGES]
-        rows = [
-            _row(panel, user_id, item) for user_id in users for item in templates if (user_id, item.name) not in present
-        ]
+        users, lacking = lacking_stages(panel, connection, panel.layout)
+        rows = [_row(panel, user_id, template) for user_id, template in lacking]
         if rows:
             connection.execute(insert(SmsTemplate), rows)
         for user_id in users:

@@ -37,7 +37,7 @@ def renewal_sms(work: Work, event: AccountRenewed) -> None:
 def _notify(work: Work, event: AccountEvent, owner_id: int | None, template: str, kind: str) -> None:
     """Nothing where nobody has settings, or their user no such template; never twice for one job."""
     panel = work.panel
-    number = provider_number(event.phone, panel.config.sms.country_code)
+    number = provider_number(event.phone, panel.config.country_code)
     if number is None or not has_sms(panel):
         return
     with panel.database.read() as connection:

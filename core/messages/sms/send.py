@@ -24,6 +24,8 @@ from core.messages.sms.recipients import Recipient, recipient_values
 from core.messages.sms.settings import Sender, require_sms, sender_of
 from core.panel import Panel
 from core.storage.tables import Account
+from core.values.checks import refuse_longer
+from core.values.phones import normal_phone
 
 KIND = "send_sms"
 MANUAL, ACCOUNTS = "manual", "accounts"
@@ -102,16 +104,15 @@ def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
 def _checked(panel: Panel, connection: Connection, actor: Actor, wish: Wish) -> tuple[list[Mapping[str, object]], int]:
     """The recipients as the job keeps them, and how many accounts have no usable number."""
     if not wish.message:
-        raise InvalidInput("Please enter a message")
-    if len(wish.message) > MESSAGE_CHARACTERS:
-        raise InvalidInput(f"The message is too long (more than {MESSAGE_CHARACTERS} characters)")
+        raise InvalidInput.missing("message")
+    refuse_longer(wish.message, "message", MESSAGE_CHARACTERS)
     if wish.send_type == ACCOUNTS:
         return _accounts(panel, connection, actor, wish.account_ids)
-    if wish.send_type != MANUAL or not wish.number:
-        raise InvalidInput("Invalid send type, or no recipient")
-    number = provider_number(wish.number, panel.config.sms.country_code)
+    if wish.send_type != MANUAL:
+        raise InvalidInput.of("send_type", f"expected {MANUAL} or {ACCOUNTS}")
+    number = normal_phone(wish.number, panel.config.country_code, field="recipient_number")
     if number is None:
-        raise InvalidInput("The recipient's number is not valid; expected e.g. +441234567890")
+        raise InvalidInput.missing("recipient_number")
     return [{"number": number}], 0
 
 
@@ -120,14 +121,14 @@ def _accounts(
 ) -> tuple[list[Mapping[str, object]], int]:
     wanted = list(dict.fromkeys(account_ids or ()))
     if not wanted:
-        raise InvalidInput("No accounts selected")
+        raise InvalidInput("No accounts selected: {field} is a list of account ids", field="account_ids")
     if len(wanted) > MOST_ACCOUNTS:
-        raise InvalidInput(f"At most {MOST_ACCOUNTS} accounts can be chosen at once")
+        raise InvalidInput.of("account_ids", f"at most {MOST_ACCOUNTS} accounts can be chosen at once")
     found = select(Account.id, Account.phone_number).where(Account.id.in_(wanted)).order_by(Account.id)
     if scope_of(actor, MESSAGING) is not Scope.ALL:
         found = found.where(Account.reseller == actor.id)
     rows = connection.execute(found).all()
-    numbers = {row.id: provider_number(row.phone_number, panel.config.sms.country_code) for row in rows}
+    numbers = {row.id: provider_number(row.phone_number, panel.config.country_code) for row in rows}
     usable: list[Mapping[str, object]] = [
         {"account_id": account, "number": number} for account, number in numbers.items() if number
     ]

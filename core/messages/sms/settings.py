@@ -20,6 +20,8 @@ from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_add
 from core.panel import Panel
 from core.storage.tables import SmsSettings, User
 from core.storage.writing import insert_and_lock
+from core.values.checks import refuse_longer
+from core.values.numerals import folded
 
 TEMPLATE_CHARACTERS = 4000
 MIN_DAYS, MAX_DAYS = 1, 30
@@ -198,13 +200,12 @@ def _plain_values(change: Change) -> dict[str, Any]:
         values["enable_multistage_reminders"] = int(change.multistage)
     if change.days is not None:
         if not MIN_DAYS <= change.days <= MAX_DAYS:
-            raise InvalidInput(f"Days before expiry must be between {MIN_DAYS} and {MAX_DAYS}")
+            raise InvalidInput.of("days_before_expiry", f"expected {MIN_DAYS} to {MAX_DAYS} days")
         values["days_before_expiry"] = change.days
     if isinstance(change.expiry_template, _Clear):
         values["expiry_template"] = None
     elif change.expiry_template:
-        if len(change.expiry_template) > TEMPLATE_CHARACTERS:
-            raise InvalidInput(f"The template is too long (more than {TEMPLATE_CHARACTERS} characters)")
+        refuse_longer(change.expiry_template, "expiry_template", TEMPLATE_CHARACTERS)
         values["expiry_template"] = change.expiry_template
     return values
 
@@ -224,10 +225,11 @@ def _account_values(
     values: dict[str, Any] = {}
     if token is not None:
         values["api_token"] = token
-    if change.sender:
-        if len(change.sender) > _SENDER_CHARACTERS or not _SENDER.fullmatch(change.sender):
-            raise InvalidInput("The sender number may have up to 20 digits and a + before them")
-        values["sender_number"] = change.sender
+    sender = folded(change.sender)
+    if sender:
+        if len(sender) > _SENDER_CHARACTERS or not _SENDER.fullmatch(sender):
+            raise InvalidInput.of("sender_number", "expected up to 20 digits, and a + before them where it has one")
+        values["sender_number"] = sender
     current = ((inherited.account.base_url if inherited else before.get("base_url")) or DEFAULT_URL).rstrip("/")
     if change.base_url and change.base_url.rstrip("/") != current:
         address = checked_address(panel.config.sms, change.base_url)
@@ -251,7 +253,7 @@ def _new_token(text: str, current: str) -> str | None:
 def _refuse_other_account(inherited: ProviderAccount, change: Change) -> None:
     """Nobody sends another user's token elsewhere, or under another name."""
     is_same_url = change.base_url.rstrip("/") in ("", inherited.base_url.rstrip("/"))
-    if not is_same_url or change.sender not in ("", inherited.sender):
+    if not is_same_url or folded(change.sender) not in ("", inherited.sender):
         raise InvalidInput("Another sender number or provider address needs an API token of your own")
 
 

@@ -262,7 +262,7 @@ def _messages(panel: Panel, due: _Due, text: str, accounts: Sequence[Recipient])
     """The messages, and how many accounts have no usable number."""
     messages: list[Message] = []
     for account in accounts:
-        number = provider_number(account.phone, panel.config.sms.country_code)
+        number = provider_number(account.phone, panel.config.country_code)
         if number is None or account.end_date is None:
             continue
         values = recipient_values(account, panel.clock.today(), days=due.days)

@@ -103,7 +103,7 @@ def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
     """Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, MESSAGING)
     if template_id is None or template_id < 1:
-        raise InvalidInput("The template's id is missing or not valid")
+        raise InvalidInput.missing("template_id", "the number of a template")
     require_sms(panel)
 
     def act(connection: Connection) -> None:
@@ -119,10 +119,10 @@ def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
 def _checked(wish: Wish) -> dict[str, Any]:
     name = clean_text(wish.name, "name", NAME_CHARACTERS)
     if not name:
-        raise InvalidInput("The template needs a name")
-    text = clean_text(wish.text, "text", TEMPLATE_CHARACTERS)
+        raise InvalidInput.missing("name")
+    text = clean_text(wish.text, "template", TEMPLATE_CHARACTERS)
     if not text:
-        raise InvalidInput("The template needs a text")
+        raise InvalidInput.missing("template", "the text")
     description = clean_text(wish.description, "description", DESCRIPTION_CHARACTERS)
     return {"name": name, "template": text, "description": description or None}
 

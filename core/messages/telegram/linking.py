@@ -6,7 +6,6 @@ Source: contract chapter 80, "telegram/link_telegram.php", "telegram/webhook.php
 import hashlib
 import re
 import secrets
-import unicodedata
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -21,8 +20,10 @@ from core.messages.telegram.switches import give_row
 from core.panel import Panel
 from core.security.quota import Quota
 from core.storage.tables import TelegramLink, User
+from core.values.numerals import folded
 
 LINK_SECONDS = 15 * 60
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CHAT_ID = re.compile(r"-?[0-9]{1,16}")
 _ATTEMPTS, _ATTEMPTS_SECONDS = 5, 600
 LINKED = (
@@ -50,11 +51,12 @@ def make_attempts(panel: Panel) -> Quota:
 
 def checked_chat_id(text: str) -> int:
     """Digits of any script, and the invisible marks that come with copied ones. Raises InvalidInput."""
-    visible = "".join(character for character in text if unicodedata.category(character) not in ("Cf", "Cc")).strip()
-    folded = "".join(str(unicodedata.decimal(character, character)) for character in visible)
-    if not _CHAT_ID.fullmatch(folded) or int(folded) == 0:
-        raise InvalidInput("The chat_id is not valid; expected digits, as the bot answers them to /start")
-    return int(folded)
+    digits = folded(_CONTROL.sub("", text))
+    if not _CHAT_ID.fullmatch(digits) or int(digits) == 0:
+        raise InvalidInput(
+            "The {field} is not valid; expected digits, as the bot answers them to /start", field="chat_id"
+        )
+    return int(digits)
 
 
 def link_chat(panel: Panel, actor: Actor, text: str) -> None:

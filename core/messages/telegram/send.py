@@ -70,11 +70,11 @@ def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int
 def _checked(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -> list[Recipient]:
     """Those of the wanted that have a chat. Raises InvalidInput, NotFound."""
     if not message:
-        raise InvalidInput("Please enter a message")
+        raise InvalidInput.missing("message")
     if units(message) > LONGEST:
         raise InvalidInput(f"The message is too long (more than {LONGEST} characters)")
     if not recipient_ids:
-        raise InvalidInput("Please choose recipients")
+        raise InvalidInput.missing("recipient_ids", "a list of user ids")
     with panel.database.read() as connection:
         allowed = recipients_of(panel, connection, by.actor)
     wanted = set(recipient_ids)

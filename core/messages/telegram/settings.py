@@ -157,7 +157,7 @@ def change_webhook(panel: Panel, url: str) -> None:
 def _meant(panel: Panel, text: str) -> SecretStr:
     """Raises InvalidInput."""
     if not text:
-        raise InvalidInput("Please enter the bot token")
+        raise InvalidInput.missing("bot_token")
     if _HIDDEN in text:
         with panel.database.read() as connection:
             stored = find_bot(panel, connection)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from core.panel import Panel
+from core.storage.schema import Layout
 from core.storage.tables import TelegramTemplate
 
 NEW_ACCOUNT, RENEWAL, EXPIRED = "new_account", "renewal", "expired"
@@ -115,10 +116,17 @@ def list_templates(connection: Connection) -> list[dict[str, Any]]:
     return [{**row._mapping, "is_system": int(row.is_system == 1)} for row in rows]
 
 
+def lacking(connection: Connection, layout: Layout) -> list[Template]:
+    """Those of ``FIRST`` that :func:`seed` would add, also in a database that has yet to be upgraded."""
+    if not layout.has_table(TelegramTemplate.__tablename__):
+        return list(FIRST)
+    present = set(connection.scalars(select(TelegramTemplate.template_key)))
+    return [item for item in FIRST if item.key not in present]
+
+
 def seed(panel: Panel, connection: Connection) -> int:
     """Add those of ``FIRST`` whose keys are missing, and return how many; what is there is never changed."""
-    present = set(connection.scalars(select(TelegramTemplate.template_key)))
-    missing = [item for item in FIRST if item.key not in present]
+    missing = lacking(connection, panel.layout)
     now = panel.clock.now()
     for item in missing:
         values = {

@@ -32,8 +32,17 @@ Plan = Callable[[Connection], list[Change]]
 Report = Callable[[str], None]
 
 
+def is_ours(connection: Connection) -> bool:
+    """Whether the database is ours, or will be: nobody has noted whose it is, and no panel's users are in it."""
+    inspector = sa.inspect(connection)
+    origin = None
+    if inspector.has_table(State.__tablename__):
+        origin = connection.scalar(sa.select(State.value).where(State.name == "origin"))
+    return origin == "own" if origin is not None else not inspector.has_table("_users")
+
+
 def run(plan: Plan) -> None:
-    """The body of a revision's ``upgrade``."""
+    """The body of a revision's ``upgrade``: what was promised, and ``first_rows`` where it has some."""
     connection = op.get_bind()
     carry_out(connection, plan(connection), context.config.attributes["report"])
 
@@ -76,13 +85,6 @@ def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
 def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
     found = inspector.get_multi_columns(filter_names=list(tables))
     return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
-
-
-def is_ours(connection: Connection) -> bool:
-    """Whether no PHP panel reads this database."""
-    if not sa.inspect(connection).has_table(State.__tablename__):
-        return False
-    return connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own"
 
 
 def widened(connection: Connection, table: str, column: str) -> list[Change]:

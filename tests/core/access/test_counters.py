@@ -143,3 +143,14 @@ def test_redis_counts_where_it_is_used_for_anything(jobs_redis: str) -> None:
     assert isinstance(panel.counters, Storage)
     assert isinstance(panel.counters, DatabaseCounters) is not bool(jobs_redis)
     panel.close()
+
+
+@pytest.mark.parametrize("name", ["علی \N{GRINNING FACE}", "a\0b", "x" * 4000, "half \ud83d", "CASE"])
+def test_whatever_was_typed_is_counted_by_itself(pair: tuple[Panel, Panel], name: str) -> None:
+    one, other = (panel.counters for panel in pair)
+    key = f"login-failures/name/{name}"
+    assert (one.incr(key, 60), other.incr(key, 60), one.get(key), one.get(key.lower() + "?")) == (1, 2, 2, 0)
+    quota = Quota("typed", 1, 60, other)
+    assert (quota.allows(name), quota.allows(name)) == (True, False)
+    one.clear(key)
+    assert other.get(key) == 0

@@ -84,7 +84,7 @@ WRITES = {
         "admin",
         "update_account",
         "PUT accounts",
-        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+4477"},
+        lambda name, mac: {"username": name, "end_date": "2026-01-01", "phone": "+447700"},
     ),
     "remove": Write("reseller1", "remove_account", "DELETE accounts", lambda name, mac: {"id": name}),
     "status": Write(
@@ -247,7 +247,7 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
         # it hinders no other account
         assert dual.post("admin", "add_account", **new_account(0x44))["error"] == 1
         dual.portals[1].clear_faults()
-        assert dual.post("admin", "update_account", username="user002", phone="+4411")["error"] == 0
+        assert dual.post("admin", "update_account", username="user002", phone="+441111")["error"] == 0
     dual.portals[1].clear_faults()
     dual.finish_operations()
     assert _agree(dual), _shown(dual)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from core.accounts import operations
 from core.accounts.operations import Draft
 from core.accounts.records import Creation
-from core.backup.restore import NotUndoable, WorkUnderWay
+from core.backup.restore import WorkUnderWay
 from core.config import load_config
 from core.panel import Panel
 from core.storage.tables import (
@@ -30,6 +30,7 @@ from core.storage.tables import (
     User,
     WebauthnCredential,
 )
+from core.storage.undoable import NotUndoable
 from tests.conftest import MakeWorld
 from tests.worlds.backups import PASSWORD, dump_text, fill_chapter_70, fixture_text, held, import_text
 from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, drop_database, load_dump, require
@@ -323,7 +324,7 @@ def test_a_table_that_cannot_undo_is_not_touched(live: Panel) -> None:
     with live.database.write() as connection:
         connection.execute(sa.text("ALTER TABLE _accounts ENGINE=MyISAM"))
     before = held(live.database)
-    with pytest.raises(NotUndoable):
+    with pytest.raises(NotUndoable, match="_accounts: MyISAM"):
         import_text(live, fixture_text("1.18.2"))
     assert held(live.database) == before
 

@@ -108,7 +108,7 @@ def sale_to_an_admin(panel: Panel, user: int, amount: Decimal, number: int) -> D
 def adjustment(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:
     with panel.database.read() as connection:
         before = money.stored(connection.scalar(sa.select(User.balance).where(User.id == user)))
-    return adjust_credit(panel, By(ADMIN, CONSOLE), user, Adjustment(str(amount), action="set")) - before
+    return adjust_credit(panel, By(ADMIN, CONSOLE), user, Adjustment(str(amount), action="set")).balance - before
 
 
 def correction(panel: Panel, user: int, amount: Decimal, number: int) -> Decimal:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.storage import schema
 from core.storage.database import Database
+from core.storage.revisions import alembic_config
 from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
 from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
@@ -210,7 +211,7 @@ class TestFresh:
 
     def test_every_column_is_promised_by_a_revision(self) -> None:
         promised: dict[str, set[str]] = {}
-        for revision in ScriptDirectory.from_config(schema._alembic()).walk_revisions():
+        for revision in ScriptDirectory.from_config(alembic_config()).walk_revisions():
             for table, columns in revision.module.PROMISED.items():
                 promised.setdefault(table, set()).update(columns.split())
         assert promised == {name: set(table.columns.keys()) for name, table in Base.metadata.tables.items()}

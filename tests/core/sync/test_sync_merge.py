@@ -10,7 +10,7 @@ from core.sync.fields import LocalAccount
 from core.sync.merge import Busy, LocalState, Terms, cleaned, compare
 
 STARTED = 1_000_000_000
-TERMS = Terms(scope=None, started=STARTED)
+TERMS = Terms(scope=None, started=STARTED, country_code="98")
 MAC = "00:1A:79:00:{:02X}:{:02X}"
 
 
@@ -94,7 +94,15 @@ def test_what_does_not_fit_is_skipped_or_cut() -> None:
         ("+44 (20) 1", "+44201", "+44 (20) 1"),
         ("44201", "+44201", "44201"),
         (None, "0044201", "+44201"),
-        (None, "44201", "+44201"),
+        (None, "44201", "44201"),
+        (None, "442012345678", "+442012345678"),
+        # by the configured country code, which TERMS has
+        (None, "09121234567", "+989121234567"),
+        ("+989121234567", "۰۹۱۲۱۲۳۴۵۶۷", "+989121234567"),
+        ("+989121234567", "9121234567", "+989121234567"),
+        # unusable, and so ours stays
+        ("+44201", "none", "+44201"),
+        ("+44201", "1/2", "+44201"),
         ("+44201", "", None),
         (None, "", None),
         ("", "", ""),

@@ -3,11 +3,10 @@
 from functools import partial
 
 import sqlalchemy as sa
-from alembic import op
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
-from core.storage.tables import Currency, State, Version
+from core.storage.tables import Currency, Version
 from core.storage.writing import insert_if_absent
 
 revision = "0001"
@@ -107,12 +106,21 @@ def plan(connection: Connection) -> list[additive.Change]:
     ]
 
 
+def first_rows(connection: Connection) -> list[additive.Change]:
+    """The currencies of a database of our own; a panel has its own."""
+    if not additive.is_ours(connection):
+        return []
+    return [additive.Change(f"add the currencies {', '.join(CURRENCIES)}", _add_currencies)]
+
+
+def _add_currencies(connection: Connection) -> None:
+    for code in CURRENCIES:
+        insert_if_absent(connection, Currency, id=code, name=code)
+
+
 def upgrade() -> None:
     additive.run(plan)
-    connection = op.get_bind()
-    if connection.scalar(sa.select(State.value).where(State.name == "origin")) == "own":
-        for code in CURRENCIES:
-            insert_if_absent(connection, Currency, id=code, name=code)
+    additive.run(first_rows)
 
 
 def _missing_triggers(connection: Connection) -> list[additive.Change]:

@@ -1,7 +1,6 @@
 """The banks of payments, where a database has the table and no row in it."""
 
 import sqlalchemy as sa
-from alembic import op
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
@@ -20,11 +19,21 @@ def plan(_connection: Connection) -> list[additive.Change]:
     return []
 
 
+def first_rows(connection: Connection) -> list[additive.Change]:
+    name = IranianBank.__tablename__
+    is_there = sa.inspect(connection).has_table(name)
+    if is_there and connection.execute(sa.select(IranianBank.id).limit(1)).first() is not None:
+        return []
+    return [additive.Change(f"add {len(BANKS)} banks to {name}", _add_banks)]
+
+
+def _add_banks(connection: Connection) -> None:
+    rows = [
+        {"code": bank.code, "name_fa": bank.name_fa, "name_en": bank.name_en, "sort_order": bank.sort_order}
+        for bank in BANKS
+    ]
+    connection.execute(sa.insert(IranianBank), rows)
+
+
 def upgrade() -> None:
-    connection = op.get_bind()
-    if connection.scalar(sa.select(sa.func.count()).select_from(IranianBank)) == 0:
-        rows = [
-            {"code": bank.code, "name_fa": bank.name_fa, "name_en": bank.name_en, "sort_order": bank.sort_order}
-            for bank in BANKS
-        ]
-        connection.execute(sa.insert(IranianBank), rows)
+    additive.run(first_rows)

@@ -1,0 +1,5 @@
+<?php
+require 'common.php';
+
+session_destroy();
+answer(['error' => 0, 'err_msg' => '']);

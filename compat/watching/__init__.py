@@ -1,0 +1,1 @@
+"""What operators see of the server: log lines with the id of their request, the access line, and metrics."""

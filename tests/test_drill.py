@@ -1,0 +1,43 @@
+"""The kill drill runs, counts, and can tell a difference (``python -m drill``, two rounds on SQLite)."""
+
+import subprocess
+import sys
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from drill.clients import Client, Expected
+from drill.proof import _against_portal, _balances, _promises
+from tests.worlds.places import ROOT
+
+
+def test_two_rounds_of_kills_on_sqlite_leave_no_difference() -> None:
+    command = [sys.executable, "-m", "drill", "--databases", "sqlite", "--rounds", "2", "--calls", "1", "--seed", "7"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sqlite: 2 rounds" in done.stdout
+    assert "sqlite: 0 differences" in done.stdout
+    assert "killed: " in done.stdout
+
+
+def _row(**values: Any) -> SimpleNamespace:
+    return SimpleNamespace(**values)
+
+
+def test_the_drill_tells_what_differs() -> None:
+    account = _row(status=1, end_date="2027-01-01")
+    portal = {"there": {"status": "0", "end_date": "2027-01-02"}, "stray": {"status": "1", "end_date": ""}}
+    assert _against_portal({"there": account, "gone": account}, portal) == [
+        "stray: only on the portal",
+        "gone: not on the portal",
+        "there: status 1, on the portal 0",
+        "there: ends 2027-01-01, on the portal 2027-01-02",
+    ]
+    users = {f"seller{number}": _row(id=number, balance=1_000_000) for number in range(1, 5)}
+    sale = _row(for_user=1, amount=-10, type=0, details='Plan "Month" assigned for c1n0 ,c1n0 , 00:1A')
+    assert _balances(users, [sale]) == ["seller1: balance 1000000, by the ledger 999990"]
+    client = Client(1, "seller1", [], Random(1), {"c1n0": Expected("", exists=True, sales=2)})
+    assert _promises(client, {}, [sale]) == [
+        "c1n0: is not there, against what was answered",
+        "c1n0: 1 paid, answered were 2 (+0)",
+    ]

@@ -1,0 +1,73 @@
+"""A MariaDB server of a test's own, which may be restarted: its databases are nobody else's."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pymysql
+import pytest
+
+_START_SECONDS = 60
+
+
+class PrivateMariadb:
+    """Served from ``folder`` on a free loopback port until closed; ``root`` has no password."""
+
+    def __init__(self, folder: Path) -> None:
+        programs = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd")]
+        if not all(programs):
+            line = "no mariadbd and mariadb-install-db on this machine"
+            if os.environ.get("CI"):
+                pytest.fail(line)
+            pytest.skip(line)
+        install, self._program = map(str, programs)
+        self._folder = folder
+        self._user = ["--user=root"] if os.getuid() == 0 else []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        made = [install, "--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
+        subprocess.run([*made, "--skip-test-db", *self._user], check=True, capture_output=True)
+        self._start()
+
+    @property
+    def url(self) -> str:
+        return f"mysql://root@127.0.0.1:{self.port}/"
+
+    def run(self, *statements: str) -> None:
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+            connection.commit()
+
+    def restart(self) -> None:
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(_START_SECONDS)
+
+    def _start(self) -> None:
+        options = [
+            *("--no-defaults", f"--datadir={self._folder}", f"--socket={self._folder}/socket", "--skip-log-bin"),
+            *(f"--port={self.port}", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"),
+            f"--pid-file={self._folder}/pid",
+        ]
+        log = (self._folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen([self._program, *options, *self._user], stdout=log, stderr=log)
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.run("SELECT 1")
+            except pymysql.err.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
