@@ -38,9 +38,13 @@ def known_day(stored: date | str | None) -> date | None:
     dates, texts, Shamsi years): such an end is unknown, never acted upon."""
     if stored is None:
         return None
+    text = str(stored)[:10]
     try:
-        day = date.fromisoformat(str(stored)[:10])
+        # other spellings than YYYY-MM-DD are no dates of a database
+        day = date.fromisoformat(text) if text[4:5] == text[7:8] == "-" else None
     except ValueError:
+        return None
+    if day is None:
         return None
     return day if _FIRST_DAY <= day <= _LAST_DAY else None
 

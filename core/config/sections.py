@@ -136,6 +136,7 @@ class Portal(_Section):
     secondary_full_updates: bool = False
     sync_wait_seconds: float = Field(10, gt=0, le=600)
     list_fresh_seconds: float = Field(300, ge=0, le=86_400)
+    whole_list_seconds: float = Field(86_400, ge=0, le=31 * 86_400)
     sync_default_reseller: Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)] = None
 
 

@@ -25,8 +25,9 @@ class PortalAccount:
 
     ``mac`` is in the normal spelling, or as told if it is none. The ``has_…`` flags say whether the portal told the
     field at all (an unreadable date counts as not told, and is ``unreadable_date``): if not, what is stored locally
-    stays.
-    ``reseller`` is the panel's own user id, which only a customised portal knows; None if not told or not above 0.
+    stays. ``is_fresh``: whether all of it was told just now; if not, only login, MAC, number, status and end were, and
+    the rest counts only for an account that is not here yet. ``reseller`` is the panel's own user id, which only a
+    customised portal knows; None if not told or not above 0.
     """
 
     login: str
@@ -43,16 +44,22 @@ class PortalAccount:
     has_end_date: bool
     reseller: int | None
     unreadable_date: bool = False
+    is_fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PortalAccountList:
     """``skipped`` records had no login or no MAC, or were no records at all. ``doubles``: the logins of those that
-    fall together with an earlier one, by login or MAC. ``unstorable``: logins that this database cannot keep."""
+    fall together with an earlier one, by login or MAC. ``unstorable``: logins that this database cannot keep.
+    ``broken``: those of which the portal cannot tell name and tariff. ``is_whole``: all details were asked for now;
+    ``whole_at``: when that was done last (Unix milliseconds; 0: never)."""
 
     accounts: list[PortalAccount]
     skipped: int
     doubles: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    is_whole: bool = True
+    whole_at: int = 0
     unstorable: tuple[str, ...] = ()
 
 

@@ -20,8 +20,7 @@ class Portals:
     """Both servers for one state of the settings; build another one when the settings change.
 
     ``zone``: the panel's. ``theme_servers``: scheme, host and port of those that may be told the configured theme key;
-    none: all may.
-    Raises PortalInvalidInput when an address in the settings is malformed.
+    none: all may. Raises PortalInvalidInput when an address in the settings is malformed.
     """
 
     def __init__(self, settings: config.Portal, *, zone: tzinfo = UTC, theme_servers: Collection[str] = ()) -> None:

@@ -6,15 +6,15 @@ Source: contract chapter 90 §5, §6, §8.3, §9, §10 and chapter 50 ("send_stb
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from core.portal import creating
+from core.portal.account_list import list_accounts
 from core.portal.accounts import (
     Field,
     NewPortalAccount,
     PortalAccount,
     PortalAccountList,
-    accounts_of,
     changed_fields,
 )
 from core.portal.addresses import server_address
@@ -74,10 +74,13 @@ class PortalServer(Asking):
         """
         self.ask(self.call("check", "GET", "tariffs/"), require_status)
 
-    def accounts(self) -> PortalAccountList:
-        """Every account of the portal; may take minutes (``list_seconds``)."""
-        call = self.list_call("list accounts", "accounts/")
-        return self.ask(call, lambda answer, writing: accounts_of(results_of(answer, writing), self.settings.zone))
+    def accounts(self, known: Sequence[PortalAccount] | None = None) -> PortalAccountList:
+        """Every account of the portal; may take minutes (``list_seconds``).
+
+        ``known``: of an earlier list; their names, tariffs and phones are not asked for again where nothing else of
+        them has changed (see :mod:`core.portal.account_list`).
+        """
+        return list_accounts(self, known)
 
     def account_by_mac(self, mac: str, *, login: str | None = None) -> PortalAccount | None:
         """The account with this MAC; of several the one with this login, else the first. None if there is none."""

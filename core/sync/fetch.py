@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
 
 from core.errors import UpstreamFailed
 from core.jobs.locks import LockHeld, named_lock
@@ -36,11 +37,11 @@ class FetchFailed(UpstreamFailed):
 class Fetch:
     """One fetch of the whole list, in a thread of its own. ``lock`` is for those who work with the list."""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, panel: Panel, *, whole: bool) -> None:
         self.lock = threading.Lock()
         self._listed: Future[Listed] = Future()
         # a daemon: a portal that never answers must not keep the process from ending
-        threading.Thread(target=self._run, args=(panel,), name="sync-fetch", daemon=True).start()
+        threading.Thread(target=self._run, args=(panel, whole), name="sync-fetch", daemon=True).start()
 
     @property
     def is_done(self) -> bool:
@@ -57,9 +58,9 @@ class Fetch:
         """Have ``work`` done by the fetch's thread, one after the other, when it has ended in whatever way."""
         self._listed.add_done_callback(lambda _: work())
 
-    def _run(self, panel: Panel) -> None:
+    def _run(self, panel: Panel, whole: bool) -> None:
         try:
-            listed = _obtained(panel)
+            listed = _obtained(panel, whole)
         except BaseException as error:
             self._listed.set_exception(error)
         else:
@@ -73,11 +74,11 @@ class Fetches:
         self._lock = threading.Lock()
         self._latest: Fetch | None = None
 
-    def join(self, panel: Panel) -> Fetch:
-        """The fetch under way, else a new one."""
+    def join(self, panel: Panel, *, whole: bool = False) -> Fetch:
+        """The fetch under way, else a new one, which asks for all details where the ``whole`` list is wanted."""
         with self._lock:
             if self._latest is None or self._latest.is_done:
-                self._latest = Fetch(panel)
+                self._latest = Fetch(panel, whole=whole)
             return self._latest
 
     def close(self) -> None:
@@ -89,13 +90,13 @@ def fetches(panel: Panel) -> Fetches:
     return panel.own(Fetches)
 
 
-def _obtained(panel: Panel) -> Listed:
+def _obtained(panel: Panel, whole: bool) -> Listed:
     """What this process fetches, or another one that is at it already. Raises FetchFailed."""
     number = shared_list.fetches_so_far(panel)
     while True:
         try:
             with named_lock(panel, _LOCK):
-                return _ended_after(panel, number) or _fetched(panel)
+                return _ended_after(panel, number) or _fetched(panel, whole)
         except LockHeld:
             pass
         retry_at = time.monotonic() + _RETRY_SECONDS
@@ -112,10 +113,17 @@ def _ended_after(panel: Panel, number: int) -> Listed | None:
     return None if ended is None else ended.listed
 
 
-def _fetched(panel: Panel) -> Listed:
+def _fetched(panel: Panel, whole: bool) -> Listed:
+    """``whole``: all details are asked for; else only where something shows that they changed, and rarely of all."""
     begun = int(panel.clock.seconds() * 1000)
+    last = shared_list.last_list(panel)
+    whole_at = last.accounts.whole_at if last is not None else 0
+    oldest = begun - panel.config.portal.whole_list_seconds * 1000
     try:
-        listed = Listed(begun, storable(panel, cleaned(panel.portals.primary.accounts())))
+        known = last.accounts.accounts if last is not None and not whole and whole_at > oldest else None
+        accounts = panel.portals.primary.accounts(known)
+        accounts = replace(accounts, whole_at=begun if accounts.is_whole else whole_at)
+        listed = Listed(begun, storable(panel, cleaned(accounts)))
     except PortalError as error:
         reason = TIMEOUT_TEXT if isinstance(error, PortalTimeout) else error.text
         shared_list.keep_failure(panel, reason)

@@ -6,6 +6,7 @@ numbers) and §9.
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 from core.errors import InvalidInput
@@ -50,19 +51,30 @@ def is_told(old: LocalAccount, told: PortalAccount) -> bool:
     return (
         old.username == told.login
         and old.mac == told.mac
-        and old.full_name == told.full_name
-        and old.tariff_plan == told.tariff_plan
         and old.status == told.status
         and (not told.has_end_date or old.end_date == (told.end_date and told.end_date.isoformat()))
+        and (not told.account_number or str(old.account_number) == told.account_number)
+        and (not told.is_fresh or _are_details_told(old, told))
+    )
+
+
+def _are_details_told(old: LocalAccount, told: PortalAccount) -> bool:
+    return (
+        old.full_name == told.full_name
+        and old.tariff_plan == told.tariff_plan
         and (not told.has_phone or old.phone_number == told.phone)
         and (not told.has_email or old.email == told.email)
-        and (not told.account_number or str(old.account_number) == told.account_number)
         and (told.reseller is None or (bool(old.known) and old.seen == told.reseller))
     )
 
 
 def merge(old: LocalAccount, told: PortalAccount, users: Collection[int], country_code: str = "") -> LocalAccount:
-    """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes."""
+    """``old`` with what the portal says, field by field as the contract has it; equal to ``old`` if nothing changes.
+
+    What is no more than the word of an earlier list counts for an account that is not here yet.
+    """
+    if not told.is_fresh and old.id is not None:
+        told = _only_fresh(old, told)
     reseller, seen, known = _owner(old, told, users)
     end_date = old.end_date
     if told.has_end_date:
@@ -84,6 +96,17 @@ def merge(old: LocalAccount, told: PortalAccount, users: Collection[int], countr
         seen,
         known,
         old.changed_at,
+    )
+
+
+def _only_fresh(old: LocalAccount, told: PortalAccount) -> PortalAccount:
+    return replace(
+        told,
+        full_name=old.full_name or "",
+        tariff_plan=old.tariff_plan or "",
+        has_phone=False,
+        has_email=False,
+        reseller=None,
     )
 
 

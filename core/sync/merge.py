@@ -4,7 +4,7 @@ What becomes of a single account: :mod:`core.sync.fields`. Source: contract chap
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 from operator import attrgetter, ne
 
@@ -62,8 +62,8 @@ class Changes:
     ``in_scope`` counts the accounts before, ``listed`` those of the portal's list, ``synced`` the accounts
     in scope that the portal confirms, ``doubles`` the logins that fall together with another of the list by login or
     MAC, so that only one of them can be an account here, ``unstorable`` those that this database cannot keep,
-    ``unreadable_dates`` those whose end the portal tells in a way that nobody can read. ``fields`` are the columns in
-    which any of ``updated`` differs.
+    ``unreadable_dates`` those whose end the portal tells in a way that nobody can read, ``broken`` those of which it
+    cannot tell name and tariff. ``fields`` are the columns in which any of ``updated`` differs.
     """
 
     in_scope: int = 0
@@ -76,6 +76,7 @@ class Changes:
     restored: list[LocalAccount] = field(default_factory=list)
     updated: list[LocalAccount] = field(default_factory=list)
     unreadable_dates: list[str] = field(default_factory=list)
+    broken: tuple[str, ...] = ()
     fields: set[str] = field(default_factory=set)
     noted: list[LocalAccount] = field(default_factory=list)
     removed: list[LocalAccount] = field(default_factory=list)
@@ -121,7 +122,7 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
         account.email = account.email[:_EMAIL]
         accounts.append(account)
     skipped = listed.skipped + len(listed.accounts) - len(accounts)
-    return PortalAccountList(accounts, skipped, tuple(doubles))
+    return replace(listed, accounts=accounts, skipped=skipped, doubles=tuple(doubles))
 
 
 _texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
@@ -132,7 +133,9 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
     changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
-    changes.doubles, changes.unstorable = listed.doubles, listed.unstorable
+    names = _names_in(state, terms)
+    changes.doubles, changes.unstorable = names(listed.doubles), names(listed.unstorable)
+    changes.broken = names(listed.broken)
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
         if brief and (changes.updated or changes.noted):
@@ -144,6 +147,18 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     ]
     changes.skipped = listed.skipped + len(listed.accounts) - changes.synced
     return changes
+
+
+def _names_in(state: LocalState, terms: Terms) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Of logins those that may be told to who asks: a reseller is not told of others' accounts."""
+
+    def within(logins: tuple[str, ...]) -> tuple[str, ...]:
+        if terms.scope is None or not logins:
+            return logins
+        own = {_name_key(account) for account in state.accounts if terms.holds(account.reseller)}
+        return tuple(login for login in logins if login.casefold() in own)
+
+    return within
 
 
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:

@@ -33,7 +33,12 @@ class Counts:
 
     @classmethod
     def of(cls, changes: Changes) -> Self:
-        named = {"doubles": changes.doubles[:_NAMED], "unstorable": changes.unstorable[:_NAMED]}
+        named = {
+            "doubles": changes.doubles[:_NAMED],
+            "unstorable": changes.unstorable[:_NAMED],
+            "unreadable_dates": changes.unreadable_dates[:_NAMED],
+            "broken": changes.broken[:_NAMED],
+        }
         return cls(changes.synced, changes.skipped, len(changes.removed), named)
 
     def stored(self) -> dict[str, Any]:

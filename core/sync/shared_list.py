@@ -72,6 +72,12 @@ def fresh_list(panel: Panel) -> Listed | None:
     return _read(panel) if 0 <= age < panel.config.portal.list_fresh_seconds else None
 
 
+def last_list(panel: Panel) -> Listed | None:
+    """The last list of the portal in force, however old."""
+    row = panel.database.first(_STATE)
+    return _read(panel) if row is not None and row.source == _source(panel) else None
+
+
 def keep_list(panel: Panel, listed: Listed) -> None:
     """For the other processes, which fetch themselves where it cannot be stored."""
     content = zlib.compress(orjson.dumps(listed.accounts), 1)

@@ -69,7 +69,7 @@ def _default_owner(panel: Panel) -> int | None:
 def synchronise(panel: Panel, by: By, wish: Wish) -> Changes:
     """Fetch the portal's list, however long that takes, and :func:`bring_in_line` with it; for the command line and
     for jobs. Raises FetchFailed, DatabaseFailed."""
-    fetch = fetches(panel).join(panel)
+    fetch = fetches(panel).join(panel, whole=True)
     wish.report("fetching", 0, 0)
     return bring_in_line(panel, fetch.listed(None), by, wish, lock=fetch.lock)
 

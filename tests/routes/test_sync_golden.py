@@ -132,7 +132,7 @@ def test_g1_a_super_admin_takes_the_portals_accounts_over(world: World, portal: 
         "orphans_detected": 2,
         "transactions_preserved": True,
     }
-    assert portal.calls == ["GET accounts/"]
+    assert portal.calls == ["GET stb/", "GET accounts/"]
     after = _accounts(world)
     assert set(after) == {"user001", "new9"}
     # the portal knows of no tariff for it; the phone is the same number, so that it keeps its spelling
@@ -340,7 +340,7 @@ def test_those_who_ask_meanwhile_share_the_fetch(make_world: MakeWorld, kind: st
     _fill_as_g1(portal)
     portal.fail("GET accounts", Delay(1.0))
     answers = _ask_at_once(world, 5)
-    assert portal.calls == ["GET accounts/"]
+    assert portal.calls == ["GET stb/", "GET accounts/"]
     assert {(answer["error"], answer["synced"], answer["total_accounts"]) for answer in answers} == {(0, 2, 2)}
     assert sum(answer["orphans_detected"] for answer in answers) == 2
 
@@ -353,7 +353,7 @@ def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
     _fill_as_g1(portal)
     portal.fail("GET accounts", Delay(2.0))
     answers = _ask_at_once(world, 5)
-    assert portal.calls == ["GET accounts/"]
+    assert portal.calls == ["GET stb/", "GET accounts/"]
     waited = [answer for answer in answers if answer["error"] == 0]
     assert [(answer["synced"], answer["total_accounts"]) for answer in waited] == [(2, 2)] * 2
     text = f"{FAILED}Connection timeout"
@@ -385,7 +385,7 @@ def test_a_page_waits_no_longer_than_configured_and_the_fetch_goes_on(world: Wor
     while set(_accounts(world)) != {"user001", "new9"} and time.monotonic() < deadline:
         time.sleep(0.05)
     assert set(_accounts(world)) == {"user001", "new9"}
-    assert portal.calls == ["GET accounts/"]
+    assert portal.calls == ["GET stb/", "GET accounts/"]
     entries = world.rows(sa.select(AuditEntry.target_id, AuditEntry.username).order_by(AuditEntry.target_id))
     assert [(row["target_id"], row["username"]) for row in entries] == [("11", "admin"), ("12", "admin")]
 

@@ -235,7 +235,7 @@ def test_a_broken_redirect_is_no_different(portal: StalkerPortal, server: Portal
 
 
 def test_c5_ok_without_results_is_a_success_but_no_list(portal: StalkerPortal, server: PortalServer) -> None:
-    portal.fail("*", faults.without_results(), times=2)
+    portal.fail("*", faults.without_results(), times=3)
     server.set_status(MAC1, False)
     with pytest.raises(PortalInvalidAnswer):
         server.accounts()

@@ -135,7 +135,7 @@ def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: Stalke
     portal.add_examples(MANY if fault == "is cut" else 50)
     sync(sqlite_panel)
     before = content(sqlite_panel)
-    portal.fail("GET accounts", _FAULTS[fault], times=None)
+    portal.fail(lambda request: request.method == "GET", _FAULTS[fault], times=None)
     # of its own, since its fetch may go on for long
     other = Panel(sqlite_panel.config.model_copy(update={"portal": _impatient(sqlite_panel, 1.0)}))
     started = time.monotonic()
