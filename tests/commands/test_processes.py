@@ -176,7 +176,7 @@ def _one_fetch_serves_both(pair: Pair) -> None:
     pair.portal.fail("GET accounts", Delay(0.7))
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda client: client.post("/sync_accounts.php").json(), clients))
-    assert pair.portal.calls == ["GET accounts/"]
+    assert pair.portal.calls == ["GET stb/", "GET accounts/"]
     assert answers[0]["synced"] == 5
 
 
