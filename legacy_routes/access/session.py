@@ -35,7 +35,7 @@ from legacy_routes.gate import (
     super_admin,
 )
 from legacy_routes.paging import pagination
-from legacy_routes.xtream import xtream_marks
+from legacy_routes.xtream.api import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint
