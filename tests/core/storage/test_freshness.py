@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from core.accounts import listing
 from core.storage import freshness, schema
 from core.storage.database import Database
-from core.storage.freshness import _Proof, _Stamp
+from core.storage.freshness import Stamp, _Proof
 from core.storage.tables import Account, Plan, User
 from tests.worlds.private_mariadb import PrivateMariadb
 
@@ -166,7 +166,7 @@ def test_a_restart_hides_no_change(database: Database, server: PrivateMariadb) -
         assert kept.rows() == kept.truth()
 
 
-SETTLED = _Stamp(changed=1000, now=1100, settled=True, small=(1,))
+SETTLED = Stamp(changed=1000, now=1100, settled=True, small=(1,))
 DOUBTS = {
     "other second": replace(SETTLED, changed=1001),
     "set back": replace(SETTLED, changed=999),
