@@ -34,7 +34,7 @@ def seen_accounts(panel: Panel, actor: Actor, row: Any) -> int | None:
     if counted is not None or not hasattr(row, "accounts_changed"):
         return counted
     scope = whose_accounts(actor, view_all=False)
-    stamp = Stamp.of(panel.database, row.accounts_changed, row.server_now)
+    stamp = Stamp.of(panel.database, (row.accounts_changed,), row.server_now)
     return kept(panel.database, (count_accounts, scope), stamp, lambda: count_accounts(panel, scope))
 
 

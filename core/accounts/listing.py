@@ -122,5 +122,5 @@ _SMALL: tuple[AnySelect, ...] = (
     select(DeletedPlan.id, DeletedPlan.name),
     select(User.id, User.name, User.currency_id),
 )
-_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, Account.__tablename__, _SMALL) for rows in (_ALL, _OWN)}
+_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, (Account.__tablename__,), _SMALL) for rows in (_ALL, _OWN)}
 _LINES = {rows: _line(rows) for rows in (_ALL, _OWN)}

@@ -5,7 +5,7 @@ promised, and by which rule, stands in docs/database.md.
 """
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self, TypeVar
@@ -30,13 +30,13 @@ Kept = TypeVar("Kept")
 class Watched:
     """``rows`` (a select that is made once), and how a change of them is told.
 
-    ``tables``: the groups whose versions SQLite's triggers count. ``large``: the name of the one table that is too
+    ``tables``: the groups whose versions SQLite's triggers count. ``large``: the names of the tables that are too
     large to be read for that; ``small``: what ``rows`` needs of all its other tables.
     """
 
     rows: AnySelect
     tables: tuple[str, ...]
-    large: str
+    large: tuple[str, ...]
     small: tuple[AnySelect, ...]
 
     def __hash__(self) -> int:
@@ -64,9 +64,9 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
 def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], Kept]) -> Kept:
     """What ``read`` gives, or gave under ``key`` when the same stamp had been read just before, if that proves that
     nothing has changed since. MariaDB only; what is kept must be small."""
-    proof: _Proof | None = database.proofs.get(key)
+    proof: Proof | None = database.proofs.get(key)
     if proof is None or not proof.holds(stamp):
-        proof = _Proof(stamp, read(), time.monotonic())
+        proof = Proof.of(stamp, read())
         database.proofs[key] = proof
     told: Kept = proof.told
     return told
@@ -79,35 +79,40 @@ def is_settled(changed: Any, now: Any, longest_transaction: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``changed``: the second of the statement that last changed the large table (None: unknown); ``now``: the
-    server's clock; ``settled``: no transaction of that second can still be open; ``small``: the other tables' digest.
+    """``changed``: the seconds of the statements that last changed the large tables (None: unknown); ``now``: the
+    server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other tables' digest.
     """
 
-    changed: int | None
+    changed: tuple[int | None, ...]
     now: int
     settled: bool
     small: Token = ()
 
     @classmethod
-    def of(cls, database: Database, changed: int | None, now: int, small: Token = ()) -> Self:
+    def of(cls, database: Database, changed: Iterable[int | None], now: int, small: Token = ()) -> Self:
         """Of what :func:`changed_at` and :data:`SERVER_NOW` give."""
-        return cls(changed, now, changed is not None and is_settled(changed, now, database.longest_transaction), small)
+        seconds, longest = tuple(changed), database.longest_transaction
+        settled = all(second is not None and is_settled(second, now, longest) for second in seconds)
+        return cls(seconds, now, settled, small)
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
-    """What was read when ``stamp`` had been read just before."""
+class Proof:
+    """``told``: what was read when ``stamp`` had been read just before; ``taken_at`` by the process's own clock."""
 
     stamp: Stamp
     told: Any
     taken_at: float
 
+    @classmethod
+    def of(cls, stamp: Stamp, told: Any = None) -> Self:
+        return cls(stamp, told, time.monotonic())
+
     def holds(self, stamp: Stamp) -> bool:
         """Whether nothing can have changed since. An equal stamp is no proof while its own second is not over, or a
         transaction of that second may still be committed."""
         return (
-            stamp.changed is not None
-            and self.stamp.settled
+            self.stamp.settled
             and stamp.changed == self.stamp.changed
             and stamp.small == self.stamp.small
             and stamp.now >= self.stamp.now
@@ -116,8 +121,27 @@ class _Proof:
 
 
 def _read_stamp(database: Database, watched: Watched) -> Stamp:
-    [(changed, now, *small)] = database.all(_stamp(watched))
-    return Stamp.of(database, changed, now, tuple(small))
+    [row] = database.all(_stamp(watched))
+    seconds = len(watched.large)
+    return Stamp.of(database, row[:seconds], row[seconds], tuple(row[seconds + 1 :]))
+
+
+def settled_stamp(database: Database, watched: Watched) -> Stamp | None:
+    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on all but MariaDB.
+
+    After a change it proves nothing for as long as a transaction may last, and is not asked for again until then.
+    """
+    if not database.is_mariadb or time.monotonic() < database.proofs.get((settled_stamp, watched), 0.0):
+        return None
+    stamp = _read_stamp(database, watched)
+    if stamp.settled:
+        return stamp
+    known = [second for second in stamp.changed if second is not None]
+    passed = stamp.now - max(known) if len(known) == len(stamp.changed) else 0
+    longest = database.longest_transaction
+    # it is told in whole seconds
+    database.proofs[settled_stamp, watched] = time.monotonic() + min(max(longest - passed, 0), longest) + 1
+    return None
 
 
 def changed_at(table: str) -> sa.ColumnElement[int | None]:
@@ -140,7 +164,7 @@ def _stamp(watched: Watched) -> AnySelect:
     digests = [_mysql_digest(rows).subquery() for rows in watched.small]
     # each is one row
     return select(
-        changed_at(watched.large), SERVER_NOW, *(column for digest in digests for column in digest.c)
+        *map(changed_at, watched.large), SERVER_NOW, *(column for digest in digests for column in digest.c)
     ).select_from(*digests)
 
 
