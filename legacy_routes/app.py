@@ -93,7 +93,7 @@ def create_app(panel: Panel) -> Flask:
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_PARTS=config.server.fields_limit,
     )
-    clients = ClientResolver(config.server.trusted_proxies)
+    clients = ClientResolver(config.server.trusted_proxies, config.security.public_url)
     install_sessions(
         app,
         _session_store(panel),
