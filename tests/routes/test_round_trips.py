@@ -12,6 +12,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.databases import prepared_database, require
 from tests.worlds.harness import Client, World, user_row
 from tests.worlds.mysql_proxy import MysqlProxy
+from tests.worlds.waiting import until
 
 USERS = [
     user_row(1, "admin", super_user=1),
@@ -105,10 +106,7 @@ def test_plans_ask_twice(counted: Counted, client: Client) -> None:
 
 def test_accounts_that_have_not_changed_ask_twice(counted: Counted, client: Client) -> None:
     # what was changed a moment ago is looked at more closely
-    until = time.monotonic() + 30
-    while len(asked := _asked(counted, client, "/api/get_accounts.php")) > 2 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert len(asked) == 2
+    until(lambda: len(_asked(counted, client, "/api/get_accounts.php")) == 2, "the accounts count as settled")
 
 
 def test_a_page_of_the_ledger_asks_three_times_at_most(counted: Counted, client: Client) -> None:
