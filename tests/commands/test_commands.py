@@ -18,6 +18,7 @@ from core.panel import Panel
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
 from tests.worlds.served import environment, served
+from tests.worlds.waiting import until
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -305,10 +306,7 @@ def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> No
     variables = environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no")
     worker = Forked("flask", ["worker"], cwd=tmp_path, environment=variables)
     try:
-        deadline = time.monotonic() + 30
-        while jobs.open_jobs(panel):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: not jobs.open_jobs(panel), "no job is open")
         assert worker.end() == 0
     finally:
         worker.close()

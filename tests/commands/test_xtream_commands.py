@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from simulators.faults import Delay
 from simulators.xtream_node.server import XtreamNode, rejected
 from tests.worlds.forked import run
 from tests.worlds.served import environment, served
+from tests.worlds.waiting import until
 
 SECRET = "a-node-s-password"
 
@@ -122,9 +122,6 @@ def test_a_stop_that_waits_is_delivered_by_the_next_process(tmp_path: Path, node
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     with served(tmp_path):
-        end = time.monotonic() + 30
-        while 5 in node.state.streams and time.monotonic() < end:
-            time.sleep(0.1)
-    assert 5 not in node.state.streams
+        until(lambda: 5 not in node.state.streams, "the stream is stopped")
     with closing(sqlite3.connect(tmp_path / "var/showbox.db")) as database:
         assert database.execute("SELECT * FROM _sbx_xt_pending").fetchall() == []

@@ -1,7 +1,6 @@
 """``wsgi:app`` under the WSGI servers that Debian and PyPI have: each serves the demo's login, a page and a job."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.worlds.programs import (
     require_program,
     running,
 )
+from tests.worlds.waiting import until
 
 Command = Callable[[int, Path], list[str]]
 
@@ -85,9 +85,9 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
 def _finished(get: Callable[[str], requests.Response], job_id: int) -> dict[str, object]:
     """The job, which runs in the background of whichever process was rung."""
-    end = time.monotonic() + 20
-    while True:
+
+    def closed() -> dict[str, object]:
         job: dict[str, object] = get(f"/get_job_status.php?id={job_id}").json()["job"]
-        if job["state"] not in ("waiting", "running") or time.monotonic() > end:
-            return job
-        time.sleep(0.05)
+        return {} if job["state"] in ("waiting", "running") else job
+
+    return until(closed, "the job is closed")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from simulators.stalker import StalkerPortal, in_order
 from tests.simulators.client import API, M1, M2, Answer, call
 from tests.simulators.conftest import MakePortal
 from tests.worlds.places import ROOT
+from tests.worlds.waiting import until
 
 
 def put(portal: StalkerPortal, body: str = "status=0", timeout: float = 5) -> Answer:
@@ -30,14 +31,6 @@ def put(portal: StalkerPortal, body: str = "status=0", timeout: float = 5) -> An
 
 def is_off(portal: StalkerPortal) -> bool:
     return portal.users[0].status == 0
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for what the portal does on its own time."""
-    limit = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.002)
 
 
 class TestFaults:
@@ -53,7 +46,7 @@ class TestFaults:
         with pytest.raises(TimeoutError):
             put(stock, timeout=0.1)
         assert is_off(stock) is not late
-        eventually(lambda: is_off(stock))
+        until(lambda: is_off(stock), "it is done")
 
     @pytest.mark.parametrize(
         ("fault", "error"),
@@ -71,9 +64,9 @@ class TestFaults:
         with pytest.raises(error) as raised:
             put(stock, timeout=0.1)
         assert type(raised.value) is error
-        eventually(lambda: stock.calls != [])
+        until(lambda: stock.calls != [], "the call came")
         if fault.effect:
-            eventually(lambda: is_off(stock))
+            until(lambda: is_off(stock), "it is done")
         assert is_off(stock) is fault.effect
         assert put(stock).results is True
 
@@ -262,7 +255,7 @@ class TestLifeCycle:
             portal.fail("*", Hang())
             connection = socket.create_connection(("127.0.0.1", urlsplit(portal.server_address).port or 0))
             connection.sendall(b"GET /stalker_portal/api/accounts/ HTTP/1.1\r\nHost: x\r\n\r\n")
-            eventually(lambda: portal.requests != [])
+            until(lambda: portal.requests != [], "the call came")
             started = time.perf_counter()
         assert time.perf_counter() - started < 2
         connection.close()

@@ -24,6 +24,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.databases import REDIS_URL, create_database, prepared_database, require_redis
 from tests.worlds.forked import Forked
 from tests.worlds.harness import World
+from tests.worlds.waiting import until
 
 
 class Handlers:
@@ -142,10 +143,7 @@ def test_what_takes_too_long_goes_on_and_tells_how_far_it_is(world: World, handl
     assert (record.state, record.done, record.total, record.result) == (jobs.RUNNING, 3, 10, {"sent": 3})
     assert jobs.work_off(world.panel, handlers.kinds) == 0
     handlers.go_on.set()
-    deadline = time.monotonic() + 5
-    while not _job(world, record.id).is_closed:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: _job(world, record.id).is_closed, "the job is closed")
     assert _job(world, record.id).result == {"sent": 10}
 
 
@@ -213,10 +211,7 @@ def test_a_ring_wakes_the_workers_of_this_process(
         with panel.database.write() as connection:
             jobs.add(panel, connection, "note", {"text": "heard"})
         jobs.ring(panel)
-        deadline = time.monotonic() + 5
-        while not handlers.seen:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: handlers.seen, "the job was run")
         assert handlers.seen == [{"text": "heard"}]
     finally:
         panel.close()
