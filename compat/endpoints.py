@@ -99,8 +99,13 @@ class Manners:
     at: tuple[str, ...] = ()
     # whether HEAD does what GET does
     head: bool = True
+    # waits for another machine while it works, or works for long itself: not all threads may do so at once
+    waits: bool = False
     # gives each answer, failures included, a spelling of its own
     reshape: Callable[[Any, Response], Response] | None = None
+
+
+WAITS = Manners(waits=True)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, Replace, SqlSessions
 from compat.slashes import install_prefixed_redirects, with_single_slashes
+from compat.waiting import Places
 from compat.watching.metrics import install_metrics
 from compat.watching.requests import install_access_log, with_request_ids
 from core.access.identity import find_session, replace_session
@@ -111,8 +112,9 @@ def create_app(panel: Panel) -> Flask:
     app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
+    places = Places(config.server.threads)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses, places)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     telegram.install_webhook(app, dispatcher)

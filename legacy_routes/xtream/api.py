@@ -138,7 +138,13 @@ def with_result(panel: Panel, response: Response) -> Response:
     model=ApiForm,
     # commands under way are joined (core.xtream.nodes); one that is asked for again later is meant
     manners=Manners(
-        get_changes=True, limited=False, once=False, at=("/api.php", "/api"), head=False, reshape=with_result
+        waits=True,
+        get_changes=True,
+        limited=False,
+        once=False,
+        at=("/api.php", "/api"),
+        head=False,
+        reshape=with_result,
     ),
 )
 def api(call: Call, form: ApiForm) -> Answer:
