@@ -9,12 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
 
-from core.storage.mysql_cursor import FastCursor
+from core.storage.mysql_cursor import ClosingConnection, FastCursor
 from core.storage.mysql_values import mysqlclient_options
 from core.storage.private_files import private_file
 from core.storage.tables import texts
 
-SQLITE_BUSY_MS = 10_000
+# how long a statement waits for a lock that another transaction holds; then the answer says that the database is busy
+LOCK_SECONDS = 10
+# and for a table that somebody changes or has locked altogether, such as for a dump
+_TABLE_LOCK_SECONDS = 60
 # firewalls forget connections that are silent for longer, without telling either side
 SILENT_SECONDS = 280
 _CONNECT_SECONDS = 5
@@ -25,7 +28,7 @@ def make_engine(url: URL, pool_size: int) -> Engine:
     """An engine for an address of :func:`core.values.database_urls.normal_url`; nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, pool_size)
-    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    options = {"connect_timeout": _CONNECT_SECONDS, **_lock_waits(url)}
     if url.drivername.endswith("+pymysql"):
         options["cursorclass"] = FastCursor
     elif url.drivername.endswith("+mysqldb"):
@@ -38,10 +41,22 @@ def make_engine(url: URL, pool_size: int) -> Engine:
         pool_recycle=SILENT_SECONDS,
         connect_args=options,
     )
+    if url.drivername.endswith("+pymysql"):
+        event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: ClosingConnection(**given))
     # a look at the socket in place of a question to the server and its answer
     engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
     event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
     return engine
+
+
+def _lock_waits(url: URL) -> dict[str, Any]:
+    """What tells the server, as a connection is made, how long its statements wait for locks: by themselves MariaDB's
+    wait for 50 seconds, and PostgreSQL's for ever. An address that says something of the kind itself is left alone."""
+    if url.get_backend_name() == "postgresql":
+        waits = f"-c lock_timeout={LOCK_SECONDS}s"
+        return {} if "options" in url.query else {"options": waits}
+    waits = f"SET SESSION innodb_lock_wait_timeout={LOCK_SECONDS}, lock_wait_timeout={_TABLE_LOCK_SECONDS}"
+    return {} if "init_command" in url.query else {"init_command": waits}
 
 
 def seems_connected(connection: Any) -> bool:
@@ -86,7 +101,7 @@ def _sqlite_engine(url: URL, pool_size: int) -> Engine:
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
     # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is known to be
     # ours
-    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={1000 * LOCK_SECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
