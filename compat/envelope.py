@@ -55,7 +55,12 @@ def success(payload: Mapping[str, Any], request: Request) -> Response:
     body = success_body(payload)
     if len(body) < GZIP_FROM or not accepts_gzip(request):
         return json_response(body)
-    return _gzipped(gzip.compress(body, compresslevel=1, mtime=0))
+    return _gzipped(gzipped(body))
+
+
+def gzipped(body: bytes, level: int = 1) -> bytes:
+    """``body`` as answers that many ask for are packed; the same bytes at any time."""
+    return gzip.compress(body, compresslevel=level, mtime=0)
 
 
 def encoded_success(encoded: Encoded, request: Request) -> Response:

@@ -33,36 +33,22 @@ from core.panel import Panel
 from core.storage.faults import LASTING, set_up_fault
 from core.storage.tables import StoredSession
 from core.values.losses import losses
-from legacy_routes import (
-    accounts,
-    assigning,
-    audit_log,
-    backup,
-    jobs,
-    mail,
-    passkeys,
-    payments,
-    plans,
-    push,
-    reminders,
-    resellers,
-    session,
-    sms,
-    stalker_settings,
-    stb,
-    sync,
-    tariffs,
-    telegram,
-    themes,
-    transactions,
-    xtream,
-)
-from legacy_routes.cron import install_cron
+from legacy_routes.access import audit_log, passkeys, session
+from legacy_routes.accounts import accounts, sync
+from legacy_routes.administration import backup, stalker_settings
+from legacy_routes.devices import stb
 from legacy_routes.gate import Gate
+from legacy_routes.ledger import transactions
+from legacy_routes.messages import mail, push, reminders, sms, telegram
 from legacy_routes.operating import install_operating
 from legacy_routes.pages import install_pages
-from legacy_routes.receipts import install_receipts
-from legacy_routes.telegram import install_webhook
+from legacy_routes.payments import payments
+from legacy_routes.payments.receipts import install_receipts
+from legacy_routes.plans import plans, tariffs
+from legacy_routes.resellers import assigning, resellers, themes
+from legacy_routes.workers import jobs
+from legacy_routes.workers.cron import install_cron
+from legacy_routes.xtream import api as xtream
 
 _MIB = 1024 * 1024
 AREAS: tuple[Endpoints, ...] = (
@@ -110,7 +96,7 @@ def create_app(panel: Panel) -> Flask:
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_PARTS=config.server.fields_limit,
     )
-    clients = ClientResolver(config.server.trusted_proxies)
+    clients = ClientResolver(config.server.trusted_proxies, config.security.public_url)
     install_sessions(
         app,
         _session_store(panel),
@@ -132,7 +118,7 @@ def create_app(panel: Panel) -> Flask:
     dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
-    install_webhook(app, dispatcher)
+    telegram.install_webhook(app, dispatcher)
     install_receipts(app, dispatcher)
     backup.install_downloads(app, dispatcher)
     xtream.install_redirect(app)

@@ -54,13 +54,6 @@ class Encoder(Protocol):
     def whole(self, rows: Iterable[bytes]) -> EncodedAnswer: ...
 
 
-def count_accounts(panel: Panel, scope: int | None) -> int:
-    """How many accounts are in ``scope`` (see :func:`core.access.whose.whose_accounts`)."""
-    if scope is None:
-        return int(panel.database.first(_COUNT_ALL).accounts)
-    return int(panel.database.first(_COUNT_OWN, reseller=scope).accounts)
-
-
 def list_accounts(panel: Panel, scope: int | None, encode: Encoder) -> EncodedAnswer:
     """What ``encode`` makes of the accounts of ``scope`` (see :mod:`core.access.whose`), newest first."""
     rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
@@ -109,8 +102,6 @@ def _line(rows: AnySelect) -> AnySelect:
 
 _BETWEEN, _ABSENT = "\x1f", "\x1e"
 _NUMBERS = {"id", "reseller", "plan", "timestamp", "status"}
-_COUNT_ALL = select(sa.func.count().label("accounts")).select_from(Account)
-_COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
 # bare columns, since functions over thousands of rows cost the database more than they cost the encoder
 _ALL: AnySelect = (
     select(
@@ -131,5 +122,5 @@ _SMALL: tuple[AnySelect, ...] = (
     select(DeletedPlan.id, DeletedPlan.name),
     select(User.id, User.name, User.currency_id),
 )
-_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, Account.__tablename__, _SMALL) for rows in (_ALL, _OWN)}
+_WATCHED = {rows: freshness.Watched(rows, LIST_TABLES, (Account.__tablename__,), _SMALL) for rows in (_ALL, _OWN)}
 _LINES = {rows: _line(rows) for rows in (_ALL, _OWN)}

@@ -18,12 +18,16 @@ _FILE, _DIRECTORY = 0o600, 0o700
 def private_file(path: Path) -> None:
     """An SQLite database at ``path`` that is ours alone, an empty one where there is none yet.
 
-    What SQLite makes beside it later gets the same permissions from it.
+    What SQLite makes beside it later gets the same permissions from it. One that is there is not opened: closing it
+    would let go of all locks that this process holds on it, and another program that closes the database would then
+    take it for the last one and delete the log in which our changes are.
     """
     if not path.parent.exists():
         private_directory(path.parent)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE))
+    except FileExistsError:
+        pass
     except OSError:
         # whoever opens it next says what is wrong
         return

@@ -162,10 +162,12 @@ def _names_in(state: LocalState, terms: Terms) -> Callable[[tuple[str, ...]], tu
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
     kept = is_told(account, told) or _is_fresh(account, state.busy, terms)
     merged = account if kept else merge(account, told, state.users, terms.country_code)
-    if not terms.holds(merged.reseller):
+    is_held = terms.holds(merged.reseller)
+    if not is_held and not terms.holds(account.reseller):
         return
-    changes.synced += 1
-    if told.unreadable_date:
+    # one that the portal gives to somebody else is released, but no longer counts
+    changes.synced += is_held
+    if told.unreadable_date and is_held:
         changes.unreadable_dates.append(told.login)
     if merged == account:
         return

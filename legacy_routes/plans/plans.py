@@ -93,7 +93,13 @@ def add_plan(call: Call, form: AddForm) -> Answer:
     """Make a plan, or change the one of the same tariff and currency."""
     saved = core_add(call.panel, by(call), form.fields(external_id=form.plan_id))
     text = "Plan updated successfully" if saved.before else "Plan created successfully"
-    return {"err_msg": text, "message": text, "plan_id": saved.after.id, "id": saved.after.id}
+    return {
+        "err_msg": text,
+        "message": text,
+        "plan_id": saved.after.id,
+        "id": saved.after.id,
+        **warned(saved.note),
+    }
 
 
 class EditForm(PlanForm):

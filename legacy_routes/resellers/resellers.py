@@ -26,7 +26,7 @@ from core.values.currencies import shown_currency
 from core.values.sinks import shown
 from legacy_routes.forms import Number, Present
 from legacy_routes.gate import Call, by, caller, having, origin_of
-from legacy_routes.themes import edit_outcome
+from legacy_routes.resellers.themes import edit_outcome
 from legacy_routes.warnings import floored
 
 endpoints = Endpoints(chapter="30")

@@ -14,8 +14,8 @@ from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
+from core.access.seen_accounts import count_accounts
 from core.access.whose import sees_all_always, whose_accounts
-from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
 from core.values import sinks
@@ -35,7 +35,7 @@ from legacy_routes.gate import (
     super_admin,
 )
 from legacy_routes.paging import pagination
-from legacy_routes.xtream import xtream_marks
+from legacy_routes.xtream.api import xtream_marks
 
 endpoints = Endpoints(chapter="10")
 endpoint = endpoints.endpoint

@@ -1,6 +1,5 @@
 """How the list of accounts is encoded: it is long, and asked for at every page load (contract chapter 20 §2)."""
 
-import gzip
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,7 +44,7 @@ class _Encoder:
     def whole(self, rows: Iterable[bytes]) -> EncodedAnswer:
         before, after = envelope.success_body({"err_msg": "", "accounts": []}).split(b"[]")
         body = b"".join((before, b"[", b",".join(rows), b"]", after))
-        return EncodedAnswer(body, gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0))
+        return EncodedAnswer(envelope.gzipped(body, _GZIP_LEVEL))
 
 
 def _account(clock: Clock, days: dict[int, str], row: ListedAccount) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
 from core.values.markup import plain
 from core.values.numerals import folded
-from legacy_routes.account_list import encoded_accounts
+from legacy_routes.accounts.encoded_list import encoded_accounts
 from legacy_routes.forms import Number, Present, ViewForm
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 from legacy_routes.server2 import told_of_lag

@@ -1,5 +1,7 @@
 """The portal's tariffs, and plans made of them (contract chapter 40 §3.6 to §3.8)."""
 
+from collections.abc import Sequence
+
 from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from core.access.actors import bare_actor
@@ -8,6 +10,7 @@ from core.access.permissions import READ_TARIFFS
 from core.plans.tariff_import import TariffPlan, import_tariffs
 from core.plans.tariffs import OfferedTariff, portal_tariffs
 from legacy_routes.gate import Call, by, having, origin_of, super_admin, super_admin_or_key
+from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="40")
 
@@ -19,11 +22,11 @@ _MOST_DIGITS = 15
 @endpoints.endpoint("get_tariffs", "GET", "POST", who=having(READ_TARIFFS))
 def get_tariffs(call: Call) -> Answer:
     """The tariffs of portal server 1, from which plans are made."""
+    offered = portal_tariffs(call.panel)
     tariffs = [
-        {**_named(tariff), "description": tariff.description, "external_id": tariff.external_id}
-        for tariff in portal_tariffs(call.panel)
+        {**_named(tariff), "description": tariff.description, "external_id": tariff.external_id} for tariff in offered
     ]
-    return {"err_msg": "", "message": "", "tariffs": tariffs, "count": len(tariffs)}
+    return {"err_msg": "", "message": "", "tariffs": tariffs, "count": len(tariffs), **warned(*_notes(offered))}
 
 
 @endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
@@ -39,6 +42,7 @@ def sync_plans_web(call: Call) -> Answer:
         "updated_count": updated,
         "total_plans": len(imported.tariffs),
         "plans": [_named(tariff) for tariff in imported.tariffs],
+        **warned(*_notes(imported.tariffs)),
     }
 
 
@@ -52,8 +56,13 @@ def sync_plans_web(call: Call) -> Answer:
 def sync_plans(call: Call) -> Answer:
     """Make the plans of the portal's tariffs that are missing; answers lines of text."""
     imported = import_tariffs(call.panel, By(call.actor or CRON, origin_of(call)), renew=False)
-    lines = [*map(_line, imported.lines), f"Imported {len(imported.inserted)} plans"]
+    notes = [f"Warning: {note}" for note in _notes(imported.tariffs)]
+    lines = [*map(_line, imported.lines), *notes, f"Imported {len(imported.inserted)} plans"]
     return envelope.text_response("".join(f"{line}\n" for line in lines))
+
+
+def _notes(tariffs: Sequence[OfferedTariff]) -> list[str]:
+    return [tariff.note for tariff in tariffs if tariff.note]
 
 
 def _line(plan: TariffPlan) -> str:
