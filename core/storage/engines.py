@@ -18,6 +18,12 @@ from core.storage.tables import texts
 LOCK_SECONDS = 10
 # and for a table that somebody changes or has locked altogether, such as for a dump
 _TABLE_LOCK_SECONDS = 60
+# said as a connection is made, if its address does not say it: by themselves statements of MariaDB wait for 50 seconds,
+# and those of PostgreSQL for ever
+_LOCK_WAITS = {
+    "mysql": f"SET SESSION innodb_lock_wait_timeout={LOCK_SECONDS}, lock_wait_timeout={_TABLE_LOCK_SECONDS}",
+    "postgresql": f"SET lock_timeout = '{LOCK_SECONDS}s'",
+}
 # firewalls forget connections that are silent for longer, without telling either side
 SILENT_SECONDS = 280
 _CONNECT_SECONDS = 5
@@ -28,7 +34,9 @@ def make_engine(url: URL, pool_size: int) -> Engine:
     """An engine for an address of :func:`core.values.database_urls.normal_url`; nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, pool_size)
-    options = {"connect_timeout": _CONNECT_SECONDS, **_lock_waits(url)}
+    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    if url.get_backend_name() == "mysql" and "init_command" not in url.query:
+        options["init_command"] = _LOCK_WAITS["mysql"]
     if url.drivername.endswith("+pymysql"):
         options["cursorclass"] = FastCursor
     elif url.drivername.endswith("+mysqldb"):
@@ -45,18 +53,19 @@ def make_engine(url: URL, pool_size: int) -> Engine:
         event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: ClosingConnection(**given))
     # a look at the socket in place of a question to the server and its answer
     engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
+    if url.get_backend_name() == "postgresql" and "lock_timeout" not in str(url.query.get("options")):
+        # not as an option of the connection, which poolers in between refuse
+        event.listen(engine, "connect", lambda connection, _: _carry_out(connection, _LOCK_WAITS["postgresql"]))
     event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
     return engine
 
 
-def _lock_waits(url: URL) -> dict[str, Any]:
-    """What tells the server, as a connection is made, how long its statements wait for locks: by themselves MariaDB's
-    wait for 50 seconds, and PostgreSQL's for ever. An address that says something of the kind itself is left alone."""
-    if url.get_backend_name() == "postgresql":
-        waits = f"-c lock_timeout={LOCK_SECONDS}s"
-        return {} if "options" in url.query else {"options": waits}
-    waits = f"SET SESSION innodb_lock_wait_timeout={LOCK_SECONDS}, lock_wait_timeout={_TABLE_LOCK_SECONDS}"
-    return {} if "init_command" in url.query else {"init_command": waits}
+def _carry_out(connection: Any, statement: str) -> None:
+    """On a driver's connection that is being made."""
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    connection.commit()
 
 
 def seems_connected(connection: Any) -> bool:
