@@ -6,6 +6,7 @@ remembered by the very bytes that describe them. What a value becomes is PyMySQL
 are connecting, quoting, sending and failing.
 """
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from struct import unpack_from
 from typing import Any, Self
 
 from pymysql import err
-from pymysql.connections import MySQLResult
+from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import COMMAND, CR, SERVER_STATUS
 from pymysql.cursors import Cursor
 from pymysql.protocol import MysqlPacket
@@ -30,6 +31,30 @@ _REMEMBERED = 1000
 _LOST = "Lost connection to MySQL server during query"
 
 _Decode = Callable[[bytes], Any]
+
+
+class ClosingConnection(Connection):
+    """PyMySQL's connection, which closes the server's socket also where nobody listens at it."""
+
+    def connect(self, sock: Any = None) -> None:
+        own: Any = self
+        if sock is None and own.unix_socket:
+            sock = self._opened(own.unix_socket, own.connect_timeout)
+            own.host_info, own._secure = "Localhost via UNIX socket", True
+        super().connect(sock)
+
+    @staticmethod
+    def _opened(path: str, seconds: float) -> socket.socket:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(seconds)
+            opened.connect(path)
+        except OSError as error:
+            opened.close()
+            failed: Any = err.OperationalError(CR.CR_CONN_HOST_ERROR, f"Can't connect to MySQL server ({error})")
+            failed.original_exception = error
+            raise failed from error
+        return opened
 
 
 class FastCursor(Cursor):
