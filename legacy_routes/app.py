@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
+from compat.application import Application
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -91,7 +92,7 @@ def hashing_paths() -> frozenset[str]:
 def create_app(panel: Panel) -> Flask:
     """The whole panel as a WSGI application. Touches no database before the first request."""
     config = panel.config
-    app = Flask("showbox", static_folder=None, template_folder=None)
+    app = Application("showbox", static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
