@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from core.access.audit import BY_CRON
 from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.end_dates import ended_before, known_day, stored_day
-from core.accounts.on_portals import servers
+from core.accounts.on_portals import one_operation, servers
 from core.accounts.records import AUTO_DISABLE
 from core.accounts.recovery import finish_open_operations
 from core.accounts.rows import find_by_id
@@ -52,14 +52,14 @@ def expired_accounts(panel: Panel) -> list[Expired]:
     return [account for account in rows if known_day(account.end_day) is not None]
 
 
+@one_operation
 def disable(panel: Panel, account_id: int) -> Changed | None:
     """Switch the account off; None when it is off, gone or renewed meanwhile. Raises UpstreamFailed, AccountBusy."""
 
     def plan(connection: Connection) -> Planned | None:
         still = ended_before(Account.end_date, panel.clock.today())
-        due = select(stored_day(Account.end_date)).where(Account.id == account_id, Account.status == 1, still)
-        # a day that no calendar has is not even read as one
-        before = find_by_id(connection, account_id) if known_day(connection.scalar(due)) else None
+        due = select(Account.id).where(Account.id == account_id, Account.status == 1, still)
+        before = find_by_id(connection, account_id) if connection.scalar(due) else None
         if before is None or before.end_date is None:
             return None
         return Planned(before, replace(before, status=0), always_send=("status",), what=AUTO_DISABLE)

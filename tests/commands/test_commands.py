@@ -200,13 +200,22 @@ def test_the_configuration_file_is_found_and_named(tmp_path: Path) -> None:
         ({"SHOWBOX_SERVER_PORT": "x"}, "[server] port (SHOWBOX_SERVER_PORT): a whole number is expected."),
         ({"SHOWBOX_NOSUCH_KEY": "x"}, "There is no section [nosuch]"),
         ({"SHOWBOX_CONFIG": "missing.ini"}, "The configuration file missing.ini cannot be read"),
-        ({"SHOWBOX_DATABASE_URL": "mysql://u:hunter2@127.0.0.1:9/x"}, "The database is not available"),
+        ({"SHOWBOX_DATABASE_URL": "mysql://u:hunter2@no-such-host.invalid/x"}, "name of its server is not known here"),
+        ({"SHOWBOX_SERVER_HOST": "no-such-host.invalid"}, "Nothing can be served at no-such-host.invalid:"),
+        ({"SHOWBOX_PANEL_DATA_DIRECTORY": "a-file/below"}, "The data directory ([panel] data_directory) cannot be"),
+        ({"SHOWBOX_PANEL_DATA_DIRECTORY": "a-link"}, "The data directory ([panel] data_directory) cannot be"),
+        ({"SHOWBOX_JOBS_QUEUE_FILE": "a-directory"}, "The queue of jobs cannot be kept: its file ([jobs] queue_file)"),
+        ({"SHOWBOX_JOBS_QUEUE_FILE": "a-file/queue"}, "The queue of jobs cannot be kept: its file ([jobs] queue_file)"),
     ],
 )
 def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dict[str, str], sentence: str) -> None:
+    (tmp_path / "a-file").touch()
+    (tmp_path / "a-directory").mkdir()
+    (tmp_path / "a-link").symlink_to("nowhere/at-all")
     result = _serve(tmp_path, **variables)
     assert result.returncode == 1
     assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
 

@@ -203,3 +203,10 @@ def test_a_package_that_was_written_over_is_told(tmp_path: Path) -> None:
     (place / "core" / "__init__.py").write_text("# another's")
     [said] = _strangers(place)
     assert said.startswith("The package core was changed since it was installed, or written over")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"], ["config", "show"]])
+def test_a_command_that_stores_nothing_makes_no_directory(tmp_path: Path, arguments: list[str]) -> None:
+    told = _showbox(tmp_path, *arguments)
+    assert told.returncode == 0, told.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -177,9 +177,9 @@ def test_no_planted_secret_is_found_anywhere(served: Served) -> None:
     found = {(name, secret) for name, text in places.items() for secret in secrets if secret in text}
     assert found == set()
     # what is sealed stands in the database, and in the whole dump of a super admin alone
-    assert "sbx1:" in places["file: panel.db"]
-    assert any("sbx1:" in text for name, text in served.said if "backups" in name and "admin" in name)
-    assert not any("sbx1:" in text for name, text in served.said if "rita" in name or "backups" not in name)
+    assert "sbx2:" in places["file: panel.db"]
+    assert any("sbx2:" in text for name, text in served.said if "backups" in name and "admin" in name)
+    assert not any("sbx2:" in text for name, text in served.said if "rita" in name or "backups" not in name)
 
 
 def test_the_search_can_fail(served: Served, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate, User
+from core.storage.tables.secret_columns import BOT
 from simulators.faults import Answer, Delay
 from simulators.telegram import TOKEN, BotApi, refusal
 from simulators.wire import Response
@@ -114,7 +115,7 @@ def test_2_the_bot(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
     answer = panel.post("admin", "telegram/update_settings", bot_token=TOKEN)
     assert (answer["error"], answer["bot_username"]) == (0, "ExampleBot")
     [stored] = panel.rows(TelegramSettings)
-    assert panel.panel.sealer.unsealed(stored["bot_token"]) == TOKEN
+    assert panel.panel.sealer.unsealed(stored["bot_token"], BOT.place({})) == TOKEN
     assert SECRET not in stored["bot_token"]
     assert stored["bot_username"] == "ExampleBot"
 
@@ -128,7 +129,7 @@ def test_2_the_bot(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
         assert panel.post("admin", f"telegram/{endpoint}")["code"] == 6
         assert panel.post("admin", f"telegram/{endpoint}", bot_token=f"9{MASK}")["code"] == 6
     [again] = panel.rows(TelegramSettings)
-    assert panel.panel.sealer.unsealed(again["bot_token"]) == TOKEN
+    assert panel.panel.sealer.unsealed(again["bot_token"], BOT.place({})) == TOKEN
 
     panel.api.fail(Answer(refusal(401, "Unauthorized")))
     refused = panel.post("admin", "telegram/update_settings", bot_token="1234567891:" + "x" * 35)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from core.storage.tables.secret_columns import streaming_server_place
 from simulators.faults import Delay
 from simulators.portal.faults import redirect
 from simulators.xtream_node.server import rejected
@@ -404,7 +405,7 @@ def test_g42_a_wrong_secret(xtream: Xtream, caplog: pytest.LogCaptureFixture) ->
     wrong = "not-the-secret"
     caplog.set_level("INFO")
     for server in (1, 2):
-        xtream.set_control(server, secret=xtream.panel.sealer.everywhere.sealed(wrong))
+        xtream.set_control(server, secret=xtream.panel.sealer.everywhere.sealed(wrong, streaming_server_place(server)))
         assert xtream.answer("root", START[:-1] + str(server)) == UNAVAILABLE
     assert len(xtream.a.calls) == len(xtream.b.calls) == 1
     assert [row["error_class"] for row in xtream.log] == ["auth", "auth"]

@@ -21,6 +21,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.values.clock import Clock
 from simulators.telegram import TOKEN, BotApi
 from tests.conftest import MakeWorld
@@ -77,7 +78,7 @@ class Channels:
         return {row["id"]: row["telegram_chat_id"] for row in self.rows(User)}
 
     def set_bot(self, **values: Any) -> None:
-        row = {"bot_token": self.panel.sealer.sealed(TOKEN), "bot_username": "ExampleBot"}
+        row = {"bot_token": self.panel.sealer.sealed(TOKEN, BOT.place({})), "bot_username": "ExampleBot"}
         self.world.insert(TelegramSettings, [row | values])
 
     def link(self, *user_ids: int, **switches: int) -> None:
@@ -94,10 +95,11 @@ class Channels:
             "smtp_port": self.mail.port,
             "smtp_secure": "none",
             "smtp_username": USER,
-            "smtp_password": self.panel.sealer.sealed(PASSWORD),
             "from_name": "ShowBox",
         }
-        self.world.insert(MailSettings, [row | values])
+        row |= values
+        password = self.panel.sealer.sealed(PASSWORD, MAIL.place(row))
+        self.world.insert(MailSettings, [{"smtp_password": password} | row])
 
 
 @contextmanager

@@ -15,9 +15,9 @@ class MysqlProxy:
     """Speaks on a loopback port for the server of ``url``; ``asked`` are the statements in their order, other commands
     by their names. Only without TLS, as tests connect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int = 0) -> None:
         self._server = make_url(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.asked: list[str] = []
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._listen, daemon=True).start()

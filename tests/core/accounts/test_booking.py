@@ -169,6 +169,9 @@ def test_a_confirm_that_never_can_be_is_undone_at_the_portal_and_paid_back(refus
     [record] = accounts.world.rows(sa.text("SELECT state, error FROM _sbx_operations"))
     assert record["state"] == operations.UNDONE
     assert "cannot store" in record["error"]
+    # who was told of a failure can look up what became of it
+    [undone] = recovery.undone_operations(accounts.panel, 20)
+    assert (undone.username, undone.error) == ("user001", record["error"])
     # the account is free again
     assert accounts.post("reseller1", "toggle_account_status", username="user001", status="0")["error"] == 0
 

@@ -217,6 +217,35 @@ def test_a_ring_wakes_the_workers_of_this_process(
         panel.close()
 
 
+def test_a_closed_panel_leaves_no_database_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: Handlers
+) -> None:
+    """Neither those of the workers' threads nor the queue's; Python 3.13 warns of them."""
+    monkeypatch.setattr(workers, "KINDS", handlers.kinds)
+    url = f"sqlite:///{tmp_path}/panel.db"
+    panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_JOBS_QUEUE_FILE": f"{tmp_path}/jobs"}))
+    workers.attach(panel)
+    panel.layout  # noqa: B018 - creates the tables
+    with panel.database.write() as connection:
+        jobs.add(panel, connection, "note", {"text": "heard"})
+    jobs.ring(panel)
+    until(lambda: handlers.seen, "the job was done")
+    assert {"panel.db", "jobs"} <= _open_below(tmp_path)
+    panel.close()
+    until(lambda: not _open_below(tmp_path), "all are closed")
+
+
+def _open_below(folder: Path) -> set[str]:
+    """The names of the files that this process has open there."""
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            place = descriptor.readlink()
+            if place.is_relative_to(folder):
+                names.add(place.name)
+    return names
+
+
 def test_a_queue_that_is_down_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
     settings = {
         "SHOWBOX_DATABASE_URL": create_database("sqlite", "no-queue"),

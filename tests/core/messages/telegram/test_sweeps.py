@@ -19,6 +19,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import WEBHOOK
 from core.workers import workers
 from core.workers.schedule import find
 from simulators.portal.settings import Dialect
@@ -173,7 +174,7 @@ def test_the_webhook_gets_a_secret_with_its_address(sqlite_panel: Channels) -> N
     assert result.exit_code == 0, result.output
     [row] = panel.rows(TelegramSettings)
     assert row["webhook_url"] == "https://panel.example.com/api/telegram/webhook.php"
-    secret = panel.panel.unsealed(row["webhook_secret"])
+    secret = panel.panel.unsealed(row["webhook_secret"], WEBHOOK.place({}))
     assert panel.api.webhook["secret_token"] == secret
     assert len(secret) > 30
     assert secret != row["webhook_secret"]
