@@ -12,8 +12,8 @@ from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 
-# PyMySQL reads the system's certificates for each connection, a twentieth of a second that no server of a test needs
-os.environ.setdefault("SSL_CERT_FILE", os.devnull)
+# PyMySQL reads the system's certificates for each connection: a twentieth of a second, and no server of a test has one
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 
 @pytest.hookimpl(optionalhook=True)

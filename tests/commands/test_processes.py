@@ -112,7 +112,7 @@ def _is_there(pid: int) -> bool:
 
 def _answers(url: str) -> bool:
     with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/get_user_info.php", timeout=5).status_code == 200
+        return requests.get(f"{url}/get_user_info.php", timeout=60).status_code == 200
     return False
 
 
@@ -133,7 +133,7 @@ def _connections_are_shared_out(pair: Pair) -> None:
             """How many each process holds then."""
             sessions = [stack.enter_context(requests.Session()) for _ in range(number)]
             with ThreadPoolExecutor(number) as pool:
-                asked = pool.map(lambda one: one.get(f"{pair.url}/get_user_info.php", timeout=20), sessions)
+                asked = pool.map(lambda one: one.get(f"{pair.url}/get_user_info.php", timeout=60), sessions)
                 assert {answer.status_code for answer in asked} == {200}
             return [_connections(pid, port) for pid in pair.pids]
 

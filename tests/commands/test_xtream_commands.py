@@ -46,7 +46,7 @@ def _prepare(cwd: Path, node: XtreamNode) -> None:
 def _ask(url: str, query: str, seconds: float = 20) -> Any:
     with requests.Session() as session:
         login = {"username": "boss", "password": "secret-1"}
-        assert session.post(f"{url}/login.php", json=login, timeout=20).json()["error"] == 0
+        assert session.post(f"{url}/login.php", json=login, timeout=60).json()["error"] == 0
         return session.get(f"{url}/api.php?{query}", timeout=seconds).json()
 
 
@@ -104,7 +104,7 @@ def test_a_server_killed_between_stop_and_delete_has_deleted_nothing(tmp_path: P
             _ask(url, delete, seconds=1)
         assert "POST stream/stop/5" in node.calls
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     with closing(sqlite3.connect(tmp_path / "var/showbox.db")) as database:
         assert database.execute("SELECT stream_id, server_id FROM _sbx_xt_streams_servers").fetchall() == [(5, 1)]
         assert database.execute("SELECT id FROM _sbx_xt_streams").fetchall() == [(5,)]
@@ -120,7 +120,7 @@ def test_a_stop_that_waits_is_delivered_by_the_next_process(tmp_path: Path, node
         assert _ask(url, "action=stream&sub=delete&stream_id=5&server_id=1")["result"] is True
         assert 5 in node.state.streams
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     with served(tmp_path):
         until(lambda: 5 not in node.state.streams, "the stream is stopped")
     with closing(sqlite3.connect(tmp_path / "var/showbox.db")) as database:

@@ -156,7 +156,7 @@ def _logged_in(served: Served, name: str) -> Client:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
 
@@ -244,7 +244,7 @@ def _read_everything(served: Served) -> None:
 
 
 def _process_list(pid: int) -> str:
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True, timeout=20)
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True, timeout=60)
     return "\n".join(line for line in found.stdout.splitlines() if str(pid) in line.split()[:2])
 
 

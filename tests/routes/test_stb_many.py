@@ -41,10 +41,10 @@ def test_a_slow_portal_does_not_hold_the_request(light_boxes: Boxes) -> None:
     boxes = light_boxes
     prepared(boxes)
     waits(boxes, 0)
-    boxes.portals[0].fail("*", Delay(0.3), times=None)
+    boxes.portals[0].fail("*", Delay(1.0), times=None)
     started = time.monotonic()
     answer = boxes.post("admin", "/send_message.php", {"mac": "|".join(MACS), "message": "Hi"})
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 4.5
     assert (answer["error"], answer["pending"]) == (0, 1)
     assert answer["sent_count"] + answer["failed_count"] + answer["pending_count"] == 5
     job = closed(boxes, answer["job_id"])

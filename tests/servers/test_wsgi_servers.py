@@ -71,9 +71,9 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
     # each on a connection of its own: uWSGI's socket closes one without a word of it
     def get(path: str) -> requests.Response:
-        return http.get(url + path, cookies=cookies, timeout=20)
+        return http.get(url + path, cookies=cookies, timeout=60)
 
-    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
+    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=60)
     assert login.json()["error"] == 0, login.text
     cookies.update(login.cookies)
     page = get("/dashboard.php")

@@ -67,7 +67,7 @@ class HttpServer:
         self._server.task_dispatcher.shutdown()
         with suppress(OSError):  # the loop may run it, and so close the trigger, before it is pulled
             self._server.trigger.pull_trigger(close_all)
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Client:
         if self.cookies and "Cookie" not in headers:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         response = _CONNECTIONS.request(
-            method, self.url + path, headers=headers, allow_redirects=False, timeout=30, **options
+            method, self.url + path, headers=headers, allow_redirects=False, timeout=60, **options
         )
         for name, value in response.cookies.items():
             self.cookies[name] = value

@@ -69,7 +69,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             pytest.fail(f"{command[0]} does not end: {log.read_text(errors='replace')}")
         finally:

@@ -54,7 +54,7 @@ class Handlers:
     def _slow(self, work: Work) -> Mapping[str, Any]:
         work._reported_at = 0
         work.report(3, 10, {"sent": 3})
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         return {"sent": 10}
 
 
@@ -177,7 +177,7 @@ def test_a_killed_process_loses_no_job(world: World, handlers: Handlers) -> None
     assert process.stdout.readline() == "begun\n"
     assert jobs.work_off(world.panel, handlers.kinds) == 0
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(20) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     process.close()
     assert jobs.work_off(world.panel, handlers.kinds) == 1
     assert handlers.seen == [{"text": "kept"}]
