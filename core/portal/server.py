@@ -36,6 +36,7 @@ from core.portal.wire.answers import accepted, deleted, require_tariffs, require
 from core.portal.wire.asking import Asking, form
 from core.portal.wire.identifiers import required_login, required_mac, segment
 from core.portal.wire.transport import Answer, Call
+from core.portal.wire.values import records_with
 from core.values.markup import plain, quotable
 
 T = TypeVar("T")
@@ -237,11 +238,19 @@ class PortalServer(Asking):
         mac = required_mac(mac)
         try:
             return self.ask(call(segment(mac)), read)
-        except PortalAccountNotFound as unknown:
-            try:
-                return self.ask(call(segment(mac.replace(":", "-"))), read)
-            except PortalAccountNotFound:
-                raise unknown from None
+        except PortalAccountNotFound:
+            dashed = segment(mac.replace(":", "-"))
+            if not self._has_box(dashed):
+                raise
+        return self.ask(call(dashed), read)
+
+    def _has_box(self, spelled: str) -> bool:
+        """False also where that cannot be seen."""
+        look = self.call("look up box", "GET", f"stb/{spelled}")
+        try:
+            return bool(self.ask(look, lambda answer, writing: records_with(results_of(answer, writing), "mac")))
+        except PortalError:
+            return False
 
 
 def _first_with(login: str, accounts: Iterable[PortalAccount]) -> PortalAccount | None:
