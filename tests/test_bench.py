@@ -78,6 +78,7 @@ def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
+    assert "| requests/s | MariaDB, 2 processes |" in text
     assert "get_accounts" in text
     assert "old" not in text
 
