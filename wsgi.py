@@ -192,18 +192,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"Nothing can be served at {address}: {error.strerror or error}.") from None
 
 
+@contextmanager
+def _causes_told() -> Iterator[None]:
+    """What keeps the server from beginning ends it with a sentence."""
+    try:
+        yield
+    except (ConfigError, PanelError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    except OSError as error:
+        what = f"{error.filename} cannot be used" if error.filename else "The server cannot begin"
+        raise SystemExit(f"{what}: {error.strerror or error}.") from None
+
+
 def serve_configured(config: Config) -> None:
     """Serve by as many processes as ``config`` says, until SIGTERM or Ctrl-C.
 
     Raises SystemExit, with a sentence, when what is configured cannot be used, and OSError for its address.
     """
-    try:
+    with _causes_told():
         private_directory(config.panel.data_directory)
         app, panel = build(config)
         panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
         refuse_unusable_sessions(app)
-    except (ConfigError, PanelError, ValueError) as error:
-        raise SystemExit(str(error)) from None
     settings = _serving_settings(config)
     if settings.is_one_process:
         begin(app, panel)
@@ -239,7 +249,7 @@ def _serving_settings(config: Config) -> ServingSettings:
 def _serve_demo(config: Config) -> None:
     """Everything that the panel talks to is simulated within this process."""
     with ExitStack() as stack:
-        try:
+        with _causes_told():
             config, portal = stack.enter_context(simulated_portal(config))
             config, caught = stack.enter_context(catchers(config))
             nodes = stack.enter_context(simulated_nodes())
@@ -252,8 +262,6 @@ def _serve_demo(config: Config) -> None:
             use_catchers(panel, caught.mail.host, caught.mail.port, TOKEN, USERNAME)
             _fill_portal(portal, panel)
             _fill_nodes(nodes, panel)
-        except (ConfigError, PanelError, ValueError) as error:
-            raise SystemExit(str(error)) from None
         begin(app, panel)
         serve_here(app, _serving_settings(config), _greeting(config, users, caught))
 

@@ -3,6 +3,7 @@
 What holds secrets or customers' data: databases of SQLite with what stands beside them, the queue, the data directory.
 """
 
+import errno
 import logging
 import os
 import stat
@@ -31,8 +32,10 @@ def private_file(path: Path) -> None:
 
 
 def private_directory(path: Path) -> None:
-    """A directory that is ours alone, with parents where these are missing."""
+    """A directory that is ours alone, with parents where these are missing. Raises OSError where we may not write."""
     make_private(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     _put_right(path, _DIRECTORY)
 
 

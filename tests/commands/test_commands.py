@@ -1,9 +1,11 @@
 """The commands as an operator runs them, each in a process of its own."""
 
+import os
 import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from core.config import load_config
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
+from core.storage.private_files import private_directory
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
 from tests.worlds.served import environment, served
@@ -208,6 +211,29 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["SHOWBOX_PANEL_DATA_DIRECTORY", "SHOWBOX_DATABASE_URL"])
+def test_a_directory_that_cannot_be_made_is_named_and_not_the_address(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    place = "sqlite:///file/data/panel.db" if "URL" in name else "file/data"
+    result = _serve(tmp_path, **{name: place})
+    assert result.returncode == 1
+    assert "file" in result.stderr
+    assert "Nothing can be served" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_data_directory_of_somebody_else_is_told_at_the_start() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        os.setresuid(65534, 65534, 0)
+        try:
+            with pytest.raises(PermissionError, match=Path(place).name):
+                private_directory(Path(place))
+        finally:
+            os.setresuid(0, 0, 0)
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

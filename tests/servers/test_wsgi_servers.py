@@ -1,7 +1,6 @@
 """``wsgi:app`` under the WSGI servers that Debian and PyPI have: each serves the demo's login, a page and a job."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from tests.worlds.programs import (
     require_program,
     running,
 )
+from tests.worlds.waiting import PATIENCE_SECONDS, until
+from tests.worlds.web_servers import recipe
 
 Command = Callable[[int, Path], list[str]]
 
@@ -27,6 +28,20 @@ def _gunicorn(*more: str) -> Command:
         return [*gunicorn, "--workers", "2", "--threads", "4", *more, "wsgi:app"]
 
     return command
+
+
+def _uwsgi_of_the_recipe(port: int, directory: Path) -> list[str]:
+    """``deploy/uwsgi/showbox.ini`` as it is, but for this machine's places."""
+    program = require_program("uwsgi", "uwsgi-core uwsgi-plugin-python3")
+    values = {
+        "/opt/showbox": str(debian_environment(directory)),
+        "/etc/showbox/config.ini": str(directory / "config.ini"),
+        "/var/lib/showbox": str(directory),
+        "127.0.0.1:8000": f"127.0.0.1:{port}",
+    }
+    (directory / "config.ini").touch(mode=0o600)
+    (directory / "showbox.ini").write_text(recipe("uwsgi/showbox.ini", values))
+    return [program, "--ini", str(directory / "showbox.ini")]
 
 
 def _uwsgi(*more: str) -> Command:
@@ -49,6 +64,7 @@ SERVERS: dict[str, Command] = {
     "uWSGI": _uwsgi("--module", "wsgi:app"),
     # one process: uWSGI cannot end one that is loading still
     "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps", "--processes", "1"),
+    "uWSGI of the recipe": _uwsgi_of_the_recipe,
     "waitress-serve": _waitress,
 }
 
@@ -71,23 +87,21 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
     # each on a connection of its own: uWSGI's socket closes one without a word of it
     def get(path: str) -> requests.Response:
-        return http.get(url + path, cookies=cookies, timeout=20)
+        return http.get(url + path, cookies=cookies, timeout=PATIENCE_SECONDS)
 
-    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
+    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=PATIENCE_SECONDS)
     assert login.json()["error"] == 0, login.text
     cookies.update(login.cookies)
     page = get("/dashboard.php")
     assert (page.status_code, page.text[:15]) == (200, "<!DOCTYPE html>")
     started = get(f"/cron/cleanup_old_reminders.php?cron_key={CRON_KEY}")
     assert started.status_code == 202, started.text
-    assert _finished(get, started.json()["job_id"])["state"] == "done"
+    job: dict[str, object] = {}
 
+    def is_over() -> bool:
+        """In the background of whichever process was rung."""
+        job.update(get(f"/get_job_status.php?id={started.json()['job_id']}").json()["job"])
+        return job["state"] not in ("waiting", "running")
 
-def _finished(get: Callable[[str], requests.Response], job_id: int) -> dict[str, object]:
-    """The job, which runs in the background of whichever process was rung."""
-    end = time.monotonic() + 20
-    while True:
-        job: dict[str, object] = get(f"/get_job_status.php?id={job_id}").json()["job"]
-        if job["state"] not in ("waiting", "running") or time.monotonic() > end:
-            return job
-        time.sleep(0.05)
+    until(is_over, "the job is run")
+    assert job["state"] == "done"

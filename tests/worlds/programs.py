@@ -18,11 +18,11 @@ from core.config import load_config
 from core.panel import Panel
 from tests.worlds.databases import prepared_database
 from tests.worlds.places import FRONTENDS, ROOT
+from tests.worlds.waiting import PATIENCE_SECONDS
 
 CRON_KEY = "a-key-for-the-crontab-of-a-test"
 # where Debian has what only root calls
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
-_PATIENCE_SECONDS = 30
 
 
 def require_program(name: str, package: str) -> str:
@@ -70,7 +70,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             pytest.fail(f"{command[0]} does not end: {log.read_text(errors='replace')}")
         finally:
@@ -80,7 +80,7 @@ def running(
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int | Path, log: Path) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end and process.poll() is None:
         family, address = (
             (socket.AF_INET, ("127.0.0.1", port)) if isinstance(port, int) else (socket.AF_UNIX, str(port))
@@ -123,7 +123,7 @@ def debian_environment(directory: Path) -> Path:
     ):
         pytest.skip(f"Debian's Python is not {version}, for which the packages here are compiled")
     home = directory / "venv"
-    subprocess.run([python, "-m", "venv", "--without-pip", home], check=True, timeout=60)
+    subprocess.run([python, "-m", "venv", "--without-pip", home], check=True, timeout=PATIENCE_SECONDS)
     [packages] = home.glob("lib/*/site-packages")
     paths = [path for path in sys.path if "site-packages" in path]
     (packages / "ours.pth").write_text("\n".join([*paths, str(ROOT)]))
