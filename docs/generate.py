@@ -67,7 +67,7 @@ def endpoints_page() -> str:
 
 def _shown_name(endpoint: Endpoint) -> str:
     """Those that do not answer at the two usual paths are shown with theirs."""
-    return "`, `".join(endpoint.manners.at) or f"{endpoint.name}.php"
+    return "`, `".join(endpoint.manners.only_at) or f"{endpoint.name}.php"
 
 
 def need_of(endpoint: Endpoint, method: str) -> Need | None:
@@ -197,6 +197,9 @@ The encoded list of accounts is kept while nothing in it changes, whoever change
   resellers are the same, and the rows were digested within the last {digest} seconds. In any other case, a restart
   included, the rows are digested. The time alone is no proof, for a transaction that commits later can leave it as it
   was; whether such a one is open cannot be asked (`INNODB_TRX` tells who asks often what was, not what is).
+- **MariaDB** also: a page of the ledger, and the number of accounts in `get_user_info`, are shown again by the same
+  rule, without a digest: only while the times of change of `_accounts`, for the ledger of `_transactions` as well, are
+  older than that setting and as they were; at any other time they are read.
 - So a change is seen by the next request, unless its transaction stayed open for longer than the setting, or it was
   made with a clock that stood still or was set back: then within {digest} seconds.
 - A digest is the number of rows and a sum of their CRC-32, weighted by their ids; of four thousand million changes one
@@ -224,7 +227,11 @@ spelling, and raises named errors (`core/errors.py`), which `compat` puts into t
 ## The floors of core
 From the top down. Each room knows only rooms below its own floor; those of one floor do not know each other.
 
-{floors}
+{core}
+## The floors of the wire
+The same holds here; `app.py` knows all areas.
+
+{wire}
 ## Where to put something new
 How an endpoint is added is shown in [adding-an-endpoint.md](adding-an-endpoint.md). A rule of the business goes into
 the room that is named for its subject; what two rooms need, into one below both. What must hear of something that
@@ -236,14 +243,15 @@ no function more than 45.
 def house_page() -> str:
     """The rooms and their floors, as packages and the import contract say."""
     top = "".join(f"- `{name}/`: {_said(_ROOT / name)}\n" for name in _TOP)
-    return _HOUSE.format(generated=_GENERATED.rstrip(), top=top, floors="\n".join(_floors()))
+    core, wire = ("\n".join(_floors(package)) for package in ("core", "legacy_routes"))
+    return _HOUSE.format(generated=_GENERATED.rstrip(), top=top, core=core, wire=wire)
 
 
-def _floors() -> Iterator[str]:
+def _floors(package: str) -> Iterator[str]:
     contracts = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = next(contract["layers"] for contract in contracts if contract.get("exhaustive"))
+    layers = next(contract["layers"] for contract in contracts if contract.get("containers") == [package])
     for number, floor in zip(range(len(layers), 0, -1), layers, strict=True):
-        rooms = (line for room in floor.split(" | ") for line in _room(_ROOT / "core" / room, 0))
+        rooms = (line for room in floor.split(" | ") for line in _room(_ROOT / package / room, 0))
         yield f"### Floor {number}\n{''.join(rooms)}"
 
 

@@ -1,2 +1,2 @@
-"""The wire: one module per area of the contract, which reads the call, asks core and shapes the answer. How PHP speaks
-in general: compat."""
+"""The wire: a room per business area, whose modules read the call, ask core and shape the answer. How PHP speaks in
+general: compat."""

@@ -144,7 +144,7 @@ class StalkerPortal:
                 login=login, stb_mac=stb_mac, password_hash=hash_password(password) if password else "", **columns
             )
 
-    def change_user(self, login: str, **columns: Any) -> User:
+    def change_user(self, login: str, /, **columns: Any) -> User:
         """Change the first user with that login behind the API's back."""
         with self._portal.lock:
             return self.state.change_user(self.state.find_users("login", [login])[0], **columns)

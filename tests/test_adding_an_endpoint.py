@@ -14,7 +14,7 @@ from tests.worlds.places import ROOT
 PAGE = ROOT / "docs" / "adding-an-endpoint.md"
 PARTS = ("bench", "commands", "compat", "core", "deploy", "docs", "legacy_routes", "simulators", "tests")
 NEW_FILE = re.compile(r"^The new file `([^`]+)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BELOW = re.compile(r"^In `([^`]+)`, below `([^`]+)`, comes\n`([^`]+)`\.$", re.MULTILINE)
+LINE = re.compile(r"^In `([^`]+)`, (below|instead of) `([^`]+)`, comes\n`([^`]+)`\.$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -33,10 +33,11 @@ def _follow(copy: Path) -> None:
     for name, text in NEW_FILE.findall(page):
         assert not (copy / name).exists(), name
         (copy / name).write_text(text)
-    for name, line, text in BELOW.findall(page):
+    for name, where, line, text in LINE.findall(page):
         before = (copy / name).read_text()
         assert before.count(f"{line}\n") == 1, f"{name} has not one line {line!r}"
-        (copy / name).write_text(before.replace(f"{line}\n", f"{line}\n{text}\n"))
+        lines = f"{line}\n{text}\n" if where == "below" else f"{text}\n"
+        (copy / name).write_text(before.replace(f"{line}\n", lines))
 
 
 def _run(copy: Path, *arguments: str) -> str:
@@ -52,8 +53,8 @@ def _run(copy: Path, *arguments: str) -> str:
 def test_every_step_is_followed() -> None:
     """A step that is worded otherwise would be passed over."""
     page = PAGE.read_text()
-    new, below = NEW_FILE.findall(page), BELOW.findall(page)
-    assert (len(new), len(below)) == (page.count("```python\n"), page.count("\nIn `"))
+    new, lines = NEW_FILE.findall(page), LINE.findall(page)
+    assert (len(new), len(lines)) == (page.count("```python\n"), page.count("\nIn `"))
     assert sorted(Path(name).parts[0] for name, _ in new) == ["core", "legacy_routes", "tests"]
 
 

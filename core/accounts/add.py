@@ -15,7 +15,7 @@ from core.access.audit import By
 from core.access.permissions import ADD_ACCOUNTS, is_unpaid, require
 from core.access.user_rows import read_user, refuse_observer
 from core.accounts import create, operations, rules
-from core.accounts.on_portals import Lag, servers, set_theme, tariffs_now
+from core.accounts.on_portals import Lag, one_operation, servers, set_theme, tariffs_now, told_otherwise
 from core.accounts.operations import Draft
 from core.accounts.records import Creation, kept_otherwise
 from core.accounts.rows import refuse_taken
@@ -86,6 +86,7 @@ class _Purchase:
     notes: tuple[str, ...] = ()
 
 
+@one_operation
 def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     """Raises NotAllowed, InvalidInput, AlreadyExists, NotFound, NotEnoughCredit, AccountBusy, UpstreamFailed."""
     require(by.actor, ADD_ACCOUNTS)
@@ -109,8 +110,10 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     account_id = create.confirm(panel, by, record)
     creation = Creation.read(record.payload)
     theme = set_theme(panel, record.username, creation.theme)
+    sent = {"full_name": creation.full_name, "comment": creation.comment, "end_date": creation.end_date}
+    notes = creation.notes + told_otherwise(panel, record.username, sent)
     jobs.ring(panel)
-    return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme, notes=creation.notes))
+    return Added(account_id, len(every_server) > 1, creation.end_date, Lag(theme=theme, notes=notes))
 
 
 def _checked(wish: NewAccount, country_code: str) -> NewAccount:

@@ -57,10 +57,12 @@ def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer
         except PortalError as error:
             certain = error.outcome is Outcome.NOT_DONE
             record = noted.record
-            _undo(panel, record, every_server[: number if certain else number + 1], late=may_still_follow(error))
+            touched = every_server[: number if certain else number + 1]
+            is_gone = _undo(panel, record, touched, late=may_still_follow(error))
             refusal = refusal_of(error, _FAILED)
             if number and isinstance(refusal, UpstreamFailed):
-                refusal = UpstreamFailed(f"{refusal.text}; it was removed from {every_server[0].name} again")
+                again = "it was removed from {} again" if is_gone else "it is removed from {} again in the background"
+                refusal = UpstreamFailed(f"{refusal.text}; {again.format(every_server[0].name)}")
             raise refusal from error
         except PanelError:
             _undo(panel, noted.record, every_server[:number])
@@ -195,17 +197,18 @@ def _audit(panel: Panel, connection: Connection, by: By, record: Record, creatio
     )
 
 
-def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> None:
-    """After a failed creation: money back, remains deleted; what cannot be done now stays recorded.
+def _undo(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: bool = False) -> bool:
+    """After a failed creation: money back, remains deleted; False: what cannot be done now stays recorded.
 
     ``touched``: the servers that may have the account; ``late``: it may still appear there after a look.
     """
     with recovery.best_effort(panel, record):
         if touched:
             seconds = operations.RECHECK_SECONDS if late else 0
-            _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=seconds)
-        else:
-            operations.close(panel, record)
+            return _clear(panel, operations.refund(panel, record, operations.COMPENSATING), touched, late=seconds)
+        operations.close(panel, record)
+        return True
+    return False
 
 
 def take_up(panel: Panel, record: Record) -> None:
@@ -217,18 +220,20 @@ def take_up(panel: Panel, record: Record) -> None:
     _clear(panel, record, servers(panel), late=late)
 
 
-def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: int = 0) -> None:
-    """``late``: for how many seconds yet the account may appear; then it is looked for once more."""
+def _clear(panel: Panel, record: Record, touched: Sequence[PortalServer], *, late: int = 0) -> bool:
+    """False: the portals could not be asked now. ``late``: for how many seconds yet the account may appear; then it
+    is looked for once more."""
     try:
         for server in touched:
             _remove_remains(server, record)
     except PortalError as error:
         operations.leave(panel, record, f"{error.server}: {error.text}")
-        return
+        return False
     if late:
         operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)
     else:
         operations.close(panel, record)
+    return True
 
 
 def _remove_remains(server: PortalServer, record: Record) -> None:

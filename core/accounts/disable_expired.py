@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from core.access.audit import BY_CRON
 from core.accounts.change import Changed, Planned, change_if_any
 from core.accounts.end_dates import ended_before, known_day, stored_day
-from core.accounts.on_portals import servers
+from core.accounts.on_portals import one_operation, servers
 from core.accounts.records import AUTO_DISABLE
 from core.accounts.recovery import finish_open_operations
 from core.accounts.rows import find_by_id
@@ -52,6 +52,7 @@ def expired_accounts(panel: Panel) -> list[Expired]:
     return [account for account in rows if known_day(account.end_day) is not None]
 
 
+@one_operation
 def disable(panel: Panel, account_id: int) -> Changed | None:
     """Switch the account off; None when it is off, gone or renewed meanwhile. Raises UpstreamFailed, AccountBusy."""
 

@@ -14,7 +14,7 @@ from core.access.permissions import EDIT_ACCOUNTS, TOGGLE_ACCOUNTS, is_unpaid, r
 from core.access.user_rows import read_user, refuse_observer
 from core.accounts import rules
 from core.accounts.change import PORTAL_FAILED, Changed, Planned, change_if_any
-from core.accounts.on_portals import Lag, refusal_of, tariffs_now
+from core.accounts.on_portals import Lag, fields_of, one_operation, refusal_of, tariffs_now, told_otherwise
 from core.accounts.rows import AccountRow, find_by_mac, refuse_taken, require_by_username
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.ledger import ledger
@@ -66,6 +66,7 @@ class Edit:
     reseller: int | None = None
 
 
+@one_operation
 def edit_account(panel: Panel, by: By, wish: Edit) -> Changed:
     """Edit, renew or update. Raises NotAllowed, NotFound, InvalidInput, AlreadyExists, NotEnoughCredit,
     AccountBusy, UpstreamFailed."""
@@ -80,9 +81,18 @@ def edit_account(panel: Panel, by: By, wish: Edit) -> Changed:
         password=wish.password or None,
     )
     assert changed is not None  # noqa: S101 - this plan always decides
-    return changed
+    return replace(changed, lag=_with_what_portals_keep(panel, changed))
 
 
+def _with_what_portals_keep(panel: Panel, changed: Changed) -> Lag:
+    before, after = changed.before, changed.after
+    names = [name for name in ("full_name", "comment", "end_date") if getattr(before, name) != getattr(after, name)]
+    return replace(
+        changed.lag, notes=changed.lag.notes + told_otherwise(panel, after.username, fields_of(after, names))
+    )
+
+
+@one_operation
 def set_status(
     panel: Panel,
     by: By,

@@ -216,7 +216,10 @@ def finish_open_operations(panel: Panel, *, even_if_not_due: bool = False) -> li
     """
     findings = []
     for waiting in open_operations(panel):
-        record = operations.claim(panel, waiting.id, even_if_not_due=even_if_not_due)
+        record = None
+        # a worker that lets go of it at this moment may be quicker
+        with suppress(OperationTaken):
+            record = operations.claim(panel, waiting.id, even_if_not_due=even_if_not_due)
         if record is not None:
             findings.append(_take_up(panel, record))
     return findings

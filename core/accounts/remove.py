@@ -16,7 +16,7 @@ from core.access.audit import By
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations, recovery
 from core.accounts.events import AccountRemoved
-from core.accounts.on_portals import Lag, may_still_follow, refusal_of, servers
+from core.accounts.on_portals import Lag, may_still_follow, one_operation, refusal_of, servers
 from core.accounts.operations import Draft, Record
 from core.accounts.records import AMBIGUOUS, Began, Removal, audit, note_lag
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
@@ -38,6 +38,7 @@ class NotArchived(DatabaseFailed):
     default_text = "The portal no longer has the account, but the database cannot book its deletion; it is tried again"
 
 
+@one_operation
 def remove_account(panel: Panel, by: By, username: str) -> Lag:
     """Raises NotAllowed, NotFound, InvalidInput, AccountBusy, UpstreamFailed."""
     if not username:

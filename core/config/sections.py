@@ -131,6 +131,8 @@ class Portal(_Section):
     call_seconds: float = Field(10, gt=0, le=30)
     recheck_seconds: float = Field(2, ge=0, le=10)
     list_seconds: float = Field(180, gt=0, le=3600)
+    operation_seconds: float = Field(20, gt=0, le=120)
+    primary_pause_seconds: float = Field(10, ge=0, le=3600)
     secondary_pause_seconds: float = Field(60, ge=0, le=3600)
     primary_full_updates: bool = False
     secondary_full_updates: bool = False

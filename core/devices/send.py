@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import SEND_EVENTS, SEND_MESSAGES, Right, Scope, may_touch, require, scope_of
+from core.accounts.on_portals import one_operation
 from core.accounts.rows import owners_by_mac
 from core.devices.log import write_row
 from core.devices.rules import Content, checked_event, checked_mac, checked_message
@@ -71,6 +72,7 @@ def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[
     return {**unknown, **foreign}
 
 
+@one_operation
 def deliver(panel: Panel, actor: Actor, mac: str, content: Content) -> Delivery:
     """Hand ``content`` to the portals for the device, and log what became of it; never raises PortalError."""
     delivery = _deliver(panel, mac, content)

@@ -24,6 +24,7 @@ from core.plans.rules import (
     whole_terms,
 )
 from core.plans.sold_plans import replace_key
+from core.plans.tariffs import tariff_note
 from core.storage.one_at_a_time import serialise
 from core.storage.tables import DeletedPlan, Plan, PlanNote
 from core.storage.writing import insert_row
@@ -55,12 +56,14 @@ class PlanFields:
 class Saved:
     """A plan after its change; ``before`` is None for a new one.
 
-    ``kept_price``: the price that was sent is the stored one without its decimals, which therefore stays.
+    ``kept_price``: the price that was sent is the stored one without its decimals, which therefore stays. ``note``:
+    what is wrong with the portal's tariff of a new one.
     """
 
     before: StoredPlan | None
     after: StoredPlan
     kept_price: bool = False
+    note: str | None = None
 
 
 def alone_with_plans(panel: Panel, act: Callable[[Connection, list[StoredPlan]], Done]) -> Done:
@@ -77,11 +80,12 @@ def alone_with_plans(panel: Panel, act: Callable[[Connection, list[StoredPlan]],
 def add_plan(panel: Panel, by: By, sent: PlanFields) -> Saved:
     """Make a plan, or change the one with the same external id and currency. Raises InvalidInput."""
     key, values = _new_values(sent)
+    note = tariff_note(panel, key[0])
 
     def act(connection: Connection, plans: list[StoredPlan]) -> Saved:
         saved = _put(panel, connection, plans, key, values)
         _audit(panel, connection, by, saved)
-        return saved
+        return replace(saved, note=note)
 
     return alone_with_plans(panel, act)
 

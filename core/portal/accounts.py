@@ -6,10 +6,11 @@ Source: contract chapter 90 §6, §9, §10.9-10.11, chapter 20 §1.9 and §9.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from core.portal.errors import PortalInvalidInput
+from core.portal.stored_form import NO_END, kept_end, unexecuted
 from core.portal.wire.identifiers import new_login, required_mac
 from core.portal.wire.values import end_date, is_on, records_with, text_of, whole_number
 from core.values.macs import normal_mac
@@ -65,7 +66,7 @@ class PortalAccountList:
 
 @dataclass(frozen=True, slots=True)
 class NewPortalAccount:
-    """What an account is created with. ``end_date`` None is unlimited; ``reseller`` None is not sent."""
+    """What an account is created with. ``end_date`` None is unlimited and, as ``reseller`` None, not sent."""
 
     login: str
     mac: str
@@ -84,14 +85,16 @@ class NewPortalAccount:
         fields = {
             "login": new_login(self.login),
             "password": self.password,
-            "full_name": self.full_name,
+            "full_name": unexecuted(self.full_name),
             "account_number": self.account_number,
             "tariff_plan": self.tariff_plan,
             "status": _text(self.status),
             "stb_mac": required_mac(self.mac),
-            "end_date": _text(self.end_date),
-            "comment": self.comment,
         }
+        if self.end_date is not None:
+            # an empty one is an error of a portal in strict mode
+            fields["end_date"] = _text(self.end_date)
+        fields["comment"] = unexecuted(self.comment)
         if self.reseller is not None:
             fields["reseller"] = str(self.reseller)
         if self.phone:
@@ -133,12 +136,14 @@ _UPDATE_FIELDS = (
     "account_balance",
     "reseller",
 )
+_FREE_TEXTS = ("full_name", "email", "phone", "comment")
 # empty, these would blank what must not be blank, or are an SQL error of the portal (chapter 90 §6)
 _NEVER_EMPTY = ("login", "password", "tariff_plan", "stb_mac", "status", "reseller")
 
 
 def changed_fields(changes: Mapping[str, Field]) -> dict[str, str]:
-    """The form of an update: exactly ``changes``, checked. None is an empty field, a date YYYY/MM/DD.
+    """The form of an update: exactly ``changes``, checked. None is an empty field (of ``end_date``: no end), a date
+    YYYY/MM/DD or, if the portal cannot have it, the last that it can.
 
     Raises PortalInvalidInput for no change at all, an unknown field, or an empty one that must not be empty.
     """
@@ -157,6 +162,11 @@ def changed_fields(changes: Mapping[str, Field]) -> dict[str, str]:
         new_login(fields["login"])
     if "stb_mac" in fields:
         fields["stb_mac"] = required_mac(fields["stb_mac"])
+    if fields.get("end_date") == "":
+        fields["end_date"] = NO_END
+    for name in _FREE_TEXTS:
+        if name in fields:
+            fields[name] = unexecuted(fields[name])
     return fields
 
 
@@ -212,6 +222,8 @@ def _text(value: Field) -> str:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
+    if isinstance(value, datetime):
+        value = value.date()
     if isinstance(value, date):
-        return value.isoformat()[:10].replace("-", "/")
+        return kept_end(value).isoformat().replace("-", "/")
     return str(value)

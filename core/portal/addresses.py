@@ -9,10 +9,18 @@ from core.portal.errors import PortalInvalidInput
 
 _PORTS = {"http": 80, "https": 443}
 _API_PATH = "stalker_portal/api/"
+# what is pasted with the API's address, after which a path of ours would mean something else
+_RESOURCES = frozenset(
+    {
+        *("accounts", "users", "stb", "stb_msg", "send_event", "stb_modules", "stb_auth", "itv", "itv_subscription"),
+        *("account_subscription", "tariffs", "services_package", "reseller"),
+    }
+)
 
 
 def api_address(address: str) -> str:
-    """``address`` with lower-case scheme and host, without default port, ending in exactly one slash.
+    """``address`` with lower-case scheme and host, without default port, ending in exactly one slash; without the
+    name of a resource that was pasted with it.
 
     Raises PortalInvalidInput for anything but http(s)://HOST[:PORT][/PATH] (no user info, query, fragment).
     """
@@ -30,7 +38,15 @@ def api_address(address: str) -> str:
     segments = [part for part in parts.path.split("/") if part]
     if "." in segments or ".." in segments:
         raise PortalInvalidInput("The portal address is not valid")
-    return "/".join([f"{parts.scheme}://{host}{shown_port}", *segments, ""])
+    return "/".join([f"{parts.scheme}://{host}{shown_port}", *_without_resource(segments), ""])
+
+
+def _without_resource(segments: list[str]) -> list[str]:
+    names = [segment.lower() for segment in segments]
+    for number in range(1, len(names)):
+        if names[number] in _RESOURCES and names[number - 1] in ("api", "v1"):
+            return segments[:number]
+    return segments
 
 
 def server_address(address: str) -> str:
@@ -39,5 +55,8 @@ def server_address(address: str) -> str:
 
 
 def default_api_address(address: str) -> str:
-    """The API address of the portal server at ``address``."""
-    return api_address(address) + _API_PATH
+    """The API address of the portal server at ``address``, be it that of one of its pages."""
+    base = api_address(address)
+    server = server_address(base)
+    path, _, _ = f"/{base.removeprefix(server)}".partition(f"/{_API_PATH.split('/')[0]}/")
+    return f"{server}{path.strip('/')}/{_API_PATH}" if path.strip("/") else f"{server}{_API_PATH}"

@@ -20,6 +20,7 @@ from core.portal.errors import (
     PortalRefused,
 )
 from core.portal.wire.asking import Asking
+from core.portal.wire.deadline import within_deadline
 from core.portal.wire.identifiers import required_mac, segment
 from core.values.markup import quotable
 
@@ -98,7 +99,7 @@ def _look_for(portal: Asking, account: NewPortalAccount, failure: PortalError, *
     try:
         created = _is_there(portal, account, box_is_there)
         if not created and late:
-            sleep(portal.settings.settle_seconds)
+            sleep(within_deadline(portal.settings.settle_seconds))
             created = _is_there(portal, account, box_is_there)
     except (PortalMacTaken, PortalLoginTaken) as error:
         error.server = portal.name

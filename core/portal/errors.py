@@ -5,7 +5,7 @@ Which failure arises from what on the wire is decided in ``transport`` and ``ans
 
 import re
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.values.markup import plain
@@ -120,6 +120,16 @@ class PortalSharedMac(PortalError, UpstreamFailed):
     """Several accounts have the MAC, and which one is meant cannot be told: a call by MAC would act on all."""
 
     default_text = "The portal has several accounts with this MAC address; set them right there first"
+
+
+class PortalOtherAccount(PortalError, UpstreamFailed):
+    """Nobody has the login, and another account has the MAC: it is somebody else's box now, or was renamed."""
+
+    default_text = "The portal has another account with this MAC address now; synchronise the accounts first"
+
+    @classmethod
+    def named(cls, login: str) -> Self:
+        return cls(f"The portal has this MAC address for the account {login} now; synchronise the accounts first")
 
 
 class PortalInvalidInput(PortalError, InvalidInput):

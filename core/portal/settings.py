@@ -17,8 +17,9 @@ class ServerSettings:
 
     ``address`` (empty: taken from ``api_url``) is only used for the theme script. ``verify`` is False for a portal
     whose certificate cannot be verified, or the path of a file with its certificate authority. ``skip_seconds``
-    above 0: after two connect failures or timeouts in a row, calls fail at once for that long. ``full_updates``: an
-    edit is to send every field, not only what changed. ``zone``: in which Unix seconds of the portal are days.
+    above 0: after two connect failures or timeouts in a row, calls fail at once for that long; with
+    ``skip_only_timeouts`` only timeouts count. ``full_updates``: an edit is to send every field, not only what
+    changed. ``zone``: in which Unix seconds of the portal are days.
     """
 
     name: str
@@ -36,15 +37,18 @@ class ServerSettings:
     list_bytes: int = 256 * MIB
     concurrency: int = 8
     skip_seconds: float = 0.0
+    skip_only_timeouts: bool = False
     full_updates: bool = False
     zone: tzinfo = UTC
 
 
 def primary_settings(portal: config.Portal, zone: tzinfo = UTC) -> ServerSettings | None:
     """Server 1; None when it is not configured."""
-    return _settings(
+    found = _settings(
         portal, "server 1", portal.primary_api_url, portal.primary_address, portal.primary_full_updates, zone
     )
+    # refused connections are told as they are: one that is back is not left waiting
+    return found and replace(found, skip_seconds=portal.primary_pause_seconds, skip_only_timeouts=True)
 
 
 def secondary_settings(portal: config.Portal) -> ServerSettings | None:

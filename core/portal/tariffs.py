@@ -9,7 +9,8 @@ from core.portal.wire.values import records_with, text_of, whole_number
 class Tariff:
     """A tariff plan. ``id`` is the portal's row id, ``external_id`` what accounts refer to; both texts.
 
-    ``days``: 0 is unlimited; None when the portal sets no length (or is too old to know one).
+    ``days``: 0 is unlimited; None when the portal sets no length (or is too old to know one). ``tells_external_id``:
+    whether it named one at all, be it an empty one.
     """
 
     id: str
@@ -17,6 +18,7 @@ class Tariff:
     name: str
     days: int | None
     description: str = ""
+    tells_external_id: bool = True
 
 
 def tariffs_of(results: object) -> list[Tariff]:
@@ -30,6 +32,7 @@ def tariffs_of(results: object) -> list[Tariff]:
             name=text_of(record.get("name")),
             days=_days(record.get("days_to_expires")),
             description=text_of(record.get("description")),
+            tells_external_id="external_id" in record,
         )
         for record in records_with(results, "id", "external_id")
         if isinstance(record, dict)

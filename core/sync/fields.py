@@ -7,10 +7,13 @@ numbers) and §9.
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import date
 from typing import NamedTuple
 
+from core.accounts.end_dates import known_day
 from core.errors import InvalidInput
 from core.portal import PortalAccount
+from core.portal.stored_form import LAST_END, is_same_end, is_same_text
 from core.values.phones import normal_phone, same_phone
 
 _NO_DIGITS = re.compile(r"[^0-9]+")
@@ -49,10 +52,10 @@ ACCOUNT_FIELDS = LocalAccount._fields[:ROW]
 def is_told(old: LocalAccount, told: PortalAccount) -> bool:
     """Whether the portal says word for word what is here, as for most accounts at most times: spares the merging."""
     return (
-        old.username == told.login
+        is_same_text(told.login, old.username)
         and old.mac == told.mac
         and old.status == told.status
-        and (not told.has_end_date or old.end_date == (told.end_date and told.end_date.isoformat()))
+        and (not told.has_end_date or _end_date(old.end_date, told.end_date) == old.end_date)
         and (not told.account_number or str(old.account_number) == told.account_number)
         and (not told.is_fresh or _are_details_told(old, told))
     )
@@ -60,7 +63,7 @@ def is_told(old: LocalAccount, told: PortalAccount) -> bool:
 
 def _are_details_told(old: LocalAccount, told: PortalAccount) -> bool:
     return (
-        old.full_name == told.full_name
+        is_same_text(told.full_name, old.full_name)
         and old.tariff_plan == told.tariff_plan
         and (not told.has_phone or old.phone_number == told.phone)
         and (not told.has_email or old.email == told.email)
@@ -76,12 +79,9 @@ def merge(old: LocalAccount, told: PortalAccount, users: Collection[int], countr
     if not told.is_fresh and old.id is not None:
         told = _only_fresh(old, told)
     reseller, seen, known = _owner(old, told, users)
-    end_date = old.end_date
-    if told.has_end_date:
-        end_date = told.end_date.isoformat() if told.end_date else None
     return LocalAccount(
         old.id,
-        told.login,
+        old.username if is_same_text(told.login, old.username) else told.login,
         told.mac,
         _text(old.email, told.email) if told.has_email else old.email,
         _phone(old.phone_number, told.phone, country_code) if told.has_phone else old.phone_number,
@@ -90,7 +90,7 @@ def merge(old: LocalAccount, told: PortalAccount, users: Collection[int], countr
         old.timestamp,
         _text(old.full_name, told.full_name),
         _text(old.tariff_plan, told.tariff_plan),
-        end_date,
+        _end_date(old.end_date, told.end_date) if told.has_end_date else old.end_date,
         int(told.status),
         _number(old.account_number, told.account_number),
         seen,
@@ -120,7 +120,15 @@ def _owner(old: LocalAccount, told: PortalAccount, users: Collection[int]) -> tu
 
 
 def _text(old: str | None, told: str) -> str | None:
-    return old if (old or "") == told else told
+    """What the portal merely could not store whole stays as we have it."""
+    return old if is_same_text(told, old) else told
+
+
+def _end_date(old: str | None, told: date | None) -> str | None:
+    """The same of a day."""
+    if told == LAST_END and is_same_end(told, known_day(old)):
+        return old
+    return None if told is None else told.isoformat()
 
 
 def _phone(old: str | None, told: str, country_code: str) -> str | None:

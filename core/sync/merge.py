@@ -128,8 +128,8 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
 _texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
 
 
-def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief: bool = False) -> Changes:
-    """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
+def compare(state: LocalState, listed: PortalAccountList, terms: Terms) -> Changes:
+    """What the (cleaned) list changes within ``terms``."""
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
     changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
@@ -138,8 +138,6 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     changes.broken = names(listed.broken)
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
-        if brief and (changes.updated or changes.noted):
-            return changes
     if new:
         _add(changes, state, terms, new)
     changes.removed = [
@@ -164,10 +162,12 @@ def _names_in(state: LocalState, terms: Terms) -> Callable[[tuple[str, ...]], tu
 def _confirm(changes: Changes, state: LocalState, terms: Terms, account: LocalAccount, told: PortalAccount) -> None:
     kept = is_told(account, told) or _is_fresh(account, state.busy, terms)
     merged = account if kept else merge(account, told, state.users, terms.country_code)
-    if not terms.holds(merged.reseller):
+    is_held = terms.holds(merged.reseller)
+    if not is_held and not terms.holds(account.reseller):
         return
-    changes.synced += 1
-    if told.unreadable_date:
+    # one that the portal gives to somebody else is released, but no longer counts
+    changes.synced += is_held
+    if told.unreadable_date and is_held:
         changes.unreadable_dates.append(told.login)
     if merged == account:
         return

@@ -269,9 +269,23 @@ def test_what_is_no_portal_fails_the_test(light_boxes: Boxes, fault: Fault) -> N
     assert light_boxes.settings == {}
 
 
-def test_any_status_passes_the_test(light_boxes: Boxes) -> None:
-    light_boxes.portals[0].fail("*", Answer(Response(b'{"status":"ERROR","error":"x"}', 200, "application/json")))
-    assert _save(light_boxes, test_connection="1")["error"] == 0
+@pytest.mark.parametrize(
+    "answer", [b'{"status":"ERROR","error":"x"}', b'{"status":"OK"}', b'{"status":"OK","results":{}}']
+)
+def test_m14_only_a_list_of_tariffs_passes_the_test(light_boxes: Boxes, answer: bytes) -> None:
+    light_boxes.portals[0].fail("*", Answer(Response(answer, 200, "application/json")))
+    refused = _save(light_boxes, test_connection="1")
+    assert (refused["error"], refused["code"], light_boxes.settings) == (1, 8, {})
+
+
+@pytest.mark.parametrize("pasted", ["accounts/", "users", "tariffs/", "accounts/00:1A:79:00:00:01"])
+def test_m14_a_resource_that_was_pasted_with_the_address_is_left_out(light_boxes: Boxes, pasted: str) -> None:
+    base = light_boxes.portals[0].base_url
+    assert _save(light_boxes, api_base_url=f"{base}{pasted}", test_connection="1")["error"] == 0
+    assert _read(light_boxes)["api_base_url"] == base
+    assert light_boxes.asked == ["one GET tariffs/"]
+    assert _save(light_boxes, server_address=f"{base}{pasted}", api_base_url="")["error"] == 0
+    assert _read(light_boxes)["api_base_url"] == base
 
 
 def test_audit_without_the_password(boxes: Boxes, caplog: pytest.LogCaptureFixture) -> None:

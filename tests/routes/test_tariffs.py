@@ -1,6 +1,5 @@
 """The portal's tariffs and the plans made of them: golden cases T and S of contract chapter 40, and a faulty portal."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, Client
 from tests.worlds.plans import CRON_KEY, PLANS, SECONDS, T1, Plans, plans_world
+from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch tariff plans from Stalker Portal"
 FAILURE = {"error": 1, "err_msg": FAILED, "message": FAILED, "code": 8}
@@ -147,18 +147,11 @@ def test_a_slow_portal_holds_up_nobody_else(make_world: MakeWorld) -> None:
         plans.portal.fail("GET tariffs*", Delay(0.6), times=None)
         client = plans.client("admin")
         slow = [pool.submit(client.get, "/get_tariffs.php") for _ in range(4)]
-        _wait_for_call(plans)
+        until(lambda: plans.portal.calls, "the portal is asked")
         assert client.get("/get_plans.php").json()["error"] == 0
         assert not any(answer.done() for answer in slow)
         assert [answer.result().json()["count"] for answer in slow] == [1] * 4
         assert plans.portal.calls == ["GET tariffs/"]
-
-
-def _wait_for_call(plans: Plans) -> None:
-    end = time.monotonic() + 5
-    while not plans.portal.calls:
-        assert time.monotonic() < end
-        threading.Event().wait(0.005)
 
 
 # S: plans made of tariffs
@@ -315,3 +308,47 @@ def test_m6_a_guess_never_takes_the_place_of_a_length_that_was_set(plans: Plans)
         (5, 30, 1),
         (11, 30, 1),
     ]
+
+
+# M7 of chapter 90 §13: tariffs without an external id of their own
+
+ODD = [
+    {"id": "5", "external_id": "", "name": "None", "days_to_expires": "30"},
+    {"id": "6", "external_id": "x", "name": "First", "days_to_expires": "30"},
+    {"id": "7", "external_id": "X", "name": "Second", "days_to_expires": "30"},
+    {"id": "8", "external_id": "8", "name": "Right", "days_to_expires": "30"},
+]
+NONE = "The tariff None has no external id: the portal cannot give it to an account"
+SHARED = "The tariffs First and Second have the same external id X: the portal gives the first"
+
+
+def test_m7_tariffs_without_an_external_id_of_their_own_are_told(sqlite_plans: Plans) -> None:
+    sqlite_plans.offers(ODD)
+    answer = sqlite_plans.get("admin", "get_tariffs.php")
+    assert [tariff["external_id"] for tariff in answer["tariffs"]] == ["", "x", "X", "8"]
+    assert (answer["warning"], answer["warning_text"]) == (1, f"{NONE}; {SHARED}")
+
+
+def test_m7_imports_tell_them_as_well(sqlite_plans: Plans) -> None:
+    sqlite_plans.offers(ODD)
+    answer = sqlite_plans.get("admin", "sync_plans_web.php")
+    assert (answer["error"], answer["warning"], answer["warning_text"]) == (0, 1, f"{NONE}; {SHARED}")
+    lines = sqlite_plans.client("admin").get("/sync_plans.php").text.splitlines()
+    assert lines[-3:] == [f"Warning: {NONE}", f"Warning: {SHARED}", "Imported 0 plans"]
+
+
+def test_m7_a_new_plan_of_such_a_tariff_says_so(sqlite_plans: Plans) -> None:
+    sqlite_plans.offers(ODD)
+    plan = {"name": "New", "currency": "GBP", "price": "5", "days": 30}
+    answer = sqlite_plans.post("admin", "add_plan", plan | {"plan_id": "5"})
+    assert (answer["error"], answer["warning"], answer["warning_text"]) == (0, 1, NONE)
+    assert sqlite_plans.post("admin", "add_plan", plan | {"plan_id": "7"})["warning_text"] == SHARED
+    for good in ("6", "8", "gold"):
+        assert "warning" not in sqlite_plans.post("admin", "add_plan", plan | {"plan_id": good})
+
+
+def test_m7_a_plan_is_made_also_while_the_portal_is_away(sqlite_plans: Plans) -> None:
+    sqlite_plans.portal.stop_listening()
+    plan = {"plan_id": "5", "name": "New", "currency": "GBP", "price": "5", "days": 30}
+    answer = sqlite_plans.post("admin", "add_plan", plan)
+    assert (answer["error"], "warning" in answer) == (0, False)

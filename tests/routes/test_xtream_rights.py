@@ -10,7 +10,7 @@ import pytest
 from core.storage.tables import User
 from core.storage.tables.xtream import XtreamMember
 from core.xtream.permissions import advanced_of
-from legacy_routes.xtream import ACTIONS
+from legacy_routes.xtream.api import ACTIONS
 from tests.conftest import MakeWorld
 from tests.worlds.harness import legacy_hash, user_row
 from tests.worlds.xtream import NEW, OLD, Xtream, no, xtream_world

@@ -128,6 +128,7 @@ def configured(world: World, portals: list[StalkerPortal], seconds: float, **cha
             "connect_seconds": seconds,
             "call_seconds": seconds,
             "recheck_seconds": 0.05,
+            "primary_pause_seconds": 0.0,
             "secondary_pause_seconds": 0.0,
             **changes,
         }

@@ -3,6 +3,7 @@
 Source: contract chapter 90 §4, §10.8, §10.9, §10.12 and chapter 50 R3.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -63,9 +64,12 @@ def results_of(answer: Answer, writing: bool) -> object:
     return envelope.get("results")
 
 
-def require_status(answer: Answer, writing: bool) -> None:
-    if "status" not in envelope_of(answer, writing):
+def require_tariffs(answer: Answer, writing: bool) -> None:
+    """A list of tariffs, be it an empty one, is what no other resource answers. Raises PortalInvalidAnswer."""
+    results = results_of(answer, writing)
+    if not isinstance(results, list):
         raise PortalInvalidAnswer
+    records_with(results, "external_id")
 
 
 def accepted(answer: Answer, writing: bool) -> bool:
@@ -80,6 +84,12 @@ def accepted(answer: Answer, writing: bool) -> bool:
 def accounts_found(answer: Answer, writing: bool) -> list[PortalAccount]:
     records = records_with(results_of(answer, writing), "login", "stb_mac")
     return [account for record in records if (account := account_of(record))]
+
+
+def record_found(answer: Answer, writing: bool) -> Mapping[str, Any]:
+    records = records_with(results_of(answer, writing), "login", "stb_mac")
+    found: Mapping[str, Any] = next((record for record in records if isinstance(record, dict)), {})
+    return found
 
 
 def deleted(answer: Answer, writing: bool) -> bool:

@@ -6,14 +6,14 @@ What may be asked for, and in which order, is known to :mod:`core.portal.server`
 import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from core.portal.accounts import PortalAccount
 from core.portal.addresses import api_address
 from core.portal.errors import PortalAccountNotFound, PortalError, PortalInvalidInput
 from core.portal.settings import ServerSettings
-from core.portal.wire.answers import accounts_found, results_of
+from core.portal.wire.answers import accounts_found, record_found, results_of
 from core.portal.wire.identifiers import required_login, segment
 from core.portal.wire.transport import Answer, Call, Transport
 
@@ -98,6 +98,11 @@ class Asking:
         login = required_login(login)
         found = self._lookup("look up login", f"users/{segment(login)}")
         return next((account for account in found if account.login.casefold() == login.casefold()), None)
+
+    def record_of(self, login: str) -> Mapping[str, Any]:
+        """All that the portal tells of the account with this login. Raises PortalAccountNotFound."""
+        call = self.call("look up record", "GET", f"users/{segment(required_login(login))}")
+        return self.ask(call, record_found)
 
     def _lookup(self, operation: str, path: str) -> list[PortalAccount]:
         try:

@@ -28,6 +28,7 @@ from core.portal.errors import (
     PortalUnreachable,
 )
 from core.portal.settings import ServerSettings
+from core.portal.wire.deadline import within_deadline
 from core.portal.wire.health import Health
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Transport:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._slots = BoundedSemaphore(settings.concurrency)
-        self._health = Health(settings.skip_seconds)
+        self._health = Health(settings.skip_seconds, only_timeouts=settings.skip_only_timeouts)
         self._auth = _credentials(settings)
         self._session = _session(settings)
 
@@ -88,13 +89,16 @@ class Transport:
     def send(self, call: Call) -> Answer:
         """The server's answer, whatever its status. Raises PortalError."""
         self._health.check()
-        deadline = monotonic() + call.seconds
-        if not self._slots.acquire(timeout=call.seconds):
+        seconds = within_deadline(call.seconds)
+        deadline = monotonic() + seconds
+        if not self._slots.acquire(timeout=seconds):
             raise PortalTimeout
         try:
             answer = self._send_up_to_twice(call, deadline)
         except PortalError as error:
-            self._health.failed(error)
+            # that it did not answer in what was left of an operation's time says little of the server
+            if seconds == call.seconds or not isinstance(error, PortalTimeout):
+                self._health.failed(error)
             raise
         finally:
             self._slots.release()

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from core import config
 from core.portal import NewPortalAccount, Outcome, PortalError, PortalInvalidAnswer, PortalInvalidInput, normal_mac
 from core.portal.accounts import account_of, accounts_of, changed_fields
-from core.portal.addresses import api_address, server_address
+from core.portal.addresses import api_address, default_api_address, server_address
 from core.portal.errors import clean_text, refusal
 from core.portal.settings import primary_settings, secondary_settings
 from core.portal.tariffs import Tariff, tariffs_of
@@ -112,6 +112,11 @@ def test_a_segment_keeps_its_colons() -> None:
         ("https://portal.example.com:443", "https://portal.example.com/"),
         ("https://portal.example.com:8443/api/", "https://portal.example.com:8443/api/"),
         ("http://[2001:DB8::1]:8080/api", "http://[2001:db8::1]:8080/api/"),
+        # M14: a resource that was pasted with it
+        ("http://portal.example.com/stalker_portal/api/accounts/", "http://portal.example.com/stalker_portal/api/"),
+        ("http://portal.example.com/stalker_portal/api/Users", "http://portal.example.com/stalker_portal/api/"),
+        ("http://portal.example.com/api/v1/accounts/00:1A:79:00:00:01", "http://portal.example.com/api/v1/"),
+        ("http://portal.example.com/users/api/", "http://portal.example.com/users/api/"),
     ],
 )
 def test_addresses_have_one_spelling(address: str, expected: str) -> None:
@@ -144,6 +149,24 @@ def test_malformed_addresses_are_refused(address: str) -> None:
     with pytest.raises(PortalInvalidInput) as caught:
         api_address(address)
     assert "secret" not in caught.value.text
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("http://portal.example.com", "http://portal.example.com/stalker_portal/api/"),
+        ("http://portal.example.com/tv/", "http://portal.example.com/tv/stalker_portal/api/"),
+        # M14: what is pasted from a browser
+        ("http://portal.example.com/stalker_portal/c/", "http://portal.example.com/stalker_portal/api/"),
+        (
+            "http://portal.example.com/tv/stalker_portal/api/accounts/",
+            "http://portal.example.com/tv/stalker_portal/api/",
+        ),
+        ("http://stalker_portal/", "http://stalker_portal/stalker_portal/api/"),
+    ],
+)
+def test_the_api_lies_below_the_servers_address(address: str, expected: str) -> None:
+    assert default_api_address(address) == expected
 
 
 def test_the_theme_script_lies_at_the_servers_root() -> None:
@@ -466,9 +489,9 @@ def test_a_new_account_is_a_form_in_the_panels_order() -> None:
     assert "s3cret" not in repr(account)
 
 
-def test_an_unlimited_account_has_an_empty_end_date() -> None:
+def test_m5_an_unlimited_account_has_no_end_date_in_its_form() -> None:
     fields = NewPortalAccount("user003", "001A79000003", "x", "1", "78", status=False).fields()
-    assert (fields["end_date"], fields["status"]) == ("", "0")
+    assert ("end_date" in fields, fields["status"]) == (False, "0")
     assert not {"reseller", "phone"} & set(fields)
 
 
@@ -550,6 +573,7 @@ def test_timeouts_certificates_and_full_updates_are_settings() -> None:
         call_seconds=2.5,
         recheck_seconds=0.5,
         list_seconds=9.0,
+        primary_pause_seconds=3.0,
         secondary_pause_seconds=7.0,
         ca_file=certifi.where(),
         secondary_full_updates=True,
@@ -560,7 +584,8 @@ def test_timeouts_certificates_and_full_updates_are_settings() -> None:
     for settings in (first, second):
         assert (settings.connect_seconds, settings.call_seconds, settings.settle_seconds) == (1.5, 2.5, 0.5)
         assert (settings.list_seconds, settings.verify) == (9.0, certifi.where())
-    assert (first.skip_seconds, second.skip_seconds) == (0.0, 7.0)
+    assert (first.skip_seconds, second.skip_seconds) == (3.0, 7.0)
+    assert (first.skip_only_timeouts, second.skip_only_timeouts) == (True, False)
     assert (first.full_updates, second.full_updates) == (False, True)
     unverified = primary_settings(portal.model_copy(update={"verify_tls": False}))
     assert unverified is not None

@@ -1,5 +1,6 @@
 """What a portal's list changes: the comparison alone, on values."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -204,3 +205,75 @@ def test_suspicious_lists(here: int, there: int, suspicious: bool) -> None:
     accounts = state(*(local(number) for number in range(1, here + 1)))
     changes = compare(accounts, listing(*(told(number) for number in range(1, there + 1))), TERMS)
     assert changes.is_suspicious is suspicious
+
+
+LONG = "Ann of the long name " * 4
+UNKEPT = {
+    "cut": (LONG, LONG[:64].strip()),
+    "emoji": ("علی 😀", "علی ????"),
+    "executed": ("NOW()", "NOW\N{ZERO WIDTH SPACE}()"),
+}
+
+
+@pytest.mark.parametrize("which", UNKEPT)
+def test_m4_what_the_portal_could_not_store_whole_is_no_change(which: str) -> None:
+    ours, theirs = UNKEPT[which]
+    accounts = state(local(1, full_name=ours))
+    assert compare(accounts, listing(told(1, full_name=theirs)), TERMS).is_empty
+    # also beside a change of something else, and when the account comes back
+    [changed] = compare(accounts, listing(told(1, full_name=theirs, status=False)), TERMS).updated
+    assert (changed.full_name, changed.status) == (ours, 0)
+    back = state(archived=lambda: [local(1, full_name=ours)])
+    [restored] = compare(back, listing(told(1, full_name=theirs)), TERMS).restored
+    assert restored.full_name == ours
+    # any other text is the portal's word
+    [other] = compare(accounts, listing(told(1, full_name=theirs + "x")), TERMS).updated
+    assert other.full_name == theirs + "x"
+
+
+def test_m4_a_login_that_the_portal_cut_stays_the_account() -> None:
+    long = "user-" * 15
+    accounts = state(local(1, username=long))
+    assert compare(accounts, listing(told(1, login=long[:64])), TERMS).is_empty
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "after"),
+    [
+        ("2050-01-01", date(2038, 1, 18), "2050-01-01"),
+        ("2099-12-31", date(2038, 1, 18), "2099-12-31"),
+        ("2038-01-18", date(2038, 1, 18), "2038-01-18"),
+        ("2030-01-01", date(2038, 1, 18), "2038-01-18"),
+        (None, date(2038, 1, 18), "2038-01-18"),
+        ("9999-00-00", date(2038, 1, 18), "2038-01-18"),
+        ("2050-01-01", date(2030, 1, 1), "2030-01-01"),
+        ("2050-01-01", None, None),
+    ],
+)
+def test_m5_an_end_that_the_portal_cannot_have_stays_ours(
+    ours: str | None, theirs: date | None, after: str | None
+) -> None:
+    changes = compare(
+        state(local(1, end_date=ours)), listing(told(1, end_date=theirs, has_end_date=True, status=False)), TERMS
+    )
+    assert [account.end_date for account in changes.updated] == [after]
+    unchanged = compare(state(local(1, end_date=ours)), listing(told(1, end_date=theirs, has_end_date=True)), TERMS)
+    assert unchanged.is_empty is (after == ours)
+
+
+def test_a_resellers_sync_releases_what_the_portal_gives_to_somebody_else() -> None:
+    """The three-way rule of 20 §9 in a scope: a new word of the portal counts, an old one does not."""
+    here = [local(id, reseller=2, seen=2, known=1) for id in range(1, 76)]
+    theirs = [told(id, reseller=2 if id <= 45 else 3) for id in range(1, 76)]
+    changes = compare(state(*here), listing(*theirs), replace(TERMS, scope=2))
+    assert {account.reseller for account in changes.updated} == {3}
+    assert (len(changes.updated), changes.synced, changes.skipped, changes.removed) == (30, 45, 30, [])
+    assert not changes.is_suspicious
+    # an unknown user, the last word once more, and what was assigned here before any word: they stay his
+    kept = state(
+        local(1, reseller=2, seen=2, known=1), local(2, reseller=2, seen=3, known=1), local(3, reseller=2, known=1)
+    )
+    stays = compare(
+        kept, listing(told(1, reseller=99), told(2, reseller=3), told(3, reseller=4)), replace(TERMS, scope=2)
+    )
+    assert (stays.updated, stays.synced) == ([], 3)

@@ -1,0 +1,1 @@
+"""Logging in, with passkeys as well; sessions, one's own data, and the audit log."""

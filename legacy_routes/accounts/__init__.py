@@ -1,0 +1,1 @@
+"""Subscriber accounts, and their sync with the portal. Their set-top boxes: :mod:`legacy_routes.devices`."""

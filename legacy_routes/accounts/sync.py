@@ -1,0 +1,34 @@
+"""Bringing the accounts in line with the portal's (contract chapter 20 §9)."""
+
+import time
+
+from compat.endpoints import Answer, Endpoints, Manners
+from core.access.permissions import SYNC_ACCOUNTS
+from core.access.seen_accounts import count_accounts
+from core.access.whose import whose_accounts
+from core.sync.on_request import sync_on_request
+from core.values.markup import quotable
+from legacy_routes.gate import Call, by, caller, having
+
+endpoints = Endpoints(chapter="20")
+_PENDING = "The portal is slow; the sync goes on in the background, and these are the last known numbers"
+
+
+@endpoints.endpoint("sync_accounts", "GET", "POST", who=having(SYNC_ACCOUNTS), manners=Manners(get_changes=True))
+def sync_accounts(call: Call) -> Answer:
+    """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
+    started = time.monotonic()
+    actor = caller(call)
+    told = sync_on_request(call.panel, by(call), str(call.session.sid))
+    counts = told.counts
+    return {
+        "err_msg": "",
+        "synced": counts.synced,
+        "skipped": counts.skipped,
+        "total_accounts": count_accounts(call.panel, whose_accounts(actor, view_all=True)),
+        "sync_time": f"{time.monotonic() - started:.1f} seconds",
+        "orphans_detected": counts.removed,
+        "transactions_preserved": True,
+        **{key: [quotable(login) for login in logins] for key, logins in counts.named.items() if logins},
+        **({"message": _PENDING, "pending": 1, "job_id": told.job_id} if told.job_id is not None else {}),
+    }

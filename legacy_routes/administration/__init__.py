@@ -1,0 +1,1 @@
+"""For super admins: the settings of the portal servers, backup and restore."""

@@ -1,0 +1,1 @@
+"""Events and messages for set-top boxes. Texts to phones and mailboxes: :mod:`legacy_routes.messages`."""

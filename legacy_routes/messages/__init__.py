@@ -1,0 +1,1 @@
+"""Messages to people: text messages, mail, Telegram, push notices and expiry reminders, one module a channel."""

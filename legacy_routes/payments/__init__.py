@@ -1,0 +1,1 @@
+"""What resellers paid and owe, and the receipts of it."""

@@ -1,0 +1,1 @@
+"""Plans, currencies, and the portal's tariffs."""

@@ -1,0 +1,1 @@
+"""The Xtream Codes admin API, on one path of its own."""
