@@ -5,12 +5,11 @@ from typing import Any, cast
 import flask
 from flask import Flask
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
+from compat.application import Application
 from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
@@ -86,10 +85,15 @@ def all_endpoints() -> list[Endpoint]:
     return [endpoint for area in AREAS for endpoint in area.declared.values()]
 
 
+def hashing_paths() -> frozenset[str]:
+    """Where passwords are looked at or stored, which holds a thread and a processor for long."""
+    return frozenset(path for endpoint in all_endpoints() if endpoint.manners.hashes for path in endpoint.paths)
+
+
 def create_app(panel: Panel) -> Flask:
     """The whole panel as a WSGI application. Touches no database before the first request."""
     config = panel.config
-    app = Flask("showbox", static_folder=None, template_folder=None)
+    app = Application("showbox", static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
@@ -136,14 +140,8 @@ def _session_store(panel: Panel) -> SessionStore:
         path, handler = settings.session.php_save_path, settings.session.php_serialize_handler
         return PhpFileSessions(path, handler, lifetime=lifetime, now=now, waiters=max(1, settings.server.threads // 2))
     if settings.session.store == "redis":
-        client = Redis.from_url(
-            settings.session.redis_url.get_secret_value(),
-            socket_timeout=5,
-            socket_connect_timeout=2,
-            # the client's default retries would hold a request for many seconds
-            retry=Retry(NoBackoff(), 1),
-        )
-        return RedisSessions(client, "showbox:session:", lifetime, now)
+        server = panel.redis.at(settings.session.redis_url.get_secret_value())
+        return RedisSessions(Redis(connection_pool=server.pool), "showbox:session:", lifetime, now)
     table = cast(Table, StoredSession.__table__)
     return SqlSessions(
         panel.database.engine, table, lifetime, now, _find(panel), replace=_replace(panel), explain=_explained

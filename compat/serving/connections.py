@@ -5,7 +5,7 @@ No thread waits for such a client, but each holds one of the connections that th
 
 import ipaddress
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import waitress
@@ -13,6 +13,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
+from compat.serving.lanes import LaneDispatcher
 from compat.serving.processes import Share
 
 if TYPE_CHECKING:
@@ -87,16 +88,20 @@ def create_server(
     connections_per_address: int,
     exempt: Iterable[str] = (),
     share: Share | None = None,
+    threads: int,
+    held_back: Collection[str] = (),
     **options: Any,
 ) -> Any:
     """A waitress server with these limits; ``options`` are waitress's own.
 
     ``exempt``: addresses and networks, beside this machine's own, that may open as many as they like (proxies).
-    ``share``: of this process, where several accept from the same sockets.
+    ``share``: of this process, where several accept from the same sockets. ``held_back``: paths whose requests may have
+    half of the ``threads``.
     """
     networks = tuple(ipaddress.ip_network(item, strict=False) for item in ("127.0.0.0/8", "::1", *exempt))
     channel = type("Channel", (_Channel,), {"per_address": connections_per_address, "exempt": networks})
-    server = waitress.create_server(app, cleanup_interval=_LOOK_SECONDS, **options)
+    lanes = LaneDispatcher(threads, held_back)
+    server = waitress.create_server(app, _dispatcher=lanes, threads=threads, cleanup_interval=_LOOK_SECONDS, **options)
     for one in _each(server):
         one.channel_class = channel
         one.maintenance = _maintenance(one)

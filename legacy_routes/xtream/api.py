@@ -19,11 +19,11 @@ from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel
 from core.access.actors import Actor
 from core.access.identity import STARTED_MARK, is_too_old, says_logged_in
-from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn
+from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn, UpstreamFailed
 from core.panel import Panel
 from core.xtream import connections, members, removal, streams, users
 from core.xtream.command_log import Caller
-from core.xtream.nodes import deadline
+from core.xtream.nodes import CommandsFailed, deadline
 from core.xtream.permissions import Member, require_advanced, require_reseller_or_advanced
 from legacy_routes.gate import XTREAM_SESSION, Call, current_identity
 
@@ -142,7 +142,7 @@ def with_result(panel: Panel, response: Response) -> Response:
         get_changes=True,
         limited=False,
         once=False,
-        at=("/api.php", "/api"),
+        only_at=("/api.php", "/api"),
         head=False,
         reshape=with_result,
     ),
@@ -169,7 +169,10 @@ def api(call: Call, form: ApiForm) -> Answer:
         if sub not in action.subs:
             raise InvalidInput(UNKNOWN_SUB)
         action.require_sub(caller.member, sub)
-    action.run(call.panel, caller, sub, form, until)
+    try:
+        action.run(call.panel, caller, sub, form, until)
+    except CommandsFailed as error:
+        raise UpstreamFailed(error.text, extra={"failed_servers": list(error.servers)}) from error
     return envelope.json_response(_SUCCESS)
 
 

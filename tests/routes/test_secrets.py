@@ -3,7 +3,6 @@
 import os
 import pickle
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from tests.worlds.harness import World
 from tests.worlds.mail_server import MailServer
 from tests.worlds.sms import Sms, sms_world
 from tests.worlds.stb import PORTAL_PASSWORD, Boxes
+from tests.worlds.waiting import until
 
 SAVE = "/update_stalker_settings.php"
 
@@ -337,10 +337,7 @@ def test_5_the_queue_carries_json_and_runs_nothing_that_others_put_in(tmp_path: 
         assert orjson.loads(storage.enqueued_items()[-1])["name"].endswith("ring")
         queue.attach(lambda: rung.append(True))
         queue.ring(delay=0.01)
-        deadline = time.monotonic() + 10
-        while not rung and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert rung
+        until(lambda: rung, "the bell was heard")
         assert not (tmp_path / "ran").exists()
     finally:
         panel.close()

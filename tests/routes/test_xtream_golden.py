@@ -213,7 +213,7 @@ def test_g09_one_of_two_refuses(xtream: Xtream) -> None:
 def test_g10_nothing_listens(xtream: Xtream) -> None:
     began = time.monotonic()
     assert xtream.answer("root", "action=stream&sub=start&stream_id=10&server_id=3") == UNAVAILABLE
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
 
 
 def test_g11_a_slow_node_is_asked_once(xtream: Xtream) -> None:
@@ -221,7 +221,7 @@ def test_g11_a_slow_node_is_asked_once(xtream: Xtream) -> None:
     xtream.a.fail("*", Delay(30), times=None)
     began = time.monotonic()
     assert xtream.answer("root", START) == UNAVAILABLE
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
     assert xtream.a.calls == ["POST stream/start/5"]
 
 

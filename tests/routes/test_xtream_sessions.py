@@ -147,7 +147,7 @@ def test_polling_keeps_no_session_alive_and_blocks_no_command(own: Xtream) -> No
     def poll() -> None:
         with requests.Session() as session:
             for _ in range(60):
-                response = session.get(f"{own.world.url}/api.php?action=stats", headers=cookie, timeout=30)
+                response = session.get(f"{own.world.url}/api.php?action=stats", headers=cookie, timeout=60)
                 answers.append(response.status_code)
 
     cookie = {"Cookie": f"PHPSESSID={client.session_id}"}

@@ -2,7 +2,6 @@
 
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tests.worlds.programs import (
     require_program,
     running,
 )
+from tests.worlds.waiting import until
 
 Command = Callable[[int, Path], list[str]]
 
@@ -96,9 +96,9 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
     # each on a connection of its own: uWSGI's socket closes one without a word of it
     def get(path: str) -> requests.Response:
-        return http.get(url + path, cookies=cookies, timeout=20)
+        return http.get(url + path, cookies=cookies, timeout=60)
 
-    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
+    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=60)
     assert login.json()["error"] == 0, login.text
     cookies.update(login.cookies)
     page = get("/dashboard.php")
@@ -110,9 +110,9 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
 def _finished(get: Callable[[str], requests.Response], job_id: int) -> dict[str, object]:
     """The job, which runs in the background of whichever process was rung."""
-    end = time.monotonic() + 20
-    while True:
+
+    def closed() -> dict[str, object]:
         job: dict[str, object] = get(f"/get_job_status.php?id={job_id}").json()["job"]
-        if job["state"] not in ("waiting", "running") or time.monotonic() > end:
-            return job
-        time.sleep(0.05)
+        return {} if job["state"] in ("waiting", "running") else job
+
+    return until(closed, "the job is closed")

@@ -1,7 +1,6 @@
 """The world of the mail and Telegram tests: chapter 80's users, before a real SMTP server and a simulated Bot API."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +32,6 @@ from tests.worlds.mail_server import PASSWORD, USER, MailServer
 MORNING = datetime(2026, 11, 22, 7, 0, tzinfo=UTC).timestamp()
 ADMIN, RITA, BOB, SAM, OBS = 1, 5, 7, 8, 9
 CHATS = {ADMIN: 100001, RITA: 100005, BOB: 100007, SAM: 100008}
-PATIENCE = 15.0
 
 
 class Channels:
@@ -102,13 +100,6 @@ class Channels:
         row |= values
         password = self.panel.sealer.sealed(PASSWORD, MAIL.place(row))
         self.world.insert(MailSettings, [{"smtp_password": password} | row])
-
-    def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-        """Wait for what goes on in the background."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-            time.sleep(0.01)
 
 
 @contextmanager

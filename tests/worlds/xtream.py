@@ -111,13 +111,13 @@ class Xtream:
 
     def insert(self, role: str, *rows: Mapping[str, Any]) -> None:
         table: sa.Table = getattr(self.tables, role)
-        with store(self.panel).write() as connection:
+        with store(self.panel).database.write() as connection:
             for row in rows:
                 connection.execute(sa.insert(table).values(known(table, row)))
 
     def update(self, role: str, where: Mapping[str, Any], **values: Any) -> None:
         table: sa.Table = getattr(self.tables, role)
-        with store(self.panel).write() as connection:
+        with store(self.panel).database.write() as connection:
             on = (table.c[name] == value for name, value in where.items())
             connection.execute(sa.update(table).where(*on).values(**known(table, values)))
 

@@ -6,6 +6,7 @@ Source: contract chapter 60 S9, ``get_sms_settings`` and ``update_sms_settings``
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,27 @@ class Sender:
 
     user_id: int
     account: ProviderAccount
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSettings:
+    """What a user may see; of a user without a row, ``id`` is None and the rest the defaults.
+
+    ``token_mask``, ``sender``, ``base_url``: of the account that applies; ``is_inherited``: it is a super admin's.
+    """
+
+    id: int | None = None
+    token_mask: str = ""
+    sender: str = ""
+    base_url: str = DEFAULT_URL
+    auto_send: bool = False
+    multistage: bool = True
+    days: int = DEFAULT_DAYS
+    expiry_template: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    is_configured: bool = False
+    is_inherited: bool = False
 
 
 class _Clear:
@@ -106,40 +128,26 @@ def mask(token: str) -> str:
     return _MASK + (token[-4:] if len(token) >= _SHORTEST_SHOWN else "")
 
 
-def read_settings(panel: Panel, connection: Connection, actor: Actor) -> dict[str, Any]:
-    """What the page shows: the user's own row, or where a reseller admin inherits, the account of the super admin."""
+def read_settings(panel: Panel, connection: Connection, actor: Actor) -> ShownSettings:
+    """The user's own row, but where a reseller admin inherits, with the account of the super admin."""
     row = _own_row(panel, connection, actor.id)
     applied = sender_of(panel, connection, actor.id, inherits=actor.is_reseller_admin)
     account = applied.account if applied is not None else _incomplete(row)
-    stored = {"id": row["id"], "user_id": actor.id} if row else {}
     days = row.get("days_before_expiry")
-    return {
-        **stored,
-        "api_token": mask(account.token.get_secret_value()),
-        "sender_number": account.sender,
-        "base_url": account.base_url,
-        "auto_send_enabled": int(row.get("auto_send_enabled") == 1),
-        "enable_multistage_reminders": int(row.get("enable_multistage_reminders", 1) != 0),
-        "days_before_expiry": DEFAULT_DAYS if days is None else days,
-        "expiry_template": row.get("expiry_template") or "",
-        **{name: row[name].isoformat(sep=" ") for name in ("created_at", "updated_at") if row.get(name)},
-        "configured": applied is not None,
-        "inherited": applied is not None and applied.user_id != actor.id,
-    }
-
-
-# of whom there is no row, and nothing to inherit
-NOTHING_SET: dict[str, Any] = {
-    "api_token": "",
-    "sender_number": "",
-    "base_url": DEFAULT_URL,
-    "auto_send_enabled": 0,
-    "enable_multistage_reminders": 1,
-    "days_before_expiry": DEFAULT_DAYS,
-    "expiry_template": "",
-    "configured": False,
-    "inherited": False,
-}
+    return ShownSettings(
+        id=row.get("id"),
+        token_mask=mask(account.token.get_secret_value()),
+        sender=account.sender,
+        base_url=account.base_url,
+        auto_send=row.get("auto_send_enabled") == 1,
+        multistage=row.get("enable_multistage_reminders", 1) != 0,
+        days=DEFAULT_DAYS if days is None else days,
+        expiry_template=row.get("expiry_template") or "",
+        created_at=row.get("created_at"),
+        updated_at=row.get("updated_at"),
+        is_configured=applied is not None,
+        is_inherited=applied is not None and applied.user_id != actor.id,
+    )
 
 
 def _incomplete(row: Mapping[str, Any]) -> ProviderAccount:
