@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
 from compat.application import Application
+from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -112,7 +113,7 @@ def create_app(panel: Panel) -> Flask:
     install_prefixed_redirects(app)
     install_metrics(app)
     install_access_log(app, clients, lines=config.log.access)
-    served = with_single_slashes(clients.behind_proxies(app.wsgi_app))
+    served = with_readable_bodies(with_single_slashes(clients.behind_proxies(app.wsgi_app)))
     app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)

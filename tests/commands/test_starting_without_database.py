@@ -3,6 +3,7 @@
 Source: issue "Nothing lost", line 14.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_server_starts_before_its_database(tmp_path: Path, processes: str) -
     port = free_port()
     url = make_url(database).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
     settings = {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_SERVER_PROCESSES": processes}
-    with served(tmp_path, **settings) as (address, process):
+    with ExitStack() as stack, served(tmp_path, **settings) as (address, process):
         client = Client(address)
         login = {"username": "nobody", "password": "nothing"}
         for _ in range(4):
@@ -34,9 +35,7 @@ def test_the_server_starts_before_its_database(tmp_path: Path, processes: str) -
             assert (refused.status_code, refused.json()["error"]) == (503, 1)
         assert process.stderr.count(SENTENCE) == 1
         assert "Traceback" not in process.stderr
-        proxy = MysqlProxy(database, port)
-        try:
-            until(lambda: client.post("/login.php", login).status_code == 200, "the database is there")
-            assert client.post("/login.php", login).json()["code"] == 2
-        finally:
-            proxy.close()
+        # it closes after the server has ended, which may be connecting
+        stack.callback(MysqlProxy(database, port).close)
+        until(lambda: client.post("/login.php", login).status_code == 200, "the database is there")
+        assert client.post("/login.php", login).json()["code"] == 2

@@ -89,16 +89,37 @@ def test_12_a_body_that_comes_slowly_but_surely_is_read(port: int) -> None:
 
 
 def test_12_each_address_has_so_many_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # it is not for their silence that one is closed
-    monkeypatch.setattr(serving, "PATIENCE_SECONDS", 100)
+    # what ends is ended for their number
+    monkeypatch.setattr(serving, "PATIENCE_SECONDS", 600)
     connections = [_open(port) for _ in range(4)]
     try:
         connections[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in connections[0].recv(1000)
+        connections[3].settimeout(60)
         assert _ends(connections[3])
     finally:
         for connection in connections:
             connection.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::1", "::1"),
+    ],
+)
+def test_12_a_client_of_ipv6_is_its_network(host: str, client: str) -> None:
+    assert str(serving.client_of((host, 4711, 0, 0))) == client
+
+
+def test_12_a_socket_that_is_a_file_is_nobodys() -> None:
+    assert serving.client_of("") is None
 
 
 def test_12_two_lengths_in_one_request_close_the_connection(port: int) -> None:

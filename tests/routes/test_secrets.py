@@ -13,7 +13,7 @@ from huey.registry import Message
 
 import wsgi
 from core.administration.demo import USERS, demo_users
-from core.config import load_config
+from core.config import Config, Server, load_config
 from core.jobs import bell
 from core.messages.sms.provider import DEFAULT_URL
 from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
@@ -139,6 +139,7 @@ def test_4_a_token_of_any_length_is_sealed(sqlite_sms: Sms, length: int) -> None
     assert sqlite_sms.panel.unsealed(row["api_token"], SMS.place({"base_url": DEFAULT_URL})) == "t" * length
 
 
+PUBLIC = "https://billing.example.com"
 CLEAR = "stored-in-clear-before"
 
 
@@ -352,4 +353,7 @@ def test_7_off_loopback_the_demo_has_passwords_that_nobody_knows() -> None:
     assert len({user.password for user in open_to_all}) == len(USERS)
     assert demo_users(only_here=True) == USERS
     for host, here in (("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)):
-        assert wsgi._is_loopback(host) is here
+        assert wsgi.is_only_here(Config(server=Server(host=host))) is here
+    # a proxy or an address for browsers leads others there, whatever is listened at
+    for name, value in (("SHOWBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1"), ("SHOWBOX_SECURITY_PUBLIC_URL", PUBLIC)):
+        assert not wsgi.is_only_here(load_config(None, {name: value}))

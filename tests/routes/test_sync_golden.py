@@ -241,6 +241,26 @@ def test_g3_a_reseller_removes_only_own_orphans(world: World, portal: StalkerPor
     assert world.rows(sa.select(AuditEntry.user_type)) == [{"user_type": "reseller"}]
 
 
+def test_a_resellers_sync_releases_what_the_portal_gives_to_somebody_else(world: World, portal: StalkerPortal) -> None:
+    """The three-way rule of §9 within a scope: 75 accounts of which the portal gives 30 to another user."""
+    for number in range(75):
+        portal.add_user(f"box{number}", f"00:1A:79:01:00:{number:02X}", reseller=2)
+    _fill_as_g1(portal)
+    _sync(world)
+    assert _sync(world, "reseller1")["total_accounts"] == 76
+    others = {name: row for name, row in _accounts(world).items() if row["reseller"] != 2}
+    for number in range(30):
+        portal.change_user(f"box{number}", reseller=4)
+    answer = _sync(world, "reseller1")
+    assert (answer["error"], answer["synced"], answer["total_accounts"], answer["orphans_detected"]) == (0, 46, 46, 0)
+    after = _accounts(world)
+    assert [after[f"box{number}"]["reseller"] for number in (0, 29, 30, 74)] == [4, 4, 2, 2]
+    assert {name: after[name] for name in others} == others
+    # released by the portal, and given back here: the portal's old word does not take it again
+    world.execute(sa.update(Account).where(Account.username == "box0").values(reseller=2))
+    assert _sync(world, "reseller1")["total_accounts"] == 47
+
+
 def test_a_reseller_admin_syncs_own_accounts_and_counts_all(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     before = _accounts(world)

@@ -1,5 +1,6 @@
 """``wsgi:app`` under the WSGI servers that Debian and PyPI have: each serves the demo's login, a page and a job."""
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,30 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(url: str) -> None:
     serves_login_page_and_job(url, requests)
+
+
+BROKEN_BODIES = {
+    "no size": b"x\r\nhello\r\n0\r\n\r\n",
+    "a size below none": b"-5\r\nhello\r\n0\r\n\r\n",
+    "an extension with a line break": b"5;a=\nb\r\nhello\r\n0\r\n\r\n",
+    "line breaks of one byte": b"5\nhello\n0\n\n",
+}
+
+
+def test_11_a_body_that_is_none_is_the_clients_fault(tmp_path: Path) -> None:
+    """Issue "no way in", line 11, where the server hands bodies on as they come."""
+    port = free_port()
+    command = _gunicorn()(port, tmp_path)
+    head = b"POST /login.php HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    with running(command, port, cwd=tmp_path, environment=demo_variables("broken_bodies", tmp_path)):
+        for path in (b"/login.php", b"/telegram/webhook.php"):
+            for name, body in BROKEN_BODIES.items():
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                    client.sendall(head.replace(b"/login.php", path) + b"\r\n" + body)
+                    client.shutdown(socket.SHUT_WR)
+                    answer = b"".join(iter(lambda: client.recv(65536), b""))
+                assert answer.split(b" ")[1] in (b"400", b"200"), (path, name, answer[:200])
+    assert "Unexpected" not in (tmp_path / "log").read_text()
 
 
 def serves_login_page_and_job(url: str, http: Any) -> None:

@@ -31,6 +31,9 @@ class MysqlProxy:
         yield self.asked
 
     def close(self) -> None:
+        with suppress(OSError):
+            # wakes who waits for the next connection, and would take one more
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for side in self._sockets:
             with suppress(OSError):
@@ -41,10 +44,11 @@ class MysqlProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 server = socket.create_connection((self._server.host or "127.0.0.1", self._server.port or 3306))
+                self._sockets.append(server)
                 for side in (client, server):
                     side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._sockets.append(side)
                 threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
                 threading.Thread(target=self._questions, args=(client, server), daemon=True).start()
 

@@ -26,6 +26,9 @@ class SilentDoor:
 
     def close(self) -> None:
         self._is_open.set()
+        with suppress(OSError):
+            # wakes who waits for the next connection, and would take one more
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for side in self._sockets:
             with suppress(OSError):
@@ -37,8 +40,9 @@ class SilentDoor:
             while True:
                 client, _ = self._listener.accept()
                 self.connections += 1
+                self._sockets.append(client)
                 server = socket.create_connection(("127.0.0.1", self._behind))
-                self._sockets += [client, server]
+                self._sockets.append(server)
                 for sides in ((client, server), (server, client)):
                     threading.Thread(target=self._carry, args=sides, daemon=True).start()
 

@@ -107,6 +107,7 @@ def boxes_world(make_world: MakeWorld, kind: str, *, dual: bool = False, **porta
                         "dual_server": dual,
                         "username": "apiuser",
                         "password": SecretStr(PORTAL_PASSWORD),
+                        "primary_pause_seconds": 0.0,
                     }
                 )
             }
