@@ -85,6 +85,8 @@ class Manners:
     plain_faults: bool = False
     # speaks lines of text, failures included
     as_text: bool = False
+    # looks at passwords or stores them: many at once may have half of a server's threads (:mod:`compat.serving.lanes`)
+    hashes: bool = False
     # identical writes of a browser's session within a moment have one effect (:mod:`compat.double_clicks`)
     once: bool = True
     # for how many seconds a browser may show the answer again without asking, also a refusal for lack of permission
@@ -99,8 +101,13 @@ class Manners:
     only_at: tuple[str, ...] = ()
     # whether HEAD does what GET does
     head: bool = True
+    # waits for another machine while it works, or works for long itself: not all threads may do so at once
+    waits: bool = False
     # gives each answer, failures included, a spelling of its own
     reshape: Callable[[Any, Response], Response] | None = None
+
+
+WAITS = Manners(waits=True)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ What holds secrets or customers' data: databases of SQLite with what stands besi
 import logging
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,19 @@ def private_directory(path: Path) -> None:
     """A directory that is ours alone, with parents where these are missing."""
     make_private(path)
     _put_right(path, _DIRECTORY)
+
+
+def refuse_unusable_directory(path: Path) -> None:
+    """For a server that starts: a directory that is ours alone, in which files can be made. Raises ValueError with a
+    sentence that has no path."""
+    try:
+        private_directory(path)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The data directory ([panel] data_directory) cannot be made or written: {error.strerror}."
+        ) from None
 
 
 def make_private(path: Path) -> None:

@@ -53,7 +53,7 @@ def export_database(call: Call) -> Answer:
     "POST",
     who=having(IMPORT_DATABASE),
     model=ImportForm,
-    manners=Manners(also_at=(f"/{_FOLDER}/import_database.php",), upload_limit=_largest_dump),
+    manners=Manners(waits=True, also_at=(f"/{_FOLDER}/import_database.php",), upload_limit=_largest_dump),
 )
 def import_database(call: Call, _form: ImportForm) -> Answer:
     """Replace the panel's data by a dump's, after a backup; reseller admins only where the configuration says so."""

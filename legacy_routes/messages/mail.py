@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import WAITS, Answer, Endpoints
 from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.errors import UpstreamFailed
@@ -171,7 +171,7 @@ def _replaced(form: SettingsForm) -> list[str]:
     return told
 
 
-@endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm)
+@endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm, manners=WAITS)
 def test_mail_connection(call: Call, form: ServerForm) -> Answer:
     """Connect to a mail server and log in; sends and stores nothing."""
     try_connection(call.panel, caller(call), form.wish)

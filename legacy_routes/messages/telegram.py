@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.dispatcher import Dispatcher
-from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
+from compat.endpoints import ROUTED_METHODS, WAITS, Answer, Endpoints
 from compat.fields import TRUE_WORDS, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError, UpstreamFailed
@@ -106,10 +106,10 @@ def _change_bot(call: Call, form: BotForm) -> Answer:
 
 
 for _name in ("telegram/update_settings", "telegram/save_bot_settings"):
-    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm)(_change_bot)
+    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm, manners=WAITS)(_change_bot)
 
 
-@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm)
+@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm, manners=WAITS)
 def verify(call: Call, form: BotForm) -> Answer:
     """Ask Telegram whose token this is; stores nothing."""
     identity = verify_bot(call.panel, caller(call), form.bot_token)
@@ -126,7 +126,7 @@ class LinkForm(RequestModel):
     chat_id: Text = ""
 
 
-@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm)
+@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm, manners=WAITS)
 def link_telegram(call: Call, form: LinkForm) -> Answer:
     """Link the caller's chat by its id, unlink it, or make a one-time link."""
     actor = caller(call)

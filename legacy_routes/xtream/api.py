@@ -18,7 +18,7 @@ from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel
 from core.access.actors import Actor
-from core.access.identity import says_logged_in
+from core.access.identity import STARTED_MARK, is_too_old, says_logged_in
 from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn, UpstreamFailed
 from core.panel import Panel
 from core.xtream import connections, members, removal, streams, users
@@ -138,7 +138,13 @@ def with_result(panel: Panel, response: Response) -> Response:
     model=ApiForm,
     # commands under way are joined (core.xtream.nodes); one that is asked for again later is meant
     manners=Manners(
-        get_changes=True, limited=False, once=False, only_at=("/api.php", "/api"), head=False, reshape=with_result
+        waits=True,
+        get_changes=True,
+        limited=False,
+        once=False,
+        only_at=("/api.php", "/api"),
+        head=False,
+        reshape=with_result,
     ),
 )
 def api(call: Call, form: ApiForm) -> Answer:
@@ -178,9 +184,13 @@ def _member(call: Call) -> Member:
     known = session.get(members.HASH_KEY)
     if not isinstance(known, str) or not known:
         raise NotLoggedIn
-    if session.idle_seconds > 60 * panel.config.session.lifetime_minutes:
+    settings, now = panel.config.session, panel.clock.stamp()
+    if session.idle_seconds > 60 * settings.lifetime_minutes or is_too_old(session, settings.absolute_days, now):
         session.destroy()
         raise NotLoggedIn
+    if session.counts:
+        # when the Xtream panel began it, nobody knows
+        session.setdefault(STARTED_MARK, now)
     try:
         return members.member_of_hash(panel, known, session.get(members.ADDRESS_KEY), call.address)
     except members.AddressChanged:

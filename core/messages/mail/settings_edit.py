@@ -35,6 +35,7 @@ from core.panel import Panel
 from core.security.quota import Quota
 from core.security.sealing import Unreadable
 from core.storage.tables import MailSettings
+from core.storage.tables.secret_columns import MAIL
 from core.storage.writing import insert_and_lock
 
 FLAGS = ("auto_send_new_account", "auto_send_renewal", "auto_send_expiry", "notify_admin", "notify_reseller")
@@ -222,10 +223,12 @@ def _values(panel: Panel, row: Mapping[str, Any], change: Change) -> dict[str, A
     values: dict[str, Any] = {"smtp_host": host, "smtp_port": port, "smtp_secure": secure}
     if change.server.username is not None:
         values["smtp_username"] = _checked_username(change.server.username)
-    if not change.server.password:
+    place, stored = MAIL.place(values), row.get("smtp_password")
+    if change.server.password:
+        values["smtp_password"] = panel.sealer.sealed(_checked_password(change.server.password), place)
+    elif stored:
         _refuse_another_server(panel, row, (host, port, secure))
-    else:
-        values["smtp_password"] = panel.sealer.sealed(_checked_password(change.server.password))
+        values["smtp_password"] = panel.sealer.moved(stored, MAIL.place(row), place)
     if change.from_email is not None:
         email = change.from_email.strip()
         if email and usable_address(email) is None:
@@ -264,7 +267,7 @@ def _meant(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> MailServer
         if username != (row.get("smtp_username") or "").strip() or not row.get("smtp_password"):
             raise InvalidInput(_NEEDS_PASSWORD)
         _refuse_another_server(panel, row, (host, port, secure))
-        password = panel.sealer.unsealed(row["smtp_password"])
+        password = panel.sealer.unsealed(row["smtp_password"], MAIL.place(row))
     return MailServer(host, port, secure, username, SecretStr(password))
 
 
@@ -285,7 +288,9 @@ def _audit(panel: Panel, connection: Connection, by: By, before: Mapping[str, An
 
 
 def _is_same_password(panel: Panel, before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    stored, new = before.get("smtp_password"), values["smtp_password"]
     try:
-        return panel.sealer.unsealed(before.get("smtp_password")) == panel.sealer.unsealed(values["smtp_password"])
+        was = panel.sealer.unsealed(stored, MAIL.place(before)) if stored else ""
+        return was == panel.sealer.unsealed(new, MAIL.place(values))
     except Unreadable:
         return False

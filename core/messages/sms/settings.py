@@ -20,6 +20,7 @@ from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
 from core.panel import Panel
 from core.storage.tables import SmsSettings, User
+from core.storage.tables.secret_columns import SMS
 from core.storage.writing import insert_and_lock
 from core.values.checks import refuse_longer
 from core.values.numerals import folded
@@ -113,7 +114,7 @@ _ACCOUNTS = select(
 
 def sender_in(panel: Panel, row: Any) -> Sender | None:
     """The account in a row of settings; None unless it is complete."""
-    token, number = panel.unsealed(row.api_token).strip(), (row.sender_number or "").strip()
+    token, number = panel.unsealed(row.api_token, SMS.place(row._mapping)).strip(), (row.sender_number or "").strip()
     if not token or not number:
         return None
     account = ProviderAccount(SecretStr(token), number, (row.base_url or "").strip() or DEFAULT_URL)
@@ -169,7 +170,7 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
-        stored = {**values, **_sealed(panel, values)}
+        stored = {**values, **_sealed(panel, {**before, **values})}
         connection.execute(
             update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
@@ -178,10 +179,10 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     panel.database.transact(act)
 
 
-def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The token as it is to be stored."""
-    token = values.get("api_token")
-    return {"api_token": panel.sealer.sealed(token)} if token else {}
+def _sealed(panel: Panel, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The token of ``row`` as it is to be stored."""
+    token = row.get("api_token")
+    return {"api_token": panel.sealer.sealed(token, SMS.place(row))} if token else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -196,7 +197,10 @@ def _own_row(panel: Panel, connection: Connection, user_id: int) -> dict[str, An
     """The columns that this database has; empty without a row."""
     columns = [c for c in SmsSettings.__table__.c if panel.layout.has_column("_sms_settings", c.name)]
     row = connection.execute(select(*columns).where(SmsSettings.user_id == user_id)).mappings().first()
-    return {} if row is None else {**row, "api_token": panel.unsealed(row["api_token"])}
+    if row is None:
+        return {}
+    stored = dict(row)
+    return {**stored, "api_token": panel.unsealed(stored["api_token"], SMS.place(stored))}
 
 
 def _plain_values(change: Change) -> dict[str, Any]:

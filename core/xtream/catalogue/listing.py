@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from core.errors import NotFound, PanelError
 from core.panel import Panel
@@ -92,10 +92,13 @@ def remove_server(panel: Panel, server_id: int) -> None:
     if xtream.is_bound:
         raise NotOwn
     table, assignments = xtream.tables.servers, xtream.tables.assignments
-    with xtream.write() as connection:
+
+    def act(connection: Connection) -> None:
         if connection.execute(select(table.c.id).where(table.c.id == server_id).with_for_update()).first() is None:
             raise NotFound("Server not found")
         if connection.execute(select(assignments.c.stream_id).where(assignments.c.server_id == server_id)).first():
             raise ServerInUse
         connection.execute(delete(XtreamServerControl).where(XtreamServerControl.server_id == server_id))
         connection.execute(delete(table).where(table.c.id == server_id))
+
+    xtream.transact(act)
