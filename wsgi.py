@@ -7,6 +7,7 @@ import argparse
 import ipaddress
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,9 +29,12 @@ from compat.watching import lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
-from core.errors import PanelError
+from core.errors import DatabaseBusy, DatabaseUnavailable, PanelError
+from core.jobs.bell import bell
 from core.panel import Panel
-from core.storage.private_files import private_directory, warn_if_readable
+from core.storage.faults import DatabaseSetUp
+from core.storage.private_files import refuse_unusable_directory, warn_if_readable
+from core.storage.schema import UnknownDatabase
 from core.storage.tables import Account, Plan
 from core.workers import workers
 from core.xtream.catalogue.demo import CONNECTIONS, fill_xtream_demo
@@ -61,10 +65,13 @@ def build(config: Config) -> tuple[Flask, Panel]:
 
 
 def begin(app: Flask, panel: Panel) -> None:
-    """In the process that serves: what works beside it starts. Raises ValueError where sessions could not be kept."""
+    """In the process that serves: what works beside it starts. Raises ValueError or PanelError, in a sentence, where
+    sessions, jobs or files could not be kept."""
     try:
         refuse_unusable_sessions(app)
-    except ValueError:
+        refuse_unusable_directory(panel.config.panel.data_directory)
+        bell(panel).open()
+    except (PanelError, ValueError):
         panel.close()
         raise
     workers.start(panel)
@@ -93,7 +100,7 @@ class LateApplication:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
             app = self._app or self._made()
-        except (ConfigError, ValueError) as error:
+        except (ConfigError, PanelError, ValueError) as error:
             log.critical("%s", error)
             return Response(_UNUSABLE, 503, content_type="text/plain")(environ, start_response)
         return app(environ, start_response)
@@ -198,13 +205,16 @@ def serve_configured(config: Config) -> None:
     Raises SystemExit, with a sentence, when what is configured cannot be used, and OSError for its address.
     """
     try:
-        private_directory(config.panel.data_directory)
+        refuse_unusable_directory(config.panel.data_directory)
         app, panel = build(config)
-        panel.layout  # noqa: B018 - a database that we may not touch is told now, not at the first request
+        _look_at_database(panel)
         refuse_unusable_sessions(app)
+        bell(panel).open()
     except (ConfigError, PanelError, ValueError) as error:
         raise SystemExit(str(error)) from None
     settings = _serving_settings(config)
+    # a name that nobody knows is told now, whichever engine would meet it
+    socket.getaddrinfo(settings.host, settings.port)
     if settings.is_one_process:
         begin(app, panel)
         serve_here(app, settings, _greeting(config))
@@ -215,6 +225,17 @@ def serve_configured(config: Config) -> None:
         serve_by_several(partial(_started, config), settings, _greeting(config))
     except EngineMissing as error:
         raise SystemExit(str(error)) from None
+
+
+def _look_at_database(panel: Panel) -> None:
+    """One that we may not touch, or that is set up wrongly, is told now and not at the first request; one that is only
+    away is waited for, by requests that are answered with 503. Raises DatabaseFailed."""
+    try:
+        panel.layout  # noqa: B018 - looks at it
+    except (DatabaseSetUp, UnknownDatabase):
+        raise
+    except (DatabaseBusy, DatabaseUnavailable) as error:
+        log.warning("%s. Until it is there, requests are answered with 503.", error.text.rstrip("."))
 
 
 def _started(config: Config) -> Flask:
@@ -233,6 +254,7 @@ def _serving_settings(config: Config) -> ServingSettings:
         connections_per_address=config.server.connections_per_address,
         exempt=config.server.trusted_proxies,
         largest_body=int(max(8 * config.server.body_limit_mib, 2 * config.backup.max_mib) * _MIB),
+        held_back=wire.hashing_paths(),
     )
 
 
@@ -243,8 +265,8 @@ def _serve_demo(config: Config) -> None:
             config, portal = stack.enter_context(simulated_portal(config))
             config, caught = stack.enter_context(catchers(config))
             nodes = stack.enter_context(simulated_nodes())
-            users = demo_users(only_here=_is_loopback(config.server.host))
-            private_directory(config.panel.data_directory)
+            users = demo_users(only_here=is_only_here(config))
+            refuse_unusable_directory(config.panel.data_directory)
             app, panel = build(config)
             # of an earlier start, whose portal had another address
             forget_settings(panel)
@@ -286,6 +308,11 @@ def _config(options: argparse.Namespace) -> Config:
         xtream = config.xtream.model_copy(update={"database_url": SecretStr("")})
         config = config.model_copy(update={"database": database, "session": session, "panel": panel, "xtream": xtream})
     return config
+
+
+def is_only_here(config: Config) -> bool:
+    """Whether nobody but this machine's users reaches the server: not the network, nor a proxy's clients."""
+    return _is_loopback(config.server.host) and not config.server.trusted_proxies and not config.security.public_url
 
 
 def _is_loopback(host: str) -> bool:

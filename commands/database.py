@@ -12,6 +12,7 @@ from core.administration.lacking import lacking
 from core.moving import copying
 from core.panel import Panel
 from core.storage.database import Database
+from core.storage.table_faults import narrow_texts
 
 
 def database_command(panel: Panel) -> click.Group:
@@ -27,7 +28,7 @@ def database_command(panel: Panel) -> click.Group:
             click.echo(f"- {line}")
         for fault in findings.faults:
             click.echo(f"Wrong: {fault}")
-        for warning in [] if findings.is_refused else [*zone_warnings(panel), *lacking(panel.config, panel.database)]:
+        for warning in [] if findings.is_refused else _warnings(panel):
             click.echo(f"Warning: {warning}")
         if findings.lines or findings.faults:
             sys.exit(1)
@@ -44,6 +45,10 @@ def database_command(panel: Panel) -> click.Group:
         click.echo(f"Done: {len(done)} changes." if done else "Nothing to do.")
 
     return db
+
+
+def _warnings(panel: Panel) -> list[str]:
+    return [*narrow_texts(panel.database), *zone_warnings(panel), *lacking(panel.config, panel.database)]
 
 
 def _tell_plan(panel: Panel) -> None:

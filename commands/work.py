@@ -6,16 +6,20 @@ import click
 
 from commands.failing import failing_clearly
 from core.accounts import recovery
+from core.accounts.operations import Record
 from core.jobs import jobs
 from core.panel import Panel
 from core.workers import workers
+
+_SHOWN_UNDONE = 20
 
 
 def operations_command(panel: Panel) -> click.Group:
     @click.group(
         "operations",
         invoke_without_command=True,
-        help="List what was begun on accounts and is not finished: the portals and the database may differ there.",
+        help="List what was begun on accounts and is not finished: the portals and the database may differ there. "
+        "Then what was undone in the background, and why.",
     )
     @click.pass_context
     @failing_clearly
@@ -24,13 +28,13 @@ def operations_command(panel: Panel) -> click.Group:
             return
         waiting = recovery.open_operations(panel)
         for record in waiting:
-            since = panel.clock.local(record.created_at).isoformat(sep=" ")
-            taken = f", {record.amount} taken" if record.amount is not None else ""
-            click.echo(f"{record.id}  {since}  {record.kind} {record.username} {record.mac}: {record.state}{taken}")
-            if record.error:
-                click.echo(f"    {record.error}")
+            _tell(panel, record)
         if not waiting:
             click.echo("No open operations.")
+        if undone := recovery.undone_operations(panel, _SHOWN_UNDONE):
+            click.echo("Undone in the background:")
+        for record in undone:
+            _tell(panel, record)
 
     @operations_.command("finish", help="Finish or undo all that nobody works on, now. Exits with 1 if one stays open.")
     @failing_clearly
@@ -53,6 +57,14 @@ def operations_command(panel: Panel) -> click.Group:
         click.echo(f"Operation {number} closed.")
 
     return operations_
+
+
+def _tell(panel: Panel, record: Record) -> None:
+    since = panel.clock.local(record.created_at).isoformat(sep=" ")
+    taken = f", {record.amount} taken" if record.amount is not None else ""
+    click.echo(f"{record.id}  {since}  {record.kind} {record.username} {record.mac}: {record.state}{taken}")
+    if record.error:
+        click.echo(f"    {record.error}")
 
 
 def jobs_command(panel: Panel) -> click.Command:

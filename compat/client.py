@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Environ = Mapping[str, Any]
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DOUBTFUL = "?"
 _TOLD_CHARACTERS = 100
@@ -50,10 +51,14 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class ClientResolver:
-    """Reads forwarding headers only when the peer is one of ``trusted_proxies`` (addresses or networks)."""
+    """Reads forwarding headers only when the peer is one of ``trusted_proxies`` (addresses or networks).
 
-    def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
+    ``public_url``: the configured address of the panel, whose pages are ours whatever host a proxy names; or "".
+    """
+
+    def __init__(self, trusted_proxies: Iterable[str] = (), public_url: str = "") -> None:
         self._trusted: list[_Network] = [ipaddress.ip_network(item, strict=False) for item in trusted_proxies]
+        self._public = _origin(public_url)
         self._told_of: set[str] = set()
 
     def address(self, environ: Environ) -> str:
@@ -86,7 +91,7 @@ class ClientResolver:
         if self._is_trusted(peer):
             return address if address != peer else f"{DOUBTFUL}{peer} {told[:_TOLD_CHARACTERS]}"
         parsed = _parsed(peer)
-        if parsed is None or not any(parsed in network for network in _OWN_NETWORKS):
+        if parsed is None or not self._is_own(parsed):
             return address
         if peer not in self._told_of:
             self._told_of.add(peer)
@@ -134,19 +139,35 @@ class ClientResolver:
         return host.strip().lower()
 
     def is_same_origin(self, origin: str, environ: Environ) -> bool:
-        """Whether an ``Origin`` or ``Referer`` is of this very scheme and host (``null`` and unreadable ones are not).
+        """Whether an ``Origin`` or ``Referer`` is of this very scheme and host, or of the configured address (``null``
+        and unreadable ones are not).
 
         A proxy that is not trusted is believed its scheme here: no page can make a browser send that header.
         """
-        try:
-            parts = urlsplit(origin.strip().lower())
-        except ValueError:
+        asked = _origin(origin)
+        if asked is None:
             return False
         schemes = {self.scheme(environ), _told(environ.get("HTTP_X_FORWARDED_PROTO")).lower()}
-        default_port = _DEFAULT_PORTS.get(parts.scheme)
-        if default_port is None or parts.scheme not in schemes:
-            return False
-        return parts.netloc.removesuffix(default_port) == self._host_told(environ).removesuffix(default_port)
+        scheme, host = asked
+        named = self._host_told(environ)
+        if asked == self._public or (scheme in schemes and host == named.removesuffix(_DEFAULT_PORTS[scheme])):
+            return True
+        self._tell_of_lost_host(named, environ)
+        return False
+
+    def _tell_of_lost_host(self, host: str, environ: Environ) -> None:
+        """Log once that a refused page may be our own, where a proxy put its own name for us in the place of the
+        ``Host`` that the browser sent, as nginx does unless it is told otherwise."""
+        peer, named = _parsed(str(environ.get("REMOTE_ADDR") or "")), _parsed(host.replace("localhost", "127.0.0.1"))
+        if not (peer and named and self._is_own(peer) and self._is_own(named)) or host in self._told_of:
+            return
+        self._told_of.add(host)
+        log.warning(
+            "A browser's call was refused, for its page is of another host than %s. If a proxy names that one to the "
+            "server, let it pass on the browser's (nginx: proxy_set_header Host $http_host;), or set "
+            "[security] public_url.",
+            named,
+        )
 
     def forwarded(self, environ: Environ, header: str) -> str:
         """What a trusted proxy says in a header, the nearest of several; "" from anybody else."""
@@ -155,11 +176,25 @@ class ClientResolver:
             return ""
         return _told(value)
 
+    @staticmethod
+    def _is_own(address: _Address) -> bool:
+        return any(address in network for network in _OWN_NETWORKS)
+
     def _is_trusted(self, text: str) -> bool:
         if not self._trusted:
             return False
         address = _parsed(text)
         return address is not None and any(address in network for network in self._trusted)
+
+
+def _origin(url: str) -> tuple[str, str] | None:
+    """Scheme and host of a page's address, without the default port; None where it has none that serves pages."""
+    try:
+        parts = urlsplit(url.strip().lower())
+    except ValueError:
+        return None
+    default_port = _DEFAULT_PORTS.get(parts.scheme)
+    return None if default_port is None else (parts.scheme, parts.netloc.removesuffix(default_port))
 
 
 def _told(value: object) -> str:
@@ -174,7 +209,7 @@ def _hops(environ: Environ) -> list[str]:
     return [part for part in (part.strip() for part in parts) if part.strip("\"' ")]
 
 
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parsed(text: str) -> _Address | None:
     """The address of ``192.0.2.1``, ``192.0.2.1:4711``, ``2001:db8::1``, ``[2001:db8::1]:4711``, quoted or not."""
     text = text.strip().strip("\"'").strip()
     match = _WITH_PORT.fullmatch(text)

@@ -15,12 +15,14 @@ from weakref import WeakSet
 
 from core.config import Config, Portal
 from core.errors import DatabaseFailed
+from core.outbound.redis_servers import RedisServers
 from core.portal import in_force as portal_settings
 from core.portal.portals import Portals
-from core.security.counters import shared_counters
+from core.security.counters import DatabaseCounters
 from core.security.hash_kinds import HashKinds
 from core.security.key_files import kept_key
 from core.security.passwords import Passwords
+from core.security.redis_counters import RedisCounters
 from core.security.sealing import Sealer, Unreadable
 from core.security.throttle import Allowance, LoginThrottle
 from core.storage import schema
@@ -63,8 +65,13 @@ class Panel:
             pool_size=config.server.threads,
             longest_transaction=config.database.longest_transaction_seconds,
         )
+        self.redis = RedisServers()
         # of attempts, for all processes
-        self.counters = shared_counters(_redis(config), self.database, lambda: self.layout)
+        self.counters: RedisCounters | DatabaseCounters = (
+            RedisCounters(address, self.redis.at(address))
+            if (address := _redis(config))
+            else DatabaseCounters(self.database, lambda: self.layout)
+        )
         self.throttle = LoginThrottle(config.security.login_attempts_per_minute, self.counters)
         self.connection_tests = Allowance(CONNECTION_TESTS_PER_MINUTE, self.counters)
         self.answer_cache = AnswerCache()
@@ -130,10 +137,11 @@ class Panel:
                 raise
         return portal_settings.in_force(self.config.portal, self._portal_rows, self.unsealed)
 
-    def unsealed(self, stored: str | None) -> str:
-        """What was stored sealed, empty where this server's key cannot read it: then it must be entered again."""
+    def unsealed(self, stored: str | None, place: str) -> str:
+        """What was sealed for that ``place``, empty where this server's key cannot read it: then it must be entered
+        again."""
         try:
-            return self.sealer.unsealed(stored)
+            return self.sealer.unsealed(stored, place)
         except Unreadable:
             log.error("%s", Unreadable.default_text)
             return ""
@@ -211,4 +219,5 @@ class Panel:
         self._close_portals()
         while self._owned:
             self._owned.popitem()[1].close()
+        self.redis.close()
         self.database.dispose()

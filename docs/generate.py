@@ -67,7 +67,7 @@ def endpoints_page() -> str:
 
 def _shown_name(endpoint: Endpoint) -> str:
     """Those that do not answer at the two usual paths are shown with theirs."""
-    return "`, `".join(endpoint.manners.at) or f"{endpoint.name}.php"
+    return "`, `".join(endpoint.manners.only_at) or f"{endpoint.name}.php"
 
 
 def need_of(endpoint: Endpoint, method: str) -> Need | None:
@@ -197,6 +197,9 @@ The encoded list of accounts is kept while nothing in it changes, whoever change
   resellers are the same, and the rows were digested within the last {digest} seconds. In any other case, a restart
   included, the rows are digested. The time alone is no proof, for a transaction that commits later can leave it as it
   was; whether such a one is open cannot be asked (`INNODB_TRX` tells who asks often what was, not what is).
+- **MariaDB** also: a page of the ledger, and the number of accounts in `get_user_info`, are shown again by the same
+  rule, without a digest: only while the times of change of `_accounts`, for the ledger of `_transactions` as well, are
+  older than that setting and as they were; at any other time they are read.
 - So a change is seen by the next request, unless its transaction stayed open for longer than the setting, or it was
   made with a clock that stood still or was set back: then within {digest} seconds.
 - A digest is the number of rows and a sum of their CRC-32, weighted by their ids; of four thousand million changes one

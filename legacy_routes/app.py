@@ -5,12 +5,12 @@ from typing import Any, cast
 import flask
 from flask import Flask
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
+from compat.application import Application
+from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -24,6 +24,7 @@ from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, Replace, SqlSessions
 from compat.slashes import install_prefixed_redirects, with_single_slashes
+from compat.waiting import Places
 from compat.watching.metrics import install_metrics
 from compat.watching.requests import install_access_log, with_request_ids
 from core.access.identity import find_session, replace_session
@@ -84,16 +85,21 @@ def all_endpoints() -> list[Endpoint]:
     return [endpoint for area in AREAS for endpoint in area.declared.values()]
 
 
+def hashing_paths() -> frozenset[str]:
+    """Where passwords are looked at or stored, which holds a thread and a processor for long."""
+    return frozenset(path for endpoint in all_endpoints() if endpoint.manners.hashes for path in endpoint.paths)
+
+
 def create_app(panel: Panel) -> Flask:
     """The whole panel as a WSGI application. Touches no database before the first request."""
     config = panel.config
-    app = Flask("showbox", static_folder=None, template_folder=None)
+    app = Application("showbox", static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_PARTS=config.server.fields_limit,
     )
-    clients = ClientResolver(config.server.trusted_proxies)
+    clients = ClientResolver(config.server.trusted_proxies, config.security.public_url)
     install_sessions(
         app,
         _session_store(panel),
@@ -107,12 +113,13 @@ def create_app(panel: Panel) -> Flask:
     install_prefixed_redirects(app)
     install_metrics(app)
     install_access_log(app, clients, lines=config.log.access)
-    served = with_single_slashes(clients.behind_proxies(app.wsgi_app))
+    served = with_readable_bodies(with_single_slashes(clients.behind_proxies(app.wsgi_app)))
     app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
+    places = Places(config.server.threads)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses, places)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     telegram.install_webhook(app, dispatcher)
@@ -133,14 +140,8 @@ def _session_store(panel: Panel) -> SessionStore:
         path, handler = settings.session.php_save_path, settings.session.php_serialize_handler
         return PhpFileSessions(path, handler, lifetime=lifetime, now=now, waiters=max(1, settings.server.threads // 2))
     if settings.session.store == "redis":
-        client = Redis.from_url(
-            settings.session.redis_url.get_secret_value(),
-            socket_timeout=5,
-            socket_connect_timeout=2,
-            # the client's default retries would hold a request for many seconds
-            retry=Retry(NoBackoff(), 1),
-        )
-        return RedisSessions(client, "showbox:session:", lifetime, now)
+        server = panel.redis.at(settings.session.redis_url.get_secret_value())
+        return RedisSessions(Redis(connection_pool=server.pool), "showbox:session:", lifetime, now)
     table = cast(Table, StoredSession.__table__)
     return SqlSessions(
         panel.database.engine, table, lifetime, now, _find(panel), replace=_replace(panel), explain=_explained

@@ -6,7 +6,7 @@ The limits of connections are in :mod:`compat.serving.connections`, the processe
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ _CONNECTIONS = 1000
 class ServingSettings:
     """``threads`` and database connections are each process's own, ``connections_per_address`` (0: no limit) is of all
     together. ``exempt``: proxies, which may open as many as they like. ``largest_body``: bytes that are read at most.
+    ``held_back``: paths whose requests may have half of the threads.
     """
 
     host: str
@@ -36,6 +37,7 @@ class ServingSettings:
     connections_per_address: int
     exempt: Sequence[str]
     largest_body: int
+    held_back: Collection[str] = ()
 
     @property
     def is_one_process(self) -> bool:
@@ -63,6 +65,7 @@ def serve_here(
         exempt=settings.exempt,
         share=share,
         threads=settings.threads,
+        held_back=settings.held_back,
         connection_limit=_CONNECTIONS,
         asyncore_use_poll=True,
         ident=None,

@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
 from core.access.idle_timeout import AUTO_LOGOUT_DEFAULT, AUTO_LOGOUT_KEY, auto_logout_minutes
+from core.access.seen_accounts import Counting, seen_accounts
 from core.access.user_rows import LAYOUTS, actor_of, user_columns
-from core.access.whose import count_seen
 from core.errors import NotLoggedIn
 from core.panel import Panel
 from core.security.passwords import fingerprint
@@ -34,7 +34,7 @@ STARTED_MARK = "sbx_started"
 class Identity:
     """An actor with what belongs to judging the session: the idle timeout and the stored password's fingerprint.
 
-    ``accounts``: how many of them the actor sees (:func:`core.access.whose.count_seen`), None where nobody asked.
+    ``accounts``: how many of them the actor sees (:mod:`core.access.seen_accounts`), None where nobody asked.
     """
 
     actor: Actor
@@ -102,7 +102,7 @@ def identify(panel: Panel, session: Mapping[str, Any], found: Any = None, *, cou
     if session.get(CREDENTIAL_MARK) != credential and not _is_same_password(panel, session, actor.id, credential):
         raise NotLoggedIn
     timeout = panel.last_timeout = auto_logout_minutes(row.auto_logout)
-    return Identity(actor, timeout, credential, getattr(row, "accounts_seen", None))
+    return Identity(actor, timeout, credential, seen_accounts(panel, actor, row) if counting else None)
 
 
 def _is_user_id(said: object, user_id: int) -> bool:
@@ -132,12 +132,14 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 
 def find_user(panel: Panel, username: str, *, counting: bool = False) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
-    return panel.database.first(_user_by_name(panel.database.dialect, panel.layout, counting), username=username)
+    statement = _user_by_name(panel.database.dialect, panel.layout, Counting.of(panel) if counting else None)
+    return panel.database.first(statement, username=username)
 
 
 def find_session(panel: Panel, session_id: str, *, counting: bool = False) -> Any:
     """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
-    return panel.database.first(_session_and_user(panel.database.dialect, panel.layout, counting), sid=session_id)
+    statement = _session_and_user(panel.database.dialect, panel.layout, Counting.of(panel) if counting else None)
+    return panel.database.first(statement, sid=session_id)
 
 
 def replace_session(panel: Panel, session_id: str, old: str, new: str, touched_at: int) -> bool:
@@ -158,7 +160,7 @@ def _replacing(dialect: str) -> sa.Update:
 
 
 @lru_cache(2 * LAYOUTS)
-def _user_by_name(dialect: str, layout: Layout, counting: bool) -> AnySelect:
+def _user_by_name(dialect: str, layout: Layout, counting: Counting | None) -> AnySelect:
     return (
         select(*_user_columns(layout, counting))
         .select_from(User)
@@ -171,7 +173,7 @@ def _user_by_name(dialect: str, layout: Layout, counting: bool) -> AnySelect:
 
 
 @lru_cache(2 * LAYOUTS)
-def _session_and_user(dialect: str, layout: Layout, counting: bool) -> AnySelect:
+def _session_and_user(dialect: str, layout: Layout, counting: Counting | None) -> AnySelect:
     return (
         select(
             StoredSession.id.label("session_id"),
@@ -187,9 +189,9 @@ def _session_and_user(dialect: str, layout: Layout, counting: bool) -> AnySelect
     )
 
 
-def _user_columns(layout: Layout, counting: bool) -> tuple[Any, ...]:
+def _user_columns(layout: Layout, counting: Counting | None) -> tuple[Any, ...]:
     """A user's row with password and idle timeout, as far as this database has it."""
-    seen = [count_seen(layout).label("accounts_seen")] if counting else []
+    seen = counting.columns(layout) if counting else ()
     timeout: sa.ColumnElement[Any] = sa.literal(str(AUTO_LOGOUT_DEFAULT))
     if layout.has_table("_app_settings"):
         timeout = (

@@ -58,9 +58,8 @@ def disable(panel: Panel, account_id: int) -> Changed | None:
 
     def plan(connection: Connection) -> Planned | None:
         still = ended_before(Account.end_date, panel.clock.today())
-        due = select(stored_day(Account.end_date)).where(Account.id == account_id, Account.status == 1, still)
-        # a day that no calendar has is not even read as one
-        before = find_by_id(connection, account_id) if known_day(connection.scalar(due)) else None
+        due = select(Account.id).where(Account.id == account_id, Account.status == 1, still)
+        before = find_by_id(connection, account_id) if connection.scalar(due) else None
         if before is None or before.end_date is None:
             return None
         return Planned(before, replace(before, status=0), always_send=("status",), what=AUTO_DISABLE)

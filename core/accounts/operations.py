@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed, DatabaseUnavailable, PanelError
 from core.jobs import claims
@@ -31,6 +31,7 @@ from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
 
 RESERVED, CONFIRMING, COMPENSATING, DONE, UNDONE = "reserved", "confirming", "compensating", "done", "undone"
+STORED = select(*Operation.__table__.c)
 OPEN = (RESERVED, CONFIRMING, COMPENSATING)
 # the step of a record whose change server 1 certainly has: it only is to be written down
 BOOKING = "booking"
@@ -245,19 +246,18 @@ def _insert(
 def find(panel: Panel, record_id: int) -> Record | None:
     """The operation as it is stored now, closed ones too."""
     with panel.database.read() as connection:
-        row = connection.execute(select(*Operation.__table__.c).where(Operation.id == record_id)).first()
-        return None if row is None else _record(row)
+        return next(iter(read(connection, STORED.where(Operation.id == record_id))), None)
 
 
 def read_open(connection: Connection) -> list[Record]:
     """All operations that are not closed, oldest first."""
-    rows = connection.execute(select(*Operation.__table__.c).where(Operation.state.in_(OPEN)).order_by(Operation.id))
-    return [_record(row) for row in rows]
+    return read(connection, STORED.where(Operation.state.in_(OPEN)).order_by(Operation.id))
 
 
-def _record(row: Any) -> Record:
-    values = dict(row._mapping)
-    return Record(**{**values, "payload": orjson.loads(values["payload"])})
+def read(connection: Connection, chosen: Select[Any]) -> list[Record]:
+    """Of a selection of ``STORED``."""
+    rows = [dict(row) for row in connection.execute(chosen).mappings()]
+    return [Record(**{**row, "payload": orjson.loads(row["payload"])}) for row in rows]
 
 
 def step(panel: Panel, record: Record, name: str, **noted: Any) -> Record:

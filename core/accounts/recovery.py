@@ -23,6 +23,7 @@ from core.accounts.operations import OperationTaken, Record
 from core.errors import CommitUncertain, DatabaseFailed, DatabaseRefused, NotFound, PanelError
 from core.jobs import jobs
 from core.panel import Panel
+from core.storage.tables import Operation
 from core.storage.tables.texts import UnstorableText
 
 log = logging.getLogger(__name__)
@@ -198,6 +199,14 @@ def open_operations(panel: Panel) -> list[Record]:
     panel.layout  # noqa: B018 - creates our tables where they are missing
     with panel.database.read() as connection:
         return operations.read_open(connection)
+
+
+def undone_operations(panel: Panel, limit: int) -> list[Record]:
+    """The newest that were undone although the portal had them, newest first; each says why."""
+    panel.layout  # noqa: B018 - creates our tables where they are missing
+    undone = operations.STORED.where(Operation.state == operations.UNDONE, Operation.error.is_not(None))
+    with panel.database.read() as connection:
+        return operations.read(connection, undone.order_by(Operation.id.desc()).limit(limit))
 
 
 def finish_open_operations(panel: Panel, *, even_if_not_due: bool = False) -> list[Finding]:

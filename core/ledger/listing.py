@@ -3,6 +3,7 @@
 Source: contract chapter 40 §2.4 and §3.9. What was paid and owed in all is summed elsewhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,9 +18,11 @@ from core.ledger.named_accounts import named_accounts
 from core.ledger.row_text import LONG_TEXT, NEW_ACCOUNT, RENEWAL, first_mac, read_details, sentence
 from core.ledger.sales import ACTIVE, IS_SALE, LEDGER, VOIDED
 from core.panel import Panel
+from core.storage import freshness
+from core.storage.answer_cache import EncodedAnswer
 from core.storage.lookups import AnySelect
 from core.storage.schema import Layout
-from core.storage.tables import LedgerNote, Transaction, User
+from core.storage.tables import Account, LedgerNote, Transaction, User
 from core.values import money
 from core.values.clock import Clock
 from core.values.currencies import currency_code
@@ -37,6 +40,15 @@ _CORRECTION = (
     Transaction.corrected_by_username,
     Transaction.corrected_at,
     Transaction.status,
+)
+
+
+# a note is written with its row, in one transaction, and never changed
+_WATCHED = freshness.Watched(
+    select(Transaction.id),
+    (),
+    (Transaction.__tablename__, Account.__tablename__),
+    (select(User.id, User.name, User.username, User.currency_id),),
 )
 
 
@@ -93,6 +105,27 @@ class LedgerPage:
 
     rows: list[LedgerRow]
     total: int
+
+
+Encode = Callable[[LedgerPage], EncodedAnswer]
+
+
+def kept_transactions(
+    panel: Panel, scope: int | None, *, limit: int, offset: int, encode: Encode
+) -> LedgerPage | EncodedAnswer:
+    """What ``encode`` makes of :func:`list_transactions`, where that was kept and proves to be right still, or can be
+    kept now; else the page. Equal ``encode`` make equal answers."""
+    stamp = freshness.settled_stamp(panel.database, _WATCHED)
+    if stamp is None:
+        return list_transactions(panel, scope, limit=limit, offset=offset)
+    key = (kept_transactions, scope, limit, offset, encode)
+    kept = panel.answer_cache.find(key)
+    if kept is not None and kept[0].holds(stamp):
+        return kept[1]
+    proof = freshness.Proof.of(stamp)
+    answer = encode(list_transactions(panel, scope, limit=limit, offset=offset))
+    panel.answer_cache.keep(key, proof, answer)
+    return answer
 
 
 def list_transactions(panel: Panel, scope: int | None, *, limit: int, offset: int) -> LedgerPage:

@@ -1,6 +1,6 @@
 """Where attempts are counted, so that all processes count the same: a storage for ``limits`` in the panel's database.
 
-For servers without Redis, which has a storage of its own. Times are of the servers' clocks, not of the panel's, which
+With Redis: :mod:`core.security.redis_counters`. Times are of the servers' clocks, not of the panel's, which
 tests and administrators set.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from limits.storage import MovingWindowSupport, Storage, storage_from_string
+from limits.storage import MovingWindowSupport, Storage
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import mysql, postgresql
 
@@ -85,11 +85,6 @@ class DatabaseCounters(Storage, MovingWindowSupport):
     def _row(self, key: str) -> Any:
         self._prepare()
         return self._database.first(_ROW, name=_name(key))
-
-
-def shared_counters(redis_url: str, database: Database, prepare: Callable[[], object]) -> Storage:
-    """In Redis where there is one, else in the database."""
-    return storage_from_string(redis_url) if redis_url else DatabaseCounters(database, prepare)  # type: ignore[return-value]
 
 
 def _name(key: str) -> str:

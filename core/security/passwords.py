@@ -22,8 +22,8 @@ _BCRYPT = ("$2y$", "$2a$", "$2b$")
 _BCRYPT_BYTES = 72
 # the OWASP minimum: a login must not cost 64 MiB when eight arrive at once
 _argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# each hashing takes a core and 19 MiB for some 20 ms, and a thread that has done one keeps the memory:
-# a few threads of their own, not every thread of the server
+# the one gate of all that is slow: each hashing takes a core and 19 MiB for some 20 ms, and a thread that has done one
+# keeps the memory, so a few threads of their own, not every thread of the server
 _hashing = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), thread_name_prefix="hashing")
 _ROUNDS = re.compile(r"\$2[aby]\$(\d\d)\$")
 _ARGON2 = "$argon2"
@@ -129,6 +129,6 @@ def _same_md5(stored: str, text: str) -> bool:
 def _same_bcrypt(stored: str, text: str) -> bool:
     # bcrypt never looked at more than 72 bytes, and stops at a NUL; the library raises where PHP cut
     try:
-        return bcrypt.checkpw(text.encode()[:_BCRYPT_BYTES], stored.encode())
+        return _hashing.submit(bcrypt.checkpw, text.encode()[:_BCRYPT_BYTES], stored.encode()).result()
     except ValueError:
         return False

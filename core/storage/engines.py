@@ -9,12 +9,21 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
 
-from core.storage.mysql_cursor import FastCursor
+from core.storage.mysql_cursor import ClosingConnection, FastCursor
 from core.storage.mysql_values import mysqlclient_options
 from core.storage.private_files import private_file
 from core.storage.tables import texts
 
-SQLITE_BUSY_MS = 10_000
+# how long a statement waits for a lock that another transaction holds; then the answer says that the database is busy
+LOCK_SECONDS = 10
+# and for a table that somebody changes or has locked altogether, such as for a dump
+_TABLE_LOCK_SECONDS = 60
+# said as a connection is made, if its address does not say it: by themselves statements of MariaDB wait for 50 seconds,
+# and those of PostgreSQL for ever
+_LOCK_WAITS = {
+    "mysql": f"SET SESSION innodb_lock_wait_timeout={LOCK_SECONDS}, lock_wait_timeout={_TABLE_LOCK_SECONDS}",
+    "postgresql": f"SET lock_timeout = '{LOCK_SECONDS}s'",
+}
 # firewalls forget connections that are silent for longer, without telling either side
 SILENT_SECONDS = 280
 _CONNECT_SECONDS = 5
@@ -26,6 +35,8 @@ def make_engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, pool_size)
     options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    if url.get_backend_name() == "mysql" and "init_command" not in url.query:
+        options["init_command"] = _LOCK_WAITS["mysql"]
     if url.drivername.endswith("+pymysql"):
         options["cursorclass"] = FastCursor
     elif url.drivername.endswith("+mysqldb"):
@@ -38,10 +49,23 @@ def make_engine(url: URL, pool_size: int) -> Engine:
         pool_recycle=SILENT_SECONDS,
         connect_args=options,
     )
+    if url.drivername.endswith("+pymysql"):
+        event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: ClosingConnection(**given))
     # a look at the socket in place of a question to the server and its answer
     engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
+    if url.get_backend_name() == "postgresql" and "lock_timeout" not in str(url.query.get("options")):
+        # not as an option of the connection, which poolers in between refuse
+        event.listen(engine, "connect", lambda connection, _: _carry_out(connection, _LOCK_WAITS["postgresql"]))
     event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
     return engine
+
+
+def _carry_out(connection: Any, statement: str) -> None:
+    """On a driver's connection that is being made."""
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    connection.commit()
 
 
 def seems_connected(connection: Any) -> bool:
@@ -86,7 +110,7 @@ def _sqlite_engine(url: URL, pool_size: int) -> Engine:
 def _prepare_sqlite(connection: SqliteConnection, _record: object) -> None:
     # not the journal mode: that is written into the file, so core.storage.schema sets it once the file is known to be
     # ours
-    for pragma in (f"busy_timeout={SQLITE_BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={1000 * LOCK_SECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -5,9 +5,10 @@ promised, and by which rule, stands in docs/database.md.
 """
 
 import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import func, select
@@ -22,20 +23,23 @@ _BETWEEN = "\x1f"
 DIGEST_AT_LEAST_EVERY_SECONDS = 60
 
 Token = tuple[Any, ...]
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
 class Watched:
     """``rows`` (a select that is made once), and how a change of them is told.
 
-    ``tables``: the groups whose versions SQLite's triggers count. ``large``: the name of the one table that is too
-    large to be read for that; ``small``: what ``rows`` needs of all its other tables.
+    ``tables``: the groups whose versions SQLite's triggers count. ``large``: the names of the tables that are too
+    large to be read for that; ``small``: what ``rows`` needs of all its other tables. ``digests``: what MariaDB and
+    MySQL are asked where the change of a large table must be told from its rows; None where it never must.
     """
 
     rows: AnySelect
     tables: tuple[str, ...]
-    large: str
+    large: tuple[str, ...]
     small: tuple[AnySelect, ...]
+    digests: AnySelect | None = None
 
     def __hash__(self) -> int:
         return id(self)
@@ -46,50 +50,78 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
 
     SQLite: the versions that triggers keep, exact and cheap. Elsewhere, where other writers share the tables and
     triggers would make them wait for each other, the server digests the result itself; on MariaDB only where the
-    large table's time of change leaves a doubt.
+    large table's time of change leaves a doubt. On MariaDB and MySQL the second item is the rows of ``digests``.
     """
     if database.dialect == "sqlite":
         found, versions = database.first(_versions(watched.tables))
         # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
         return (versions,) if found == len(watched.tables) else (object(),)
-    digest = _digest(watched.rows, database.dialect)
-    if not database.is_mariadb:
-        return tuple(database.first(digest, **parameters))
+    if database.dialect == "postgresql":
+        return tuple(database.first(_postgresql_digest(watched.rows), **parameters))
     stamp = _read_stamp(database, watched)
+    if not database.is_mariadb:
+        return stamp.small, _digests(database, watched, parameters)
     key = (watched, *sorted(parameters.items()))
-    proof: _Proof | None = database.proofs.get(key)
+    return kept(database, key, stamp, lambda: (stamp.small, _digests(database, watched, parameters)))
+
+
+def _digests(database: Database, watched: Watched, parameters: Mapping[str, Any]) -> Token:
+    assert watched.digests is not None  # noqa: S101 - whoever asks for a token has them
+    return tuple(map(tuple, database.all(watched.digests, **parameters)))
+
+
+def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], Kept]) -> Kept:
+    """What ``read`` gives, or gave under ``key`` when the same stamp had been read just before, if that proves that
+    nothing has changed since. MariaDB only; what is kept must be small."""
+    proof: Proof | None = database.proofs.get(key)
     if proof is None or not proof.holds(stamp):
-        proof = _Proof(stamp, tuple(database.first(digest, **parameters)), time.monotonic())
+        proof = Proof.of(stamp, read())
         database.proofs[key] = proof
-    return proof.token
+    told: Kept = proof.told
+    return told
+
+
+def is_settled(changed: Any, now: Any, longest_transaction: int) -> Any:
+    """Whether no transaction that changed a table in the second ``changed`` can still be open; values, or SQL."""
+    return changed < now - longest_transaction
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamp:
-    """``changed``: the second of the statement that last changed the large table (None: unknown); ``now``: the
-    server's clock; ``settled``: no transaction of that second can still be open; ``small``: the other tables' digest.
+class Stamp:
+    """``changed``: the seconds of the statements that last changed the large tables (None: unknown); ``now``: the
+    server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other tables' digest.
     """
 
-    changed: int | None
+    changed: tuple[int | None, ...]
     now: int
     settled: bool
-    small: Token
+    small: Token = ()
+
+    @classmethod
+    def of(cls, database: Database, changed: Iterable[int | None], now: int, small: Token = ()) -> Self:
+        """Of what :func:`changed_at` and :data:`SERVER_NOW` give."""
+        seconds, longest = tuple(changed), database.longest_transaction
+        settled = all(second is not None and is_settled(second, now, longest) for second in seconds)
+        return cls(seconds, now, settled, small)
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
-    """What the rows were when ``stamp`` had been read just before."""
+class Proof:
+    """``told``: what was read when ``stamp`` had been read just before; ``taken_at`` by the process's own clock."""
 
-    stamp: _Stamp
-    token: Token
+    stamp: Stamp
+    told: Any
     taken_at: float
 
-    def holds(self, stamp: _Stamp) -> bool:
+    @classmethod
+    def of(cls, stamp: Stamp, told: Any = None) -> Self:
+        return cls(stamp, told, time.monotonic())
+
+    def holds(self, stamp: Stamp) -> bool:
         """Whether nothing can have changed since. An equal stamp is no proof while its own second is not over, or a
         transaction of that second may still be committed."""
         return (
-            stamp.changed is not None
-            and self.stamp.settled
+            self.stamp.settled
             and stamp.changed == self.stamp.changed
             and stamp.small == self.stamp.small
             and stamp.now >= self.stamp.now
@@ -97,23 +129,52 @@ class _Proof:
         )
 
 
-def _read_stamp(database: Database, watched: Watched) -> _Stamp:
-    [(changed, now, *small)] = database.all(_stamp(watched))
-    settled = changed is not None and changed < now - database.longest_transaction
-    return _Stamp(changed, now, settled, tuple(small))
+def _read_stamp(database: Database, watched: Watched) -> Stamp:
+    [row] = database.all(_stamp(watched))
+    seconds = len(watched.large)
+    return Stamp.of(database, row[:seconds], row[seconds], tuple(row[seconds + 1 :]))
+
+
+def settled_stamp(database: Database, watched: Watched) -> Stamp | None:
+    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on all but MariaDB.
+
+    After a change it proves nothing for as long as a transaction may last, and is not asked for again until then.
+    """
+    if not database.is_mariadb or time.monotonic() < database.proofs.get((settled_stamp, watched), 0.0):
+        return None
+    stamp = _read_stamp(database, watched)
+    if stamp.settled:
+        return stamp
+    known = [second for second in stamp.changed if second is not None]
+    passed = stamp.now - max(known) if len(known) == len(stamp.changed) else 0
+    longest = database.longest_transaction
+    # it is told in whole seconds
+    database.proofs[settled_stamp, watched] = time.monotonic() + min(max(longest - passed, 0), longest) + 1
+    return None
+
+
+def changed_at(table: str) -> sa.ColumnElement[int | None]:
+    """MariaDB: the second of the statement that last changed ``table``, one of our own names; NULL where unknown.
+
+    A tenth of what it costs to count the rows of a large table.
+    """
+    # not whether any transaction is open: who asks for that ten times a second is told what was, for as long as he asks
+    return sa.literal_column(
+        "(SELECT UNIX_TIMESTAMP(update_time) FROM information_schema.tables"  # noqa: S608 - our own table's name
+        f" WHERE table_schema = DATABASE() AND table_name = '{table}')"
+    )
+
+
+SERVER_NOW: sa.ColumnElement[int] = sa.literal_column("UNIX_TIMESTAMP()")
 
 
 @cache
 def _stamp(watched: Watched) -> AnySelect:
-    # not whether any transaction is open: who asks for that ten times a second is told what was, for as long as he asks
-    changed = (
-        "(SELECT UNIX_TIMESTAMP(update_time) FROM information_schema.tables"  # noqa: S608 - our own table's name
-        f" WHERE table_schema = DATABASE() AND table_name = '{watched.large}')"
-    )
-    columns: list[Any] = [sa.literal_column(changed), sa.literal_column("UNIX_TIMESTAMP()")]
     digests = [_mysql_digest(rows).subquery() for rows in watched.small]
     # each is one row
-    return select(*columns, *(column for digest in digests for column in digest.c)).select_from(*digests)
+    return select(
+        *map(changed_at, watched.large), SERVER_NOW, *(column for digest in digests for column in digest.c)
+    ).select_from(*digests)
 
 
 @cache
@@ -124,18 +185,17 @@ def _versions(tables: tuple[str, ...]) -> AnySelect:
     )
 
 
-@cache
-def _digest(rows: AnySelect, dialect: str) -> AnySelect:
-    return _postgresql_digest(rows) if dialect == "postgresql" else _mysql_digest(rows)
-
-
 def _mysql_digest(rows: AnySelect) -> AnySelect:
     """How many rows, and the sum of their checksums, each weighted by the row's id (its first column), so that what is
-    changed in two rows does not outweigh itself. MD5 takes three times as long."""
+    changed in two rows does not outweigh itself."""
     content = rows.order_by(None).subquery()
-    columns = [func.ifnull(in_one_set(column), _ABSENT) for column in content.c]
-    crc = func.crc32(func.concat_ws(_BETWEEN, *columns))
-    return select(func.count(), func.sum(crc * content.c[0])).select_from(content)
+    return select(func.count(), func.sum(row_checksum(content.c) * content.c[0])).select_from(content)
+
+
+def row_checksum(columns: Iterable[Any]) -> sa.ColumnElement[int]:
+    """MariaDB and MySQL: the CRC-32 of a row's values; MD5 takes three times as long."""
+    texts = [func.ifnull(in_one_set(column), _ABSENT) for column in columns]
+    return func.crc32(func.concat_ws(_BETWEEN, *texts))
 
 
 def in_one_set(column: Any) -> Any:
@@ -143,6 +203,7 @@ def in_one_set(column: Any) -> Any:
     return column if isinstance(column.type, sa.Integer | sa.Date) else sa.cast(column, sa.CHAR)
 
 
+@cache
 def _postgresql_digest(rows: AnySelect) -> AnySelect:
     content = rows.order_by(None).subquery("content")
     text = sa.cast(sa.literal_column("content"), sa.Text)

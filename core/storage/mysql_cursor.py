@@ -6,14 +6,15 @@ remembered by the very bytes that describe them. What a value becomes is PyMySQL
 are connecting, quoting, sending and failing.
 """
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from struct import unpack_from
+from struct import pack, unpack_from
 from typing import Any, Self
 
 from pymysql import err
-from pymysql.connections import MySQLResult
+from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import COMMAND, CR, SERVER_STATUS
 from pymysql.cursors import Cursor
 from pymysql.protocol import MysqlPacket
@@ -32,6 +33,30 @@ _LOST = "Lost connection to MySQL server during query"
 _Decode = Callable[[bytes], Any]
 
 
+class ClosingConnection(Connection):
+    """PyMySQL's connection, which closes the server's socket also where nobody listens at it."""
+
+    def connect(self, sock: Any = None) -> None:
+        own: Any = self
+        if sock is None and own.unix_socket:
+            sock = self._opened(own.unix_socket, own.connect_timeout)
+            own.host_info, own._secure = "Localhost via UNIX socket", True
+        super().connect(sock)
+
+    @staticmethod
+    def _opened(path: str, seconds: float) -> socket.socket:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.settimeout(seconds)
+            opened.connect(path)
+        except OSError as error:
+            opened.close()
+            failed: Any = err.OperationalError(CR.CR_CONN_HOST_ERROR, f"Can't connect to MySQL server ({error})")
+            failed.original_exception = error
+            raise failed from error
+        return opened
+
+
 class FastCursor(Cursor):
     """For ``pymysql.connect(cursorclass=…)``."""
 
@@ -40,7 +65,7 @@ class FastCursor(Cursor):
         cursor: Any = self
         connection = cursor._get_db()
         cursor._clear_result()
-        connection._execute_command(COMMAND.COM_QUERY, q)
+        _send(connection, q)
         connection._result = None
         result = _Result(connection)
         result.read()
@@ -49,6 +74,17 @@ class FastCursor(Cursor):
             connection.server_status = result.server_status
         cursor._do_get_result()
         return int(self.rowcount)
+
+
+def _send(connection: Any, query: str | bytes) -> None:
+    """A statement on its way, in one packet where it fits. Raises PyMySQL's errors."""
+    sql = query.encode(connection.encoding) if isinstance(query, str) else query
+    idle = connection._result is None or not (connection._result.unbuffered_active or connection._result.has_next)
+    if not (connection._sock and idle and len(sql) < _LONGEST_PACKET - 1):
+        connection._execute_command(COMMAND.COM_QUERY, sql)
+        return
+    connection._write_bytes(pack("<iB", len(sql) + 1, COMMAND.COM_QUERY) + sql)
+    connection._next_seq_id = 1
 
 
 class _Result(MySQLResult):

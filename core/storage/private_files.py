@@ -6,6 +6,7 @@ What holds secrets or customers' data: databases of SQLite with what stands besi
 import logging
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -17,12 +18,16 @@ _FILE, _DIRECTORY = 0o600, 0o700
 def private_file(path: Path) -> None:
     """An SQLite database at ``path`` that is ours alone, an empty one where there is none yet.
 
-    What SQLite makes beside it later gets the same permissions from it.
+    What SQLite makes beside it later gets the same permissions from it. One that is there is not opened: closing it
+    would let go of all locks that this process holds on it, and another program that closes the database would then
+    take it for the last one and delete the log in which our changes are.
     """
     if not path.parent.exists():
         private_directory(path.parent)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE))
+    except FileExistsError:
+        pass
     except OSError:
         # whoever opens it next says what is wrong
         return
@@ -34,6 +39,19 @@ def private_directory(path: Path) -> None:
     """A directory that is ours alone, with parents where these are missing."""
     make_private(path)
     _put_right(path, _DIRECTORY)
+
+
+def refuse_unusable_directory(path: Path) -> None:
+    """For a server that starts: a directory that is ours alone, in which files can be made. Raises ValueError with a
+    sentence that has no path."""
+    try:
+        private_directory(path)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The data directory ([panel] data_directory) cannot be made or written: {error.strerror}."
+        ) from None
 
 
 def make_private(path: Path) -> None:

@@ -308,6 +308,8 @@ def _alone(database: Database) -> Iterator[Connection]:
     with database.write() as connection:
         # SQLite: the write lock is enough; its structure changes are part of the transaction
         if database.dialect == "postgresql":
+            # others may be at it for longer than a request should wait
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_NUMBER)))
         yield connection
 

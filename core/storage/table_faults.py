@@ -1,6 +1,7 @@
 """What is wrong with a database's tables and no upgrade of ours puts right: each told in a sentence.
 
-Only MySQL and MariaDB have such: engines that cannot undo, and columns that compare text in different ways.
+Only MySQL and MariaDB have such: engines that cannot undo, and columns that compare text in different ways, or cannot
+hold every text. What is stored in the latter is fitted or refused in :mod:`core.storage.tables.texts`.
 """
 
 from collections import Counter
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.errors import DatabaseUnavailable
+from core.storage.database import Database
 from core.storage.tables import PANEL_TABLES
 from core.storage.undoable import MONEY_TABLES, tables_without_undo
 
@@ -20,6 +22,14 @@ _COLLATIONS = sa.text(
     " AND collation_name IS NOT NULL AND collation_name NOT LIKE '%\\_bin' AND data_type <> 'enum'"
     " GROUP BY table_name, character_set_name, collation_name ORDER BY table_name, collation_name"
 ).bindparams(sa.bindparam("names", expanding=True))
+
+
+_HOLDING_ALL = ("utf8mb4", "utf16", "utf32", "binary")
+_CHARACTER_SETS = sa.text(
+    "SELECT DISTINCT character_set_name AS character_set, table_name AS name FROM information_schema.columns"
+    " WHERE table_schema = DATABASE() AND table_name IN :names AND character_set_name NOT IN :all"
+    " AND data_type <> 'enum' ORDER BY character_set_name, table_name"
+).bindparams(sa.bindparam("names", expanding=True), sa.bindparam("all", expanding=True))
 
 
 class NotReferable(DatabaseUnavailable):
@@ -38,6 +48,25 @@ def refuse_upgrade(connection: Connection) -> None:
 def table_faults(connection: Connection) -> list[str]:
     """One sentence each."""
     return [*_without_undo(connection), *_mixed(connection)]
+
+
+def narrow_texts(database: Database) -> list[str]:
+    """A sentence for each character set that cannot hold every text, with its tables: all works but for such texts."""
+    if database.dialect != "mysql" or database.is_missing:
+        return []
+    narrow: dict[str, list[str]] = {}
+    with database.read() as connection:
+        for row in connection.execute(_CHARACTER_SETS, {"names": _NAMES, "all": _HOLDING_ALL}):
+            narrow.setdefault(row.character_set, []).append(row.name)
+    return [
+        f"texts of {', '.join(names)} are kept in {name}, which cannot hold {_lost(name)}: such a text is refused, "
+        "or stored without those characters (ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4)"
+        for name, names in narrow.items()
+    ]
+
+
+def _lost(character_set: str) -> str:
+    return "emoji" if character_set in ("utf8", "utf8mb3") else "emoji and letters of most other scripts"
 
 
 def _without_undo(connection: Connection) -> list[str]:

@@ -128,8 +128,8 @@ def cleaned(listed: PortalAccountList) -> PortalAccountList:
 _texts = attrgetter("login", "mac", "full_name", "tariff_plan", "email")
 
 
-def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief: bool = False) -> Changes:
-    """What the (cleaned) list changes within ``terms``; if ``brief``, it may end at the first change."""
+def compare(state: LocalState, listed: PortalAccountList, terms: Terms) -> Changes:
+    """What the (cleaned) list changes within ``terms``."""
     pairs, new, left = _pairs(state.accounts, listed.accounts)
     in_scope = sum(terms.holds(account.reseller) for account in state.accounts)
     changes = Changes(in_scope=in_scope, listed=len(listed.accounts))
@@ -138,8 +138,6 @@ def compare(state: LocalState, listed: PortalAccountList, terms: Terms, *, brief
     changes.broken = names(listed.broken)
     for account, told in pairs:
         _confirm(changes, state, terms, account, told)
-        if brief and (changes.updated or changes.noted):
-            return changes
     if new:
         _add(changes, state, terms, new)
     changes.removed = [

@@ -22,6 +22,7 @@ from core.storage.writing import insert_if_absent
 
 log = logging.getLogger(__name__)
 
+# another one is in core.sync.staging
 _ONLY_ROW = 1
 _STATE = select(
     PortalListing.number, PortalListing.failure, PortalListing.source, PortalListing.begun, PortalListing.ended
@@ -80,9 +81,17 @@ def last_list(panel: Panel) -> Listed | None:
 
 def keep_list(panel: Panel, listed: Listed) -> None:
     """For the other processes, which fetch themselves where it cannot be stored."""
-    content = zlib.compress(orjson.dumps(listed.accounts), 1)
     ended = int(panel.clock.seconds() * 1000)
-    _store(panel, failure=None, begun=listed.begun, ended=ended, content=content)
+    _store(panel, failure=None, begun=listed.begun, ended=ended, content=packed(listed.accounts))
+
+
+def packed(accounts: PortalAccountList) -> bytes:
+    """As a list is stored."""
+    return zlib.compress(orjson.dumps(accounts), 1)
+
+
+def unpacked(content: bytes) -> PortalAccountList:
+    return _LIST.validate_json(zlib.decompress(bytes(content)))
 
 
 def keep_failure(panel: Panel, text: str) -> None:
@@ -98,7 +107,7 @@ def _store(panel: Panel, **values: Any) -> None:
 
 def _stored(connection: Connection, *, values: dict[str, Any]) -> None:
     counted = {**values, "number": PortalListing.number + 1}
-    if connection.execute(update(PortalListing).values(**counted)).rowcount == 0:
+    if connection.execute(update(PortalListing).where(PortalListing.id == _ONLY_ROW).values(**counted)).rowcount == 0:
         insert_if_absent(connection, PortalListing, id=_ONLY_ROW, **{**values, "number": 1})
 
 
@@ -106,7 +115,7 @@ def _read(panel: Panel) -> Listed | None:
     row = panel.database.first(_CONTENT)
     if row is None or row.content is None:
         return None
-    return Listed(int(row.begun), _LIST.validate_json(zlib.decompress(bytes(row.content))))
+    return Listed(int(row.begun), unpacked(row.content))
 
 
 def _source(panel: Panel) -> str:

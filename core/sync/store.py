@@ -1,9 +1,11 @@
 """The database's side of a sync: reading what is here, and writing changes in statements for many rows at once.
 
-What is to be changed is decided in :mod:`core.sync.merge`. Source: contract chapter 20 §1.11 and §9.
+What is to be changed is decided in :mod:`core.sync.merge`, and how much of it is written at once in
+:mod:`core.sync.batches`. Source: contract chapter 20 §1.11 and §9.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -12,35 +14,26 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from core.access.audit import By, write_audit_rows
-from core.accounts.operations import OPEN, UNDONE, lock_accounts
+from core.accounts.operations import OPEN, UNDONE
 from core.accounts.rows import VANISHED
 from core.panel import Panel
+from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, ArchivedAccount, Base, Operation, User
 from core.sync.fields import ACCOUNT_FIELDS, LocalAccount
-from core.sync.merge import Busy, Changes, LocalState
+from core.sync.merge import Busy, LocalState
 
-BATCH = 1000
 _NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")
 
-Report = Callable[[int, int], None]
+
+def read_state(connection: Connection, started: int) -> LocalState:
+    """Everything that a comparison needs. ``started``: when the fetch began, Unix milliseconds."""
+    return replace(read_surroundings(connection, started), accounts=_accounts(connection, _ACCOUNTS))
 
 
-def read_state(
-    panel: Panel, connection: Connection, started: int, *, locked: bool = False, macs: Collection[str] | None = None
-) -> LocalState:
-    """Everything that a comparison needs. ``started``: when the fetch began, Unix milliseconds.
-
-    ``locked``: for a writing transaction; no other sync writes, and nobody changes an account, until its end.
-    ``macs``: only the accounts with these.
-    """
-    if locked:
-        lock_accounts(panel, connection)
-        if connection.dialect.name != "sqlite":
-            # a statement of its own: what is read after it is as new as the locked rows
-            connection.execute(select(Account.id).with_for_update()).all()
-    wanted = _ACCOUNTS if macs is None else _ACCOUNTS.where(Account.mac.in_(macs))
+def read_surroundings(connection: Connection, started: int) -> LocalState:
+    """As :func:`read_state`, without the accounts."""
     return LocalState(
-        accounts=list(map(LocalAccount._make, connection.execute(wanted).all())),
+        accounts=[],
         users=set(connection.scalars(select(User.id))),
         busy=_busy(connection, started),
         gone=_gone(connection, started),
@@ -48,22 +41,31 @@ def read_state(
     )
 
 
-def write_changes(panel: Panel, connection: Connection, changes: Changes, by: By, report: Report) -> None:
-    """All of ``changes`` in the transaction of ``connection``; ``report`` gets rows done and rows in all."""
-    steps: tuple[tuple[list[LocalAccount], Callable[[list[LocalAccount]], None]], ...] = (
-        (changes.removed, lambda part: _remove(panel, connection, part, by)),
-        (changes.restored, lambda part: _restore(connection, part)),
-        (changes.inserted, lambda part: _insert(connection, part)),
-        (changes.updated, lambda part: _update(connection, part, changes.fields)),
-        (changes.noted, lambda part: _note(connection, part)),
+def lock_rows(connection: Connection) -> None:
+    """Nobody else, the PHP panel included, changes an account until the end of the transaction."""
+    if connection.dialect.name != "sqlite":
+        # a statement of its own: what is read after it is as new as the locked rows
+        connection.execute(select(Account.id).with_for_update()).all()
+
+
+def read_accounts(connection: Connection, ids: Collection[int | None]) -> list[LocalAccount]:
+    """The accounts with these ids, as they are now."""
+    return _accounts(connection, _ACCOUNTS.where(Account.id.in_(ids)))
+
+
+def read_same(connection: Connection, accounts: Collection[LocalAccount]) -> Busy:
+    """What is there already of accounts that are to come: those with the same id, MAC or user name."""
+    ids = [account.id for account in accounts if account.id is not None]
+    same = sa.or_(
+        Account.id.in_(ids),
+        Account.mac.in_([account.mac for account in accounts]),
+        same_text_in(Account.username, [account.username for account in accounts], connection.dialect.name),
     )
-    total, done = sum(len(accounts) for accounts, _ in steps), 0
-    for accounts, write in steps:
-        for start in range(0, len(accounts), BATCH):
-            part = accounts[start : start + BATCH]
-            write(part)
-            done += len(part)
-            report(done, total)
+    return _known_as(connection.execute(select(Account.id, Account.username, Account.mac).where(same)).all())
+
+
+def _accounts(connection: Connection, wanted: Any) -> list[LocalAccount]:
+    return list(map(LocalAccount._make, connection.execute(wanted).all()))
 
 
 def _end_date(model: type[Account] | type[ArchivedAccount]) -> Any:
@@ -134,7 +136,7 @@ def _vanished(connection: Connection, started: int) -> list[LocalAccount]:
     return [LocalAccount._make(row) for row in rows]
 
 
-def _remove(panel: Panel, connection: Connection, accounts: Sequence[LocalAccount], by: By) -> None:
+def remove(panel: Panel, connection: Connection, accounts: Sequence[LocalAccount], by: By) -> None:
     """Into the archive. The notes stay: they hold the comment, should the account come back."""
     now = int(panel.clock.seconds() * 1000)
     rows = [
@@ -166,13 +168,13 @@ def _audit_row(panel: Panel, account: LocalAccount, by: By) -> dict[str, Any]:
     )
 
 
-def _restore(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+def restore(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
     _execute(connection, insert(Account), [_account_row(account) for account in accounts])
     connection.execute(delete(ArchivedAccount).where(ArchivedAccount.id.in_([account.id for account in accounts])))
-    _note(connection, accounts)
+    note(connection, accounts)
 
 
-def _insert(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+def insert_new(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
     rows = [_account_row(account) for account in accounts]
     for row in rows:
         del row["id"]
@@ -180,10 +182,10 @@ def _insert(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
     # nobody else has these, or they were not new
     added = select(Account.mac, Account.id).where(Account.mac.in_([account.mac for account in accounts]))
     ids = {row.mac: row.id for row in connection.execute(added)}
-    _note(connection, [account._replace(id=ids[account.mac]) for account in accounts])
+    note(connection, [account._replace(id=ids[account.mac]) for account in accounts])
 
 
-def _update(connection: Connection, accounts: Sequence[LocalAccount], fields: Collection[str]) -> None:
+def change(connection: Connection, accounts: Sequence[LocalAccount], fields: Collection[str]) -> None:
     # naming a column costs the work on its index, even if its value stays; the first three may not be missing
     names = tuple(dict.fromkeys(("id", "username", "mac", *sorted(fields))))
     values = attrgetter(*names)
@@ -191,7 +193,7 @@ def _update(connection: Connection, accounts: Sequence[LocalAccount], fields: Co
     _upsert(connection, Account, rows, sorted(fields))
 
 
-def _note(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
+def note(connection: Connection, accounts: Sequence[LocalAccount]) -> None:
     rows = [
         {
             "account_id": account.id,

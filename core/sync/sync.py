@@ -1,33 +1,38 @@
 """Bringing our accounts in line with the portal's: the whole operation. Who waits for it: :mod:`core.sync.on_request`.
 
-Server 1 only. The comparison is :mod:`core.sync.merge`, reading and writing :mod:`core.sync.store`, the list itself
-:mod:`core.sync.fetch`. Source: contract chapter 20 §9 and the contract's README ("sync timeout", suspicious lists).
+Server 1 only. The comparison is :mod:`core.sync.merge`, reading :mod:`core.sync.store`, writing
+:mod:`core.sync.batches`, the list itself :mod:`core.sync.fetch`. Source: contract chapter 20 §9 and the contract's
+README ("sync timeout", suspicious lists).
 """
 
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from core.access.actors import Actor
-from core.access.audit import By
+from core.access.audit import BY_CRON, By
 from core.access.permissions import SYNC_ACCOUNTS, require
 from core.access.user_rows import read_user
-from core.errors import DatabaseBusy
+from core.errors import DatabaseBusy, DatabaseFailed
+from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
-from core.portal import PortalAccountList
+from core.sync.batches import HalfWritten, Writer, together
 from core.sync.fetch import FetchFailed, fetches
 from core.sync.merge import Changes, Terms, compare
 from core.sync.outcomes import keep_counts
 from core.sync.shared_list import Listed
-from core.sync.store import read_state, write_changes
+from core.sync.staging import Staged, clear, is_staged, stage, staged
+from core.sync.store import read_state
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-_FEW = 20
+_WRITING = "sync-writing"
+_LONGEST_WRITING_SECONDS = 60.0
 
 Report = Callable[[str, int, int], None]
 
@@ -45,6 +50,9 @@ class Wish:
     dry_run: bool = False
     report: Report = lambda step, done, total: None
     default_owner: int | None = None
+
+    def report_writing(self, done: int, total: int) -> None:
+        self.report("writing", done, total)
 
 
 def wish_of(panel: Panel, actor: Actor) -> Wish:
@@ -79,22 +87,19 @@ def bring_in_line(
 ) -> Changes:
     """Compare with the list and write; returns what was (or with ``dry_run`` would be) changed.
 
-    All or nothing: a list that is suspicious changes nothing. ``lock``: of those who work with the same list. Must
-    not be called in a database transaction. Raises FetchFailed, DatabaseFailed.
+    All or nothing: a list that is suspicious changes nothing, and what was begun is finished. ``lock``: of those who
+    work with the same list. Must not be called in a database transaction. Raises FetchFailed, HalfWritten,
+    DatabaseFailed.
     """
     terms = Terms(wish.scope, listed.begun, wish.default_owner, panel.config.country_code)
     started = time.monotonic()
+    if not wish.dry_run:
+        finish_interrupted(panel)
     # of those who share the list, the first writes, and the others find nothing to change
     with lock or nullcontext():
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                changes = _compare_and_write(panel, listed.accounts, terms, by, wish)
-                break
-            except DatabaseBusy:
-                if attempt == ATTEMPTS:
-                    raise
+        changes = _brought_in_line(panel, listed, terms, by, wish)
     if not wish.dry_run:
-        keep_counts(panel, wish.scope, listed.begun, changes)
+        _keep_counts(panel, wish.scope, listed.begun, changes)
     if changes.doubles:
         log.warning("sync: these fall together with another account of the portal: %s", ", ".join(changes.doubles))
     if changes.unstorable:
@@ -107,29 +112,76 @@ def bring_in_line(
     return changes
 
 
-def _compare_and_write(panel: Panel, listed: PortalAccountList, terms: Terms, by: By, wish: Wish) -> Changes:
-    wish.report("comparing", 0, len(listed.accounts))
-    if wish.dry_run or not _differs_at_once(panel, listed, terms):
+def finish_interrupted(panel: Panel) -> None:
+    """Write the rest of what a process left half written that was killed. Raises DatabaseFailed."""
+    if not is_staged(panel):
+        return
+    try:
+        with named_lock(panel, _WRITING):
+            left = staged(panel)
+            if left is None:
+                return
+            # that the list may be believed was decided when it was begun
+            wish = Wish(left.scope, force=True, default_owner=_default_owner(panel))
+            terms = Terms(left.scope, left.listed.begun, wish.default_owner, panel.config.country_code)
+            _in_rounds(panel, left.listed, terms, BY_CRON, wish, lambda writer: writer.write(wish.report_writing))
+            clear(panel)
+    except LockHeld:
+        # its process lives, and is at it
+        return
+    log.warning("sync: what a process had left half written was finished")
+
+
+def _brought_in_line(panel: Panel, listed: Listed, terms: Terms, by: By, wish: Wish) -> Changes:
+    """As :func:`_in_rounds`, again where the database was busy."""
+    write = partial(_written, panel, listed, wish)
+    for _ in range(ATTEMPTS - 1):
+        with suppress(DatabaseBusy):
+            return _in_rounds(panel, listed, terms, by, wish, write)
+    return _in_rounds(panel, listed, terms, by, wish, write)
+
+
+def _in_rounds(
+    panel: Panel, listed: Listed, terms: Terms, by: By, wish: Wish, write: Callable[[Writer], Changes]
+) -> Changes:
+    """Compare and write. Nobody is kept from writing in between: where somebody changed what was compared, that is
+    compared again."""
+    rounds: list[Changes] = []
+    while len(rounds) < ATTEMPTS:
+        wish.report("comparing", 0, len(listed.accounts.accounts))
         with panel.database.read() as connection:
-            state = read_state(panel, connection, terms.started)
-            changes = compare(state, listed, terms, brief=not wish.dry_run)
-        _require_trust(changes, wish)
-        # most syncs find nothing, and then nobody is kept from writing
-        if changes.is_empty or wish.dry_run:
-            return changes
-    with panel.database.write() as connection:
-        changes = compare(read_state(panel, connection, terms.started, locked=True), listed, terms)
-        _require_trust(changes, wish)
-        write_changes(panel, connection, changes, by, lambda done, total: wish.report("writing", done, total))
-    return changes
+            state = read_state(connection, terms.started)
+            changes = compare(state, listed.accounts, terms)
+        if not rounds:
+            _require_trust(changes, wish)
+        done = changes if changes.is_empty or wish.dry_run else write(Writer(panel, state, changes, by, terms.started))
+        rounds.append(done)
+        if done is changes:
+            break
+    return together(rounds)
 
 
-def _differs_at_once(panel: Panel, listed: PortalAccountList, terms: Terms) -> bool:
-    """Whether the first few accounts already show that there is something to write: saves a look at all of them."""
-    few = PortalAccountList(listed.accounts[:_FEW], 0)
-    with panel.database.read() as connection:
-        state = read_state(panel, connection, terms.started, macs=[account.mac for account in few.accounts])
-        return not compare(state, few, terms, brief=True).is_empty
+def _written(panel: Panel, listed: Listed, wish: Wish, writer: Writer) -> Changes:
+    if not writer.is_long:
+        return writer.write(wish.report_writing)
+    try:
+        with named_lock(panel, _WRITING, wait=_LONGEST_WRITING_SECONDS):
+            stage(panel, Staged(wish.scope, listed))
+            done = writer.write(wish.report_writing)
+            clear(panel)
+    except DatabaseFailed as error:
+        if not writer.has_begun:
+            raise
+        raise HalfWritten from error
+    return done
+
+
+def _keep_counts(panel: Panel, scope: int | None, begun: int, changes: Changes) -> None:
+    try:
+        keep_counts(panel, scope, begun, changes)
+    except DatabaseFailed as error:
+        # what is done is answered as done; the next sync keeps its own
+        log.warning("sync: its counts could not be kept: %s", type(error).__name__)
 
 
 def _require_trust(changes: Changes, wish: Wish) -> None:

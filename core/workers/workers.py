@@ -26,7 +26,7 @@ from core.panel import Panel
 from core.resellers import themes
 from core.security.counters import DatabaseCounters
 from core.security.sealed_columns import seal_all
-from core.sync import on_request
+from core.sync import on_request, sync
 from core.workers import schedule
 from core.xtream import command_log, pending, polling
 
@@ -117,3 +117,7 @@ def _finish(panel: Panel) -> None:
         recovery.finish_open_operations(panel)
     except PanelError as error:
         log.warning("open operations could not be looked at: %s", type(error).__name__)
+    try:
+        sync.finish_interrupted(panel)
+    except PanelError as error:
+        log.warning("a sync that was interrupted could not be finished: %s", type(error).__name__)

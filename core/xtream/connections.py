@@ -139,7 +139,8 @@ def _note_ended(panel: Panel, server_id: int, pid: int) -> None:
     xtream = store(panel)
     tables = xtream.tables
     live, assignments = tables.live, tables.assignments
-    with xtream.write() as connection:
+
+    def act(connection: Connection) -> None:
         if not is_in_redis(connection, tables):
             here = (live.c.server_id == server_id, live.c.pid == pid)
             rows = read_connections(panel, connection, *here)
@@ -149,6 +150,8 @@ def _note_ended(panel: Panel, server_id: int, pid: int) -> None:
             .where(and_(assignments.c.server_id == server_id, assignments.c.pid == pid))
             .values(pid=None, stream_status=_DOWN)
         )
+
+    xtream.transact(act)
 
 
 def close_connections(panel: Panel, open_ones: Sequence[Open], until: float) -> dict[int, NodeFailed]:
@@ -177,8 +180,7 @@ def close_connections(panel: Panel, open_ones: Sequence[Open], until: float) -> 
         else:
             closed += by_process[key]
     if closed:
-        with store(panel).write() as connection:
-            _remove(panel, connection, closed)
+        store(panel).transact(lambda connection: _remove(panel, connection, closed))
     return failed
 
 
@@ -189,8 +191,8 @@ def _drop_rtmp(panel: Panel, one: Open) -> bool:
     if not xtream.is_bound or signals is None or "rtmp" not in signals.c:
         return False
     values = {"pid": one.pid, "server_id": one.server_id, "rtmp": 1, "time": panel.clock.stamp()}
-    with xtream.write() as connection:
-        connection.execute(insert(signals).values(known(signals, values)))
+    sign = insert(signals).values(known(signals, values))
+    xtream.transact(lambda connection: connection.execute(sign))
     return True
 
 

@@ -42,11 +42,15 @@ def remove(panel: Panel, caller: Caller, kind: Kind, stream_id: int, server_id: 
         if store(panel).is_bound:
             # before the deletion, which is in another database: one that comes to nothing is dropped by the worker
             pending.add(panel, kind.node_kind, stream_id, failed)
-        with store(panel).write() as connection:
+
+        def act(connection: Connection) -> list[int]:
             extra = _remove(panel, connection, stream_id, server_id, leaving)
             if not store(panel).is_bound:
                 pending.add_in(panel, connection, kind.node_kind, stream_id, {*failed, *extra})
                 entry.write_in(connection)
+            return extra
+
+        extra = store(panel).transact(act)
         if store(panel).is_bound and extra:
             pending.add(panel, kind.node_kind, stream_id, extra)
         if failed or extra:

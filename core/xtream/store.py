@@ -59,9 +59,6 @@ class Store:
     def read(self) -> AbstractContextManager[Connection]:
         return self.database.read()
 
-    def write(self) -> AbstractContextManager[Connection]:
-        return self.database.write()
-
     def transact(self, act: Callable[[Connection], Done]) -> Done:
         return self.database.transact(act)
 

@@ -14,8 +14,8 @@ from core.access.auto_logout import read_auto_logout, set_auto_logout
 from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
+from core.access.seen_accounts import count_accounts
 from core.access.whose import sees_all_always, whose_accounts
-from core.accounts.listing import count_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
 from core.values import sinks
@@ -46,7 +46,7 @@ class LoginForm(RequestModel):
     password: RawText = ""
 
 
-@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(once=False))
+@endpoint("login", "POST", who=ANYBODY, model=LoginForm, manners=Manners(once=False, hashes=True))
 def login(call: Call, form: LoginForm) -> Answer:
     """Start a session for a user name and password; a session that was there is replaced."""
     entry = core_login.log_in(call.panel, origin_of(call), form.username, form.password)
@@ -127,7 +127,7 @@ class PasswordForm(RequestModel):
     username: RawText = ""
 
 
-@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm)
+@endpoint("update_password", "POST", who=LOGGED_IN, model=PasswordForm, manners=Manners(hashes=True))
 def update_password(call: Call, form: PasswordForm) -> Answer:
     """Change one's own password; all other sessions of the user end."""
     _change_password(call, form)

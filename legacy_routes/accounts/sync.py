@@ -4,8 +4,8 @@ import time
 
 from compat.endpoints import Answer, Endpoints, Manners
 from core.access.permissions import SYNC_ACCOUNTS
+from core.access.seen_accounts import count_accounts
 from core.access.whose import whose_accounts
-from core.accounts.listing import count_accounts
 from core.sync.on_request import sync_on_request
 from core.values.markup import quotable
 from legacy_routes.gate import Call, by, caller, having

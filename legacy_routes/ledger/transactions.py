@@ -1,21 +1,25 @@
 """The ledger (contract chapter 40 §3.9 to §3.12): reading it, rows by hand, corrections, days with data."""
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import orjson
 from pydantic import AliasChoices, Field
 
+from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text
 from core.access.permissions import CORRECT_TRANSACTIONS, may
 from core.access.whose import whose_accounts
 from core.errors import InvalidInput
 from core.ledger.corrections import correct_transaction
-from core.ledger.listing import LedgerRow, list_transactions
+from core.ledger.listing import LedgerPage, LedgerRow, kept_transactions
 from core.ledger.manual_rows import add_transaction
 from core.ledger.marked_days import dates_with_data
 from core.ledger.row_text import LONG_TEXT
 from core.ledger.sales import VOIDED
+from core.storage.answer_cache import EncodedAnswer
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id, Number, ViewForm
@@ -44,14 +48,29 @@ def get_transactions(call: Call, form: ListForm) -> Answer:
     limit, offset = _bounds(form)
     is_panel = _is_panel_form(call, form)
     scope = whose_accounts(actor, view_all=form.view_all)
-    page = list_transactions(call.panel, scope, limit=limit, offset=offset)
-    return {
-        "err_msg": "",
-        "message": "",
-        "total": page.total,
-        "can_edit_transactions": may(actor, CORRECT_TRANSACTIONS),
-        "transactions": [_shown(row, is_panel) for row in page.rows],
-    }
+    encoder = _Encoder(is_panel, may(actor, CORRECT_TRANSACTIONS))
+    page = kept_transactions(call.panel, scope, limit=limit, offset=offset, encode=encoder)
+    return encoder.answer(page) if isinstance(page, LedgerPage) else page
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Pages as one form of client wants them, for callers who may correct rows or not."""
+
+    is_panel: bool
+    can_edit: bool
+
+    def answer(self, page: LedgerPage) -> dict[str, Any]:
+        return {
+            "err_msg": "",
+            "message": "",
+            "total": page.total,
+            "can_edit_transactions": self.can_edit,
+            "transactions": [_shown(row, self.is_panel) for row in page.rows],
+        }
+
+    def __call__(self, page: LedgerPage) -> EncodedAnswer:
+        return EncodedAnswer(envelope.gzipped(envelope.success_body(self.answer(page))))
 
 
 def _bounds(form: ListForm) -> tuple[int, int]:

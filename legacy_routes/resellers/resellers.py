@@ -107,7 +107,7 @@ class AddForm(RequestModel):
     ip_ranges: Text = Field("", validation_alias="use_ip_ranges")
 
 
-@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm)
+@endpoint("add_reseller", "POST", who=having(MANAGE_RESELLERS), model=AddForm, manners=Manners(hashes=True))
 def add_reseller(call: Call, form: AddForm) -> Answer:
     """Make a reseller, with a first credit and the templates of messages."""
     wish = NewReseller(
@@ -145,7 +145,7 @@ class UpdateForm(RequestModel):
     ip_ranges: Present = Field(None, validation_alias="use_ip_ranges")
 
 
-@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm)
+@endpoint("update_reseller", "POST", who=having(MANAGE_RESELLERS), model=UpdateForm, manners=Manners(hashes=True))
 def update_reseller(call: Call, form: UpdateForm) -> Answer:
     """Change what is sent of a reseller; a new theme goes to all of the reseller's accounts."""
     panel, actor = call.panel, caller(call)

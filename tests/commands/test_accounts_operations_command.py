@@ -47,3 +47,17 @@ def test_one_is_closed_by_hand(dual: Accounts) -> None:
     assert _run(dual, "resolve", str(left["id"])) == (0, f"Operation {left['id']} closed.\n")
     code, output = _run(dual, "resolve", "999")
     assert (code, output) == (1, "Error: There is no open operation 999\n")
+
+
+def test_what_was_undone_in_the_background_is_listed_with_its_reason(dual: Accounts) -> None:
+    dual.portals[1].fail("PUT accounts", Answer(Response(b"<html>")))
+    dual.post("admin", "edit_account", original_username="user001", name="Other")
+    [left] = dual.open_operations()
+    _run(dual, "resolve", str(left["id"]))
+    reason = "The database cannot store this change"
+    dual.world.execute(f"UPDATE _sbx_operations SET state = 'undone', error = '{reason}' WHERE id = {left['id']}")
+    code, listed = _run(dual)
+    assert (code, listed.splitlines()[:2]) == (0, ["No open operations.", "Undone in the background:"])
+    assert listed.splitlines()[2].startswith(f"{left['id']}  ")
+    assert "change user001 00:1A:79:00:00:01: undone" in listed
+    assert listed.endswith(f"    {reason}\n")

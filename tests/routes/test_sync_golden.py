@@ -16,6 +16,7 @@ from simulators.stalker import StalkerPortal
 from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
+from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch accounts from Stalker Portal: "
 MAC = "00:1A:79:00:00:0{}".format
@@ -389,22 +390,19 @@ def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
 
 def test_a_page_waits_no_longer_than_configured_and_the_fetch_goes_on(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
-    portal.fail("GET accounts", Delay(1.0))
+    portal.fail("GET accounts", Delay(4.0))
     before = _accounts(world)
     client = world.client("admin")
     with _configured(world, sync_wait_seconds=0.2):
         started = time.monotonic()
         # the second one joins the fetch that the first one has left
         answers = [client.post("/sync_accounts.php").json() for _ in range(2)]
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 3.5
     text = f"{FAILED}Connection timeout"
     assert len({answer.pop("job_id") for answer in answers}) == 1
     assert answers == [{"error": 1, "err_msg": text, "message": text, "code": 8, "pending": 1}] * 2
     assert _accounts(world) == before
-    deadline = time.monotonic() + 10
-    while set(_accounts(world)) != {"user001", "new9"} and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert set(_accounts(world)) == {"user001", "new9"}
+    until(lambda: set(_accounts(world)) == {"user001", "new9"}, "the fetched list is stored")
     assert portal.calls == ["GET stb/", "GET accounts/"]
     entries = world.rows(sa.select(AuditEntry.target_id, AuditEntry.username).order_by(AuditEntry.target_id))
     assert [(row["target_id"], row["username"]) for row in entries] == [("11", "admin"), ("12", "admin")]

@@ -15,9 +15,9 @@ class MysqlProxy:
     """Speaks on a loopback port for the server of ``url``; ``asked`` are the statements in their order, other commands
     by their names. Only without TLS, as tests connect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, port: int = 0) -> None:
         self._server = make_url(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.asked: list[str] = []
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -31,6 +31,9 @@ class MysqlProxy:
         yield self.asked
 
     def close(self) -> None:
+        with suppress(OSError):
+            # wakes who waits for the next connection, and would take one more
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for side in self._sockets:
             with suppress(OSError):
@@ -41,10 +44,11 @@ class MysqlProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 server = socket.create_connection((self._server.host or "127.0.0.1", self._server.port or 3306))
+                self._sockets.append(server)
                 for side in (client, server):
                     side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._sockets.append(side)
                 threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
                 threading.Thread(target=self._questions, args=(client, server), daemon=True).start()
 

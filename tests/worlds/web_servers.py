@@ -20,6 +20,15 @@ from tests.worlds.places import ROOT
 from tests.worlds.programs import free_port, require_program, running
 
 DEPLOY = ROOT / "deploy"
+# what people write who read no recipe: not a header is set
+PLAIN_NGINX = """
+location / {
+    proxy_pass http://127.0.0.1:8000;
+}
+"""
+PLAIN_APACHE = """
+ProxyPass / http://127.0.0.1:8000/
+"""
 # the address that a client of these tests has, which no proxy has
 CLIENT = "127.0.0.2"
 _NGINX = """
@@ -114,8 +123,8 @@ def certify(directory: Path) -> None:
 
 
 def recipe(name: str, values: Mapping[str, str]) -> str:
-    """A recipe with this machine's values in the place of its examples."""
-    text = (DEPLOY / name).read_text()
+    """A recipe with this machine's values in the place of its examples; what has several lines is one itself."""
+    text = name if "\n" in name else (DEPLOY / name).read_text()
     for example, value in values.items():
         text = text.replace(example, value)
     return text
@@ -123,7 +132,10 @@ def recipe(name: str, values: Mapping[str, str]) -> str:
 
 @contextmanager
 def nginx(directory: Path, site: str, backend: str, **values: str) -> Iterator[Front]:
-    """``deploy/nginx/SITE`` before the server at ``backend``; ``values`` replace further examples."""
+    """``deploy/nginx/SITE``, or the lines that ``site`` is, before the server at ``backend``.
+
+    ``values`` replace further examples.
+    """
     program = require_program("nginx", "nginx")
     http, https = free_port(), free_port()
     certify(directory)
@@ -138,7 +150,7 @@ def nginx(directory: Path, site: str, backend: str, **values: str) -> Iterator[F
     }
     for name in ("showbox-proxy.conf", "showbox-paths.conf"):
         (directory / name).write_text(recipe(f"nginx/{name}", examples | _options(values)))
-    text = recipe(f"nginx/{site}", examples | _options(values))
+    text = recipe(_named("nginx", site), examples | _options(values))
     if not re.search("^server {", text, re.MULTILINE):
         tls = f"ssl_certificate {directory}/fullchain.pem; ssl_certificate_key {directory}/privkey.pem;"
         text = f"server {{ listen 127.0.0.1:{https} ssl http2; server_name localhost; {tls}\n{text}\n}}"
@@ -147,6 +159,10 @@ def nginx(directory: Path, site: str, backend: str, **values: str) -> Iterator[F
     command = [program, "-p", str(directory), "-c", str(directory / "nginx.conf")]
     with running(command, https, cwd=directory):
         yield Front(f"https://localhost:{https}", f"http://localhost:{http}")
+
+
+def _named(server: str, site: str) -> str:
+    return site if "\n" in site else f"{server}/{site}"
 
 
 def _options(values: Mapping[str, str]) -> dict[str, str]:
@@ -176,7 +192,7 @@ def apache(directory: Path, site: str, backend: str = "", **values: str) -> Iter
     }
     if values.get("writing") == "showbox":
         examples["Define SHOWBOX_WRITING php"] = "Define SHOWBOX_WRITING showbox"
-    text = recipe(f"apache/{site}", examples)
+    text = recipe(_named("apache", site), examples)
     (directory / "showbox-paths.txt").write_text(recipe("apache/showbox-paths.txt", {}))
     if not re.search("^<VirtualHost", text, re.MULTILINE):
         root, socket = values.get("/srv/showbox-panel", str(directory)), values.get("/run/php/php8.2-fpm.sock", "none")

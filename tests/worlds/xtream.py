@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from core.panel import Panel
 from core.storage.tables import User
+from core.storage.tables.secret_columns import streaming_server_place
 from core.storage.tables.xtream import XtreamMember, XtreamServerControl
 from core.xtream.families import Tables, known
 from core.xtream.store import store
@@ -110,13 +111,13 @@ class Xtream:
 
     def insert(self, role: str, *rows: Mapping[str, Any]) -> None:
         table: sa.Table = getattr(self.tables, role)
-        with store(self.panel).write() as connection:
+        with store(self.panel).database.write() as connection:
             for row in rows:
                 connection.execute(sa.insert(table).values(known(table, row)))
 
     def update(self, role: str, where: Mapping[str, Any], **values: Any) -> None:
         table: sa.Table = getattr(self.tables, role)
-        with store(self.panel).write() as connection:
+        with store(self.panel).database.write() as connection:
             on = (table.c[name] == value for name, value in where.items())
             connection.execute(sa.update(table).where(*on).values(**known(table, values)))
 
@@ -147,6 +148,8 @@ class Xtream:
 
 @contextmanager
 def xtream_world(make_world: MakeWorld, mode: str, **settings: str) -> Iterator[Xtream]:
+    # twenty commands at once find places, however long they take
+    settings = {"SHOWBOX_SERVER_THREADS": "32", **settings}
     with ExitStack() as stack:
         world = _made_world(make_world, mode, settings)
         a = stack.enter_context(XtreamNode(NEW, SECRETS[1], name="A"))
@@ -197,7 +200,7 @@ def _fill(xtream: Xtream) -> None:
         {
             "server_id": id,
             "dialect": OLD if id == 2 else NEW,
-            "secret": xtream.panel.sealer.everywhere.sealed(secret),
+            "secret": xtream.panel.sealer.everywhere.sealed(secret, streaming_server_place(id)),
             "read_timeout": READ_SECONDS,
         }
         for id, secret in SECRETS.items()

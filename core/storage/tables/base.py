@@ -80,17 +80,30 @@ class _MysqlDate(sa.DATE):
         return _none_for_text
 
 
+def _none_for_unreadable(read: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    def read_or_none(value: Any) -> Any:
+        try:
+            return value if read is None else read(value)
+        except (TypeError, ValueError):
+            return None
+
+    return read_or_none
+
+
 class _SqliteDateTime(sqlite.DATETIME):
     def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
-        read = super().result_processor(dialect, coltype)
+        return _none_for_unreadable(super().result_processor(dialect, coltype))
 
-        def read_or_none(value: Any) -> Any:
-            try:
-                return value if read is None else read(value)
-            except (TypeError, ValueError):
-                return None
 
-        return read_or_none
+class _SqliteDate(sqlite.DATE):
+    """A date; a day that no calendar has (2024-02-31) is none."""
+
+    def adapt(self, cls: Any, **kw: Any) -> Any:
+        # the driver's own class would take this one's place, and fails on such a day
+        return self
+
+    def result_processor(self, dialect: Any, coltype: Any) -> Callable[[Any], Any]:
+        return _none_for_unreadable(super().result_processor(dialect, coltype))
 
 
 Money = sa.Numeric(15, 2)
@@ -98,7 +111,8 @@ Money = sa.Numeric(15, 2)
 _PLAIN_SECONDS = _SqliteDateTime(truncate_microseconds=True)  # type: ignore[no-untyped-call]
 DateTime = sa.DateTime().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlDateTime(), *_MYSQL)
 Timestamp = sa.TIMESTAMP().with_variant(_PLAIN_SECONDS, "sqlite").with_variant(_MysqlTimestamp(), *_MYSQL)
-Date = sa.Date().with_variant(_MysqlDate(), *_MYSQL)
+_SQLITE_DATE = _SqliteDate()  # type: ignore[no-untyped-call]
+Date = sa.Date().with_variant(_SQLITE_DATE, "sqlite").with_variant(_MysqlDate(), *_MYSQL)
 MediumText = Text().with_variant(mysql.MEDIUMTEXT(), *_MYSQL)
 Blob = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), *_MYSQL)
 LongText = Text().with_variant(mysql.LONGTEXT(), *_MYSQL)

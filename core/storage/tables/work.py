@@ -145,7 +145,8 @@ class PortalListing(Base):
 
     ``number`` counts the fetches, the last of which brought the list or ended with a ``failure``. ``content`` (zipped
     JSON) is the last list that there was, ``begun`` before the portal was asked for it and ``ended`` when it was
-    there, in Unix milliseconds; ``source`` is a digest of the portal that both are of.
+    there, in Unix milliseconds; ``source`` is a digest of the portal that both are of. A second row is there while a
+    list is being written in several transactions (:mod:`core.sync.staging`).
     """
 
     __tablename__ = "_sbx_portal_list"

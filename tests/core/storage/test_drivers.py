@@ -1,10 +1,14 @@
 """Each driver of MariaDB reads every kind of value alike, and its connections are mended alike (issue 14, line 2)."""
 
+import gc
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -219,3 +223,16 @@ def test_pymysql_reads_with_our_cursor(address: str) -> None:
         fast.execute("SELECT id FROM kinds WHERE id > 99")
         assert (fast.rowcount, list(fast.fetchall())) == (plain.rowcount, list(plain.fetchall())) == (0, [])
     database.dispose()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_socket_at_which_nobody_listens_is_closed(tmp_path: Path) -> None:
+    place = tmp_path / "mysqld.sock"
+    with closing(socket.socket(socket.AF_UNIX)) as nobody:
+        nobody.bind(str(place))
+        database = Database(f"mysql+pymysql://root@localhost/x?unix_socket={place}")
+        with pytest.raises(DatabaseUnavailable), database.read():
+            pass
+        database.dispose()
+        del database
+        gc.collect()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from core.accounts import listing
 from core.storage import freshness, schema
 from core.storage.database import Database
-from core.storage.freshness import _Proof, _Stamp
+from core.storage.freshness import Proof, Stamp
 from core.storage.tables import Account, Plan, User
 from tests.worlds.private_mariadb import PrivateMariadb
 
@@ -166,11 +166,11 @@ def test_a_restart_hides_no_change(database: Database, server: PrivateMariadb) -
         assert kept.rows() == kept.truth()
 
 
-SETTLED = _Stamp(changed=1000, now=1100, settled=True, small=(1,))
+SETTLED = Stamp(changed=(1000, 900), now=1100, settled=True, small=(1,))
 DOUBTS = {
-    "other second": replace(SETTLED, changed=1001),
-    "set back": replace(SETTLED, changed=999),
-    "not known": replace(SETTLED, changed=None),
+    "other second": replace(SETTLED, changed=(1001, 900)),
+    "set back": replace(SETTLED, changed=(999, 900)),
+    "not known": replace(SETTLED, changed=(1000, None)),
     "small table": replace(SETTLED, small=(2,)),
     "clock set back": replace(SETTLED, now=1099),
 }
@@ -178,7 +178,7 @@ DOUBTS = {
 
 @pytest.mark.parametrize("doubt", DOUBTS)
 def test_a_doubt_is_no_proof(doubt: str) -> None:
-    proof = _Proof(SETTLED, (), time.monotonic())
+    proof = Proof(SETTLED, (), time.monotonic())
     assert proof.holds(replace(SETTLED, now=1200))
     assert not proof.holds(DOUBTS[doubt])
     assert not replace(proof, stamp=replace(SETTLED, settled=False)).holds(SETTLED)

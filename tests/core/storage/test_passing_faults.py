@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from core.errors import DatabaseBusy, DatabaseFailed
 from core.storage.database import Database
+from core.storage.engines import LOCK_SECONDS
 from tests.worlds.databases import create_database
 
 _ADD = "UPDATE counted SET n = n + 1 WHERE id = :id"
@@ -51,7 +52,7 @@ def test_the_victim_of_a_deadlock_does_all_again(database: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert _counts(database) == [2, 2]
 
 
@@ -87,3 +88,34 @@ def test_a_lasting_fault_is_not_repeated(database: Database) -> None:
         database.transact(act)
     assert not isinstance(caught.value, DatabaseBusy)
     assert len(tries) == 1
+
+
+_WAITS = {
+    "sqlite": "PRAGMA busy_timeout",
+    "mysql": "SELECT @@innodb_lock_wait_timeout * 1000",
+    "postgresql": "SELECT setting FROM pg_settings WHERE name = 'lock_timeout'",
+}
+
+
+def test_no_statement_waits_for_a_lock_longer_than_we_say(database: Database) -> None:
+    """By themselves MariaDB's wait for 50 seconds and PostgreSQL's for ever."""
+    told = sa.text(_WAITS[database.dialect])
+    with database.write() as connection:
+        assert int(connection.execute(told).scalar_one()) == LOCK_SECONDS * 1000
+    if database.dialect != "sqlite":
+        # the connections of what is looked up by itself
+        looked_up = sa.select(sa.literal_column("@@innodb_lock_wait_timeout").label("seconds"))
+        if database.dialect == "postgresql":
+            looked_up = sa.select(sa.func.current_setting("lock_timeout").label("seconds"))
+        assert str(database.first(looked_up).seconds).removesuffix("s") == str(LOCK_SECONDS)
+
+
+def test_what_an_address_says_of_waiting_is_left_alone() -> None:
+    own = sa.engine.make_url(create_database("mariadb", "waits"))
+    named = own.update_query_dict({"init_command": "SET SESSION innodb_lock_wait_timeout=3"})
+    database = Database(named.render_as_string(hide_password=False))
+    try:
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT @@innodb_lock_wait_timeout").scalar_one() == 3
+    finally:
+        database.dispose()

@@ -21,7 +21,7 @@ from core.storage import schema
 from core.storage.database import Database
 from core.storage.faults import DatabaseSetUp, LacksTable, NoDatabaseServer
 from core.storage.revisions import NewerDatabase
-from core.storage.table_faults import NotReferable
+from core.storage.table_faults import NotReferable, narrow_texts
 from core.values.database_urls import normal_url
 from tests.worlds.databases import (
     DUMPS,
@@ -252,6 +252,24 @@ def test_mixed_collations_are_named(legacy: Database) -> None:
     assert "_users (utf8mb4_general_ci)" in said
     with pytest.raises(DatabaseSetUp, match="mixed collations"), legacy.read() as connection:
         connection.execute(sa.text("SELECT 1 FROM _users JOIN _accounts ON _users.username = _accounts.username"))
+
+
+def test_tables_that_cannot_hold_every_text_are_named(legacy: Database) -> None:
+    # as the panel's own scripts made them
+    [said] = narrow_texts(legacy)
+    assert said.startswith(
+        "texts of _expiry_reminders, _reminder_settings, _sms_logs, _sms_settings are kept in utf8mb3"
+    )
+    for table, character_set in (("_plans", "utf8mb3"), ("_sms_logs", "latin1"), ("_transactions", "utf8mb3")):
+        _alter(legacy, f"{table} CONVERT TO CHARACTER SET {character_set}")
+    western, three_bytes = narrow_texts(legacy)
+    assert western.startswith("texts of _sms_logs are kept in latin1, which cannot hold emoji and letters of most")
+    assert three_bytes.startswith(
+        "texts of _expiry_reminders, _plans, _reminder_settings, _sms_settings, _transactions"
+    )
+    assert "kept in utf8mb3, which cannot hold emoji: such a text is refused, or stored without" in three_bytes
+    # a warning: what such a table can hold goes on working
+    assert not [line for line in schema.check(legacy).faults if "utf8mb3" in line]
 
 
 def test_a_file_that_another_process_holds_is_still_only_busy(tmp_path: Path) -> None:

@@ -144,7 +144,8 @@ def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: Stalke
         told = sync_on_request(other, BY_ADMIN, "session")
         assert (told.counts.synced, told.counts.removed) == (50, 0)
         assert told.job_id is not None
-    assert time.monotonic() - started < 3
+    # the portal itself would take thirty
+    assert time.monotonic() - started < 20
     # the next test would share the fetch that goes on
     with named_lock(other, "portal-list", wait=5):
         other.close()

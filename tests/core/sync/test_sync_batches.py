@@ -1,0 +1,241 @@
+"""Long syncs are written in batches: nobody waits for the whole, what others change in between stays, and what a killed
+process left half written is finished.
+
+Source: issue "Nothing lost", line 16.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from core.accounts.rows import change_account
+from core.config import load_config
+from core.errors import DatabaseFailed
+from core.panel import Panel
+from core.portal import PortalAccount, PortalAccountList
+from core.storage.tables import Account, ArchivedAccount, AuditEntry, State
+from core.sync import batches
+from core.sync.fetch import FetchFailed
+from core.sync.merge import Changes, cleaned
+from core.sync.shared_list import Listed
+from core.sync.staging import is_staged
+from core.sync.sync import Wish, bring_in_line, finish_interrupted
+from core.workers import workers
+from tests.core.sync.test_sync import BY_ADMIN
+from tests.core.sync.test_sync_merge import told
+from tests.worlds import forked
+from tests.worlds.databases import prepared_database
+from tests.worlds.places import ROOT
+from tests.worlds.waiting import until
+
+MANY = 4000
+
+
+@pytest.fixture
+def sqlite_panel() -> Iterator[Panel]:
+    panel = _panel(prepared_database("sqlite", "batches"))
+    yield panel
+    panel.close()
+
+
+def _panel(url: str) -> Panel:
+    return Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url}))
+
+
+def _list(panel: Panel, *accounts: PortalAccount) -> Listed:
+    begun = int(panel.clock.seconds() * 1000)
+    return Listed(begun, cleaned(PortalAccountList(list(accounts), 0)))
+
+
+def _many(tariff: str, numbers: range = range(MANY)) -> list[PortalAccount]:
+    return [told(number, tariff_plan=tariff) for number in numbers]
+
+
+def _sync(panel: Panel, listed: Listed, report: Callable[[int, int], None] | None = None, **wish: Any) -> Changes:
+    def reported(step: str, done: int, total: int) -> None:
+        if report is not None and step == "writing":
+            report(done, total)
+
+    return bring_in_line(panel, listed, BY_ADMIN, Wish(None, report=reported, **wish))
+
+
+def _tariffs(panel: Panel) -> dict[str, int]:
+    counted = sa.select(Account.tariff_plan, sa.func.count()).group_by(Account.tariff_plan)
+    with panel.database.read() as connection:
+        return {str(tariff): number for tariff, number in connection.execute(counted)}
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of a long sync is a batch."""
+    monkeypatch.setattr(batches, "HELD_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("brief")
+def test_others_write_between_two_batches(sqlite_panel: Panel) -> None:
+    """With one transaction for all of it, whoever wrote meanwhile would see nothing of it, then everything."""
+    seen: set[int] = set()
+    is_over = threading.Event()
+
+    def write(connection: Connection) -> int:
+        connection.execute(sa.delete(State).where(State.name == "nothing"))
+        return connection.scalar(sa.select(sa.func.count()).select_from(Account)) or 0
+
+    def heartbeat() -> None:
+        while not is_over.is_set():
+            seen.add(sqlite_panel.database.transact(write))
+
+    sqlite_panel.layout  # noqa: B018 - creates the tables
+    beside = threading.Thread(target=heartbeat)
+    beside.start()
+    try:
+        changes = _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")))
+    finally:
+        is_over.set()
+        beside.join()
+    assert len(changes.inserted) == MANY
+    assert seen - {0, MANY}
+    assert _tariffs(sqlite_panel) == {"gold": MANY}
+
+
+def test_no_batch_begins_another_part_when_its_time_is_over(sqlite_panel: Panel) -> None:
+    """Held for a tenth of a second and what one part takes, whatever the number of accounts."""
+    reports: list[int] = []
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")), lambda done, total: reports.append(done))
+    steps = [after - before for before, after in zip([0, *reports], reports, strict=False)]
+    assert sum(steps) == MANY
+    # at some 20 µs a row they are several on any machine that we know
+    assert all(step % 500 == 0 for step in steps)
+
+
+@pytest.mark.usefixtures("brief")
+def test_what_others_change_between_two_batches_stays(sqlite_panel: Panel) -> None:
+    panel = sqlite_panel
+    _sync(panel, _list(panel, *_many("silver")))
+    with panel.database.read() as connection:
+        last = connection.execute(sa.select(Account.id, Account.username).order_by(Account.id.desc())).first()
+    assert last is not None
+
+    def change(done: int, total: int) -> None:
+        if done < total and not is_changed:
+            is_changed.append(True)
+            with panel.database.write() as connection:
+                change_account(panel, connection, last.id, {"tariff_plan": "edited"}, {})
+                connection.execute(sa.insert(Account).values(username="NEW1", mac="00:1A:79:77:00:01", reseller=None))
+
+    is_changed: list[bool] = []
+    added = [told(70001, login="new1", mac="00:1A:79:77:00:02")]
+    changes = _sync(panel, _list(panel, *_many("gold"), *added), change)
+    assert len(changes.updated) == MANY - 1
+    assert _tariffs(panel) == {"gold": MANY - 1, "edited": 1, "": 1}
+    # paired by its name in the second comparison: one account, and it takes over the portal's MAC
+    with panel.database.read() as connection:
+        named = connection.execute(sa.select(Account.mac).where(Account.username.in_(["NEW1", "new1"]))).all()
+    assert len(named) == 1
+
+
+_KILLED = """
+import os, signal, sys
+from tests.core.sync import test_sync_batches as here
+here.batches.HELD_SECONDS = 0.0
+panel = here._panel(sys.argv[1])
+after = int(sys.argv[2])
+
+def report(done, total):
+    if done >= after:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if not after:
+    here.batches.Writer.write = lambda *_: report(0, 0)
+here._sync(panel, here._list(panel, *here._many("gold", range(100, here.MANY + 100))), report)
+"""
+
+
+def _killed(panel: Panel, after: int) -> None:
+    url = panel.config.database.url.get_secret_value()
+    done = forked.run("-c", _KILLED, url, str(after), cwd=ROOT, environment=os.environ)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def _refused(panel: Panel) -> None:
+    with pytest.raises(FetchFailed, match="is empty"):
+        _sync(panel, _list(panel))
+
+
+_FINISHERS: dict[str, Callable[[Panel], object]] = {
+    "the next start": workers.start,
+    "the next sync": lambda panel: _sync(panel, _list(panel, *_many("gold", range(100, MANY + 100)))),
+    "a sync whose list is refused": _refused,
+}
+
+
+# rows that were written when the process ended; the last are all of them
+_AFTER = (0, 500, 2500, MANY)
+
+
+@pytest.mark.parametrize(
+    ("after", "finisher"),
+    [*((after, "the next start") for after in _AFTER), (2500, "the next sync"), (2500, "a sync whose list is refused")],
+)
+def test_what_a_killed_process_left_half_written_is_finished(sqlite_panel: Panel, after: int, finisher: str) -> None:
+    """100 accounts go, 100 come, all others change; killed once ``after`` rows were written."""
+    panel = sqlite_panel
+    _sync(panel, _list(panel, *_many("silver")))
+    _killed(panel, after)
+    assert is_staged(panel)
+    assert set(_tariffs(panel)) == ({"silver"} if not after else {"gold"} if after == MANY else {"silver", "gold"})
+    _FINISHERS[finisher](panel)
+    until(lambda: not is_staged(panel), "the rest was written")
+    assert _tariffs(panel) == {"gold": MANY}
+    with panel.database.read() as connection:
+        for model in (ArchivedAccount, AuditEntry):
+            assert connection.scalar(sa.select(sa.func.count()).select_from(model)) == 100
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_database_that_fails_half_way_is_told_and_finished_by_itself(
+    sqlite_panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = sqlite_panel
+    _sync(panel, _list(panel, *_many("silver")))
+
+    def full(done: int, total: int) -> None:
+        with panel.database.write() as connection:
+            connection.exec_driver_sql(
+                "CREATE TRIGGER full BEFORE UPDATE ON _accounts BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+
+    with pytest.raises(batches.HalfWritten, match=r"^A part of the portal's list has been stored; the rest follows"):
+        _sync(panel, _list(panel, *_many("gold")), full)
+    assert len(_tariffs(panel)) == 2
+    with pytest.raises(DatabaseFailed):
+        finish_interrupted(panel)
+    with panel.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER full")
+    finish_interrupted(panel)
+    assert _tariffs(panel) == {"gold": MANY}
+    assert not is_staged(panel)
+
+
+def test_a_short_sync_is_one_transaction(sqlite_panel: Panel) -> None:
+    reports: list[int] = []
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("gold", range(1000))), lambda done, total: reports.append(done))
+    assert reports == [1000]
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_elsewhere_all_of_it_is_one_transaction(kind: str) -> None:
+    """Their locks are of single rows."""
+    panel = _panel(prepared_database(kind, "batches"))
+    reports: list[int] = []
+    try:
+        _sync(panel, _list(panel, *_many("gold", range(1200))), lambda done, total: reports.append(done))
+        assert reports == [1200]
+    finally:
+        panel.close()
