@@ -265,7 +265,7 @@ def _serve_demo(config: Config) -> None:
             config, portal = stack.enter_context(simulated_portal(config))
             config, caught = stack.enter_context(catchers(config))
             nodes = stack.enter_context(simulated_nodes())
-            users = demo_users(only_here=_is_loopback(config.server.host))
+            users = demo_users(only_here=is_only_here(config))
             refuse_unusable_directory(config.panel.data_directory)
             app, panel = build(config)
             # of an earlier start, whose portal had another address
@@ -308,6 +308,11 @@ def _config(options: argparse.Namespace) -> Config:
         xtream = config.xtream.model_copy(update={"database_url": SecretStr("")})
         config = config.model_copy(update={"database": database, "session": session, "panel": panel, "xtream": xtream})
     return config
+
+
+def is_only_here(config: Config) -> bool:
+    """Whether nobody but this machine's users reaches the server: not the network, nor a proxy's clients."""
+    return _is_loopback(config.server.host) and not config.server.trusted_proxies and not config.security.public_url
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,7 +18,7 @@ from core.administration import upgrading
 from core.config import ENVIRONMENT_PREFIX
 from core.errors import PanelError
 from core.jobs.scheduled import COULD_NOT_RUN, DONE, Options, run_job
-from core.messages.reminders.history import clear_history
+from core.messages.reminders.log import clear_log
 from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS
 from core.panel import Panel
 from core.workers import schedule
@@ -95,7 +95,7 @@ def cron_command(panel: Panel) -> click.Group:
     @click.confirmation_option(prompt="Reminders that are due today may then be sent again. Delete the whole history?")
     def clear() -> None:
         try:
-            click.echo(f"Deleted: {clear_history(panel)}")
+            click.echo(f"Deleted: {clear_log(panel)}")
         except PanelError as error:
             raise click.ClickException(error.text) from None
 

@@ -93,8 +93,8 @@ def _servers(panel: Panel) -> click.Group:
     @failing_clearly
     def list_() -> None:
         for one in listing.servers(panel):
-            usable = "" if one["usable"] else ", cannot be called: switched off, or without address or secret"
-            click.echo(f"{one['id']}  {one['name']}: {one['url']} ({one['dialect']}){usable}")
+            usable = "" if one.is_usable else ", cannot be called: switched off, or without address or secret"
+            click.echo(f"{one.id}  {one.name}: {one.url} ({one.dialect}){usable}")
 
     @servers.command("add", help="Add one; asks for the nodes' password.")
     @click.argument("number", type=int)
@@ -151,7 +151,7 @@ def _streams(panel: Panel) -> click.Group:
     @failing_clearly
     def list_() -> None:
         for one in listing.streams(panel):
-            click.echo(f"{one['id']}  {one['name']} (type {one['type']}): on {one['servers']} servers")
+            click.echo(f"{one.id}  {one.name} (type {one.type}): on {one.servers} servers")
 
     @streams.command("add", help="Add one.")
     @click.argument("number", type=int)
@@ -184,8 +184,8 @@ def _lines(panel: Panel) -> click.Group:
     @failing_clearly
     def list_() -> None:
         for one in listing.lines(panel):
-            state = "banned" if one["banned"] else "enabled" if one["enabled"] else "disabled"
-            click.echo(f"{one['id']}  {one['username']}: {state}, of member {one['member']}")
+            state = "banned" if one.is_banned else "enabled" if one.is_enabled else "disabled"
+            click.echo(f"{one.id}  {one.username}: {state}, of member {one.member_id}")
 
     @lines.command("add", help="Add one; asks for its password.")
     @click.argument("number", type=int)
@@ -208,7 +208,7 @@ def _lines(panel: Panel) -> click.Group:
 
 def _add(panel: Panel, key: str, item: dict[str, Any]) -> None:
     """One item, as if it came in a file, unless there is one of that number."""
-    known = {one["id"] for one in getattr(listing, key)(panel)}
+    known = {one.id for one in getattr(listing, key)(panel)}
     if item["id"] in known:
         raise click.ClickException(f"{key}: there is a number {item['id']} already")
     importing.import_file(panel, read_data({key: [item]}, os.environ))

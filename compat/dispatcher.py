@@ -4,7 +4,7 @@ What is declared: :mod:`compat.endpoints`. Source: contract chapter 00.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -21,11 +21,14 @@ from compat.multipart import BadParameters
 from compat.parameters import Limits, read_parameters
 from compat.rate_limit import RequestLimit
 from compat.sessions import SessionUnavailable
+from compat.waiting import NoPlace, Places
 
 T = TypeVar("T")
 
 CROSS_SITE_TEXT = "This request came from another site and was refused"
 TOO_LARGE_TEXT = "The request is too large"
+TOO_MANY_TEXT = "Too many requests, please wait a moment"
+_SHORTLY_SECONDS = 2
 # bytes of a body beside the one large file in it
 AROUND_A_FILE = 1024 * 1024
 _BROWSER_MARKS = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE", "HTTP_SEC_FETCH_MODE", "HTTP_SEC_FETCH_DEST")
@@ -49,6 +52,7 @@ class Dispatcher:
         request_limit: RequestLimit,
         memory: double_clicks.Memory,
         losses: Callable[[], AbstractContextManager[Mapping[str, str]]],
+        places: Places,
     ) -> None:
         self.panel = panel
         self.gate = gate
@@ -58,6 +62,7 @@ class Dispatcher:
         self.request_limit = request_limit
         self.memory = memory
         self.losses = losses
+        self.places = places
         self._by_path: dict[str, Endpoint] = {}
 
     def install(self, app: Flask, endpoints: Iterable[Endpoint]) -> None:
@@ -97,7 +102,7 @@ class Dispatcher:
         if checked and cross_site.is_refused(request.environ, self.clients, navigable=manners.navigable):
             return envelope.failure(CROSS_SITE_TEXT, NOT_ALLOWED, 403)
         if manners.limited and (wait := self.request_limit.seconds_to_wait(self.clients.counted_as(request.environ))):
-            return _too_many(wait)
+            return _too_many(TOO_MANY_TEXT, 1, wait)
         return self._answered(endpoint)
 
     def _answered(self, endpoint: Endpoint) -> Response:
@@ -112,15 +117,17 @@ class Dispatcher:
             model = endpoint.model
             form = self._named(model, values, lambda: model.read(values))
             act = partial(self._named, model, values, partial(self._told, model, values, act, form))
-        if not _is_guarded(endpoint, call):
-            return _on_the_wire(endpoint, act())
-        return double_clicks.once(
-            self.memory,
-            double_clicks.session_key(str(call.session.sid), call.session["username"]),
-            double_clicks.key_of(endpoint.name, call.method, values, call.files),
-            lambda: _on_the_wire(endpoint, act()),
-            self._fault,
-        )
+        # also around the one of two clicks that waits for the other's answer
+        with self.places.one() if endpoint.manners.waits else nullcontext():
+            if not _is_guarded(endpoint, call):
+                return _on_the_wire(endpoint, act())
+            return double_clicks.once(
+                self.memory,
+                double_clicks.session_key(str(call.session.sid), call.session["username"]),
+                double_clicks.key_of(endpoint.name, call.method, values, call.files),
+                lambda: _on_the_wire(endpoint, act()),
+                self._fault,
+            )
 
     def _named(self, model: type[RequestModel], values: Mapping[str, Any], act: Callable[[], T]) -> T:
         """What ``act`` gives; its failures call each field as the request did."""
@@ -196,6 +203,8 @@ class Dispatcher:
             return _named_failure(error)
         if isinstance(error, BadField | BadParameters):
             return envelope.failure(error.text, 6)
+        if isinstance(error, NoPlace):
+            return _too_many(error.text, 8, _SHORTLY_SECONDS)
         if isinstance(error, RequestEntityTooLarge):
             return envelope.failure(self._too_large_text(), 6, 413)
         if isinstance(error, HTTPException):
@@ -220,8 +229,9 @@ def _on_the_wire(endpoint: Endpoint, answer: Answer) -> Response:
     return answer if isinstance(answer, Response) else envelope.encoded_success(answer, request)
 
 
-def _too_many(wait: int) -> Response:
-    response = envelope.failure("Too many requests, please wait a moment", 1, 429)
+def _too_many(text: str, code: int, wait: int) -> Response:
+    """``wait``: seconds after which another try makes sense."""
+    response = envelope.failure(text, code, 429)
     response.headers["Retry-After"] = str(wait)
     return response
 

@@ -93,16 +93,21 @@ class Manners:
     browser_keeps: int = 0
     # what those read who come with another method
     other_methods: str = "This method is not supported here"
-    # a directory below which it answers as well
-    folder: str = ""
+    # further paths, beside the usual two
+    also_at: tuple[str, ...] = ()
     # makes of the panel how many bytes an uploaded file may have, where that is more than elsewhere
     upload_limit: Callable[[Any], int] | None = None
-    # its paths where they are not the usual two
-    at: tuple[str, ...] = ()
+    # its paths in place of the usual two
+    only_at: tuple[str, ...] = ()
     # whether HEAD does what GET does
     head: bool = True
+    # waits for another machine while it works, or works for long itself: not all threads may do so at once
+    waits: bool = False
     # gives each answer, failures included, a spelling of its own
     reshape: Callable[[Any, Response], Response] | None = None
+
+
+WAITS = Manners(waits=True)
 
 
 @dataclass(frozen=True)
@@ -119,9 +124,8 @@ class Endpoint:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        folder = self.manners.folder
-        also = (f"/{folder}/{self.name}.php",) if folder else ()
-        return self.manners.at or (f"/{self.name}.php", f"/api/{self.name}.php", *also)
+        usual = (f"/{self.name}.php", f"/api/{self.name}.php")
+        return (*(self.manners.only_at or usual), *self.manners.also_at)
 
     def takes(self, method: str) -> bool:
         return method in self.methods or (method == "HEAD" and self.manners.head and "GET" in self.methods)

@@ -11,12 +11,15 @@ from typing import Any, Protocol
 import orjson
 from werkzeug.wrappers import Request, Response
 
+from compat.application import JsonResponse
+from compat.security_headers import ANSWER_HEADERS
+
 NO_CACHE = {
     "Expires": "Thu, 19 Nov 1981 08:52:00 GMT",
     "Cache-Control": "no-store, no-cache, must-revalidate",
     "Pragma": "no-cache",
 }
-_HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), ("X-Content-Type-Options", "nosniff")]
+_HEADERS = [("Content-Type", "application/json"), *NO_CACHE.items(), *ANSWER_HEADERS.items()]
 # below this size the header and the work cost more than the bytes saved
 GZIP_FROM = 4096
 # the document's codes for "not logged in" and "not allowed"
@@ -128,7 +131,7 @@ def as_text(failed: Response) -> Response:
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, headers=_HEADERS)
+    return JsonResponse(body, status, _HEADERS)
 
 
 def accepts_gzip(request: Request) -> bool:

@@ -6,6 +6,8 @@ Those of the pages, which say more, are in :mod:`compat.pages.delivery`.
 from flask import Flask, Request, request
 from werkzeug.wrappers import Response
 
+from compat.application import JsonResponse
+
 # an answer of an endpoint is no page: nothing in it is loaded, run, framed or sent on
 _ANSWER_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _ANSWER_TYPES = frozenset({"application/json", "text/html", "text/plain"})
@@ -14,6 +16,9 @@ _OF_ALL = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
 }
+_OF_ANSWERS = {"Content-Security-Policy": _ANSWER_POLICY, "Cross-Origin-Resource-Policy": "same-origin"}
+# what an answer of an endpoint bears
+ANSWER_HEADERS = {**_OF_ANSWERS, **_OF_ALL}
 STRICT_TRANSPORT = "max-age=31536000"
 
 
@@ -26,14 +31,13 @@ def install_security_headers(app: Flask, *, hsts: bool) -> None:
 
 
 def completed(response: Response, request: Request, *, hsts: bool) -> Response:
+    """``response`` with what it lacks; the envelope's has all but what the connection decides."""
     headers = response.headers
     # of the pages' files a worker's script takes its own policy over to what it fetches, and so has none
-    is_answer = "Referrer-Policy" not in headers and response.mimetype in _ANSWER_TYPES
-    if is_answer:
-        headers.setdefault("Content-Security-Policy", _ANSWER_POLICY)
-        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    for name, value in _OF_ALL.items():
-        headers.setdefault(name, value)
+    if not isinstance(response, JsonResponse):
+        is_answer = "Referrer-Policy" not in headers and response.mimetype in _ANSWER_TYPES
+        for name, value in (ANSWER_HEADERS if is_answer else _OF_ALL).items():
+            headers.setdefault(name, value)
     if hsts and request.is_secure:
         headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
     return response

@@ -31,6 +31,8 @@ def install_prefixed_redirects(app: Flask) -> None:
 
     @app.after_request
     def prefixed(response: Response) -> Response:
+        if not request.environ.get("SCRIPT_NAME"):
+            return response
         location = response.headers.get("Location", "")
         if request.script_root and location.startswith("/") and not location.startswith("//"):
             response.headers["Location"] = request.script_root + location

@@ -137,10 +137,11 @@ class Panel:
                 raise
         return portal_settings.in_force(self.config.portal, self._portal_rows, self.unsealed)
 
-    def unsealed(self, stored: str | None) -> str:
-        """What was stored sealed, empty where this server's key cannot read it: then it must be entered again."""
+    def unsealed(self, stored: str | None, place: str) -> str:
+        """What was sealed for that ``place``, empty where this server's key cannot read it: then it must be entered
+        again."""
         try:
-            return self.sealer.unsealed(stored)
+            return self.sealer.unsealed(stored, place)
         except Unreadable:
             log.error("%s", Unreadable.default_text)
             return ""

@@ -67,7 +67,7 @@ def endpoints_page() -> str:
 
 def _shown_name(endpoint: Endpoint) -> str:
     """Those that do not answer at the two usual paths are shown with theirs."""
-    return "`, `".join(endpoint.manners.at) or f"{endpoint.name}.php"
+    return "`, `".join(endpoint.manners.only_at) or f"{endpoint.name}.php"
 
 
 def need_of(endpoint: Endpoint, method: str) -> Need | None:

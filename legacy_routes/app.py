@@ -9,6 +9,8 @@ from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
+from compat.application import Application
+from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -22,6 +24,7 @@ from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, Replace, SqlSessions
 from compat.slashes import install_prefixed_redirects, with_single_slashes
+from compat.waiting import Places
 from compat.watching.metrics import install_metrics
 from compat.watching.requests import install_access_log, with_request_ids
 from core.access.identity import find_session, replace_session
@@ -90,7 +93,7 @@ def hashing_paths() -> frozenset[str]:
 def create_app(panel: Panel) -> Flask:
     """The whole panel as a WSGI application. Touches no database before the first request."""
     config = panel.config
-    app = Flask("showbox", static_folder=None, template_folder=None)
+    app = Application("showbox", static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=int(config.server.body_limit_mib * _MIB),
         MAX_FORM_MEMORY_SIZE=int(config.server.body_limit_mib * _MIB),
@@ -110,12 +113,13 @@ def create_app(panel: Panel) -> Flask:
     install_prefixed_redirects(app)
     install_metrics(app)
     install_access_log(app, clients, lines=config.log.access)
-    served = with_single_slashes(clients.behind_proxies(app.wsgi_app))
+    served = with_readable_bodies(with_single_slashes(clients.behind_proxies(app.wsgi_app)))
     app.wsgi_app = with_request_ids(served, clients)  # type: ignore[method-assign, assignment]
     limits = Limits(config.server.fields_limit, int(config.server.file_limit_mib * _MIB))
     request_limit = RequestLimit(config.security.requests_per_minute, panel.counters)
+    places = Places(config.server.threads)
     memory = GivenAnswers(panel, int(double_clicks.SECONDS * 1000))
-    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses)
+    dispatcher = Dispatcher(panel, Gate(), clients, limits, PanelError, request_limit, memory, losses, places)
     dispatcher.install(app, all_endpoints())
     install_cron(app, dispatcher)
     telegram.install_webhook(app, dispatcher)

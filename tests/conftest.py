@@ -12,6 +12,9 @@ from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 
+# PyMySQL reads the system's certificates for each connection: a twentieth of a second, and no server of a test has one
+os.environ["SSL_CERT_FILE"] = os.devnull
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
@@ -45,7 +48,11 @@ class Worlds:
     def __call__(self, kind: str, **settings: str) -> World:
         key = (kind, *sorted(settings.items()))
         if key not in self._worlds:
-            self._worlds[key] = World(self._database(kind), self._defaults(f"world{len(self._worlds)}") | settings)
+            self._worlds[key] = World(
+                self._database(kind),
+                self._defaults(f"world{len(self._worlds)}") | settings,
+                known=next((world for (of, *_), world in self._worlds.items() if of == kind), None),
+            )
         self._worlds[key].reset()
         return self._worlds[key]
 

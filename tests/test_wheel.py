@@ -97,15 +97,15 @@ def demo(python: Path, tmp_path: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
 
 
 def test_it_serves_the_demo(demo: str) -> None:
     browser = requests.Session()
     credentials = {"username": "admin", "password": "admin123"}
-    assert browser.post(f"{demo}/login.php", json=credentials, timeout=20).json()["error"] == 0
-    assert browser.get(f"{demo}/api/get_accounts.php", timeout=20).json()["accounts"]
-    welcome = requests.get(f"{demo}/", timeout=20)
+    assert browser.post(f"{demo}/login.php", json=credentials, timeout=60).json()["error"] == 0
+    assert browser.get(f"{demo}/api/get_accounts.php", timeout=60).json()["accounts"]
+    welcome = requests.get(f"{demo}/", timeout=60)
     assert (welcome.status_code, welcome.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 

@@ -48,8 +48,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         # since when something is waited for, and how many bytes have come since
         self.waiting_since: float | None = time.monotonic()
         self.bytes_since = 0
+        self.client = client_of(addr)
         super().__init__(server, sock, addr, adj, map=map)
-        if self._is_one_too_many(server.active_channels, addr):
+        if self._is_one_too_many(server.active_channels):
             self.will_close = True
 
     def received(self, data: bytes) -> bool:
@@ -74,10 +75,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             return False
         return True
 
-    def _is_one_too_many(self, channels: Mapping[int, Any], addr: Any) -> bool:
-        if not self.per_address or not isinstance(addr, tuple) or _is_in(addr[0], self.exempt):
+    def _is_one_too_many(self, channels: Mapping[int, Any]) -> bool:
+        client = self.client
+        if not self.per_address or client is None or any(client in network for network in self.exempt):
             return False
-        return bool(sum(channel.addr[0] == addr[0] for channel in list(channels.values())) > self.per_address)
+        return bool(sum(channel.client == client for channel in list(channels.values())) > self.per_address)
 
 
 def create_server(
@@ -145,10 +147,16 @@ def _take_turns(server: Any, share: Share) -> None:
     server.readable, server.handle_accept = readable, accept
 
 
-def _is_in(host: str, networks: Iterable[Any]) -> bool:
+def client_of(addr: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Who is at the other end: the address, of IPv6 the /64, all of which one client may have; None for a socket that
+    is a file."""
+    if not isinstance(addr, tuple):
+        return None
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(addr[0].partition("%")[0])
     except ValueError:
-        return False
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in network for network in networks)
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    first = ipaddress.IPv6Address(int(address) >> 64 << 64)
+    return address.ipv4_mapped or (address if address.is_loopback or address.is_link_local else first)

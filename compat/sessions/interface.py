@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -26,6 +27,8 @@ from compat.sessions.session import Changes, PhpSession, StoredSession
 
 _log = logging.getLogger(__name__)
 
+# each request needs that of its session, twice
+_KEPT_IDS = 256
 USABLE_ID = re.compile(r"[A-Za-z0-9,-]{16,256}")
 _ID_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _ID_LENGTH = 26
@@ -242,6 +245,7 @@ class PhpSessionInterface(ServerSideSessionInterface):  # type: ignore[misc]  # 
         }
 
 
+@lru_cache(_KEPT_IDS)
 def hashed_id(sid: str) -> str:
     """What a store keeps of an id: nobody who reads the store becomes one of its users."""
     return HASHED + hashlib.sha256(sid.encode()).hexdigest()

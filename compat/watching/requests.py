@@ -43,7 +43,7 @@ def install_access_log(app: Flask, clients: ClientResolver, *, lines: bool) -> N
 
     @app.after_request
     def note(response: Response) -> Response:
-        response.headers[ID_HEADER] = request_id.get()
+        response.headers.add(ID_HEADER, request_id.get())
         if lines:
             fields = {
                 "method": request.method if request.method.isalpha() else "?",

@@ -14,6 +14,7 @@ from core.messages.mail.first_templates import give_first
 from core.messages.telegram.templates import seed
 from core.panel import Panel
 from core.storage.tables import Account, MailSettings, Plan, TelegramSettings, Transaction, User
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.storage.writing import insert_and_lock
 
 ACCOUNTS = 300
@@ -94,15 +95,15 @@ def _fill(panel: Panel, users: Iterable[DemoUser], accounts: int) -> bool:
 def use_catchers(panel: Panel, mail_host: str, mail_port: int, bot_token: str, bot_username: str) -> None:
     """Mail and Telegram of the first user, who is linked, by what catches them for this start of the demo."""
     now = panel.clock.now()
-    mail = {
+    mail: dict[str, object] = {
         "smtp_host": mail_host,
         "smtp_port": mail_port,
         "smtp_secure": "none",
         "smtp_username": "demo@example.com",
-        "smtp_password": panel.sealer.sealed("demo"),
         "from_name": panel.config.panel.name,
     }
-    bot = {"bot_token": panel.sealer.sealed(bot_token), "bot_username": bot_username, "updated_at": now}
+    mail["smtp_password"] = panel.sealer.sealed("demo", MAIL.place(mail))
+    bot = {"bot_token": panel.sealer.sealed(bot_token, BOT.place({})), "bot_username": bot_username, "updated_at": now}
 
     def act(connection: Connection) -> None:
         first = connection.scalar(select(User.id).where(User.username == USERS[0].username))

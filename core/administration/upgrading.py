@@ -13,7 +13,7 @@ from core.messages.mail import first_templates as mail_templates
 from core.messages.sms import first_templates as sms_templates
 from core.messages.telegram import templates as telegram_templates
 from core.panel import Panel
-from core.security.sealed_columns import in_clear, seal_all
+from core.security.sealed_columns import seal_all, unsealed
 from core.storage import schema
 from core.storage.schema import Findings, Layout
 
@@ -56,7 +56,7 @@ def _first_rows(panel: Panel, connection: Connection, layout: Layout) -> list[st
     users, stages = sms_templates.lacking_stages(panel, connection, layout)
     mails = mail_templates.lacking_first_super(connection, layout)
     lines = _templates(len(users), len(stages), mails, len(telegram_templates.lacking(connection, layout)))
-    if layout.origin == schema.OWN and (secrets := in_clear(connection, layout)):
+    if layout.origin == schema.OWN and (secrets := unsealed(connection, layout)):
         lines.append(f"seal {len(secrets)} stored passwords and tokens")
     if entries := audit_digest.entries_to_count(panel, connection, layout):
         lines.append(f"count {entries} entries of the audit log once for all pages")

@@ -25,6 +25,7 @@ from core.jobs.locks import Held, LockHeld, named_lock
 from core.jobs.scheduled import Run, ScheduledJob
 from core.jobs.waiting import waiting_places
 from core.panel import Panel
+from core.security.sealed_columns import forget_unbound
 from core.values.markup import plain, quotable
 
 Report = Callable[[str, int, int], None]
@@ -100,11 +101,15 @@ def import_upload(panel: Panel, by: By, file: BinaryIO, name: str) -> Imported:
     require_import(panel, by.actor)
     if not name.lower().endswith(".sql"):
         raise InvalidInput("Only .sql files can be restored; nothing was changed")
-    return import_dump(panel, by, file, name)
+    return import_dump(panel, by, file, name, is_operator=False)
 
 
-def import_dump(panel: Panel, by: By, file: BinaryIO, name: str, report: Report | None = None) -> Imported:
+def import_dump(
+    panel: Panel, by: By, file: BinaryIO, name: str, report: Report | None = None, *, is_operator: bool = True
+) -> Imported:
     """Replace what the panel holds by what the dump ``file``, which is called ``name``, holds; all of it or nothing.
+
+    From anybody but the server's operator no secrets are taken that an older version sealed for no certain place.
 
     Raises NotAllowed, AlreadyImporting, InvalidInput (of which the text says why), RowRefused, WorkUnderWay.
     """
@@ -116,12 +121,13 @@ def import_dump(panel: Panel, by: By, file: BinaryIO, name: str, report: Report 
         examined = examine(panel, file, report)
         before = make(panel, Kind.BEFORE_IMPORT, report)
         held.renew()
-        restored = _restore(panel, file, examined, report, partial(_note_import, panel, by, _shown(name)))
+        finish = partial(_finish, panel, by, _shown(name), is_operator)
+        restored = _restore(panel, file, examined, report, finish)
     return Imported(restored.tables, restored.skipped, before.name)
 
 
 def _restore(
-    panel: Panel, file: BinaryIO, examined: Examined, report: Report, note: Callable[[Connection, Restored], None]
+    panel: Panel, file: BinaryIO, examined: Examined, report: Report, finish: Callable[[Connection, Restored], None]
 ) -> Restored:
     attempts = _ATTEMPTS
     while True:
@@ -129,7 +135,7 @@ def _restore(
         try:
             with panel.database.write() as connection:
                 restored = restore(panel, connection, file, examined, report)
-                note(connection, restored)
+                finish(connection, restored)
                 return restored
         except DatabaseBusy:
             # all was rolled back, and nothing outside was told
@@ -137,7 +143,10 @@ def _restore(
                 raise
 
 
-def _note_import(panel: Panel, by: By, name: str, connection: Connection, restored: Restored) -> None:
+def _finish(panel: Panel, by: By, name: str, is_operator: bool, connection: Connection, restored: Restored) -> None:
+    if not is_operator and (forgotten := forget_unbound(connection, panel.layout)):
+        text = f"{forgotten} passwords and tokens that an older version sealed; please enter them again"
+        restored.skipped.append(text)
     by.write_audit(panel, connection, "import", "database", target_name=name, new=restored.tables)
 
 

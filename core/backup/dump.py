@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import cache
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
@@ -77,20 +78,28 @@ def _texts(panel: Panel, connection: Connection, redacted: bool, report: Report)
     yield f"\nSET FOREIGN_KEY_CHECKS=1;\n-- {COMPLETED}\n"
 
 
+@cache
 def _structure(table: sa.Table) -> str:
     text = str(CreateTable(table).compile(dialect=_DIALECT)).strip()
     return _BRACKETED_DEFAULT.sub(r"DEFAULT \1", text.replace(" \n", "\n"))
 
 
 def _additions(connection: Connection, table: sa.Table) -> Iterator[str]:
+    yield _indexes(table)
+    if table.autoincrement_column is not None:
+        # ids of deleted rows do not return
+        yield f"ALTER TABLE `{table.name}` AUTO_INCREMENT={last_id(connection, table) + 1};\n"
+
+
+@cache
+def _indexes(table: sa.Table) -> str:
+    lines = []
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
         # not those that only another kind of database has
         if index._ddl_if is None:
             text = str(CreateIndex(index).compile(dialect=_DIALECT)).removeprefix("CREATE ")
-            yield f"ALTER TABLE `{table.name}` ADD {text.replace(f' ON {table.name}', '')};\n"
-    if table.autoincrement_column is not None:
-        # ids of deleted rows do not return
-        yield f"ALTER TABLE `{table.name}` AUTO_INCREMENT={last_id(connection, table) + 1};\n"
+            lines.append(f"ALTER TABLE `{table.name}` ADD {text.replace(f' ON {table.name}', '')};\n")
+    return "".join(lines)
 
 
 def _rows(connection: Connection, saved: _Saved, zone: tzinfo, report: Report) -> Iterator[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from core.access.actors import bare_actor
 from core.access.audit import By, Origin
 from core.access.user_rows import read_user
+from core.errors import UpstreamFailed
 from core.jobs.jobs import Work
 from core.messages.delivery import Delivery, Fate
 
@@ -46,6 +47,14 @@ class Tally(Generic[Whom]):
             self.sent += 1
         else:
             self.errors.append((whom, delivery.error or "not sent"))
+
+
+class NothingSent(UpstreamFailed):
+    """Of what was typed nothing went out; ``sending``: how it went, as the channel tells it."""
+
+    def __init__(self, text: str, sending: Any) -> None:
+        super().__init__(text)
+        self.sending = sending
 
 
 def author(by: By) -> dict[str, Any]:

@@ -1,11 +1,17 @@
-"""A page of a day of a channel's log: which rows are meant, and which page that is. Source: contract chapter 80."""
+"""A page of a channel's log: which rows of a day are meant, which page that is, and how many there are.
+
+Source: contract chapter 80.
+"""
 
 import math
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
+
+Row = TypeVar("Row")
 
 LEAST, MOST = 10, 100
 _LONGEST_SEARCH = 255
@@ -41,11 +47,27 @@ class Query:
         return [sa.or_(*(column.icontains(text, autoescape=True) for column in columns))] if text else []
 
 
+class Counts(NamedTuple):
+    """Rows of a log: all, whatever their status, and those of each."""
+
+    total: int = 0
+    sent: int = 0
+    failed: int = 0
+    pending: int = 0
+
+
+def read_counts(connection: Connection, statuses: sa.Select[Any]) -> Counts:
+    """Of the rows whose statuses are selected."""
+    grouped = statuses.add_columns(sa.func.count()).group_by(*statuses.selected_columns)
+    found = {status: int(number) for status, number in connection.execute(grouped)}
+    return Counts(sum(found.values()), *(found.get(name, 0) for name in Counts._fields[1:]))
+
+
 @dataclass(frozen=True, slots=True)
-class LogPage:
+class LogPage(Generic[Row]):
     """``rows``: newest first."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     page: int
     limit: int
     total: int

@@ -16,6 +16,7 @@ from core.portal.errors import PortalInvalidInput
 from core.storage.database import Database
 from core.storage.tables import StalkerSetting
 from core.storage.tables.devices import PORTAL_PASSWORD
+from core.storage.tables.secret_columns import portal_place
 
 TABLE = StalkerSetting.__tablename__
 # a row of ours among the settings, where it is copied and restored together with them; PHP leaves unknown keys alone
@@ -32,7 +33,7 @@ _TEXTS = {
 _ROWS = select(StalkerSetting.setting_key, StalkerSetting.setting_value)
 
 Rows = Mapping[str, str | None]
-Unsealed = Callable[[str | None], str]
+Unsealed = Callable[[str | None, str], str]
 
 
 def read_rows(database: Database) -> Rows:
@@ -43,22 +44,22 @@ def read_rows(database: Database) -> Rows:
 def in_force(configured: config.Portal, rows: Rows, unsealed: Unsealed) -> config.Portal:
     """``configured``, with the addresses, the credentials and the mode of ``rows`` if these are ours.
 
-    ``unsealed`` makes of a stored password what it was.
+    ``unsealed`` makes of a stored password and the place that it is for what it was.
     """
     if rows.get(SAVED_MARK) is None:
         return configured
     values: dict[str, object] = {key: rows.get(setting) or "" for setting, key in _TEXTS.items()}
-    values["password"] = SecretStr(unsealed(rows.get(PORTAL_PASSWORD)))
+    values["password"] = SecretStr(unsealed(rows.get(PORTAL_PASSWORD), portal_place(rows)))
     values["dual_server"] = rows.get(DUAL) == "1"
     return configured.model_copy(update=values)
 
 
-def as_rows(portal: config.Portal, sealed: Callable[[str], str]) -> dict[str, str]:
+def as_rows(portal: config.Portal, sealed: Callable[[str, str], str]) -> dict[str, str]:
     """What is stored of ``portal``, the password as ``sealed`` makes it, with our mark."""
     texts = {setting: str(getattr(portal, key)) for setting, key in _TEXTS.items()}
     return {
         **texts,
-        PORTAL_PASSWORD: sealed(portal.password.get_secret_value()),
+        PORTAL_PASSWORD: sealed(portal.password.get_secret_value(), portal_place(texts)),
         DUAL: "1" if portal.dual_server else "0",
         SAVED_MARK: "1",
     }

@@ -36,6 +36,7 @@ from core.portal.wire.answers import accepted, deleted, require_tariffs, require
 from core.portal.wire.asking import Asking, form
 from core.portal.wire.identifiers import required_login, required_mac, segment
 from core.portal.wire.transport import Answer, Call
+from core.portal.wire.values import records_with
 from core.values.markup import plain, quotable
 
 T = TypeVar("T")
@@ -89,12 +90,12 @@ class PortalServer(Asking):
         return list_accounts(self, known)
 
     def account_by_mac(self, mac: str, *, login: str | None = None) -> PortalAccount | None:
-        """The account with this login, if it has this MAC or any, else the first that has it. None if there is none."""
+        """The account with this login, else the first with this MAC. None where nobody has the MAC in any spelling."""
         mac = required_mac(mac)
         found = self.accounts_by_mac(mac)
         if login is None:
             return found[0] if found else None
-        return _first_with(login, found) or self._by_safe_login(login) or (found[0] if found else None)
+        return self._meant(mac, login, found) or (found[0] if found else None)
 
     def create_account(self, account: NewPortalAccount, *, adopting: Callable[[], None] = lambda: None) -> None:
         """Create ``account``; returns only if it is there.
@@ -216,7 +217,7 @@ class PortalServer(Asking):
 
     def _found_path(self, mac: str, login: str, *, is_renamed: bool) -> str:
         same = self.accounts_by_mac(mac)
-        meant = _first_with(login, same) or self._by_safe_login(login)
+        meant = self._meant(mac, login, same)
         if meant is not None and [meant] != same:
             return f"users/{segment(required_login(meant.login))}"
         if meant is None and len(same) > 1:
@@ -225,23 +226,36 @@ class PortalServer(Asking):
             raise PortalOtherAccount.named(quotable(same[0].login))
         return f"accounts/{segment(mac)}"
 
-    def _by_safe_login(self, login: str) -> PortalAccount | None:
-        """The account with this login, whatever its MAC; none where a path cannot name it."""
+    def _meant(self, mac: str, login: str, same: Sequence[PortalAccount]) -> PortalAccount | None:
+        """The account with this login: of the ``same`` MAC, with that in another spelling or, where the box is another
+        one's now, with whatever box; None also where no path can name it."""
+        found = _first_with(login, same)
+        if found is not None:
+            return found
         try:
-            return self.account_by_login(login)
+            found = self.account_by_login(login)
         except PortalInvalidInput:
             return None
+        return found if found is not None and (same or found.mac == mac) else None
 
     def _do_for_box(self, call: Callable[[str], Call], mac: str, read: Callable[[Answer, bool], T]) -> T:
         """``call`` for the box with this MAC; a portal that does not find it may have it with dashes (90 §13 M11)."""
         mac = required_mac(mac)
         try:
             return self.ask(call(segment(mac)), read)
-        except PortalAccountNotFound as unknown:
-            try:
-                return self.ask(call(segment(mac.replace(":", "-"))), read)
-            except PortalAccountNotFound:
-                raise unknown from None
+        except PortalAccountNotFound:
+            dashed = segment(mac.replace(":", "-"))
+            if not self._has_box(dashed):
+                raise
+        return self.ask(call(dashed), read)
+
+    def _has_box(self, spelled: str) -> bool:
+        """False also where that cannot be seen."""
+        look = self.call("look up box", "GET", f"stb/{spelled}")
+        try:
+            return bool(self.ask(look, lambda answer, writing: records_with(results_of(answer, writing), "mac")))
+        except PortalError:
+            return False
 
 
 def _first_with(login: str, accounts: Iterable[PortalAccount]) -> PortalAccount | None:

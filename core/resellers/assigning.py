@@ -16,6 +16,7 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.user_rows import refuse_observer, require_reseller
 from core.accounts import operations
+from core.accounts.on_portals import one_operation
 from core.accounts.rows import ids_by_shown_name
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
@@ -171,6 +172,7 @@ def _note(panel: Panel, connection: Connection, which: sa.ColumnElement[bool]) -
     )
 
 
+@one_operation
 def _tell_portal(panel: Panel, account: Any, reseller: Actor | None) -> None:
     """Best effort: a portal that keeps owners learns of it, what goes wrong is only logged."""
     owner = str(reseller.id) if reseller else _NOBODY_ON_PORTAL

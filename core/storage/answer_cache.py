@@ -5,14 +5,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from core.storage.gzip_pieces import Piece
 
 MAX_BYTES = 16 * 1024 * 1024
 
-# of half a kilobyte each
-MOST_PARTS = 20_000
+# of some kilobytes each
+MOST_PARTS = 1000
 
 Token = Any
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,26 @@ class EncodedAnswer:
         return len(self.gzipped)
 
 
-class Parts:
-    """Encoded parts by all that they were made of, so that none is ever old; forgotten when there are too many."""
+class Parts(Generic[Part]):
+    """Encoded parts by all that they were made of, so that none is ever old; those asked for last are kept."""
 
     def __init__(self, most: int = MOST_PARTS) -> None:
         self._most = most
-        self._parts: dict[Hashable, bytes] = {}
-        self.get = self._parts.get
+        self._parts: OrderedDict[Hashable, Part] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def keep(self, key: Hashable, part: bytes) -> bytes:
-        if len(self._parts) >= self._most:
-            self._parts.clear()
-        self._parts[key] = part
+    def get(self, key: Hashable) -> Part | None:
+        with self._lock:
+            part = self._parts.get(key)
+            if part is not None:
+                self._parts.move_to_end(key)
+            return part
+
+    def keep(self, key: Hashable, part: Part) -> Part:
+        with self._lock:
+            self._parts[key] = part
+            if len(self._parts) > self._most:
+                self._parts.popitem(last=False)
         return part
 
 
@@ -50,7 +61,7 @@ class AnswerCache:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         #: parts that several answers, or one and its successor, have in common
-        self.parts = Parts()
+        self.parts: Parts[Piece] = Parts()
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, tuple[Token, EncodedAnswer]] = OrderedDict()

@@ -5,7 +5,7 @@ promised, and by which rule, stands in docs/database.md.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self, TypeVar
@@ -31,13 +31,15 @@ class Watched:
     """``rows`` (a select that is made once), and how a change of them is told.
 
     ``tables``: the groups whose versions SQLite's triggers count. ``large``: the names of the tables that are too
-    large to be read for that; ``small``: what ``rows`` needs of all its other tables.
+    large to be read for that; ``small``: what ``rows`` needs of all its other tables. ``digests``: what MariaDB and
+    MySQL are asked where the change of a large table must be told from its rows; None where it never must.
     """
 
     rows: AnySelect
     tables: tuple[str, ...]
     large: tuple[str, ...]
     small: tuple[AnySelect, ...]
+    digests: AnySelect | None = None
 
     def __hash__(self) -> int:
         return id(self)
@@ -48,17 +50,24 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
 
     SQLite: the versions that triggers keep, exact and cheap. Elsewhere, where other writers share the tables and
     triggers would make them wait for each other, the server digests the result itself; on MariaDB only where the
-    large table's time of change leaves a doubt.
+    large table's time of change leaves a doubt. On MariaDB and MySQL the second item is the rows of ``digests``.
     """
     if database.dialect == "sqlite":
         found, versions = database.first(_versions(watched.tables))
         # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
         return (versions,) if found == len(watched.tables) else (object(),)
-    digest = _digest(watched.rows, database.dialect)
+    if database.dialect == "postgresql":
+        return tuple(database.first(_postgresql_digest(watched.rows), **parameters))
+    stamp = _read_stamp(database, watched)
     if not database.is_mariadb:
-        return tuple(database.first(digest, **parameters))
+        return stamp.small, _digests(database, watched, parameters)
     key = (watched, *sorted(parameters.items()))
-    return kept(database, key, _read_stamp(database, watched), lambda: tuple(database.first(digest, **parameters)))
+    return kept(database, key, stamp, lambda: (stamp.small, _digests(database, watched, parameters)))
+
+
+def _digests(database: Database, watched: Watched, parameters: Mapping[str, Any]) -> Token:
+    assert watched.digests is not None  # noqa: S101 - whoever asks for a token has them
+    return tuple(map(tuple, database.all(watched.digests, **parameters)))
 
 
 def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], Kept]) -> Kept:
@@ -176,18 +185,17 @@ def _versions(tables: tuple[str, ...]) -> AnySelect:
     )
 
 
-@cache
-def _digest(rows: AnySelect, dialect: str) -> AnySelect:
-    return _postgresql_digest(rows) if dialect == "postgresql" else _mysql_digest(rows)
-
-
 def _mysql_digest(rows: AnySelect) -> AnySelect:
     """How many rows, and the sum of their checksums, each weighted by the row's id (its first column), so that what is
-    changed in two rows does not outweigh itself. MD5 takes three times as long."""
+    changed in two rows does not outweigh itself."""
     content = rows.order_by(None).subquery()
-    columns = [func.ifnull(in_one_set(column), _ABSENT) for column in content.c]
-    crc = func.crc32(func.concat_ws(_BETWEEN, *columns))
-    return select(func.count(), func.sum(crc * content.c[0])).select_from(content)
+    return select(func.count(), func.sum(row_checksum(content.c) * content.c[0])).select_from(content)
+
+
+def row_checksum(columns: Iterable[Any]) -> sa.ColumnElement[int]:
+    """MariaDB and MySQL: the CRC-32 of a row's values; MD5 takes three times as long."""
+    texts = [func.ifnull(in_one_set(column), _ABSENT) for column in columns]
+    return func.crc32(func.concat_ws(_BETWEEN, *texts))
 
 
 def in_one_set(column: Any) -> Any:
@@ -195,6 +203,7 @@ def in_one_set(column: Any) -> Any:
     return column if isinstance(column.type, sa.Integer | sa.Date) else sa.cast(column, sa.CHAR)
 
 
+@cache
 def _postgresql_digest(rows: AnySelect) -> AnySelect:
     content = rows.order_by(None).subquery("content")
     text = sa.cast(sa.literal_column("content"), sa.Text)

@@ -3,10 +3,11 @@
 Used through :class:`core.storage.database.Database`, whose ``first`` and ``all`` say what is promised.
 """
 
+import re
 import threading
 import time
 from collections import deque, namedtuple
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
@@ -21,6 +22,7 @@ from core.storage.engines import SILENT_SECONDS, seems_connected
 from core.storage.faults import not_connected, set_up_fault
 from core.storage.tables.texts import held_by
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.$ ]*")
 AnySelect = sa.Select[*tuple[Any, ...]]
 Rows = Sequence[Sequence[Any]]
 
@@ -49,10 +51,13 @@ class Lookup:
         self._dialect = engine.dialect
         compiled = statement.compile(dialect=engine.dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - what a select compiles to
-        self._sql = str(compiled)
-        self._defaults = dict(compiled.params)
+        self._sql, self._defaults = str(compiled), dict(compiled.params)
         self._positions = compiled.positiontup
         binds = compiled.bind_names.items()
+        if engine.dialect.name == "mysql":
+            unnamed = {name: self._defaults[name] for bind, name in binds if bind.unique and name in self._defaults}
+            self._sql, known = _with_constants(self._sql, unnamed)
+            self._defaults = {name: value for name, value in self._defaults.items() if name not in known}
         self._held = [(name, held) for bind, name in binds if (held := held_by(bind.type)) is not None]
         names = statement.selected_columns.keys() if isinstance(statement, sa.Select) else ()
         self.named = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined]
@@ -82,8 +87,10 @@ class Lookup:
     def _values(self, parameters: dict[str, Any]) -> Any:
         values = {**self._defaults, **parameters}
         for name, held in self._held:
-            if isinstance(values.get(name), str):
-                values[name] = held.comparable(values[name], self._dialect)
+            value = values.get(name)
+            # what every column can hold is nearly all
+            if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+                values[name] = held.comparable(value, self._dialect)
         return values if self._positions is None else [values[name] for name in self._positions]
 
     def _named(self, error: Exception) -> DatabaseFailed:
@@ -105,6 +112,21 @@ class Lookup:
             raise
         lender.give_back(connection)
         return done
+
+
+def _with_constants(sql: str, values: Mapping[str, Any]) -> tuple[str, Collection[str]]:
+    """``sql`` with those of ``values`` in it that every manner of quoting leaves alike, and their names.
+
+    What is left is quoted anew at each execution.
+    """
+    literals = {
+        name: str(value) if type(value) is int else f"'{value}'"
+        for name, value in values.items()
+        if type(value) is int or (type(value) is str and _PLAIN.fullmatch(value))
+    }
+    for name, literal in literals.items():
+        sql = sql.replace(f"%({name})s", literal)
+    return sql, literals.keys()
 
 
 class _Done(NamedTuple):

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from struct import unpack_from
+from struct import pack, unpack_from
 from typing import Any, Self
 
 from pymysql import err
@@ -65,7 +65,7 @@ class FastCursor(Cursor):
         cursor: Any = self
         connection = cursor._get_db()
         cursor._clear_result()
-        connection._execute_command(COMMAND.COM_QUERY, q)
+        _send(connection, q)
         connection._result = None
         result = _Result(connection)
         result.read()
@@ -74,6 +74,17 @@ class FastCursor(Cursor):
             connection.server_status = result.server_status
         cursor._do_get_result()
         return int(self.rowcount)
+
+
+def _send(connection: Any, query: str | bytes) -> None:
+    """A statement on its way, in one packet where it fits. Raises PyMySQL's errors."""
+    sql = query.encode(connection.encoding) if isinstance(query, str) else query
+    idle = connection._result is None or not (connection._result.unbuffered_active or connection._result.has_next)
+    if not (connection._sock and idle and len(sql) < _LONGEST_PACKET - 1):
+        connection._execute_command(COMMAND.COM_QUERY, sql)
+        return
+    connection._write_bytes(pack("<iB", len(sql) + 1, COMMAND.COM_QUERY) + sql)
+    connection._next_seq_id = 1
 
 
 class _Result(MySQLResult):

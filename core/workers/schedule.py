@@ -21,7 +21,7 @@ from core.jobs.scheduled import COULD_NOT_RUN, Options, ScheduledJob, run_job
 from core.jobs.turns import first_of_the_minute
 from core.messages.mail.sweep import MAIL_EXPIRY
 from core.messages.push.expired import PUSH_EXPIRED
-from core.messages.reminders.history import CLEANUP
+from core.messages.reminders.log import CLEANUP
 from core.messages.reminders.starts import REMINDERS
 from core.messages.sms.sweeps import SMS_EXPIRY, SMS_STAGES
 from core.messages.telegram.sweeps import DAILY_REPORT

@@ -41,8 +41,8 @@ class CommandsFailed(NodeTrouble):
     """Some of several servers did not do what was asked; the others did."""
 
     def __init__(self, servers: Sequence[int]) -> None:
-        shown = ", ".join(map(str, servers))
-        super().__init__(f"Command failed on server {shown}", extra={"failed_servers": list(servers)})
+        super().__init__(f"Command failed on server {', '.join(map(str, servers))}")
+        self.servers = servers
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from core.errors import PanelError
 from core.panel import Panel
+from core.storage.tables.secret_columns import streaming_server_place
 from core.storage.tables.xtream import XtreamServerControl
 from core.xtream.families import Family, columns_of
 from core.xtream.node_client import XC_NEW, NodeSettings
@@ -102,7 +103,7 @@ def _secret(panel: Panel, server_id: int, control: Any) -> str:
     if control is None or not control.secret:
         return ""
     try:
-        return panel.sealer.everywhere.unsealed(control.secret)
+        return panel.sealer.everywhere.unsealed(control.secret, streaming_server_place(server_id))
     except PanelError as error:
         log.error("the secret of streaming server %d: %s", server_id, error.text)
         return ""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints, Manners
+from compat.endpoints import WAITS, Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, trimmed
 from core.access.permissions import ADD_ACCOUNTS, DELETE_ACCOUNTS, EDIT_ACCOUNTS, TOGGLE_ACCOUNTS
 from core.accounts.add import NewAccount
@@ -72,7 +72,7 @@ class AddForm(RequestModel):
         return super().read({**values, "needs_plan": needs_plan})
 
 
-@endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm)
+@endpoints.endpoint("add_account", "POST", who=having(ADD_ACCOUNTS), model=AddForm, manners=WAITS)
 def add_account(call: Call, form: AddForm) -> Answer:
     """Create an account on every portal server and charge its owner."""
     wish = NewAccount(
@@ -127,7 +127,7 @@ class EditForm(RequestModel):
         return _full_name(self.full_name, self.first_name, self.last_name, self.name)
 
 
-@endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm)
+@endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm, manners=WAITS)
 def edit_account(call: Call, form: EditForm) -> Answer:
     """Change an account, and renew it when a plan is given."""
     wish = Edit(
@@ -155,7 +155,7 @@ class UpdateForm(EditForm):
     reseller: Number = Field(None, validation_alias=RESELLER)
 
 
-@endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm)
+@endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm, manners=WAITS)
 def update_account(call: Call, form: UpdateForm) -> Answer:
     """Change only the fields that are sent."""
     wish = Edit(
@@ -184,7 +184,7 @@ class TargetForm(RequestModel):
     username: Text = Field("", validation_alias=AliasChoices("username", "id", "original_username"))
 
 
-@endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm)
+@endpoints.endpoint("remove_account", "POST", who=having(DELETE_ACCOUNTS), model=TargetForm, manners=WAITS)
 def remove_account(call: Call, form: TargetForm) -> Answer:
     """Delete an account from the portals and the panel; its transactions stay."""
     lag = core_remove(call.panel, by(call), form.username)
@@ -197,7 +197,7 @@ class StatusForm(TargetForm):
     status: Number = None
 
 
-@endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm)
+@endpoints.endpoint("change_status", "POST", who=having(TOGGLE_ACCOUNTS), model=StatusForm, manners=WAITS)
 def change_status(call: Call, form: StatusForm) -> Answer:
     """Switch an account on or off, by user name or MAC."""
     switched = set_status(call.panel, by(call), form.status, username=form.username, mac=form.mac)
@@ -211,7 +211,7 @@ def change_status(call: Call, form: StatusForm) -> Answer:
     "POST",
     who=having(TOGGLE_ACCOUNTS),
     model=StatusForm,
-    manners=Manners(get_changes=True),
+    manners=Manners(waits=True, get_changes=True),
 )
 def toggle_account_status(call: Call, form: StatusForm) -> Answer:
     """Set the given status, 1 or 0; it does not flip."""

@@ -35,7 +35,7 @@ def _largest_dump(panel: Panel) -> int:
     "GET",
     "POST",
     who=having(EXPORT_DATABASE),
-    manners=Manners(get_changes=True, folder=_FOLDER),
+    manners=Manners(get_changes=True, also_at=(f"/{_FOLDER}/export_database.php",)),
 )
 def export_database(call: Call) -> Answer:
     """Store a dump of the database for the caller to fetch; that of a reseller admin is without passwords and keys."""
@@ -53,7 +53,7 @@ def export_database(call: Call) -> Answer:
     "POST",
     who=having(IMPORT_DATABASE),
     model=ImportForm,
-    manners=Manners(folder=_FOLDER, upload_limit=_largest_dump),
+    manners=Manners(waits=True, also_at=(f"/{_FOLDER}/import_database.php",), upload_limit=_largest_dump),
 )
 def import_database(call: Call, _form: ImportForm) -> Answer:
     """Replace the panel's data by a dump's, after a backup; reseller admins only where the configuration says so."""

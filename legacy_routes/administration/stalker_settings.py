@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import WAITS, Answer, Endpoints
 from compat.fields import RawText, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
 from core.administration.portal_servers import PLACEHOLDER, Wish, change_settings, read_settings
@@ -50,7 +50,9 @@ class SettingsForm(RequestModel):
     test_connection: Switch = None
 
 
-@endpoints.endpoint("update_stalker_settings", "POST", who=having(CHANGE_PORTAL_SETTINGS), model=SettingsForm)
+@endpoints.endpoint(
+    "update_stalker_settings", "POST", who=having(CHANGE_PORTAL_SETTINGS), model=SettingsForm, manners=WAITS
+)
 def update_stalker_settings(call: Call, form: SettingsForm) -> Answer:
     """Save the settings, tested before if wished; the Test button only tests."""
     wish = Wish(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import WAITS, Answer, Endpoints
 from compat.fields import RequestModel, Text, trimmed
 from core.access.permissions import (
     READ_STB_LOG,
@@ -47,7 +47,7 @@ class EventForm(RequestModel):
     channel: Text = Field("", validation_alias=CHANNEL)
 
 
-@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm)
+@endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm, manners=WAITS)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
     server2 = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
@@ -60,7 +60,7 @@ class MessageForm(RequestModel):
     ttl: Number = None
 
 
-@endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm)
+@endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm, manners=WAITS)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
     server2 = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)

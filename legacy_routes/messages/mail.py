@@ -5,19 +5,30 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
-from compat.endpoints import Answer, Endpoints
+from compat.endpoints import WAITS, Answer, Endpoints
 from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
+from core.errors import UpstreamFailed
+from core.messages.by_hand import NothingSent
 from core.messages.log_page import Query
-from core.messages.mail.log import read_log
+from core.messages.mail.log import LogRow, read_log
 from core.messages.mail.page import read_view
-from core.messages.mail.send import Wish
+from core.messages.mail.send import Sending, Wish
 from core.messages.mail.send import send_mail as core_send
 from core.messages.mail.settings import DEFAULT_DAYS, MOST_DAYS, NONE, SSL, TLS
-from core.messages.mail.settings_edit import FLAGS, MULTISTAGE, Change, ServerWish, change_settings, try_connection
+from core.messages.mail.settings_edit import (
+    FLAGS,
+    MULTISTAGE,
+    Change,
+    ServerWish,
+    ShownSettings,
+    change_settings,
+    try_connection,
+)
+from core.messages.mail.templates import ListedTemplate, StoredTemplate, delete_template, read_template, save_template
 from core.messages.mail.templates import Wish as TemplateWish
-from core.messages.mail.templates import delete_template, read_template, save_template
 from core.values import sinks
+from core.values.clock import shown
 from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
@@ -64,10 +75,45 @@ def get_mail_settings(call: Call) -> Answer:
     """The caller's mail settings without the password, the templates and the counts of the log."""
     view = read_view(call.panel, caller(call))
     return {
-        "settings": {**view.settings, "using_admin_templates": view.uses_admins},
-        "templates": [sinks.shown("mail_template", row) for row in view.templates],
-        "stats": view.counts,
+        "settings": {**_settings(view.settings, caller(call).id), "using_admin_templates": view.uses_admins},
+        "templates": [_listed(template) for template in view.templates],
+        "stats": view.counts._asdict(),
     }
+
+
+def _settings(settings: ShownSettings, user_id: int) -> dict[str, Any]:
+    return {
+        "id": settings.id,
+        "user_id": user_id,
+        "smtp_host": settings.host,
+        "smtp_port": settings.port,
+        "smtp_secure": settings.secure,
+        "smtp_username": settings.username,
+        "smtp_password": "",
+        "smtp_password_set": settings.has_password,
+        "from_email": settings.from_email,
+        "from_name": settings.from_name,
+        **{name: int(flag) for name, flag in settings.flags.items()},
+        "days_before_expiry": settings.days,
+        "enable_multistage_reminders": int(settings.multistage),
+        **_times(settings),
+    }
+
+
+def _listed(template: ListedTemplate) -> dict[str, Any]:
+    row = {
+        "id": template.id,
+        "name": template.name,
+        "subject": template.subject,
+        "description": template.description,
+        "is_active": int(template.is_active),
+        **_times(template),
+    }
+    return sinks.shown("mail_template", row)
+
+
+def _times(stored: ShownSettings | ListedTemplate | StoredTemplate) -> dict[str, str | None]:
+    return {"created_at": shown(stored.created_at), "updated_at": shown(stored.updated_at)}
 
 
 class ServerForm(RequestModel):
@@ -125,7 +171,7 @@ def _replaced(form: SettingsForm) -> list[str]:
     return told
 
 
-@endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm)
+@endpoints.endpoint("test_mail_connection", "POST", who=having(USE_MAIL), model=ServerForm, manners=WAITS)
 def test_mail_connection(call: Call, form: ServerForm) -> Answer:
     """Connect to a mail server and log in; sends and stores nothing."""
     try_connection(call.panel, caller(call), form.wish)
@@ -146,17 +192,20 @@ class SendForm(RequestModel):
 def send_mail(call: Call, form: SendForm) -> Answer:
     """Send a mail to an address, or one to each of some accounts; what takes long goes on in the background."""
     wish = Wish(form.mode, form.subject, form.message, form.email, form.recipient_name, form.account_ids)
-    sending = core_send(call.panel, by(call), wish)
+    try:
+        sending = core_send(call.panel, by(call), wish)
+    except NothingSent as error:
+        raise UpstreamFailed(error.text, extra=_counts(error.sending)) from error
     text = f"{sending.sent} mails sent, {sending.failed} failed"
     if sending.pending:
         text += f", {sending.pending} are being sent in the background"
-    return {
-        **_said(text),
-        "sent_count": sending.sent,
-        "failed_count": sending.failed,
-        **({"errors": list(sending.errors)} if sending.errors else {}),
-        **({"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}),
-    }
+    job = {"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}
+    return {**_said(text), **_counts(sending), **job}
+
+
+def _counts(sending: Sending) -> dict[str, Any]:
+    errors = {"errors": list(sending.errors)} if sending.errors else {}
+    return {"sent_count": sending.sent, "failed_count": sending.failed, **errors}
 
 
 class LogForm(RequestModel):
@@ -175,12 +224,31 @@ def get_mail_logs(call: Call, form: LogForm) -> Answer:
     query = Query(day, form.status, form.type, form.search, form.page, form.limit)
     page = read_log(call.panel, caller(call), query)
     return {
-        "logs": [sinks.shown("mail", row) for row in page.rows],
+        "logs": [_row(row) for row in page.rows],
         "pagination": {"total": page.total, "page": page.page, "limit": page.limit, "pages": page.pages},
         "total": page.total,
         "page": page.page,
         "pages": page.pages,
     }
+
+
+def _row(row: LogRow) -> dict[str, Any]:
+    told = {
+        "id": row.id,
+        "recipient_email": row.recipient_email,
+        "recipient_name": row.recipient_name,
+        "cc_emails": row.copies,
+        "subject": row.subject or "",
+        "message_type": row.message_type,
+        "status": row.status,
+        "error_message": row.error_message,
+        "created_at": shown(row.created_at),
+        "sent_by_username": row.sender_username,
+        "sent_by_name": row.sender_name,
+        "time": row.created_at.strftime("%H:%M") if row.created_at else "",
+        "sent_by": row.sender,
+    }
+    return sinks.shown("mail", told)
 
 
 class TemplateQuery(RequestModel):
@@ -190,7 +258,19 @@ class TemplateQuery(RequestModel):
 @endpoints.endpoint("get_mail_template", "GET", who=having(READ_MAIL), model=TemplateQuery)
 def get_mail_template(call: Call, form: TemplateQuery) -> Answer:
     """One template as it is stored, for editing."""
-    return {"template": read_template(call.panel, caller(call), form.id)}
+    template = read_template(call.panel, caller(call), form.id)
+    row = {
+        "id": template.id,
+        "user_id": template.user_id,
+        "name": template.name,
+        "subject": template.subject,
+        "body_html": template.html,
+        "body_plain": template.plain,
+        "description": template.description,
+        "is_active": int(template.is_active),
+        **_times(template),
+    }
+    return {"template": row}
 
 
 class TemplateForm(RequestModel):

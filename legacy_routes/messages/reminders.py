@@ -9,11 +9,12 @@ from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, to_flag, to_integer, to_text
 from core.access.permissions import CHANGE_REMINDERS, READ_REMINDERS, SEND_REMINDERS
 from core.errors import InvalidInput
-from core.messages.reminders.history import is_sent, read_history
+from core.messages.reminders.log import LogRow, read_log
 from core.messages.reminders.settings import MAX_DAYS, MIN_DAYS, Change, Settings, change_settings, read_settings
 from core.messages.reminders.starts import sweep_now
 from core.messages.reminders.sweep import FAILED, SENT, Result, Tally
 from core.values import sinks
+from core.values.clock import shown
 from core.values.days import day_of_a_filter
 from core.values.numerals import folded
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
@@ -59,8 +60,7 @@ def _result(result: Result, target: str) -> dict[str, Any]:
     elif result.status == FAILED:
         told["error"] = result.text
     else:
-        sent_at = result.sent_at.isoformat(sep=" ") if result.sent_at else None
-        told |= {"reason": result.text, "sent_at": sent_at}
+        told |= {"reason": result.text, "sent_at": shown(result.sent_at)}
     return sinks.shown("sweep", told)
 
 
@@ -104,8 +104,7 @@ def update_reminder_settings(call: Call, form: SettingsForm) -> Answer:
 def get_reminder_settings(call: Call) -> Answer:
     """The caller's settings, or the defaults."""
     settings = read_settings(call.panel, caller(call).id)
-    swept = settings.last_sweep_at
-    return {"settings": {**_settings(settings), "last_sweep_at": swept.isoformat(sep=" ") if swept else None}}
+    return {"settings": {**_settings(settings), "last_sweep_at": shown(settings.last_sweep_at)}}
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
@@ -125,7 +124,27 @@ class HistoryForm(RequestModel):
 def get_reminder_history(call: Call, form: HistoryForm) -> Answer:
     """What was sent on a day: by everybody for admins, else by the caller."""
     day = call.panel.clock.today() if form.date is None else day_of_a_filter(form.date)
-    rows = read_history(call.panel, caller(call), day)
-    sent = sum(map(is_sent, rows))
-    shown = [sinks.shown("reminder", row) for row in rows]
-    return {"date": day.isoformat(), "total": len(rows), "sent": sent, "failed": len(rows) - sent, "reminders": shown}
+    rows = read_log(call.panel, caller(call), day)
+    sent = sum(row.is_sent for row in rows)
+    counts = {"total": len(rows), "sent": sent, "failed": len(rows) - sent}
+    return {"date": day.isoformat(), **counts, "reminders": [_row(row) for row in rows]}
+
+
+def _row(row: LogRow) -> dict[str, Any]:
+    told = {
+        "id": row.id,
+        "account_id": row.account_id,
+        "mac": row.mac,
+        "username": row.username,
+        "full_name": row.full_name,
+        "end_date": row.end_day,
+        "days_before": row.days_before,
+        "reminder_date": row.reminder_day,
+        "sent_at": shown(row.sent_at),
+        "sent_by": row.sent_by,
+        "message": row.message or "",
+        "status": row.status or "",
+        "error_message": row.error_message,
+        "reseller": row.reseller or None,
+    }
+    return sinks.shown("reminder", told)

@@ -9,14 +9,17 @@ from pydantic import BeforeValidator
 from compat.endpoints import Answer, Endpoints
 from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
 from core.access.permissions import MESSAGING
-from core.errors import InvalidInput
-from core.messages.sms.log import read_log
+from core.errors import InvalidInput, UpstreamFailed
+from core.messages.by_hand import NothingSent
+from core.messages.sms.log import LogRow, read_log
 from core.messages.sms.page import read_view
 from core.messages.sms.send import MANUAL, Sending, Wish
 from core.messages.sms.send import send_sms as core_send
-from core.messages.sms.settings import CLEAR, Change, change_settings
+from core.messages.sms.settings import CLEAR, Change, ShownSettings, change_settings
+from core.messages.sms.templates import StoredTemplate, delete_template, save_template
 from core.messages.sms.templates import Wish as TemplateWish
-from core.messages.sms.templates import delete_text, save_text
+from core.values import sinks
+from core.values.clock import shown
 from core.values.days import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 from legacy_routes.warnings import warned
@@ -86,7 +89,44 @@ OptionalId = Annotated[int | None, BeforeValidator(_id_or_none)]
 def get_sms_settings(call: Call) -> Answer:
     """The caller's SMS settings, the token masked, with the templates and the counts of the log."""
     view = read_view(call.panel, caller(call))
-    return {"settings": view.settings, "templates": view.templates, "stats": view.counts}
+    counts = view.counts
+    return {
+        "settings": _settings(view.settings, caller(call).id),
+        "templates": [_template(template) for template in view.templates],
+        "stats": {
+            "total_sent": counts.total,
+            "successful": counts.sent,
+            "failed": counts.failed,
+            "pending": counts.pending,
+        },
+    }
+
+
+def _settings(settings: ShownSettings, user_id: int) -> dict[str, Any]:
+    times = {"created_at": shown(settings.created_at), "updated_at": shown(settings.updated_at)}
+    return {
+        **({} if settings.id is None else {"id": settings.id, "user_id": user_id}),
+        "api_token": settings.token_mask,
+        "sender_number": settings.sender,
+        "base_url": settings.base_url,
+        "auto_send_enabled": int(settings.auto_send),
+        "enable_multistage_reminders": int(settings.multistage),
+        "days_before_expiry": settings.days,
+        "expiry_template": settings.expiry_template,
+        **{name: time for name, time in times.items() if time is not None},
+        "configured": settings.is_configured,
+        "inherited": settings.is_inherited,
+    }
+
+
+def _template(template: StoredTemplate) -> dict[str, Any]:
+    row = {
+        "id": template.id,
+        "name": template.name,
+        "template": template.text,
+        "description": template.description,
+    }
+    return sinks.shown("sms_template", row)
 
 
 class SettingsForm(RequestModel):
@@ -128,7 +168,12 @@ class SendForm(RequestModel):
 def send_sms(call: Call, form: SendForm) -> Answer:
     """Send a text to a number, or to accounts, whose placeholders are filled in."""
     wish = Wish(form.send_type, form.message, form.recipient_number, form.account_ids)
-    sending = core_send(call.panel, by(call), wish)
+    try:
+        sending = core_send(call.panel, by(call), wish)
+    except NothingSent as error:
+        failed = {"sent_count": 0, "failed_count": error.sending.failed}
+        answer = {"bulk_id": None, "api_response": error.sending.answer}
+        raise UpstreamFailed(error.text, extra=failed | answer) from error
     return {
         **_said(_sentence(sending)),
         "sent_count": sending.sent,
@@ -170,7 +215,14 @@ def get_sms_logs(call: Call, form: LogForm) -> Answer:
         day=form.date,
     )
     pagination = {"page": page.page, "limit": page.limit, "total": page.total, "pages": page.pages}
-    return {"logs": page.rows, "pagination": pagination}
+    return {"logs": [_row(row) for row in page.rows], "pagination": pagination}
+
+
+def _row(row: LogRow) -> dict[str, Any]:
+    told = row._asdict()
+    told |= {"message": row.message or "", "message_type": row.message_type or MANUAL}
+    told |= {"sent_at": shown(row.sent_at), "created_at": shown(row.created_at)}
+    return sinks.shown("sms", told)
 
 
 class TemplateForm(RequestModel):
@@ -184,7 +236,7 @@ class TemplateForm(RequestModel):
 def save_sms_template(call: Call, form: TemplateForm) -> Answer:
     """Create a message template of one's own, or change it."""
     wish = TemplateWish(form.template_id, form.name, form.template, form.description)
-    template_id = save_text(call.panel, by(call), wish)
+    template_id = save_template(call.panel, by(call), wish)
     verb = "created" if form.template_id is None else "updated"
     return {**_said(f"Template {verb} successfully"), "template_id": template_id}
 
@@ -196,7 +248,7 @@ class TemplateTarget(RequestModel):
 @endpoints.endpoint("delete_sms_template", "POST", who=having(MESSAGING), model=TemplateTarget)
 def delete_sms_template(call: Call, form: TemplateTarget) -> Answer:
     """Delete a message template of one's own; its automatic message stops with it."""
-    delete_text(call.panel, by(call), form.template_id)
+    delete_template(call.panel, by(call), form.template_id)
     return _said("Template deleted successfully")
 
 

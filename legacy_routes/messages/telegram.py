@@ -11,19 +11,23 @@ from werkzeug.wrappers import Response
 
 from compat import envelope
 from compat.dispatcher import Dispatcher
-from compat.endpoints import ROUTED_METHODS, Answer, Endpoints
+from compat.endpoints import ROUTED_METHODS, WAITS, Answer, Endpoints
 from compat.fields import TRUE_WORDS, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
-from core.errors import PanelError
+from core.errors import PanelError, UpstreamFailed
+from core.messages.by_hand import NothingSent
 from core.messages.log_page import Query
 from core.messages.telegram.linking import link_chat, make_link, unlink_chat
-from core.messages.telegram.log import read_log
+from core.messages.telegram.log import LogRow, read_log
 from core.messages.telegram.page import Recipient, read_view
+from core.messages.telegram.send import Sending
 from core.messages.telegram.send import send_message as core_send
 from core.messages.telegram.settings import change_bot, verify_bot
-from core.messages.telegram.switches import NAMES, change_switches
+from core.messages.telegram.switches import NAMES, Switches, change_switches
+from core.messages.telegram.templates import StoredTemplate
 from core.messages.telegram.webhook import bot_of, knows_secret, receive
 from core.values import sinks
+from core.values.clock import shown
 from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
@@ -50,16 +54,32 @@ def get_settings(call: Call) -> Answer:
             "is_reseller": not actor.super_user,
             "can_send_messages": view.may_send,
             "telegram_linked": view.is_linked,
-            "telegram_linked_at": view.linked_at,
+            "telegram_linked_at": shown(view.linked_at),
         },
-        "notification_settings": view.switches,
-        "templates": list(view.templates),
+        "notification_settings": _switches(view.switches, actor.id),
+        "templates": [_template(template) for template in view.templates],
         "stats": {
-            "total_sent": view.counts["total"],
-            "sent_success": view.counts["sent"],
-            "sent_failed": view.counts["failed"],
+            "total_sent": view.counts.total,
+            "sent_success": view.counts.sent,
+            "sent_failed": view.counts.failed,
         },
         "recipients": [_recipient(item) for item in view.recipients],
+    }
+
+
+def _switches(switches: Switches, user_id: int) -> dict[str, int]:
+    stored = {} if switches.id is None else {"id": switches.id, "user_id": user_id}
+    return {**stored, **switches.on}
+
+
+def _template(template: StoredTemplate) -> dict[str, Any]:
+    return {
+        "id": template.id,
+        "name": template.name,
+        "template_key": template.key,
+        "template": template.text,
+        "description": template.description,
+        "is_system": int(template.is_system),
     }
 
 
@@ -69,7 +89,7 @@ def _recipient(item: Recipient) -> dict[str, Any]:
         "username": item.username,
         "super_user": int(item.is_super),
         "is_reseller_admin": int(item.is_reseller_admin),
-        "user_type": item.kind,
+        "user_type": "Admin" if item.is_super else "Reseller Admin" if item.is_reseller_admin else "Reseller",
         "telegram_linked": int(item.chat_id is not None),
     }
     return sinks.shown("telegram_recipient", row)
@@ -86,10 +106,10 @@ def _change_bot(call: Call, form: BotForm) -> Answer:
 
 
 for _name in ("telegram/update_settings", "telegram/save_bot_settings"):
-    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm)(_change_bot)
+    endpoints.endpoint(_name, "POST", who=having(CHANGE_BOT), model=BotForm, manners=WAITS)(_change_bot)
 
 
-@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm)
+@endpoints.endpoint("telegram/verify_bot", "POST", who=having(CHANGE_BOT), model=BotForm, manners=WAITS)
 def verify(call: Call, form: BotForm) -> Answer:
     """Ask Telegram whose token this is; stores nothing."""
     identity = verify_bot(call.panel, caller(call), form.bot_token)
@@ -106,7 +126,7 @@ class LinkForm(RequestModel):
     chat_id: Text = ""
 
 
-@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm)
+@endpoints.endpoint("telegram/link_telegram", "POST", who=LOGGED_IN, model=LinkForm, manners=WAITS)
 def link_telegram(call: Call, form: LinkForm) -> Answer:
     """Link the caller's chat by its id, unlink it, or make a one-time link."""
     actor = caller(call)
@@ -167,12 +187,21 @@ class MessageForm(RequestModel):
 )
 def send_message(call: Call, form: MessageForm) -> Answer:
     """Send a text to users who have linked Telegram; what takes long goes on in the background."""
-    sending = core_send(call.panel, by(call), form.message, form.recipient_ids)
+    try:
+        sending = core_send(call.panel, by(call), form.message, form.recipient_ids)
+    except NothingSent as error:
+        raise UpstreamFailed(error.text, extra={"results": _results(error.sending)}) from error
     text = f"Message sent to {sending.sent} of {sending.total}"
     if not sending.pending:
-        return {**_said(text), "results": sending.results}
+        return {**_said(text), "results": _results(sending)}
     text += "; the others are being sent in the background"
-    return {**_said(text), "results": sending.results, "job_id": sending.job_id}
+    return {**_said(text), "results": _results(sending), "job_id": sending.job_id}
+
+
+def _results(sending: Sending) -> dict[str, Any]:
+    errors = [{"user": name, "error": error} for name, error in sending.errors]
+    counts = {"total": sending.total, "sent": sending.sent, "failed": sending.failed, "errors": errors}
+    return {**counts, "pending": sending.pending} if sending.pending else counts
 
 
 class LogForm(RequestModel):
@@ -191,16 +220,23 @@ def get_logs(call: Call, form: LogForm) -> Answer:
     query = Query(day, form.status, form.message_type, form.search, form.page, form.per_page)
     page = read_log(call.panel, caller(call), query)
     return {
-        "logs": [sinks.shown("telegram", {**row, "username": row["recipient_username"]}) for row in page.rows],
+        "logs": [_row(row) for row in page.rows],
         "pagination": {
             "current_page": page.page,
             "per_page": page.limit,
             "total_items": page.total,
             "total_pages": page.pages,
         },
-        "stats": page.counts,
+        "stats": {"total": page.counts.total, "sent": page.counts.sent, "failed": page.counts.failed},
         "available_dates": page.dates,
     }
+
+
+def _row(row: LogRow) -> dict[str, Any]:
+    told = row._asdict()
+    told |= {"message": row.message or "", "username": row.recipient_username}
+    told |= {"sent_at": shown(row.sent_at), "created_at": shown(row.created_at)}
+    return sinks.shown("telegram", told)
 
 
 def install_webhook(app: Flask, dispatcher: Dispatcher) -> None:

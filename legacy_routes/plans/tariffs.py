@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from compat import envelope
-from compat.endpoints import Answer, Endpoints, Manners
+from compat.endpoints import WAITS, Answer, Endpoints, Manners
 from core.access.actors import bare_actor
 from core.access.audit import By
 from core.access.permissions import READ_TARIFFS
@@ -19,7 +19,7 @@ CRON = bare_actor(0, "cron", super_user=True)
 _MOST_DIGITS = 15
 
 
-@endpoints.endpoint("get_tariffs", "GET", "POST", who=having(READ_TARIFFS))
+@endpoints.endpoint("get_tariffs", "GET", "POST", who=having(READ_TARIFFS), manners=WAITS)
 def get_tariffs(call: Call) -> Answer:
     """The tariffs of portal server 1, from which plans are made."""
     offered = portal_tariffs(call.panel)
@@ -29,7 +29,7 @@ def get_tariffs(call: Call) -> Answer:
     return {"err_msg": "", "message": "", "tariffs": tariffs, "count": len(tariffs), **warned(*_notes(offered))}
 
 
-@endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), manners=Manners(get_changes=True))
+@endpoints.endpoint("sync_plans_web", "GET", "POST", who=super_admin(), manners=Manners(waits=True, get_changes=True))
 def sync_plans_web(call: Call) -> Answer:
     """Make plans of the portal's tariffs, and give those that are there the tariff's name and length."""
     imported = import_tariffs(call.panel, by(call), renew=True)
@@ -51,7 +51,7 @@ def sync_plans_web(call: Call) -> Answer:
     "GET",
     "POST",
     who=super_admin_or_key("Only super admins, and crontabs with the configured key, may import plans"),
-    manners=Manners(get_changes=True, navigable=True, as_text=True),
+    manners=Manners(waits=True, get_changes=True, navigable=True, as_text=True),
 )
 def sync_plans(call: Call) -> Answer:
     """Make the plans of the portal's tariffs that are missing; answers lines of text."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 from werkzeug.wrappers import Response
 
-from compat.endpoints import Answer, Endpoints, Manners
+from compat.endpoints import WAITS, Answer, Endpoints, Manners
 from compat.envelope import NO_CACHE
 from compat.fields import RequestModel, Text
 from core.access.permissions import ASSIGN_ACCOUNTS
@@ -43,7 +43,7 @@ class AssignForm(_OwnerForm):
     username: Text = ""
 
 
-@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm)
+@endpoints.endpoint("assign_reseller", "POST", who=having(ASSIGN_ACCOUNTS), model=AssignForm, manners=WAITS)
 def assign_reseller(call: Call, form: AssignForm) -> Answer:
     """Give an account to a reseller, or to nobody."""
     core_assign(call.panel, by(call), form.username, form.owner)

@@ -18,12 +18,12 @@ from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import PHP_BLANKS, RequestModel
 from core.access.actors import Actor
-from core.access.identity import says_logged_in
-from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn
+from core.access.identity import STARTED_MARK, is_too_old, says_logged_in
+from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn, UpstreamFailed
 from core.panel import Panel
 from core.xtream import connections, members, removal, streams, users
 from core.xtream.command_log import Caller
-from core.xtream.nodes import deadline
+from core.xtream.nodes import CommandsFailed, deadline
 from core.xtream.permissions import Member, require_advanced, require_reseller_or_advanced
 from legacy_routes.gate import XTREAM_SESSION, Call, current_identity
 
@@ -138,7 +138,13 @@ def with_result(panel: Panel, response: Response) -> Response:
     model=ApiForm,
     # commands under way are joined (core.xtream.nodes); one that is asked for again later is meant
     manners=Manners(
-        get_changes=True, limited=False, once=False, at=("/api.php", "/api"), head=False, reshape=with_result
+        waits=True,
+        get_changes=True,
+        limited=False,
+        once=False,
+        only_at=("/api.php", "/api"),
+        head=False,
+        reshape=with_result,
     ),
 )
 def api(call: Call, form: ApiForm) -> Answer:
@@ -163,7 +169,10 @@ def api(call: Call, form: ApiForm) -> Answer:
         if sub not in action.subs:
             raise InvalidInput(UNKNOWN_SUB)
         action.require_sub(caller.member, sub)
-    action.run(call.panel, caller, sub, form, until)
+    try:
+        action.run(call.panel, caller, sub, form, until)
+    except CommandsFailed as error:
+        raise UpstreamFailed(error.text, extra={"failed_servers": list(error.servers)}) from error
     return envelope.json_response(_SUCCESS)
 
 
@@ -175,9 +184,13 @@ def _member(call: Call) -> Member:
     known = session.get(members.HASH_KEY)
     if not isinstance(known, str) or not known:
         raise NotLoggedIn
-    if session.idle_seconds > 60 * panel.config.session.lifetime_minutes:
+    settings, now = panel.config.session, panel.clock.stamp()
+    if session.idle_seconds > 60 * settings.lifetime_minutes or is_too_old(session, settings.absolute_days, now):
         session.destroy()
         raise NotLoggedIn
+    if session.counts:
+        # when the Xtream panel began it, nobody knows
+        session.setdefault(STARTED_MARK, now)
     try:
         return members.member_of_hash(panel, known, session.get(members.ADDRESS_KEY), call.address)
     except members.AddressChanged:

@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.panels import Site, fill
-from tests.browser.visitors import PATIENCE, Visitor
+from tests.browser.visitors import Visitor
 from tests.conftest import MakeWorld
 from tests.worlds.places import FRONTENDS
+from tests.worlds.waiting import PATIENCE_SECONDS
 
 MakeSite = Callable[..., Site]
 Visit = Callable[..., Visitor]
@@ -41,7 +42,7 @@ def _installed(*names: str) -> str:
 
 @pytest.fixture(scope="session")
 def _playwright() -> Iterator[Playwright]:
-    expect.set_options(timeout=PATIENCE * 1000)
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         yield playwright
 
@@ -114,7 +115,7 @@ def visit(make_site: MakeSite, chromium: Browser) -> Iterator[Visit]:
         context = chromium.new_context(
             service_workers="allow" if worker else "block", user_agent=user_agent, locale="en-GB"
         )
-        context.set_default_timeout(PATIENCE * 1000)
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         visitors.append(Visitor(context, url))
         return visitors[-1]
 

@@ -4,13 +4,11 @@ import os
 import select
 import socket
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from tests.worlds.forked import Forked
-
-START_SECONDS = 20
+from tests.worlds.waiting import until
 
 
 def free_port() -> int:
@@ -34,13 +32,14 @@ class PanelProcess:
         self._process = Forked(
             "wsgi.py", ["--port", str(self._port)], cwd=self._directory, environment=self._environment
         )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
-                return
-            assert self._process.process.is_alive(), "the panel did not start"
-            assert time.monotonic() < deadline, "the panel does not answer"
-            time.sleep(0.05)
+        until(self._answers, "the panel answers")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.process.is_alive(), "the panel did not start"
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+            return True
+        return False
 
     def stop(self) -> None:
         if self._process is not None:

@@ -1,7 +1,6 @@
 """A panel with one of our frontends, served to a browser, and the record of the requests that reach it."""
 
 import io
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -12,9 +11,9 @@ from core.storage.tables import Account, User
 from legacy_routes.app import all_endpoints, create_app
 from tests.worlds.harness import HttpServer, World, legacy_hash, user_row
 from tests.worlds.places import FRONTENDS
+from tests.worlds.waiting import until
 
 PASSWORD = "secret-pass"
-ANSWER_SECONDS = 20
 BUILT = {path for endpoint in all_endpoints() for path in endpoint.paths}
 
 
@@ -99,9 +98,7 @@ class Site:
 
         That is a fault of the server, and a 404 of an endpoint that exists.
         """
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while any(seen.status is None for seen in self.seen) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: all(seen.status is not None for seen in self.seen), "all requests are answered")
         return [
             f"{seen.method} {seen.path}: {seen.status}"
             for seen in list(self.seen)

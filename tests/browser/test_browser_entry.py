@@ -111,7 +111,7 @@ def test_04_the_newer_dashboard_sends_strangers_to_the_login_page(modern: Site, 
     visitor.open("/dashboard.php")
     assert visitor.page.url == f"{modern.url}/index.html"
     expect(visitor.page.locator("#notice")).to_be_empty()
-    answer = requests.get(f"{modern.url}/dashboard.php", allow_redirects=False, timeout=10)
+    answer = requests.get(f"{modern.url}/dashboard.php", allow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["Location"]) == (302, "index.html")
     assert modern.calls == []
 
@@ -138,7 +138,7 @@ def test_04_a_session_file_of_php_that_was_idle(make_site: MakeSite, visit: Visi
 
 def test_05_a_worker_navigation_of_a_stranger_is_redirected_as_any_other(modern: Site) -> None:
     headers = {"Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty", "Accept": "text/html"}
-    answer = requests.get(f"{modern.url}/dashboard.php", headers=headers, allow_redirects=False, timeout=10)
+    answer = requests.get(f"{modern.url}/dashboard.php", headers=headers, allow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["Location"]) == (302, "index.html")
 
 

@@ -10,10 +10,11 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.panels import fill
 from tests.browser.test_browser_entry import ALL
-from tests.browser.visitors import PATIENCE, Visitor, arrives_at, expect_accounts
+from tests.browser.visitors import Visitor, arrives_at, expect_accounts
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World
 from tests.worlds.places import FRONTENDS
+from tests.worlds.waiting import PATIENCE_SECONDS
 from tests.worlds.web_servers import apache, nginx
 
 
@@ -33,7 +34,7 @@ def world(make_world: MakeWorld) -> World:
 def trusting(chromium: Browser) -> Iterator[Visitor]:
     """A visitor whose browser takes the certificate of the tests."""
     context = chromium.new_context(ignore_https_errors=True, service_workers="block", locale="en-GB")
-    context.set_default_timeout(PATIENCE * 1000)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     visitor = Visitor(context, "")
     yield visitor
     context.close()

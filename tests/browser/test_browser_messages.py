@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from core.storage.tables import Account, MailLog, MailTemplate, TelegramLog, TelegramNotificationSettings, User
+from core.storage.tables.secret_columns import BOT
 from simulators.telegram import TOKEN, BotApi
 from tests.browser.conftest import Visit
 from tests.browser.panels import Site
@@ -145,7 +146,7 @@ def test_telegram_from_the_bot_to_a_message(modern: Site, visit: Visit, api: Bot
 def test_a_reseller_links_a_chat_and_sets_switches(modern: Site, visit: Visit, api: BotApi) -> None:
     modern.world.execute(
         "INSERT INTO _telegram_settings (bot_token, bot_username) VALUES "
-        f"('{modern.world.panel.sealer.sealed(TOKEN)}', 'ExampleBot')"
+        f"('{modern.world.panel.sealer.sealed(TOKEN, BOT.place({}))}', 'ExampleBot')"
     )
     visitor = opened(visit, modern, "rita", "telegram")
     page = visitor.page

@@ -129,7 +129,10 @@ def filled(site: Site) -> Iterator[Site]:
         )
         for number, value in enumerate(HOSTILE.values()):
             portal.add_user(f"p{number}{value}", f"00:1A:79:00:01:{number:02X}", full_name=value, tariff_plan=value)
-        rows = [{"setting_key": key, "setting_value": value} for key, value in in_force.as_rows(settings, str).items()]
+        rows = [
+            {"setting_key": key, "setting_value": value}
+            for key, value in in_force.as_rows(settings, lambda password, _place: password).items()
+        ]
         world.insert(StalkerSetting, rows)
         yield site
         world.execute(sa.delete(StalkerSetting))

@@ -1,7 +1,6 @@
 """People at a browser: one context each, and whatever goes wrong in it."""
 
 import re
-import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -9,11 +8,11 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, e
 
 from tests.browser.panels import BUILT, PASSWORD
 from tests.worlds.harness import Client
+from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 # the browser's own word when a page was left while it still loaded something
 _LEFT = "net::ERR_ABORTED"
 # seconds; machines that run tests are busy
-PATIENCE = 20
 _NOT_FOUND = "the server responded with a status of 404"
 
 
@@ -78,12 +77,9 @@ class Visitor:
         self.page.fill("[name=password]", password)
         self.page.click("#sign-in button")
 
-    def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-        """Wait for something that only the server's side shows."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-            self.page.wait_for_timeout(20)
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        """Wait for something that only the server's side shows, while the page goes on."""
+        until(holds, what, pause=lambda: self.page.wait_for_timeout(20))
 
 
 def expect_accounts(page: Page, *usernames: str) -> None:
@@ -95,5 +91,5 @@ def expect_accounts(page: Page, *usernames: str) -> None:
 
 def arrives_at(page: Page, path: str) -> None:
     """Wait until ``path`` is loaded. Bears a navigation that another one overtakes, as ``wait_for_url`` does not."""
-    expect(page).to_have_url(re.compile(rf"{re.escape(path)}(\?.*)?$"), timeout=1000 * PATIENCE)
+    expect(page).to_have_url(re.compile(rf"{re.escape(path)}(\?.*)?$"), timeout=1000 * PATIENCE_SECONDS)
     page.wait_for_load_state()

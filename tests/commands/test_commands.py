@@ -18,6 +18,7 @@ from core.panel import Panel
 from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
 from tests.worlds.served import environment, served
+from tests.worlds.waiting import until
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +31,7 @@ def _serve(cwd: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 
 def _login(url: str, username: str = "admin", password: str = "admin123") -> requests.Response:
-    return requests.post(f"{url}/login.php", json={"username": username, "password": password}, timeout=20)
+    return requests.post(f"{url}/login.php", json={"username": username, "password": password}, timeout=60)
 
 
 # users and databases
@@ -85,9 +86,9 @@ def test_copying_a_panel_s_database(tmp_path: Path) -> None:
     with served(tmp_path) as (url, _):
         client = requests.Session()
         with client:
-            answer = client.post(f"{url}/api/login.php", data={"username": "reseller1", "password": "pw1"}, timeout=20)
+            answer = client.post(f"{url}/api/login.php", data={"username": "reseller1", "password": "pw1"}, timeout=60)
             assert answer.json()["error"] == 0
-            assert client.get(f"{url}/api/get_accounts.php", timeout=20).json()["accounts"]
+            assert client.get(f"{url}/api/get_accounts.php", timeout=60).json()["accounts"]
 
 
 def test_a_copy_that_was_worked_in_is_not_overwritten_unasked(tmp_path: Path) -> None:
@@ -135,22 +136,22 @@ def test_the_demo_serves_and_keeps_its_data(tmp_path: Path) -> None:
         answer = _login(url)
         assert answer.json()["error"] == 0
         cookies = answer.cookies
-        accounts = requests.get(f"{url}/get_accounts.php", cookies=cookies, timeout=20).json()["accounts"]
+        accounts = requests.get(f"{url}/get_accounts.php", cookies=cookies, timeout=60).json()["accounts"]
         assert len(accounts) == 300
-        synced = requests.post(f"{url}/sync_accounts.php", cookies=cookies, timeout=20).json()
+        synced = requests.post(f"{url}/sync_accounts.php", cookies=cookies, timeout=60).json()
         assert (synced["error"], synced["synced"], synced["orphans_detected"]) == (0, 300, 0)
         for page, fields in (
             ("add_currency", {"name": "SEK"}),
             ("update_password", {"old_password": "admin123", "new_password": "changed-1"}),
         ):
-            assert requests.post(f"{url}/{page}.php", json=fields, cookies=cookies, timeout=20).json()["error"] == 0
+            assert requests.post(f"{url}/{page}.php", json=fields, cookies=cookies, timeout=60).json()["error"] == 0
         assert process.end() == 0
     with served(tmp_path, "--demo") as (url, _):
         # the logins that it prints hold at each start
         assert _login(url, password="changed-1").json()["error"] == 1
         answer = _login(url)
         assert answer.json()["error"] == 0
-        added = requests.post(f"{url}/add_currency.php", json={"name": "SEK"}, cookies=answer.cookies, timeout=20)
+        added = requests.post(f"{url}/add_currency.php", json={"name": "SEK"}, cookies=answer.cookies, timeout=60)
         assert added.json()["code"] == 5
     assert (tmp_path / "var/demo/panel.db").exists()
 
@@ -166,12 +167,12 @@ def test_the_demo_shows_its_messages(tmp_path: Path) -> None:
                 break
         cookies = _login(url).cookies
         mail = {"to": "c@example.com", "subject": "Shown in the demo", "body": "Hello"}
-        assert requests.post(f"{url}/send_mail.php", json=mail, cookies=cookies, timeout=20).json()["sent_count"] == 1
+        assert requests.post(f"{url}/send_mail.php", json=mail, cookies=cookies, timeout=60).json()["sent_count"] == 1
         message = {"message": "Shown by the bot", "recipient_ids": "[1]"}
-        answer = requests.post(f"{url}/telegram/send_message.php", data=message, cookies=cookies, timeout=20).json()
+        answer = requests.post(f"{url}/telegram/send_message.php", data=message, cookies=cookies, timeout=60).json()
         assert answer["results"]["sent"] == 1
-        assert "Shown in the demo" in requests.get(pages["(mail)"], timeout=20).text
-        assert "Shown by the bot" in requests.get(pages["(Telegram)"], timeout=20).text
+        assert "Shown in the demo" in requests.get(pages["(mail)"], timeout=60).text
+        assert "Shown by the bot" in requests.get(pages["(Telegram)"], timeout=60).text
 
 
 def test_the_demo_never_uses_a_configured_database(tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
     with served(tmp_path, "--demo") as (url, process):
         cookies = _login(url).cookies
         _login(url, password="hunter2-wrong")
-        requests.get(f"{url}/get_user_info.php?password=hunter2", cookies=cookies, timeout=20)
+        requests.get(f"{url}/get_user_info.php?password=hunter2", cookies=cookies, timeout=60)
         time.sleep(0.2)
         process.end()
         log = process.stdout.read() + process.stderr
@@ -314,10 +315,7 @@ def test_jobs_are_listed_and_a_worker_of_its_own_runs_them(tmp_path: Path) -> No
     variables = environment(SHOWBOX_DATABASE_URL=url, SHOWBOX_JOBS_IN_PROCESS="no")
     worker = Forked("flask", ["worker"], cwd=tmp_path, environment=variables)
     try:
-        deadline = time.monotonic() + 30
-        while jobs.open_jobs(panel):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: not jobs.open_jobs(panel), "no job is open")
         assert worker.end() == 0
     finally:
         worker.close()

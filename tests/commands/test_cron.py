@@ -5,7 +5,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import chdir
 from datetime import timedelta
@@ -25,7 +24,9 @@ from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, SETUP_SCRIPTS
 from core.workers.schedule import JOBS
 from simulators.stalker import StalkerPortal
 from tests.worlds.databases import create_database
+from tests.worlds.programs import is_listening
 from tests.worlds.reminders import MAC
+from tests.worlds.waiting import until
 from tests.worlds.warm import warm_python
 from wsgi import build
 
@@ -291,7 +292,7 @@ def test_launchers_tell_no_path_over_http(installed: Installed) -> None:
         try:
             _wait_for(address)
             for script in (f"/{SCRIPT}", f"/cron/{SCRIPT}", "/api/cron_check_expired.php"):
-                answer = requests.get(f"http://{address}{script}", timeout=20)
+                answer = requests.get(f"http://{address}{script}", timeout=60)
                 assert answer.status_code == 403
                 assert "/" not in answer.text.replace("#!/usr/bin/env php", "")
         finally:
@@ -300,13 +301,7 @@ def test_launchers_tell_no_path_over_http(installed: Installed) -> None:
 
 
 def _wait_for(address: str) -> None:
-    host, port = address.split(":")
-    give_up_at = time.monotonic() + 20
-    while time.monotonic() < give_up_at:
-        with socket.socket() as client:
-            if client.connect_ex((host, int(port))) == 0:
-                return
-    pytest.fail("PHP's own server does not answer")
+    until(lambda: is_listening(int(address.rpartition(":")[2])), "PHP's own server answers")
 
 
 def _php() -> str:

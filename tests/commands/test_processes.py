@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tests.worlds.databases import KINDS, prepared_database, require
 from tests.worlds.forked import Forked
 from tests.worlds.harness import Client, user_row
 from tests.worlds.served import served
+from tests.worlds.waiting import until
 
 TOO_MANY = 429
 
@@ -86,15 +86,8 @@ def _pair(kind: str, folder: Path, **more: str) -> Iterator[Pair]:
         portal.add_plan("78", "Monthly")
         url, master = stack.enter_context(served(folder, **settings))
         pair = Pair(url, master, portal, panel)
-        _soon(lambda: len(pair.pids) == 2)
+        until(lambda: len(pair.pids) == 2, "both processes answer")
         yield pair
-
-
-def _soon(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _connections(pid: int, port: int) -> int:
@@ -119,7 +112,7 @@ def _is_there(pid: int) -> bool:
 
 def _answers(url: str) -> bool:
     with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/get_user_info.php", timeout=5).status_code == 200
+        return requests.get(f"{url}/get_user_info.php", timeout=60).status_code == 200
     return False
 
 
@@ -140,12 +133,12 @@ def _connections_are_shared_out(pair: Pair) -> None:
             """How many each process holds then."""
             sessions = [stack.enter_context(requests.Session()) for _ in range(number)]
             with ThreadPoolExecutor(number) as pool:
-                asked = pool.map(lambda one: one.get(f"{pair.url}/get_user_info.php", timeout=20), sessions)
+                asked = pool.map(lambda one: one.get(f"{pair.url}/get_user_info.php", timeout=60), sessions)
                 assert {answer.status_code for answer in asked} == {200}
             return [_connections(pid, port) for pid in pair.pids]
 
         # one may still be starting while the other has the first few
-        _soon(lambda: min(open_some(2)) > 0)
+        until(lambda: min(open_some(2)) > 0, "both processes have connections")
         before = sum(_connections(pid, port) for pid in pair.pids)
         held = open_some(16)
         assert sum(held) == before + 16
@@ -192,25 +185,25 @@ def _guesses_are_counted_together(pair: Pair) -> None:
 def test_one_that_is_killed_is_replaced_and_all_end_together(light_pair: Pair) -> None:
     victim, other = sorted(light_pair.pids)
     os.kill(victim, signal.SIGKILL)
-    _soon(lambda: len(light_pair.pids) == 2 and victim not in light_pair.pids)
+    until(lambda: len(light_pair.pids) == 2 and victim not in light_pair.pids, "another process took its place")
     assert other in light_pair.pids
     assert light_pair.login().get("/get_user_info.php").json()["error"] == 0
     pids = light_pair.pids
     assert light_pair.master.end() == 0
-    _soon(lambda: not any(_is_there(pid) for pid in pids))
+    until(lambda: not any(_is_there(pid) for pid in pids), "all processes have ended")
 
 
 def test_the_other_engine_serves_by_several_as_well(tmp_path: Path) -> None:
     with _pair("sqlite", tmp_path, SHOWBOX_SERVER_ENGINE="granian") as pair:
         pids = pair.pids
         # it says that it serves when the address is its own, a moment before it listens
-        _soon(lambda: _answers(pair.url))
+        until(lambda: _answers(pair.url), "the pair answers")
         assert pair.login().get("/get_user_info.php").json()["error"] == 0
         assert pair.master.end() == 0
-        _soon(lambda: not any(_is_there(pid) for pid in pids))
+        until(lambda: not any(_is_there(pid) for pid in pids), "all processes have ended")
 
 
 def test_none_is_left_over_when_the_watching_process_is_killed(light_pair: Pair) -> None:
     pids = light_pair.pids
     light_pair.master.kill()
-    _soon(lambda: not any(_is_there(pid) for pid in pids))
+    until(lambda: not any(_is_there(pid) for pid in pids), "all processes have ended")

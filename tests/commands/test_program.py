@@ -64,7 +64,7 @@ def test_it_serves(tmp_path: Path, arguments: list[str]) -> None:
     try:
         line = next(line for line in server.stdout if "is served at" in line)
         address = line.split()[-1]
-        assert requests.get(f"{address}/get_user_info.php", timeout=20).json()["err_msg"] == "Not logged in"
+        assert requests.get(f"{address}/get_user_info.php", timeout=60).json()["err_msg"] == "Not logged in"
         assert server.end() == 0
     finally:
         server.close()
@@ -176,7 +176,7 @@ def _beside(tmp_path: Path) -> Path:
 def _strangers(place: Path, *before: Path) -> list[str]:
     program = "import sys; sys.path[:0] = sys.argv[1:]; import showbox; print('\\n'.join(showbox.strangers()))"
     command = [sys.executable, "-I", "-S", "-c", program, *map(str, before), str(place)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split("\n")[:-1]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split("\n")[:-1]
 
 
 def test_packages_of_another_program_are_not_taken_for_ours(tmp_path: Path) -> None:

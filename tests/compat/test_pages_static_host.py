@@ -182,7 +182,7 @@ class Server:
     def ask(self, target: str | bytes, method: str = "GET") -> Answer:
         raw = target.encode("latin-1") if isinstance(target, str) else target
         line = method.encode() + b" " + raw + b" HTTP/1.1\r\n"
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(line + b"Host: billing.example.com\r\nConnection: close\r\n\r\n")
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         head, _, body = received.partition(b"\r\n\r\n")
@@ -212,7 +212,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     thread.start()
     yield Server(int(listener.effective_port), allowed)
     listener.close()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
 
 
 def generation(server: Server) -> str:

@@ -46,7 +46,7 @@ def _file(directory: Path, owner: int, name: str = f"sess_{SID}", age: float = 0
 
 def _as_nobody(save_path: object) -> str:
     command = [sys.executable, "-c", AS_NOBODY, str(save_path), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.strip() + done.stderr.strip()
 
 
@@ -190,5 +190,5 @@ def test_files_of_other_users_are_theirs_to_clear(place: Path) -> None:
         "refuse_if_unusable(SessionDirectory.parse(sys.argv[1]))",
         "SessionDirectory.parse(sys.argv[1]).clear(__import__('time').time() - 1440, 10)",
     )
-    subprocess.run([sys.executable, "-c", program, str(place), str(ROOT)], timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", program, str(place), str(ROOT)], timeout=60, check=True)
     assert (theirs.exists(), ours.exists()) == (True, False)

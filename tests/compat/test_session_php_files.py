@@ -392,7 +392,7 @@ def test_what_php_itself_stored_is_what_php_finds_again(directory: Directory) ->
 
     def application(act: str) -> str:
         command = [php, "-r", PHP_APPLICATION, "--", str(directory.path), SID, act]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     application("fill")
     directory.moment.seconds = time.time()

@@ -597,7 +597,7 @@ def test_e2_e3_refusals(accounts: Accounts) -> None:
 
 
 def test_e4_the_portal_no_longer_has_it(accounts: Accounts) -> None:
-    requests.delete(f"{accounts.portal.base_url}accounts/{MAC('01')}", timeout=5)
+    requests.delete(f"{accounts.portal.base_url}accounts/{MAC('01')}", timeout=60)
     assert accounts.post("admin", "remove_account", username="user001")["error"] == 0
     assert accounts.row("user001") is None
 

@@ -110,7 +110,7 @@ def test_export_2_nothing_else_is_served(light: World, path: str) -> None:
     prepared.url = light.url + path
     prepared.headers["Cookie"] = f"PHPSESSID={_as(light, 'admin').session_id}"
     with requests.Session() as session:
-        response = session.send(prepared, timeout=20)
+        response = session.send(prepared, timeout=60)
     assert response.status_code == 404
     assert b"Dump completed" not in response.content
 

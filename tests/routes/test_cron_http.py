@@ -1,7 +1,5 @@
 """The panel's cron scripts over HTTP (contract chapter 60): refused, or started in the background by the key."""
 
-import time
-
 import pytest
 import sqlalchemy as sa
 
@@ -11,6 +9,7 @@ from core.workers.schedule import JOBS
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World
 from tests.worlds.reminders import reminders_world
+from tests.worlds.waiting import until
 
 KEY = "a-key-of-cron-0123456789"
 PUSH = "cron_check_expired.php"
@@ -68,10 +67,8 @@ def test_the_key_starts_a_job_in_the_background(make_world: MakeWorld, kind: str
         by_header = client.request("POST", script.removeprefix("/cron"), headers={"X-Cron-Key": KEY})
         for started in (by_query, by_header):
             assert (started.status_code, started.json()["error"]) == (202, 0)
-        deadline = time.monotonic() + 10
-        while {row["state"] for row in panel.world.rows(sa.select(Job.state))} != {"done"}:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        states = sa.select(Job.state)
+        until(lambda: {row["state"] for row in panel.world.rows(states)} == {"done"}, "both jobs are done")
         assert panel.account(15)["status"] == 0
         assert panel.portal.calls.count("PUT accounts/00:1A:79:00:00:05") == 1
 

@@ -295,7 +295,7 @@ def test_the_built_in_scheduler_starts_jobs_at_their_time(make_world: MakeWorld)
         tasks["job-disable-expired"].execute()
         for thread in list(panel.panel._threads):
             if thread.name == "disable-expired":
-                thread.join(10)
+                thread.join(60)
         assert panel.account(15)["status"] == 0
 
 

@@ -48,7 +48,7 @@ def accounts(make_world: MakeWorld, kind: str, request: pytest.FixtureRequest) -
 def _run(accounts: Accounts, command: str) -> dict[str, Any]:
     session = accounts.client("admin").session_id
     command = command.replace("http://localhost:8000", accounts.world.url).replace("xxx", session)
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

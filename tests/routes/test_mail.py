@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from core.messages.mail import settings_edit, smtp
 from core.security.quota import Quota
 from core.storage.tables import MailLog, MailSettings, MailTemplate, User
+from core.storage.tables.secret_columns import MAIL
 from simulators.telegram import BotApi
 from tests.conftest import MakeWorld
 from tests.worlds.channels import ADMIN, BOB, RITA, Channels, channels_world
@@ -138,7 +139,7 @@ def _stores_settings(panel: Channels, prefix: str, encoding: str) -> None:
     assert (settings["smtp_secure"], settings["notify_reseller"], settings["from_email"]) == ("ssl", 0, "")
     [row] = panel.rows(MailSettings)
     assert "s3cret" not in row["smtp_password"]
-    assert panel.panel.sealer.unsealed(row["smtp_password"]) == "s3cret-of-mail"
+    assert panel.panel.sealer.unsealed(row["smtp_password"], MAIL.place(row)) == "s3cret-of-mail"
     assert len(shown.json()["templates"]) == 4
 
     panel.world.execute(sa.update(MailSettings).values(days_before_expiry=5, enable_multistage_reminders=0))

@@ -14,6 +14,7 @@ from tests.worlds import mail_server
 from tests.worlds.channels import ADMIN, BOB, Channels, channels_world
 from tests.worlds.harness import ENCODINGS, PREFIXES
 from tests.worlds.mail_server import PASSWORD, MailServer
+from tests.worlds.waiting import until
 
 MANUAL = {"mode": "manual", "email": "c@example.com", "recipient_name": "", "subject": "Hi"}
 
@@ -260,7 +261,7 @@ def test_what_takes_long_goes_on_in_the_background(sqlite_panel: Channels) -> No
     assert answer["sent_count"] + answer["pending_count"] == 2
     assert answer["job_id"]
     assert len(panel.mail_logs) == 2
-    panel.until(lambda: len(panel.mail.received) == 2, "the mails")
-    panel.until(lambda: panel.audits, "the job's end")
+    until(lambda: len(panel.mail.received) == 2, "the mails")
+    until(lambda: panel.audits, "the job's end")
     assert [row["status"] for row in panel.mail_logs] == ["sent", "sent"]
     assert PASSWORD not in str(panel.mail_logs)

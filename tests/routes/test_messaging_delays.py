@@ -16,6 +16,7 @@ from core.jobs import jobs
 from core.messages.mail.settings import WELCOME
 from core.messages.telegram import templates
 from core.storage.tables import MailSettings, MailTemplate, TelegramSettings, User
+from core.storage.tables.secret_columns import BOT, MAIL
 from simulators.faults import Hang
 from simulators.telegram import TOKEN, BotApi
 from tests.conftest import MakeWorld
@@ -41,11 +42,11 @@ def _dead_services(accounts: Accounts) -> Iterator[None]:
     with BotApi() as api, MailServer() as mail, outside(world, api):
         api.fail(Hang(), times=None)
         mail.on_data = hang
-        world.insert(TelegramSettings, [{"bot_token": seal(TOKEN), "bot_username": "ExampleBot"}])
+        world.insert(TelegramSettings, [{"bot_token": seal(TOKEN, BOT.place({})), "bot_username": "ExampleBot"}])
         templates.give_missing(accounts.panel)
         world.execute(sa.update(User).where(User.id == ADMIN).values(telegram_chat_id=1))
         smtp = {"smtp_host": "127.0.0.1", "smtp_port": mail.port, "smtp_secure": "none", "smtp_username": USER}
-        world.insert(MailSettings, [{"user_id": ADMIN, "smtp_password": seal(PASSWORD), **smtp}])
+        world.insert(MailSettings, [{"user_id": ADMIN, "smtp_password": seal(PASSWORD, MAIL.place(smtp)), **smtp}])
         world.insert(MailTemplate, [{"user_id": ADMIN, "name": WELCOME, "subject": "Hello", "body_html": "Hello"}])
         yield
         until(lambda: api.requests, "the bot is asked: without that nothing was shown")

@@ -23,6 +23,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.workers import workers
 from simulators.faults import Hang
 from simulators.telegram import TOKEN, BotApi
@@ -55,7 +56,8 @@ class Notices:
         return answer
 
     def use_telegram(self, *user_ids: int) -> None:
-        self.world.insert(TelegramSettings, [{"bot_token": self.panel.sealer.sealed(TOKEN), "bot_username": "B"}])
+        token = self.panel.sealer.sealed(TOKEN, BOT.place({}))
+        self.world.insert(TelegramSettings, [{"bot_token": token, "bot_username": "B"}])
         with self.panel.database.write() as connection:
             seed(self.panel, connection)
         for user_id in user_ids:
@@ -72,10 +74,11 @@ class Notices:
             "smtp_port": self.mail.port,
             "smtp_secure": "none",
             "smtp_username": USER,
-            "smtp_password": self.panel.sealer.sealed(PASSWORD),
             "from_name": "ShowBox",
         }
-        self.world.insert(MailSettings, [row | values])
+        row |= values
+        password = self.panel.sealer.sealed(PASSWORD, MAIL.place(row))
+        self.world.insert(MailSettings, [{"smtp_password": password} | row])
         body = "<p>{name} {mac} {expiry_date} {plan_name} {username} [{password}]</p>"
         for name in ("New Account Welcome", "Renewal Confirmation"):
             template = {"user_id": ADMIN, "name": name, "subject": f"{name} {{name}}", "body_html": body}

@@ -9,7 +9,6 @@ import gzip
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -34,6 +33,8 @@ from tests.worlds.mail_server import PASSWORD as MAIL_PASSWORD
 from tests.worlds.mail_server import USER as MAIL_USER
 from tests.worlds.mail_server import MailServer, refuse
 from tests.worlds.places import ROOT
+from tests.worlds.programs import is_listening
+from tests.worlds.waiting import until
 
 PORTAL_PASSWORD, NEW_PORTAL_PASSWORD = "planted-portal-pass", "planted-portal-second"
 LOGINS = {"admin": "planted-admin-pass", "rita": "planted-rita-pass", "res": "planted-res-pass"}
@@ -138,25 +139,24 @@ def _prepare(environment: dict[str, str]) -> None:
 
 
 def _logged_in(served: Served, name: str) -> Client:
-    client, deadline = Client(served.url), time.monotonic() + 30
-    while True:
-        try:
-            response = client.post("/login.php", {"username": name, "password": LOGINS[name]})
-        except OSError:
-            assert served.process.poll() is None, "the panel did not start"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-            continue
-        assert response.json()["error"] == 0
-        # the cookie is in the answer's headers, where it belongs
-        served.said.append((f"login as {name}", response.text))
-        return client
+    client = Client(served.url)
+
+    def answers() -> bool:
+        assert served.process.poll() is None, "the panel did not start"
+        return is_listening(int(served.url.rpartition(":")[2]))
+
+    until(answers, "the panel answers")
+    response = client.post("/login.php", {"username": name, "password": LOGINS[name]})
+    assert response.json()["error"] == 0
+    # the cookie is in the answer's headers, where it belongs
+    served.said.append((f"login as {name}", response.text))
+    return client
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
 
@@ -177,9 +177,9 @@ def test_no_planted_secret_is_found_anywhere(served: Served) -> None:
     found = {(name, secret) for name, text in places.items() for secret in secrets if secret in text}
     assert found == set()
     # what is sealed stands in the database, and in the whole dump of a super admin alone
-    assert "sbx1:" in places["file: panel.db"]
-    assert any("sbx1:" in text for name, text in served.said if "backups" in name and "admin" in name)
-    assert not any("sbx1:" in text for name, text in served.said if "rita" in name or "backups" not in name)
+    assert "sbx2:" in places["file: panel.db"]
+    assert any("sbx2:" in text for name, text in served.said if "backups" in name and "admin" in name)
+    assert not any("sbx2:" in text for name, text in served.said if "rita" in name or "backups" not in name)
 
 
 def test_the_search_can_fail(served: Served, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def _read_everything(served: Served) -> None:
 
 
 def _process_list(pid: int) -> str:
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True, timeout=20)
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True, timeout=60)
     return "\n".join(line for line in found.stdout.splitlines() if str(pid) in line.split()[:2])
 
 

@@ -106,7 +106,7 @@ def test_500_resellers_take_one_query(resellers: Resellers) -> None:
     assert len(answer["resellers"]) == 504
     assert sum("_accounts" in statement for statement in seen) == 1
     assert len([statement for statement in seen if statement.startswith("SELECT")]) == 1, seen
-    assert min(_seconds_of_work(client) for _ in range(5)) < 0.1
+    assert min(_seconds_of_work(client) for _ in range(5)) < 0.3
 
 
 def _seconds_of_work(client: Client) -> float:

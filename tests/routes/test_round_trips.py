@@ -130,10 +130,7 @@ def test_plans_ask_twice(counted: Counted, client: Client) -> None:
 
 def test_accounts_that_have_not_changed_ask_twice(counted: Counted, client: Client) -> None:
     # what was changed a moment ago is looked at more closely
-    until = time.monotonic() + 30
-    while len(asked := _asked(counted, client, "/api/get_accounts.php")) > 2 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert len(asked) == 2
+    until(lambda: len(_asked(counted, client, "/api/get_accounts.php")) == 2, "the accounts count as settled")
 
 
 def test_a_page_of_the_ledger_asks_four_times_at_most_and_twice_as_a_rule(counted: Counted, client: Client) -> None:

@@ -3,7 +3,6 @@
 import os
 import pickle
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +13,16 @@ from huey.registry import Message
 
 import wsgi
 from core.administration.demo import USERS, demo_users
-from core.config import load_config
+from core.config import Config, Server, load_config
 from core.jobs import bell
+from core.messages.sms.provider import DEFAULT_URL
 from core.panel import CONNECTION_TESTS_PER_MINUTE, Panel
 from core.security.key_files import kept_key
-from core.security.sealed_columns import COLUMNS
 from core.storage import schema
 from core.storage.private_files import make_private, private_directory, private_file, warn_if_readable
 from core.storage.tables import MailSettings, SmsSettings, StalkerSetting, TelegramSettings
 from core.storage.tables.devices import PORTAL_PASSWORD as PASSWORD_KEY
+from core.storage.tables.secret_columns import COLUMNS, SMS, portal_place
 from core.workers import workers
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
@@ -34,6 +34,7 @@ from tests.worlds.harness import World
 from tests.worlds.mail_server import MailServer
 from tests.worlds.sms import Sms, sms_world
 from tests.worlds.stb import PORTAL_PASSWORD, Boxes
+from tests.worlds.waiting import until
 
 SAVE = "/update_stalker_settings.php"
 
@@ -74,7 +75,7 @@ def test_4_the_database_the_queue_and_their_directories_are_ours_alone(tmp_path:
     try:
         panel.layout  # noqa: B018 - creates the tables
         bell.bell(panel).ring()
-        panel.sealer.sealed("x")
+        panel.sealer.sealed("x", "somewhere")
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert {path.name for path in files} >= {"panel.db", "panel.db.jobs", "application.key"}
         assert {_mode(path) for path in files} == {0o600}
@@ -114,7 +115,7 @@ def test_4_the_portals_password_is_sealed_in_a_database_of_our_own(light_boxes: 
     assert light_boxes.post("admin", SAVE, form)["error"] == 0
     query = sa.select(StalkerSetting.setting_value).where(StalkerSetting.setting_key == "api_password")
     [row] = light_boxes.world.rows(query)
-    assert row["setting_value"].startswith("sbx1:")
+    assert row["setting_value"].startswith("sbx2:")
     assert light_boxes.world.panel.portal_settings.password.get_secret_value() == PORTAL_PASSWORD
 
 
@@ -125,7 +126,7 @@ def test_4_the_sms_token_is_sealed_and_still_works(sqlite_sms: Sms) -> None:
     assert answer["error"] == 0, answer
     stored = {row["api_token"] for row in sms.world.rows(sa.select(SmsSettings.api_token)) if row["api_token"]}
     assert token not in stored
-    assert any(text.startswith("sbx1:") for text in stored)
+    assert any(text.startswith("sbx2:") for text in stored)
     assert sms.get("admin", "get_sms_settings.php")["settings"]["api_token"].endswith(token[-4:])
 
 
@@ -134,10 +135,11 @@ def test_4_a_token_of_any_length_is_sealed(sqlite_sms: Sms, length: int) -> None
     answer = sqlite_sms.post("admin", "update_sms_settings", api_token="t" * length, sender_number="+983000505")
     assert answer["error"] == 0, answer
     [row] = sqlite_sms.world.rows(sa.select(SmsSettings.api_token).where(SmsSettings.user_id == 1))
-    assert row["api_token"].startswith("sbx1:")
-    assert sqlite_sms.panel.unsealed(row["api_token"]) == "t" * length
+    assert row["api_token"].startswith("sbx2:")
+    assert sqlite_sms.panel.unsealed(row["api_token"], SMS.place({"base_url": DEFAULT_URL})) == "t" * length
 
 
+PUBLIC = "https://billing.example.com"
 CLEAR = "stored-in-clear-before"
 
 
@@ -153,20 +155,32 @@ def _store_in_clear(world: World) -> None:
     )
 
 
+def _stored_secrets(world: World) -> list[tuple[str, str]]:
+    """Every stored secret, and the place that it is for."""
+    found = [
+        (row[one.secret.name], one.place(row))
+        for one in COLUMNS
+        for row in world.rows(sa.select(*one.secret.class_.__table__.c))
+        if row[one.secret.name]
+    ]
+    rows = world.rows(sa.select(StalkerSetting.setting_key, StalkerSetting.setting_value))
+    settings = {row["setting_key"]: row["setting_value"] for row in rows}
+    return [*found, (settings[PASSWORD_KEY], portal_place(settings))]
+
+
 def test_4_what_stands_in_clear_is_sealed_at_start_once(sqlite_sms: Sms, caplog: pytest.LogCaptureFixture) -> None:
     world = sqlite_sms.world
     _store_in_clear(world)
     workers.seal_stored(world.panel)
     assert "5 stored passwords and tokens" in caplog.text
     assert CLEAR not in caplog.text
-    found = [row for column in COLUMNS for row in world.rows(sa.select(column.label("stored")))]
-    stored = {row["stored"] for row in found if row["stored"]}
-    assert {world.panel.unsealed(text) for text in stored} == {CLEAR, "http://portal.example.com"}
-    assert sum(text.startswith("sbx1:") for text in stored) == 5
+    found = _stored_secrets(world)
+    assert [text.partition(":")[0] for text, _ in found] == ["sbx2"] * 5
+    assert {world.panel.unsealed(text, place) for text, place in found} == {CLEAR}
     caplog.clear()
     workers.seal_stored(world.panel)
     assert caplog.records == []
-    assert [row for column in COLUMNS for row in world.rows(sa.select(column.label("stored")))] == found
+    assert _stored_secrets(world) == found
 
 
 def test_4_in_a_panels_database_they_stay_as_php_reads_them(sqlite_sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,10 +337,7 @@ def test_5_the_queue_carries_json_and_runs_nothing_that_others_put_in(tmp_path: 
         assert orjson.loads(storage.enqueued_items()[-1])["name"].endswith("ring")
         queue.attach(lambda: rung.append(True))
         queue.ring(delay=0.01)
-        deadline = time.monotonic() + 10
-        while not rung and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert rung
+        until(lambda: rung, "the bell was heard")
         assert not (tmp_path / "ran").exists()
     finally:
         panel.close()
@@ -342,4 +353,7 @@ def test_7_off_loopback_the_demo_has_passwords_that_nobody_knows() -> None:
     assert len({user.password for user in open_to_all}) == len(USERS)
     assert demo_users(only_here=True) == USERS
     for host, here in (("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)):
-        assert wsgi._is_loopback(host) is here
+        assert wsgi.is_only_here(Config(server=Server(host=host))) is here
+    # a proxy or an address for browsers leads others there, whatever is listened at
+    for name, value in (("SHOWBOX_SERVER_TRUSTED_PROXIES", "127.0.0.1"), ("SHOWBOX_SECURITY_PUBLIC_URL", PUBLIC)):
+        assert not wsgi.is_only_here(load_config(None, {name: value}))

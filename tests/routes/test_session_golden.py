@@ -172,7 +172,7 @@ def test_11_a_locked_file_is_waited_for_and_then_read(sqlite_world: World) -> No
     path = sqlite_world.session_file(client.session_id)
     other = context.Process(target=_write_under_lock, args=(str(path), 'login|i:1;username|s:4:"resa";', locked))
     other.start()
-    assert locked.wait(20)
+    assert locked.wait(60)
     started = time.monotonic()
     answer = client.get("/get_user_info.php").json()
     assert time.monotonic() - started > 0.5

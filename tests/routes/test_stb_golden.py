@@ -30,6 +30,7 @@ from tests.worlds.stb_cases import (
     UNAUTHORIZED,
     Case,
     event_call,
+    look_call,
     message_call,
     run,
 )
@@ -116,7 +117,7 @@ CASES = {
     "16": Case(
         MESSAGE,
         HI | {"mac": "00:1A:79:00:00:99"},
-        [message_call("msg=Hi", "00:1A:79:00:00:99")],
+        [message_call("msg=Hi", "00:1A:79:00:00:99"), look_call("00:1A:79:00:00:99")],
         {"error": 1, "err_msg": "Failed to send message: Empty stb list", "code": 8},
         log=[("failed", "Empty stb list")],
     ),
@@ -146,7 +147,7 @@ CASES = {
     "24": Case(
         "send_message",
         BULK,
-        [message_call("msg=Hi"), message_call("msg=Hi", MAC2)],
+        [message_call("msg=Hi"), message_call("msg=Hi", MAC2), look_call(MAC2)],
         {
             "error": 0,
             "warning": 1,
@@ -308,7 +309,7 @@ def test_20_server_1_refuses(dual_boxes: Boxes) -> None:
     dual_boxes.portals[0].fail("*", EMPTY_LIST)
     answer = dual_boxes.post("admin", "/send_stb_event.php", REBOOT)
     assert (answer["error"], answer["code"]) == (1, 8)
-    assert dual_boxes.asked == [event_call("event=reboot")]
+    assert dual_boxes.asked == [event_call("event=reboot"), look_call()]
 
 
 def test_21_dual_mode_with_equal_addresses(dual_boxes: Boxes) -> None:

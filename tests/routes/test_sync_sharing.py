@@ -5,7 +5,7 @@ Two processes are two served panels that have nothing in common but the database
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +21,7 @@ from simulators.faults import Delay
 from simulators.stalker import StalkerPortal
 from tests.conftest import MakeWorld
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch accounts from Stalker Portal: "
 MAC = "00:1A:79:00:00:0{}".format
@@ -110,13 +111,6 @@ def _patient(worlds: tuple[World, ...], seconds: float) -> Iterator[None]:
         world.panel.config = original
 
 
-def _soon(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_one_fetch_serves_all_processes_and_scopes(pair: tuple[World, World], portal: StalkerPortal) -> None:
     clients = [world.client(name) for world in pair for name in ("admin", "reseller1")]
     portal.fail("GET accounts", Delay(0.6))
@@ -190,13 +184,13 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
     admin, reseller = first.client("admin"), second.client("reseller1")
     _sync(admin)
     portal.add_user("user4", MAC(4))
-    portal.fail("GET accounts", Delay(3.0))
+    portal.fail("GET accounts", Delay(6.0))
     with _patient(light_pair, 0.05):
         began = time.monotonic()
         answers = [_sync(admin), _sync(_at(second, admin))]
         assert _sync(reseller)["synced"] == 2
         own = _sync(reseller)
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 5.5
     # known to those of the other process, and to those who had none of their own
     assert [(answer["error"], answer["pending"], answer["synced"]) for answer in answers] == [(0, 1, 3)] * 2
     assert (own["error"], own["pending"], own["synced"], own["total_accounts"]) == (0, 1, 2, 2)
@@ -207,7 +201,7 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
         found: dict[str, Any] = client.post("/get_job_status.php", {"id": answer["job_id"]}).json()["job"]
         return found
 
-    _soon(lambda: job(admin, answers[0])["state"] == "done" and job(reseller, own)["state"] == "done")
+    until(lambda: job(admin, answers[0])["state"] == job(reseller, own)["state"] == "done", "both jobs are done")
     assert job(admin, answers[0])["result"]["synced"] == 4
     assert job(reseller, own)["result"]["synced"] == 2
     assert portal.calls == ONE_FETCH * 2
@@ -222,16 +216,15 @@ def test_waiting_takes_a_quarter_of_the_threads_and_hinders_nobody(world: World,
     for caller in callers:
         _sync(caller)
     portal.forget_requests()
-    portal.fail("GET accounts", Delay(1.5))
+    portal.fail("GET accounts", Delay(3.0))
     answers: list[dict[str, Any]] = []
     threads = [threading.Thread(target=lambda c=caller: answers.append(_sync(c))) for caller in callers]
     for thread in threads:
         thread.start()
     # all but the two that wait have their answer long before the portal has given one
-    _soon(lambda: len(answers) == 6)
-    began = time.monotonic()
+    until(lambda: len(answers) == 6, "all are answered")
     assert admin.get("/get_user_info.php").json()["error"] == 0
-    assert time.monotonic() - began < 1
+    assert len(answers) == 6
     assert [answer["pending"] for answer in answers] == [1] * 6
     for thread in threads:
         thread.join()

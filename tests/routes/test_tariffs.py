@@ -1,6 +1,5 @@
 """The portal's tariffs and the plans made of them: golden cases T and S of contract chapter 40, and a faulty portal."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, Client
 from tests.worlds.plans import CRON_KEY, PLANS, SECONDS, T1, Plans, plans_world
+from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch tariff plans from Stalker Portal"
 FAILURE = {"error": 1, "err_msg": FAILED, "message": FAILED, "code": 8}
@@ -147,18 +147,11 @@ def test_a_slow_portal_holds_up_nobody_else(make_world: MakeWorld) -> None:
         plans.portal.fail("GET tariffs*", Delay(0.6), times=None)
         client = plans.client("admin")
         slow = [pool.submit(client.get, "/get_tariffs.php") for _ in range(4)]
-        _wait_for_call(plans)
+        until(lambda: plans.portal.calls, "the portal is asked")
         assert client.get("/get_plans.php").json()["error"] == 0
         assert not any(answer.done() for answer in slow)
         assert [answer.result().json()["count"] for answer in slow] == [1] * 4
         assert plans.portal.calls == ["GET tariffs/"]
-
-
-def _wait_for_call(plans: Plans) -> None:
-    end = time.monotonic() + 5
-    while not plans.portal.calls:
-        assert time.monotonic() < end
-        threading.Event().wait(0.005)
 
 
 # S: plans made of tariffs

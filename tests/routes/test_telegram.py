@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate, User
+from core.storage.tables.secret_columns import BOT
 from simulators.faults import Answer, Delay
 from simulators.telegram import TOKEN, BotApi, refusal
 from simulators.wire import Response
@@ -16,6 +17,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.channels import ADMIN, BOB, CHATS, RITA, SAM, Channels, channels_world
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
 from tests.worlds.mail_server import MailServer
+from tests.worlds.waiting import until
 
 BULLETS = "\N{BULLET}" * 8
 MASK = f"1234567890:{BULLETS}"
@@ -113,7 +115,7 @@ def test_2_the_bot(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
     answer = panel.post("admin", "telegram/update_settings", bot_token=TOKEN)
     assert (answer["error"], answer["bot_username"]) == (0, "ExampleBot")
     [stored] = panel.rows(TelegramSettings)
-    assert panel.panel.sealer.unsealed(stored["bot_token"]) == TOKEN
+    assert panel.panel.sealer.unsealed(stored["bot_token"], BOT.place({})) == TOKEN
     assert SECRET not in stored["bot_token"]
     assert stored["bot_username"] == "ExampleBot"
 
@@ -127,7 +129,7 @@ def test_2_the_bot(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
         assert panel.post("admin", f"telegram/{endpoint}")["code"] == 6
         assert panel.post("admin", f"telegram/{endpoint}", bot_token=f"9{MASK}")["code"] == 6
     [again] = panel.rows(TelegramSettings)
-    assert panel.panel.sealer.unsealed(again["bot_token"]) == TOKEN
+    assert panel.panel.sealer.unsealed(again["bot_token"], BOT.place({})) == TOKEN
 
     panel.api.fail(Answer(refusal(401, "Unauthorized")))
     refused = panel.post("admin", "telegram/update_settings", bot_token="1234567891:" + "x" * 35)
@@ -259,7 +261,7 @@ def test_7_start_without_a_secret(panel: Channels, caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.DEBUG, "core")
     panel.set_bot()
     assert update(panel, message("/start")) == 200
-    panel.until(lambda: panel.api.messages, "the reply")
+    until(lambda: panel.api.messages, "the reply")
     [reply] = panel.api.messages
     assert reply.chat_id == 100200300
     assert "100200300" in reply.text
@@ -290,7 +292,7 @@ def test_7_rubbish_is_taken_without_a_word(sqlite_panel: Channels) -> None:
     assert update(panel, message("/start")) == 403
     assert update(panel, message("/start"), "wrong") == 403
     assert update(panel, message("/help@ExampleBot", 8), secret, "/telegram/webhook.php") == 200
-    panel.until(lambda: panel.api.messages, "the reply")
+    until(lambda: panel.api.messages, "the reply")
     assert [(item.chat_id, item.raw.count("/start")) for item in panel.api.messages] == [(8, 2)]
     for method in ("GET", "PUT", "DELETE"):
         response = panel.world.client().request(method, "/api/telegram/webhook.php")
@@ -312,14 +314,14 @@ def test_7_a_one_time_link(panel: Channels) -> None:
     # another user's id, another token: a plain reply
     for wrong in (start.replace("link_7_", "link_8_"), f"{start[:-1]}{'0' if start[-1] != '0' else '1'}"):
         assert update(panel, message(f"/start {wrong}", 70), "s" * 20) == 200
-    panel.until(lambda: len(panel.api.messages) == 2, "two plain replies")
+    until(lambda: len(panel.api.messages) == 2, "two plain replies")
     assert panel.chats[BOB] is None
     assert update(panel, message(f"/start {start}", 71), "s" * 20) == 200
-    panel.until(lambda: panel.chats[BOB] == 71, "the link")
-    panel.until(lambda: len(panel.api.messages) == 3, "the confirmation")
+    until(lambda: panel.chats[BOB] == 71, "the link")
+    until(lambda: len(panel.api.messages) == 3, "the confirmation")
     assert "bob" in panel.api.messages[2].text
     assert update(panel, message(f"/start {start}", 72), "s" * 20) == 200
-    panel.until(lambda: len(panel.api.messages) == 4, "a plain reply")
+    until(lambda: len(panel.api.messages) == 4, "a plain reply")
     assert panel.chats[BOB] == 71
     assert "72" in panel.api.messages[3].text
 
@@ -330,7 +332,7 @@ def test_7_a_link_is_valid_for_a_quarter_of_an_hour(sqlite_panel: Channels) -> N
     start = panel.post("bob", "telegram/link_telegram")["deep_link"].partition("start=")[2]
     panel.moment += 15 * 60
     assert update(panel, message(f"/start {start}", 71), "s" * 20) == 200
-    panel.until(lambda: panel.api.messages, "a plain reply")
+    until(lambda: panel.api.messages, "a plain reply")
     assert panel.chats[BOB] is None
 
 
@@ -340,10 +342,10 @@ def test_7_who_proves_nothing_gets_few_replies(sqlite_panel: Channels) -> None:
     for _ in range(3):
         assert update(panel, message("/start", 5)) == 200
     assert update(panel, message("/start", 6)) == 200
-    panel.until(lambda: len(panel.api.messages) == 2, "two replies")
+    until(lambda: len(panel.api.messages) == 2, "two replies")
     for chat_id in range(100, 170):
         assert update(panel, message("/help", chat_id)) == 200
-    panel.until(lambda: len(panel.api.messages) >= 60, "replies")
+    until(lambda: len(panel.api.messages) >= 60, "replies")
     assert len(panel.api.messages) <= 60
 
 
@@ -547,5 +549,5 @@ def test_what_takes_long_goes_on_in_the_background(sqlite_panel: Channels) -> No
     answer = panel.post("admin", "telegram/send_message", message="x", recipient_ids="7,5")
     assert (answer["error"], answer["results"]["pending"]) == (0, 2)
     assert answer["job_id"]
-    panel.until(lambda: len(panel.telegram_logs) == 2, "the messages")
-    panel.until(lambda: panel.audits, "the job's end")
+    until(lambda: len(panel.telegram_logs) == 2, "the messages")
+    until(lambda: panel.audits, "the job's end")

@@ -1,6 +1,5 @@
 """Outcomes that differ from what was asked for are said in words (issue 11, lines 7, 18, 20 and 21)."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from simulators.faults import Answer
 from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, WELCOME, Accounts, accounts_world, new_account
+from tests.worlds.waiting import until
 
 
 @pytest.fixture
@@ -68,10 +68,7 @@ def test_a_welcome_that_failed_stands_in_the_log_of_devices(accounts: Accounts) 
     # of this box alone: the welcome of an earlier test's account may come late
     log = sa.select(*StbActionLog.__table__.c).where(StbActionLog.mac_address == MAC("55"))
     assert accounts.post("admin", "add_account", **new_account(0x55))["error"] == 0
-    until = time.monotonic() + 10
-    while not (rows := accounts.world.rows(log)) and time.monotonic() < until:
-        time.sleep(0.02)
-    [row] = rows
+    [row] = until(lambda: accounts.world.rows(log), "the welcome is logged")
     assert (row["status"], row["mac_address"], row["user_id"]) == ("failed", MAC("55"), 1)
     assert (row["action_detail"], row["full_message"]) == (WELCOME, WELCOME)
     assert row["error_message"]

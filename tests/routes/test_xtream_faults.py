@@ -80,7 +80,7 @@ def test_a_start_is_never_sent_twice_and_a_stop_at_most_twice(own: Xtream, case:
     assert own.a.calls == ["POST stream/start/5"] * case.times
     assert own.answer("root", "action=stream&sub=stop&stream_id=5&server_id=1") == case.answer
     assert own.a.calls[case.times :] == ["POST stream/stop/5"] * case.stops
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
     assert [row["error_class"] for row in own.log] == [case.trouble] * 2
     assert own.rows("assignments", stream_id=5)[0]["stream_started"] is None, "nothing is noted as running"
 
@@ -106,7 +106,7 @@ def test_the_default_timeouts_keep_the_deadline(own: Xtream) -> None:
     began = time.monotonic()
     answer = own.answer("root", "action=stream&sub=stop&stream_id=5&server_id=-1")
     assert answer == no(8, "Command failed on server 1, 2", failed_servers=[1, 2])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
 
 
 def test_one_deadline_for_many_connections(own: Xtream) -> None:
@@ -121,7 +121,7 @@ def test_one_deadline_for_many_connections(own: Xtream) -> None:
     own.b.fail("*", Delay(30), times=None)
     began = time.monotonic()
     answer = own.answer("resa", "action=user&sub=kill&user_id=101")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
     assert answer == no(8, "Command failed on server 2", failed_servers=[2])
     assert 1 not in own.live, "what was closed stays closed"
     assert len(own.live) == 22

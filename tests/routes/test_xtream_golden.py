@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from core.storage.tables.secret_columns import streaming_server_place
 from simulators.faults import Delay
 from simulators.portal.faults import redirect
 from simulators.xtream_node.server import rejected
@@ -212,7 +213,7 @@ def test_g09_one_of_two_refuses(xtream: Xtream) -> None:
 def test_g10_nothing_listens(xtream: Xtream) -> None:
     began = time.monotonic()
     assert xtream.answer("root", "action=stream&sub=start&stream_id=10&server_id=3") == UNAVAILABLE
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
 
 
 def test_g11_a_slow_node_is_asked_once(xtream: Xtream) -> None:
@@ -220,7 +221,7 @@ def test_g11_a_slow_node_is_asked_once(xtream: Xtream) -> None:
     xtream.a.fail("*", Delay(30), times=None)
     began = time.monotonic()
     assert xtream.answer("root", START) == UNAVAILABLE
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 18
     assert xtream.a.calls == ["POST stream/start/5"]
 
 
@@ -404,7 +405,7 @@ def test_g42_a_wrong_secret(xtream: Xtream, caplog: pytest.LogCaptureFixture) ->
     wrong = "not-the-secret"
     caplog.set_level("INFO")
     for server in (1, 2):
-        xtream.set_control(server, secret=xtream.panel.sealer.everywhere.sealed(wrong))
+        xtream.set_control(server, secret=xtream.panel.sealer.everywhere.sealed(wrong, streaming_server_place(server)))
         assert xtream.answer("root", START[:-1] + str(server)) == UNAVAILABLE
     assert len(xtream.a.calls) == len(xtream.b.calls) == 1
     assert [row["error_class"] for row in xtream.log] == ["auth", "auth"]

@@ -4,6 +4,7 @@ Source: contract chapter 95 §2 and §4.
 """
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from core.access.identity import STARTED_MARK
 from core.storage.tables import User
 from tests.conftest import MakeWorld
 from tests.worlds.databases import REDIS_URL, require_redis
@@ -65,6 +67,21 @@ def test_a_session_of_the_bound_panel(bound: Xtream) -> None:
     assert _session(bound, **marks).json() == NOT_LOGGED_IN
     bound.update("accounts", {"id": 1}, status=1, username="renamed")
     assert _session(bound, **marks).json() == NOT_LOGGED_IN
+
+
+def test_14_a_session_of_the_bound_panel_ends_by_its_age_however_busy(bound: Xtream) -> None:
+    """Issue "no way in", line 14: such a session knows of no beginning, so that its first command here is that."""
+    client = bound.world.php_session(php_encode({"hash": legacy_hash("root"), "ip": "127.0.0.1"}))
+    file = bound.world.session_file(client.session_id)
+    for _ in range(2):
+        assert client.get(f"/api.php?{START}").content == OK
+    begun = file.read_text()
+    assert f"{STARTED_MARK}|i:" in begun
+    days = bound.world.panel.config.session.absolute_days
+    ago = int(bound.world.panel.clock.stamp()) - days * 86400 - 1
+    file.write_text(re.sub(rf"{STARTED_MARK}\|i:\d+", f"{STARTED_MARK}|i:{ago}", begun))
+    assert client.get(f"/api.php?{START}").json() == NOT_LOGGED_IN
+    assert not file.exists()
 
 
 def test_a_changed_address_ends_a_session_where_the_bound_panel_says_so(bound: Xtream) -> None:
@@ -130,7 +147,7 @@ def test_polling_keeps_no_session_alive_and_blocks_no_command(own: Xtream) -> No
     def poll() -> None:
         with requests.Session() as session:
             for _ in range(60):
-                response = session.get(f"{own.world.url}/api.php?action=stats", headers=cookie, timeout=30)
+                response = session.get(f"{own.world.url}/api.php?action=stats", headers=cookie, timeout=60)
                 answers.append(response.status_code)
 
     cookie = {"Cookie": f"PHPSESSID={client.session_id}"}

@@ -96,7 +96,7 @@ def test_the_container_s_steps_are_sound() -> None:
         if name == "COPY" and "--from" not in rest:
             assert (ROOT / shlex.split(rest)[0]).exists()
         if name == "RUN":
-            assert subprocess.run(["sh", "-n", "-c", rest], timeout=10, check=False).returncode == 0, rest
+            assert subprocess.run(["sh", "-n", "-c", rest], timeout=60, check=False).returncode == 0, rest
             assert "apt-get install -y --no-install-recommends" in rest or "apt-get" not in rest
     settings = dict(pair.split("=", 1) for name, rest in steps if name == "ENV" for pair in shlex.split(rest))
     load_config(None, {name: value for name, value in settings.items() if name.startswith("SHOWBOX_")})

@@ -1,7 +1,7 @@
 """``wsgi:app`` under the WSGI servers that Debian and PyPI have: each serves the demo's login, a page and a job."""
 
+import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.worlds.programs import (
     require_program,
     running,
 )
+from tests.worlds.waiting import until
 
 Command = Callable[[int, Path], list[str]]
 
@@ -65,15 +66,39 @@ def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(url: str) -> 
     serves_login_page_and_job(url, requests)
 
 
+BROKEN_BODIES = {
+    "no size": b"x\r\nhello\r\n0\r\n\r\n",
+    "a size below none": b"-5\r\nhello\r\n0\r\n\r\n",
+    "an extension with a line break": b"5;a=\nb\r\nhello\r\n0\r\n\r\n",
+    "line breaks of one byte": b"5\nhello\n0\n\n",
+}
+
+
+def test_11_a_body_that_is_none_is_the_clients_fault(tmp_path: Path) -> None:
+    """Issue "no way in", line 11, where the server hands bodies on as they come."""
+    port = free_port()
+    command = _gunicorn()(port, tmp_path)
+    head = b"POST /login.php HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    with running(command, port, cwd=tmp_path, environment=demo_variables("broken_bodies", tmp_path)):
+        for path in (b"/login.php", b"/telegram/webhook.php"):
+            for name, body in BROKEN_BODIES.items():
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                    client.sendall(head.replace(b"/login.php", path) + b"\r\n" + body)
+                    client.shutdown(socket.SHUT_WR)
+                    answer = b"".join(iter(lambda: client.recv(65536), b""))
+                assert answer.split(b" ")[1] in (b"400", b"200"), (path, name, answer[:200])
+    assert "Unexpected" not in (tmp_path / "log").read_text()
+
+
 def serves_login_page_and_job(url: str, http: Any) -> None:
     """``http``: requests, or a session of it."""
     cookies: dict[str, str] = {}
 
     # each on a connection of its own: uWSGI's socket closes one without a word of it
     def get(path: str) -> requests.Response:
-        return http.get(url + path, cookies=cookies, timeout=20)
+        return http.get(url + path, cookies=cookies, timeout=60)
 
-    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=20)
+    login = http.post(f"{url}/login.php", {"username": "admin", "password": "admin123"}, timeout=60)
     assert login.json()["error"] == 0, login.text
     cookies.update(login.cookies)
     page = get("/dashboard.php")
@@ -85,9 +110,9 @@ def serves_login_page_and_job(url: str, http: Any) -> None:
 
 def _finished(get: Callable[[str], requests.Response], job_id: int) -> dict[str, object]:
     """The job, which runs in the background of whichever process was rung."""
-    end = time.monotonic() + 20
-    while True:
+
+    def closed() -> dict[str, object]:
         job: dict[str, object] = get(f"/get_job_status.php?id={job_id}").json()["job"]
-        if job["state"] not in ("waiting", "running") or time.monotonic() > end:
-            return job
-        time.sleep(0.05)
+        return {} if job["state"] in ("waiting", "running") else job
+
+    return until(closed, "the job is closed")

@@ -38,14 +38,14 @@ def test_a_mail_of_ours_is_caught_and_shown() -> None:
                 assert session.send("a@example.com", ["b@example.com", "c@example.com"], message).fate is Fate.SENT
         assert [mail.recipients for mail in catcher.mails] == [("b@example.com", "c@example.com")] * 2
         assert catcher.mails[0].text.splitlines() == ["<b>", ".dot"]
-        page = requests.get(catcher.messages_url, timeout=5).text
+        page = requests.get(catcher.messages_url, timeout=60).text
         assert "S\u00e9" in page
         assert "&lt;b&gt;" in page
-        assert requests.get(catcher.messages_url + "/x", timeout=5).status_code == 404
+        assert requests.get(catcher.messages_url + "/x", timeout=60).status_code == 404
 
 
 def test_other_clients_log_in_as_they_like() -> None:
-    with MailCatcher() as catcher, smtplib.SMTP(catcher.host, catcher.port, timeout=5) as client:
+    with MailCatcher() as catcher, smtplib.SMTP(catcher.host, catcher.port, timeout=60) as client:
         client.ehlo()
         client.user, client.password = "any", "thing"
         client.auth("LOGIN", client.auth_login)
@@ -61,18 +61,18 @@ def test_messages_of_the_bot_are_shown() -> None:
         answer = requests.post(
             f"{api.base_url}/bot{TOKEN}/sendMessage",
             data={"chat_id": "5", "text": "*<b>* a\\_b", "parse_mode": "Markdown"},
-            timeout=5,
+            timeout=60,
         ).json()
         assert (answer["ok"], answer["result"]["text"]) == (True, "<b> a_b")
-        assert "&lt;b&gt; a_b" in requests.get(f"{api.base_url}/messages", timeout=5).text
-        assert requests.get(f"{api.base_url}/botx/getMe", timeout=5).status_code == 401
+        assert "&lt;b&gt; a_b" in requests.get(f"{api.base_url}/messages", timeout=60).text
+        assert requests.get(f"{api.base_url}/botx/getMe", timeout=60).status_code == 401
 
 
 def test_as_programs() -> None:
     with running("simulators.telegram", "--port", "0") as (base, token):
-        assert requests.get(f"{base}/bot{token.removeprefix('bot token: ')}/getMe", timeout=5).json()["ok"] is True
+        assert requests.get(f"{base}/bot{token.removeprefix('bot token: ')}/getMe", timeout=60).json()["ok"] is True
     with running("simulators.mail_catcher", "--port", "0", "--web-port", "0") as (smtp, page):
         host, _, port = smtp.removeprefix("smtp: ").partition(":")
-        with smtplib.SMTP(host, int(port), timeout=5) as client:
+        with smtplib.SMTP(host, int(port), timeout=60) as client:
             client.sendmail("a@example.com", ["b@example.com"], "Subject: hi\r\n\r\nthere")
-        assert "hi" in requests.get(page.removeprefix("messages: "), timeout=5).text
+        assert "hi" in requests.get(page.removeprefix("messages: "), timeout=60).text

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from simulators.stalker import StalkerPortal, in_order
 from tests.simulators.client import API, M1, M2, Answer, call
 from tests.simulators.conftest import MakePortal
 from tests.worlds.places import ROOT
+from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 
 def put(portal: StalkerPortal, body: str = "status=0", timeout: float = 5) -> Answer:
@@ -30,14 +31,6 @@ def put(portal: StalkerPortal, body: str = "status=0", timeout: float = 5) -> An
 
 def is_off(portal: StalkerPortal) -> bool:
     return portal.users[0].status == 0
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for what the portal does on its own time."""
-    limit = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.002)
 
 
 class TestFaults:
@@ -53,7 +46,7 @@ class TestFaults:
         with pytest.raises(TimeoutError):
             put(stock, timeout=0.1)
         assert is_off(stock) is not late
-        eventually(lambda: is_off(stock))
+        until(lambda: is_off(stock), "it is done")
 
     @pytest.mark.parametrize(
         ("fault", "error"),
@@ -71,9 +64,9 @@ class TestFaults:
         with pytest.raises(error) as raised:
             put(stock, timeout=0.1)
         assert type(raised.value) is error
-        eventually(lambda: stock.calls != [])
+        until(lambda: stock.calls != [], "the call came")
         if fault.effect:
-            eventually(lambda: is_off(stock))
+            until(lambda: is_off(stock), "it is done")
         assert is_off(stock) is fault.effect
         assert put(stock).results is True
 
@@ -126,7 +119,7 @@ class TestFaults:
 
     def test_refuse(self, stock: StalkerPortal) -> None:
         stock.fail("PUT accounts", Refuse())
-        idle = http.client.HTTPConnection(urlsplit(stock.server_address).netloc, timeout=5)
+        idle = http.client.HTTPConnection(urlsplit(stock.server_address).netloc, timeout=60)
         idle.connect()
         with pytest.raises(ConnectionResetError):
             put(stock)
@@ -215,7 +208,7 @@ class TestRecords:
         assert request.fields == {"msg": "a b", "x": ["1"]}
         assert request.user == "me"
         assert request.headers["content-type"] == "application/x-www-form-urlencoded"
-        assert 0 <= time.monotonic() - request.at < 5
+        assert 0 <= time.monotonic() - request.at < PATIENCE_SECONDS
         stock.forget_requests()
         assert stock.requests == []
 
@@ -241,8 +234,8 @@ class TestLifeCycle:
             with StalkerPortal() as portal:
                 assert call(portal.server_address, "GET", "tariffs/").results == []
             took.append(time.perf_counter() - started)
-        # the best of several: the machine may be busy with other things
-        assert min(took) < 0.02
+        # the best of several: the machine may be busy with other things; a server's usual look at its end takes 0.5 s
+        assert min(took) < 0.3
 
     def test_many_at_once_leave_no_thread_behind(self) -> None:
         before = threading.active_count()
@@ -262,13 +255,13 @@ class TestLifeCycle:
             portal.fail("*", Hang())
             connection = socket.create_connection(("127.0.0.1", urlsplit(portal.server_address).port or 0))
             connection.sendall(b"GET /stalker_portal/api/accounts/ HTTP/1.1\r\nHost: x\r\n\r\n")
-            eventually(lambda: portal.requests != [])
+            until(lambda: portal.requests != [], "the call came")
             started = time.perf_counter()
-        assert time.perf_counter() - started < 2
+        assert time.perf_counter() - started < PATIENCE_SECONDS
         connection.close()
 
     def test_connections_are_kept_alive(self, stock: StalkerPortal) -> None:
-        connection = http.client.HTTPConnection(urlsplit(stock.server_address).netloc, timeout=5)
+        connection = http.client.HTTPConnection(urlsplit(stock.server_address).netloc, timeout=60)
         for method in ("GET", "HEAD", "POST", "GET"):
             connection.request(method, f"{API}tariffs/", "a=1" if method == "POST" else None)
             if method == "GET":
@@ -278,7 +271,7 @@ class TestLifeCycle:
         connection.close()
 
     def test_bodies_without_length_are_refused(self, stock: StalkerPortal) -> None:
-        answer = requests.post(f"{stock.base_url}stb_msg/{M1}", data=iter([b"msg=Hi"]), timeout=5)
+        answer = requests.post(f"{stock.base_url}stb_msg/{M1}", data=iter([b"msg=Hi"]), timeout=60)
         assert answer.status_code == 411
         assert stock.requests == []
 
@@ -311,15 +304,16 @@ class TestLifeCycle:
 def test_thousands_of_accounts_are_listed_quickly() -> None:
     with StalkerPortal(dialect="panel") as portal:
         portal.add_examples(5000)
-        started = time.perf_counter()
+        # of this process, the portal and its client, whatever else the machine does
+        started = time.process_time()
         answer = call(portal.server_address, "GET", "accounts/")
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 3
         accounts = answer.results
         assert len({account["login"] for account in accounts}) == len({a["stb_mac"] for a in accounts}) == 5000
-        started = time.perf_counter()
+        started = time.process_time()
         for number in range(1, 101):
             call(portal.server_address, "PUT", f"users/user{number:05}", "status=0")
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 3
 
 
 @contextmanager
@@ -349,13 +343,13 @@ def test_alone(ending: signal.Signals) -> None:
         "3",
     ]
     with standalone(*options) as (address, process):
-        assert requests.get(f"{address}accounts/", timeout=5).status_code == 401
-        accounts = requests.get(f"{address}accounts/", auth=("apiuser", "apipass"), timeout=5).json()["results"]
+        assert requests.get(f"{address}accounts/", timeout=60).status_code == 401
+        accounts = requests.get(f"{address}accounts/", auth=("apiuser", "apipass"), timeout=60).json()["results"]
         assert [account["login"] for account in accounts] == ["user00001", "user00002", "user00003"]
         script = address.replace("api/", "update_account.php")
         form = {"key": "k", "login": "user00001", "theme": "blue"}
-        assert requests.post(script, data=form, timeout=5).text == "OK"
+        assert requests.post(script, data=form, timeout=60).text == "OK"
         os.kill(process.pid, ending)
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""

@@ -24,7 +24,7 @@ START_5 = {"action": "stream", "function": "start", "stream_ids[0]": "5"}
 
 def ask(node: XtreamNode | XtreamMain, fields: dict[str, str], path: str = "", query: str = "") -> tuple[int, bytes]:
     target = path or PATHS[node.dialect] if isinstance(node, XtreamNode) else path
-    connection = http.client.HTTPConnection(node.host, node.port, timeout=5)
+    connection = http.client.HTTPConnection(node.host, node.port, timeout=60)
     try:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         connection.request("POST", target + query, urlencode(fields), form)
@@ -179,4 +179,4 @@ def test_it_starts_from_the_command_line() -> None:
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/system_api\.php\n", process.stdout.readline())
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0

@@ -11,6 +11,7 @@ from core.backup import backups
 from core.backup.backups import Imported
 from core.backup.dump import write_dump
 from core.panel import Panel
+from core.storage import schema
 from core.storage.database import Database
 from core.storage.tables import Account, Base, User
 from tests.worlds.databases import DUMPS, dump_statements
@@ -27,20 +28,20 @@ Held = dict[str, list[tuple[Any, ...]]]
 
 def held(database: Database) -> Held:
     """Every row of every table that we know, by its key."""
+    there = schema.read_layout(database)
     with database.read() as connection:
-        existing = set(sa.inspect(connection).get_table_names())
         return {
             table.name: [
-                tuple(row) for row in connection.execute(sa.select(*_columns(connection, table)).order_by(sa.text("1")))
+                tuple(row) for row in connection.execute(sa.select(*_columns(there, table)).order_by(sa.text("1")))
             ]
             for table in Base.metadata.sorted_tables
-            if table.name in existing and table.name not in _TRACES
+            if there.has_table(table.name) and table.name not in _TRACES
         }
 
 
-def _columns(connection: sa.Connection, table: sa.Table) -> list[Any]:
-    present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-    return [sa.type_coerce(column, sa.types.NULLTYPE) for column in table.columns if column.name in present]
+def _columns(there: schema.Layout, table: sa.Table) -> list[Any]:
+    present = [column for column in table.columns if there.has_column(table.name, column.name)]
+    return [sa.type_coerce(column, sa.types.NULLTYPE) for column in present]
 
 
 def fixture_text(version: str, *, whole: bool = False) -> str:

@@ -1,7 +1,6 @@
 """The world of the mail and Telegram tests: chapter 80's users, before a real SMTP server and a simulated Bot API."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +21,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.values.clock import Clock
 from simulators.telegram import TOKEN, BotApi
 from tests.conftest import MakeWorld
@@ -32,7 +32,6 @@ from tests.worlds.mail_server import PASSWORD, USER, MailServer
 MORNING = datetime(2026, 11, 22, 7, 0, tzinfo=UTC).timestamp()
 ADMIN, RITA, BOB, SAM, OBS = 1, 5, 7, 8, 9
 CHATS = {ADMIN: 100001, RITA: 100005, BOB: 100007, SAM: 100008}
-PATIENCE = 15.0
 
 
 class Channels:
@@ -79,7 +78,7 @@ class Channels:
         return {row["id"]: row["telegram_chat_id"] for row in self.rows(User)}
 
     def set_bot(self, **values: Any) -> None:
-        row = {"bot_token": self.panel.sealer.sealed(TOKEN), "bot_username": "ExampleBot"}
+        row = {"bot_token": self.panel.sealer.sealed(TOKEN, BOT.place({})), "bot_username": "ExampleBot"}
         self.world.insert(TelegramSettings, [row | values])
 
     def link(self, *user_ids: int, **switches: int) -> None:
@@ -96,17 +95,11 @@ class Channels:
             "smtp_port": self.mail.port,
             "smtp_secure": "none",
             "smtp_username": USER,
-            "smtp_password": self.panel.sealer.sealed(PASSWORD),
             "from_name": "ShowBox",
         }
-        self.world.insert(MailSettings, [row | values])
-
-    def until(self, holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-        """Wait for what goes on in the background."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-            time.sleep(0.01)
+        row |= values
+        password = self.panel.sealer.sealed(PASSWORD, MAIL.place(row))
+        self.world.insert(MailSettings, [{"smtp_password": password} | row])
 
 
 @contextmanager

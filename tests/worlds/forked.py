@@ -49,7 +49,7 @@ class Forked:
         """SIGTERM, and the exit code."""
         if self.process.is_alive():
             os.kill(self.pid, signal.SIGTERM)
-        return self.wait(20)
+        return self.wait(60)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone; another thread may wait for the exit code meanwhile."""

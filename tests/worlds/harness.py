@@ -67,7 +67,7 @@ class HttpServer:
         self._server.task_dispatcher.shutdown()
         with suppress(OSError):  # the loop may run it, and so close the trigger, before it is pulled
             self._server.trigger.pull_trigger(close_all)
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Client:
         if self.cookies and "Cookie" not in headers:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         response = _CONNECTIONS.request(
-            method, self.url + path, headers=headers, allow_redirects=False, timeout=30, **options
+            method, self.url + path, headers=headers, allow_redirects=False, timeout=60, **options
         )
         for name, value in response.cookies.items():
             self.cookies[name] = value
@@ -121,11 +121,16 @@ class Client:
 
 
 class World:
-    """One served panel with a database, its rows under the test's control."""
+    """One served panel with a database, its rows under the test's control; ``known``: another on the same database,
+    which has looked at its structure already."""
 
-    def __init__(self, database_url: str, settings: Mapping[str, str], *, prepare: bool = True) -> None:
+    def __init__(
+        self, database_url: str, settings: Mapping[str, str], *, prepare: bool = True, known: "World | None" = None
+    ) -> None:
         self.config: Config = load_config(None, {"SHOWBOX_DATABASE_URL": database_url, **settings})
         self.panel = Panel(self.config)
+        if known is not None:
+            self.panel._layout, self.panel._layout_read_at = known.panel._layout, known.panel._layout_read_at
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)

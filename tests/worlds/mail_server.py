@@ -146,7 +146,7 @@ class _Controller(Controller):
 
         self._thread = threading.Thread(target=run, daemon=True)
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     def end(self) -> None:
         def close() -> None:
@@ -159,7 +159,7 @@ class _Controller(Controller):
 
         self.loop.call_soon_threadsafe(close)
         assert self._thread is not None
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 async def lose_connection(server: SMTP) -> str:

@@ -19,6 +19,7 @@ from core.storage.tables import (
     PushExpiryTracking,
     PushSubscription,
 )
+from core.storage.tables.secret_columns import MAIL
 from core.values.clock import Clock
 from core.workers.schedule import find
 from simulators.push_service import Browser
@@ -86,10 +87,11 @@ class Notices:
             "smtp_port": port,
             "smtp_secure": "none",
             "smtp_username": USER,
-            "smtp_password": self.panel.sealer.sealed(PASSWORD),
             "from_name": "ShowBox",
         }
-        self.world.insert(MailSettings, [row | values])
+        row |= values
+        password = self.panel.sealer.sealed(PASSWORD, MAIL.place(row))
+        self.world.insert(MailSettings, [{"smtp_password": password} | row])
 
     def mail_templates(self, user_id: int, **bodies: str) -> None:
         """``reminder`` and ``expired``: the HTML of the two."""

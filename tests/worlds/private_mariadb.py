@@ -4,13 +4,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pymysql
 import pytest
 
-_START_SECONDS = 60
+from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 
 class PrivateMariadb:
@@ -50,7 +49,7 @@ class PrivateMariadb:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(_START_SECONDS)
+        self._process.wait(PATIENCE_SECONDS)
 
     def _start(self) -> None:
         options = [
@@ -61,13 +60,13 @@ class PrivateMariadb:
         log = (self._folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen([self._program, *options, *self._user], stdout=log, stderr=log)
-        until = time.monotonic() + _START_SECONDS
-        while True:
-            try:
-                self.run("SELECT 1")
-            except pymysql.err.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+        until(self._answers, "MariaDB answers")
+
+    def _answers(self) -> bool:
+        try:
+            self.run("SELECT 1")
+        except pymysql.err.OperationalError:
+            if self._process is None or self._process.poll() is not None:
+                raise
+            return False
+        return True

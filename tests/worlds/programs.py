@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,11 @@ from core.config import load_config
 from core.panel import Panel
 from tests.worlds.databases import prepared_database
 from tests.worlds.places import FRONTENDS, ROOT
+from tests.worlds.waiting import until
 
 CRON_KEY = "a-key-for-the-crontab-of-a-test"
 # where Debian has what only root calls
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
-_PATIENCE_SECONDS = 30
 
 
 def require_program(name: str, package: str) -> str:
@@ -70,7 +69,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             pytest.fail(f"{command[0]} does not end: {log.read_text(errors='replace')}")
         finally:
@@ -80,16 +79,21 @@ def running(
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int | Path, log: Path) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        family, address = (
-            (socket.AF_INET, ("127.0.0.1", port)) if isinstance(port, int) else (socket.AF_UNIX, str(port))
-        )
-        with socket.socket(family) as client:
-            if client.connect_ex(address) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"{process.args!r} does not serve: {log.read_text(errors='replace')}")
+    def listens() -> bool:
+        if process.poll() is not None:
+            pytest.fail(f"{process.args!r} does not serve: {log.read_text(errors='replace')}")
+        if isinstance(port, int):
+            return is_listening(port)
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(port)) == 0
+
+    until(listens, f"{process.args!r} serves")
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody accepts connections at this port of the loopback."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def demo_variables(name: str, directory: Path, **settings: str) -> dict[str, str]:

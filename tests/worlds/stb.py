@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from core.storage.tables import Account, AuditEntry, StalkerSetting, StbActionLog, User
+from core.storage.tables.secret_columns import portal_place
 from core.values.clock import Clock
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal, in_order
@@ -66,7 +67,8 @@ class Boxes:
     @property
     def settings(self) -> dict[str, str]:
         rows = self.world.rows(sa.select(StalkerSetting.setting_key, StalkerSetting.setting_value))
-        return {row["setting_key"]: self.world.panel.unsealed(row["setting_value"]) for row in rows}
+        found = {row["setting_key"]: row["setting_value"] for row in rows}
+        return {key: self.world.panel.unsealed(value, portal_place(found)) for key, value in found.items()}
 
     def forget(self) -> None:
         for portal in self.portals:
@@ -105,6 +107,7 @@ def boxes_world(make_world: MakeWorld, kind: str, *, dual: bool = False, **porta
                         "dual_server": dual,
                         "username": "apiuser",
                         "password": SecretStr(PORTAL_PASSWORD),
+                        "primary_pause_seconds": 0.0,
                     }
                 )
             }

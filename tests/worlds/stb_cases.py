@@ -39,6 +39,11 @@ def message_call(body: str, mac: str = MAC1, server: str = "one") -> str:
     return f"{server} POST stb_msg/{mac} {body}"
 
 
+def look_call(mac: str = MAC1, server: str = "one") -> str:
+    """What follows where a portal does not find a box: it may have it with dashes (90 §13 M11)."""
+    return f"{server} GET stb/{mac.replace(':', '-')}"
+
+
 @dataclass(frozen=True)
 class Case:
     """One request and all that must come of it. ``rights``: of reseller1 and radmin; ``says``: a part of the answer;

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 PATIENCE_SECONDS = 60
+_Found = TypeVar("_Found")
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Return as soon as ``holds()`` is true; fails with ``what`` was waited for after so many ``seconds``.
+def until(holds: Callable[[], _Found], what: str, *, pause: Callable[[], object] = lambda: time.sleep(0.01)) -> _Found:
+    """What ``holds()`` gives as soon as that is true; fails with ``what`` was waited for when the patience ends.
 
     A healthy run returns within moments, so a long patience costs nothing; a short one fails on a loaded machine.
+    ``pause``: between two looks.
     """
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
+        pause()
+    return found

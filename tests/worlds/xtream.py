@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from core.panel import Panel
 from core.storage.tables import User
+from core.storage.tables.secret_columns import streaming_server_place
 from core.storage.tables.xtream import XtreamMember, XtreamServerControl
 from core.xtream.families import Tables, known
 from core.xtream.store import store
@@ -147,6 +148,8 @@ class Xtream:
 
 @contextmanager
 def xtream_world(make_world: MakeWorld, mode: str, **settings: str) -> Iterator[Xtream]:
+    # twenty commands at once find places, however long they take
+    settings = {"SHOWBOX_SERVER_THREADS": "32", **settings}
     with ExitStack() as stack:
         world = _made_world(make_world, mode, settings)
         a = stack.enter_context(XtreamNode(NEW, SECRETS[1], name="A"))
@@ -197,7 +200,7 @@ def _fill(xtream: Xtream) -> None:
         {
             "server_id": id,
             "dialect": OLD if id == 2 else NEW,
-            "secret": xtream.panel.sealer.everywhere.sealed(secret),
+            "secret": xtream.panel.sealer.everywhere.sealed(secret, streaming_server_place(id)),
             "read_timeout": READ_SECONDS,
         }
         for id, secret in SECRETS.items()

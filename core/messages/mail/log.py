@@ -1,6 +1,7 @@
 """The log of mails: a page of a day, and its counts. Source: contract chapter 80, ``get_mail_logs``."""
 
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
 from core.access.permissions import READ_MAIL, require
-from core.messages.log_page import LogPage, Query
+from core.messages.log_page import Counts, LogPage, Query, read_counts
 from core.messages.mail.settings import has_mail
 from core.panel import Panel
 from core.storage.tables import MailLog, User
@@ -18,7 +19,36 @@ TYPES = ("manual", "new_account", "renewal", "expiry_reminder")
 SYSTEM, UNKNOWN = "System", "Unknown"
 
 
-def read_log(panel: Panel, actor: Actor, query: Query) -> LogPage:
+class LogRow(NamedTuple):
+    """A row as stored, without the body; ``sender_username`` and ``sender_name`` are the present ones."""
+
+    id: int
+    recipient_email: str
+    recipient_name: str | None
+    cc_emails: str | None
+    subject: str | None
+    message_type: str | None
+    status: str | None
+    error_message: str | None
+    created_at: datetime | None
+    sender_id: int
+    sender_username: str | None
+    sender_name: str | None
+
+    @property
+    def sender(self) -> str:
+        return SYSTEM if self.sender_id == 0 else self.sender_name or self.sender_username or UNKNOWN
+
+    @property
+    def copies(self) -> list[str]:
+        try:
+            found = orjson.loads(self.cc_emails or "[]")
+        except orjson.JSONDecodeError:
+            return []
+        return [str(address) for address in found] if isinstance(found, list) else []
+
+
+def read_log(panel: Panel, actor: Actor, query: Query) -> LogPage[LogRow]:
     """A page of all mails of a day; beyond the last page, the last one. Raises NotAllowed."""
     require(actor, READ_MAIL)
     limit = query.size
@@ -29,14 +59,12 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> LogPage:
         total = connection.scalar(select(sa.func.count()).select_from(MailLog).where(*where)) or 0
         page = query.number(total)
         rows = connection.execute(_ROWS.where(*where).limit(limit).offset((page - 1) * limit))
-        return LogPage([_shown(row) for row in rows], page, limit, total)
+        return LogPage([LogRow._make(row) for row in rows], page, limit, total)
 
 
-def count_log(connection: Connection) -> dict[str, int]:
-    """All mails, and by status."""
-    counts = select(MailLog.status, sa.func.count().label("rows")).group_by(MailLog.status)
-    found = {row.status: int(row.rows) for row in connection.execute(counts)}
-    return {"total": sum(found.values()), **{status: found.get(status, 0) for status in STATUSES}}
+def count_log(connection: Connection) -> Counts:
+    """Of all mails."""
+    return read_counts(connection, select(MailLog.status))
 
 
 _ROWS = (
@@ -50,9 +78,9 @@ _ROWS = (
         MailLog.status,
         MailLog.error_message,
         MailLog.created_at,
-        MailLog.sent_by.label("sender_id"),
-        User.username.label("sent_by_username"),
-        User.name.label("sent_by_name"),
+        MailLog.sent_by,
+        User.username,
+        User.name,
     )
     .outerjoin(User, User.id == MailLog.sent_by)
     .order_by(MailLog.created_at.desc(), MailLog.id.desc())
@@ -66,25 +94,3 @@ def _filters(query: Query) -> list[sa.ColumnElement[bool]]:
     if query.kind in TYPES:
         filters.append(MailLog.message_type == query.kind)
     return [*filters, *query.containing(MailLog.recipient_email, MailLog.recipient_name, MailLog.subject)]
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    shown = dict(row._mapping)
-    sender = SYSTEM if shown.pop("sender_id") == 0 else row.sent_by_name or row.sent_by_username or UNKNOWN
-    created = row.created_at
-    return {
-        **shown,
-        "cc_emails": _addresses(row.cc_emails),
-        "subject": row.subject or "",
-        "created_at": created and created.isoformat(sep=" "),
-        "time": created.strftime("%H:%M") if created else "",
-        "sent_by": sender,
-    }
-
-
-def _addresses(stored: str | None) -> list[str]:
-    try:
-        found = orjson.loads(stored or "[]")
-    except orjson.JSONDecodeError:
-        return []
-    return [str(address) for address in found] if isinstance(found, list) else []

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, select
 from core.access.audit import By
 from core.access.permissions import USE_MAIL, require
 from core.accounts.end_dates import stored_day
-from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import LONGEST_WAIT_SECONDS, Tally, audit_sending, author
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Tally, audit_sending, author
 from core.messages.mail.message import Mail, customer_values, filled, one_line
 from core.messages.mail.outbox import About, Posting, write_log
 from core.messages.mail.posting import post
@@ -71,7 +71,7 @@ class Sending:
 
 
 def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
-    """Raises NotAllowed, InvalidInput, NotFound, and UpstreamFailed when the one mail to an address did not go out."""
+    """Raises NotAllowed, InvalidInput, NotFound, and NothingSent when the one mail to an address did not go out."""
     require(by.actor, USE_MAIL)
     require_mail(panel)
     mode, text = _checked(wish)
@@ -95,8 +95,7 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
     errors, sent = result.get("errors", []), result.get("sent", 0)
     sending = Sending(record.id, sent, len(errors), len(mails) - sent - len(errors), errors)
     if mode == MANUAL and sending.failed:
-        counts = {"sent_count": 0, "failed_count": 1, "errors": errors}
-        raise UpstreamFailed(f"The mail was not sent: {errors[0].partition(': ')[2]}", extra=counts)
+        raise NothingSent(f"The mail was not sent: {errors[0].partition(': ')[2]}", sending)
     return sending
 
 

@@ -14,6 +14,7 @@ from core.errors import InvalidInput
 from core.panel import Panel
 from core.security.sealing import Unreadable
 from core.storage.tables import MailLog, MailReminderTracking, MailSettings, MailTemplate, User
+from core.storage.tables.secret_columns import MAIL
 from core.values.checks import checked_email
 
 TABLES = tuple(model.__tablename__ for model in (MailSettings, MailTemplate, MailLog, MailReminderTracking))
@@ -164,7 +165,7 @@ def _is_complete(row: Any) -> bool:
 def _settings(panel: Panel, row: Any) -> Settings:
     username = row.smtp_username.strip()
     try:
-        password = SecretStr(panel.sealer.unsealed(row.smtp_password))
+        password = SecretStr(panel.sealer.unsealed(row.smtp_password, MAIL.place(row._mapping)))
     except Unreadable:
         password = None
     secure = row.smtp_secure if row.smtp_secure in (TLS, SSL, NONE) else TLS

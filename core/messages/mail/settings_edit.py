@@ -7,6 +7,7 @@ Which settings apply to whom: :mod:`core.messages.mail.settings`. Source: contra
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -34,6 +35,7 @@ from core.panel import Panel
 from core.security.quota import Quota
 from core.security.sealing import Unreadable
 from core.storage.tables import MailSettings
+from core.storage.tables.secret_columns import MAIL
 from core.storage.writing import insert_and_lock
 
 FLAGS = ("auto_send_new_account", "auto_send_renewal", "auto_send_expiry", "notify_admin", "notify_reseller")
@@ -65,6 +67,26 @@ class Change:
     days: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ShownSettings:
+    """What a user may see: never the password. ``id`` None: nothing is stored, the rest are defaults; ``flags``: of
+    FLAGS."""
+
+    id: int | None
+    host: str
+    port: int
+    secure: str
+    username: str
+    has_password: bool
+    from_email: str
+    from_name: str
+    flags: Mapping[str, bool]
+    days: int
+    multistage: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
 def tests(panel: Panel) -> Quota:
     """How often a user may have us connect to a mail server."""
     return panel.own(make_tests)
@@ -80,49 +102,35 @@ def require_mail(panel: Panel) -> None:
         raise DatabaseFailed("This panel's database has no tables for mail yet; its administrator must upgrade it")
 
 
-def read_settings(panel: Panel, connection: Connection, actor: Actor) -> dict[str, Any]:
-    """What the page shows of the actor's row, or the defaults; never the password."""
-    row = _own_row(connection, actor.id)
-    return {
-        "id": row.get("id"),
-        "user_id": actor.id,
-        "smtp_host": _host(panel, row),
-        "smtp_port": _port(row),
-        "smtp_secure": _secure(row),
-        "smtp_username": row.get("smtp_username") or "",
-        "smtp_password": "",
-        "smtp_password_set": bool(row.get("smtp_password")),
-        "from_email": row.get("from_email") or "",
-        "from_name": row.get("from_name") or panel.config.panel.name,
-        **{name: int(row.get(name, 1) == 1) for name in FLAGS},
-        DAYS: _days(row.get(DAYS)),
-        MULTISTAGE: int(row.get(MULTISTAGE, 1) != 0),
-        **{name: row.get(name) and row[name].isoformat(sep=" ") for name in ("created_at", "updated_at")},
-    }
+def read_settings(panel: Panel, connection: Connection, actor: Actor) -> ShownSettings:
+    """Of the actor's own row, or the defaults."""
+    return _shown(panel, _own_row(connection, actor.id))
+
+
+def default_settings(panel: Panel) -> ShownSettings:
+    """Of a database that has no tables for mail."""
+    return _shown(panel, {})
+
+
+def _shown(panel: Panel, row: Mapping[str, Any]) -> ShownSettings:
+    return ShownSettings(
+        id=row.get("id"),
+        host=_host(panel, row),
+        port=_port(row),
+        secure=_secure(row),
+        username=row.get("smtp_username") or "",
+        has_password=bool(row.get("smtp_password")),
+        from_email=row.get("from_email") or "",
+        from_name=row.get("from_name") or panel.config.panel.name,
+        flags={name: row.get(name, 1) == 1 for name in FLAGS},
+        days=_days(row.get(DAYS)),
+        multistage=row.get(MULTISTAGE, 1) != 0,
+        created_at=row.get("created_at"),
+        updated_at=row.get("updated_at"),
+    )
 
 
 _NEEDS_PASSWORD = "Please enter the smtp_password; the stored one is for the stored server only"  # noqa: S105
-
-
-def default_settings(panel: Panel, actor: Actor) -> dict[str, Any]:
-    """Of a database that has no tables for mail."""
-    return {
-        "id": None,
-        "user_id": actor.id,
-        "smtp_host": panel.config.mail.default_host,
-        "smtp_port": DEFAULT_PORT,
-        "smtp_secure": TLS,
-        "smtp_username": "",
-        "smtp_password": "",
-        "smtp_password_set": False,
-        "from_email": "",
-        "from_name": panel.config.panel.name,
-        **dict.fromkeys(FLAGS, 1),
-        DAYS: DEFAULT_DAYS,
-        MULTISTAGE: 1,
-        "created_at": None,
-        "updated_at": None,
-    }
 
 
 def change_settings(panel: Panel, by: By, change: Change) -> None:
@@ -215,10 +223,12 @@ def _values(panel: Panel, row: Mapping[str, Any], change: Change) -> dict[str, A
     values: dict[str, Any] = {"smtp_host": host, "smtp_port": port, "smtp_secure": secure}
     if change.server.username is not None:
         values["smtp_username"] = _checked_username(change.server.username)
-    if not change.server.password:
+    place, stored = MAIL.place(values), row.get("smtp_password")
+    if change.server.password:
+        values["smtp_password"] = panel.sealer.sealed(_checked_password(change.server.password), place)
+    elif stored:
         _refuse_another_server(panel, row, (host, port, secure))
-    else:
-        values["smtp_password"] = panel.sealer.sealed(_checked_password(change.server.password))
+        values["smtp_password"] = panel.sealer.moved(stored, MAIL.place(row), place)
     if change.from_email is not None:
         email = change.from_email.strip()
         if email and usable_address(email) is None:
@@ -257,7 +267,7 @@ def _meant(panel: Panel, row: Mapping[str, Any], wish: ServerWish) -> MailServer
         if username != (row.get("smtp_username") or "").strip() or not row.get("smtp_password"):
             raise InvalidInput(_NEEDS_PASSWORD)
         _refuse_another_server(panel, row, (host, port, secure))
-        password = panel.sealer.unsealed(row["smtp_password"])
+        password = panel.sealer.unsealed(row["smtp_password"], MAIL.place(row))
     return MailServer(host, port, secure, username, SecretStr(password))
 
 
@@ -278,7 +288,9 @@ def _audit(panel: Panel, connection: Connection, by: By, before: Mapping[str, An
 
 
 def _is_same_password(panel: Panel, before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    stored, new = before.get("smtp_password"), values["smtp_password"]
     try:
-        return panel.sealer.unsealed(before.get("smtp_password")) == panel.sealer.unsealed(values["smtp_password"])
+        was = panel.sealer.unsealed(stored, MAIL.place(before)) if stored else ""
+        return was == panel.sealer.unsealed(new, MAIL.place(values))
     except Unreadable:
         return False

@@ -4,8 +4,10 @@ Any super admin may change any of them. How values come into them: :mod:`core.me
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, insert, select, update
@@ -46,7 +48,32 @@ class Saved:
     warning: str | None = None
 
 
-def list_templates(connection: Connection, user_id: int) -> tuple[list[dict[str, Any]], bool]:
+class ListedTemplate(NamedTuple):
+    id: int
+    name: str
+    subject: str
+    description: str | None
+    is_active: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class StoredTemplate(NamedTuple):
+    """A template whole."""
+
+    id: int
+    user_id: int
+    name: str
+    subject: str
+    html: str
+    plain: str
+    description: str | None
+    is_active: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+def list_templates(connection: Connection, user_id: int) -> tuple[list[ListedTemplate], bool]:
     """The user's own by name, else those of the first super admin who has some (then True)."""
     rows = _of_user(connection, user_id)
     if rows:
@@ -56,23 +83,18 @@ def list_templates(connection: Connection, user_id: int) -> tuple[list[dict[str,
     return ([], False) if owner is None else (_of_user(connection, owner), True)
 
 
-def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
+# NULL is what the column's default says
+_IS_ACTIVE = sa.func.coalesce(MailTemplate.is_active, 1) != 0
+
+
+def _of_user(connection: Connection, user_id: int) -> list[ListedTemplate]:
     model = MailTemplate
-    columns = (model.id, model.name, model.subject, model.description, model.is_active, *_TIMES)
+    columns = (model.id, model.name, model.subject, model.description, _IS_ACTIVE, model.created_at, model.updated_at)
     found = select(*columns).where(model.user_id == user_id).order_by(model.name, model.id)
-    return [_plain(row) for row in connection.execute(found)]
+    return [ListedTemplate._make(row) for row in connection.execute(found)]
 
 
-_TIMES = (MailTemplate.created_at, MailTemplate.updated_at)
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    times = {column.key: row._mapping[column.key] for column in _TIMES}
-    shown = {name: value and value.isoformat(sep=" ") for name, value in times.items()}
-    return {**row._mapping, "is_active": int(row.is_active != 0), **shown}
-
-
-def read_template(panel: Panel, actor: Actor, template_id: int | None) -> dict[str, Any]:
+def read_template(panel: Panel, actor: Actor, template_id: int | None) -> StoredTemplate:
     """Raises NotAllowed, InvalidInput, NotFound."""
     require(actor, READ_MAIL)
     require_mail(panel)
@@ -107,17 +129,16 @@ def delete_template(panel: Panel, by: By, template_id: int | None) -> str:
     require(by.actor, USE_MAIL)
     require_mail(panel)
 
-    def act(connection: Connection) -> dict[str, Any]:
+    def act(connection: Connection) -> str:
         before = _required(connection, template_id)
-        connection.execute(delete(MailTemplate).where(MailTemplate.id == before["id"]))
-        _audit(panel, connection, by, "delete", before["id"], before, None)
-        return before
+        connection.execute(delete(MailTemplate).where(MailTemplate.id == before.id))
+        _audit(panel, connection, by, "delete", before.id, before, None)
+        return before.name
 
-    before = panel.database.transact(act)
-    return str(before["name"])
+    return panel.database.transact(act)
 
 
-def _required(connection: Connection, template_id: int | None) -> dict[str, Any]:
+def _required(connection: Connection, template_id: int | None) -> StoredTemplate:
     """Raises InvalidInput, NotFound."""
     if template_id is None or template_id < 1:
         raise InvalidInput.missing("template_id", "the number of a template")
@@ -128,15 +149,16 @@ def _required(connection: Connection, template_id: int | None) -> dict[str, Any]
         model.name,
         model.subject,
         model.body_html,
-        sa.func.coalesce(model.body_plain, "").label("body_plain"),
+        sa.func.coalesce(model.body_plain, ""),
         model.description,
-        model.is_active,
-        *_TIMES,
+        _IS_ACTIVE,
+        model.created_at,
+        model.updated_at,
     )
     row = connection.execute(select(*columns).where(model.id == template_id)).first()
     if row is None:
         raise NotFound("Template not found")
-    return _plain(row)
+    return StoredTemplate._make(row)
 
 
 def _checked(wish: Wish) -> dict[str, Any]:
@@ -161,9 +183,9 @@ def _checked(wish: Wish) -> dict[str, Any]:
     return {**values, **plain, "is_active": int(wish.is_active)}
 
 
-def _lost(before: dict[str, Any], wish: Wish) -> str | None:
-    name = before["name"]
-    if name not in AUTOMATIC or (wish.name.strip() == name and (wish.is_active or not before["is_active"])):
+def _lost(before: StoredTemplate, wish: Wish) -> str | None:
+    name = before.name
+    if name not in AUTOMATIC or (wish.name.strip() == name and (wish.is_active or not before.is_active)):
         return None
     return f"The automatic mail {name} needs an active template of exactly this name; it is no longer sent by this one"
 
@@ -174,15 +196,13 @@ def _audit(
     by: By,
     action: str,
     template_id: int,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
+    before: StoredTemplate | None,
+    after: Mapping[str, Any] | None,
 ) -> None:
-    kept = ("name", "subject", "description", "is_active")
-
-    def row(values: dict[str, Any] | None) -> dict[str, Any] | None:
-        return None if values is None else {name: values[name] for name in kept}
-
-    name = (after or before or {})["name"]
+    audited = ("name", "subject", "description", "is_active")
+    old = before and {**{name: getattr(before, name) for name in audited}, "is_active": int(before.is_active)}
+    new = after and {name: after[name] for name in audited}
+    name = (new or old or {})["name"]
     by.write_audit(
         panel,
         connection,
@@ -190,7 +210,7 @@ def _audit(
         "mail_template",
         target_id=template_id,
         target_name=name,
-        old=row(before),
-        new=row(after),
+        old=old,
+        new=new,
         details=f"Mail template {name}: {action}",
     )

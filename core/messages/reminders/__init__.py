@@ -1,1 +1,1 @@
-"""Expiry reminders on set-top boxes: settings, sweep, history."""
+"""Expiry reminders on set-top boxes: settings, sweep, log."""

@@ -14,7 +14,7 @@ from core.messages.sms.numbers import provider_number
 from core.messages.sms.outbox import Message, deliver
 from core.messages.sms.recipients import Recipient, recipient_values
 from core.messages.sms.settings import has_sms, sender_of
-from core.messages.sms.templates import find_text
+from core.messages.sms.templates import find_template
 from core.panel import Panel
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def _notify(work: Work, event: AccountEvent, owner_id: int | None, template: str
         return
     with panel.database.read() as connection:
         sender = sender_of(panel, connection, owner_id, inherits=True)
-        text = find_text(connection, sender.user_id, template) if sender else None
+        text = find_template(connection, sender.user_id, template) if sender else None
     if sender is None or text is None:
         return
     message = _message(panel, work, event, number, text, kind)

@@ -14,9 +14,10 @@ from core.access.audit import By, Origin
 from core.access.permissions import MESSAGING, Scope, require, scope_of
 from core.access.user_rows import read_user
 from core.accounts.end_dates import stored_day
-from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
+from core.messages.by_hand import NothingSent
 from core.messages.placeholders import render
 from core.messages.sms.numbers import provider_number
 from core.messages.sms.outbox import Message, Tally, deliver
@@ -60,7 +61,7 @@ class Sending:
 
 
 def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
-    """Raises NotAllowed, InvalidInput, NotFound, and UpstreamFailed when not one message went out."""
+    """Raises NotAllowed, InvalidInput, NotFound, and NothingSent when not one message went out."""
     require(by.actor, MESSAGING)
     require_sms(panel)
     with panel.database.read() as connection:
@@ -89,15 +90,7 @@ def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
         result.get("api_response"),
     )
     if sending.is_closed and not sending.sent:
-        raise UpstreamFailed(
-            f"Failed to send: {result.get('error') or 'unknown error'}",
-            extra={
-                "sent_count": 0,
-                "failed_count": sending.failed,
-                "bulk_id": None,
-                "api_response": sending.answer,
-            },
-        )
+        raise NothingSent(f"Failed to send: {result.get('error') or 'unknown error'}", sending)
     return sending
 
 

@@ -6,6 +6,7 @@ Source: contract chapter 60 S9, ``get_sms_settings`` and ``update_sms_settings``
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from core.errors import DatabaseFailed, InvalidInput
 from core.messages.sms.provider import DEFAULT_URL, ProviderAccount, checked_address, checked_token
 from core.panel import Panel
 from core.storage.tables import SmsSettings, User
+from core.storage.tables.secret_columns import SMS
 from core.storage.writing import insert_and_lock
 from core.values.checks import refuse_longer
 from core.values.numerals import folded
@@ -40,6 +42,27 @@ class Sender:
 
     user_id: int
     account: ProviderAccount
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSettings:
+    """What a user may see; of a user without a row, ``id`` is None and the rest the defaults.
+
+    ``token_mask``, ``sender``, ``base_url``: of the account that applies; ``is_inherited``: it is a super admin's.
+    """
+
+    id: int | None = None
+    token_mask: str = ""
+    sender: str = ""
+    base_url: str = DEFAULT_URL
+    auto_send: bool = False
+    multistage: bool = True
+    days: int = DEFAULT_DAYS
+    expiry_template: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    is_configured: bool = False
+    is_inherited: bool = False
 
 
 class _Clear:
@@ -91,7 +114,7 @@ _ACCOUNTS = select(
 
 def sender_in(panel: Panel, row: Any) -> Sender | None:
     """The account in a row of settings; None unless it is complete."""
-    token, number = panel.unsealed(row.api_token).strip(), (row.sender_number or "").strip()
+    token, number = panel.unsealed(row.api_token, SMS.place(row._mapping)).strip(), (row.sender_number or "").strip()
     if not token or not number:
         return None
     account = ProviderAccount(SecretStr(token), number, (row.base_url or "").strip() or DEFAULT_URL)
@@ -105,40 +128,26 @@ def mask(token: str) -> str:
     return _MASK + (token[-4:] if len(token) >= _SHORTEST_SHOWN else "")
 
 
-def read_settings(panel: Panel, connection: Connection, actor: Actor) -> dict[str, Any]:
-    """What the page shows: the user's own row, or where a reseller admin inherits, the account of the super admin."""
+def read_settings(panel: Panel, connection: Connection, actor: Actor) -> ShownSettings:
+    """The user's own row, but where a reseller admin inherits, with the account of the super admin."""
     row = _own_row(panel, connection, actor.id)
     applied = sender_of(panel, connection, actor.id, inherits=actor.is_reseller_admin)
     account = applied.account if applied is not None else _incomplete(row)
-    stored = {"id": row["id"], "user_id": actor.id} if row else {}
     days = row.get("days_before_expiry")
-    return {
-        **stored,
-        "api_token": mask(account.token.get_secret_value()),
-        "sender_number": account.sender,
-        "base_url": account.base_url,
-        "auto_send_enabled": int(row.get("auto_send_enabled") == 1),
-        "enable_multistage_reminders": int(row.get("enable_multistage_reminders", 1) != 0),
-        "days_before_expiry": DEFAULT_DAYS if days is None else days,
-        "expiry_template": row.get("expiry_template") or "",
-        **{name: row[name].isoformat(sep=" ") for name in ("created_at", "updated_at") if row.get(name)},
-        "configured": applied is not None,
-        "inherited": applied is not None and applied.user_id != actor.id,
-    }
-
-
-# of whom there is no row, and nothing to inherit
-NOTHING_SET: dict[str, Any] = {
-    "api_token": "",
-    "sender_number": "",
-    "base_url": DEFAULT_URL,
-    "auto_send_enabled": 0,
-    "enable_multistage_reminders": 1,
-    "days_before_expiry": DEFAULT_DAYS,
-    "expiry_template": "",
-    "configured": False,
-    "inherited": False,
-}
+    return ShownSettings(
+        id=row.get("id"),
+        token_mask=mask(account.token.get_secret_value()),
+        sender=account.sender,
+        base_url=account.base_url,
+        auto_send=row.get("auto_send_enabled") == 1,
+        multistage=row.get("enable_multistage_reminders", 1) != 0,
+        days=DEFAULT_DAYS if days is None else days,
+        expiry_template=row.get("expiry_template") or "",
+        created_at=row.get("created_at"),
+        updated_at=row.get("updated_at"),
+        is_configured=applied is not None,
+        is_inherited=applied is not None and applied.user_id != actor.id,
+    )
 
 
 def _incomplete(row: Mapping[str, Any]) -> ProviderAccount:
@@ -161,7 +170,7 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
-        stored = {**values, **_sealed(panel, values)}
+        stored = {**values, **_sealed(panel, {**before, **values})}
         connection.execute(
             update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
@@ -170,10 +179,10 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     panel.database.transact(act)
 
 
-def _sealed(panel: Panel, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The token as it is to be stored."""
-    token = values.get("api_token")
-    return {"api_token": panel.sealer.sealed(token)} if token else {}
+def _sealed(panel: Panel, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The token of ``row`` as it is to be stored."""
+    token = row.get("api_token")
+    return {"api_token": panel.sealer.sealed(token, SMS.place(row))} if token else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
@@ -188,7 +197,10 @@ def _own_row(panel: Panel, connection: Connection, user_id: int) -> dict[str, An
     """The columns that this database has; empty without a row."""
     columns = [c for c in SmsSettings.__table__.c if panel.layout.has_column("_sms_settings", c.name)]
     row = connection.execute(select(*columns).where(SmsSettings.user_id == user_id)).mappings().first()
-    return {} if row is None else {**row, "api_token": panel.unsealed(row["api_token"])}
+    if row is None:
+        return {}
+    stored = dict(row)
+    return {**stored, "api_token": panel.unsealed(stored["api_token"], SMS.place(stored))}
 
 
 def _plain_values(change: Change) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from core.messages.sms.numbers import provider_number
 from core.messages.sms.outbox import Message, SmsChannel, Stage, Tally, deliver
 from core.messages.sms.recipients import Recipient, recipient_values
 from core.messages.sms.settings import DEFAULT_DAYS, Sender, has_sms, sender_in, sender_of
-from core.messages.sms.templates import find_texts
+from core.messages.sms.templates import find_templates
 from core.panel import Panel
 from core.storage.tables import Account, SmsLog, SmsReminderTracking, SmsSettings, User
 
@@ -73,7 +73,7 @@ def send_one_stage(run: Run) -> int:
 
     def plan(connection: Connection, user: _Subscriber, today: date) -> list[tuple[_Due, str | None]]:
         days = run.options.days or user.days
-        texts = find_texts(connection, user.user_id, (EXPIRY,))
+        texts = find_templates(connection, user.user_id, (EXPIRY,))
         word, _ = _STAGES.get(days, (None, ""))
         due = _Due((today + timedelta(days=days),), days, word, only_active=True)
         return [(due, user.expiry_template.strip() or texts.get(EXPIRY))]
@@ -90,7 +90,7 @@ def send_stages(run: Run) -> int:
             run.stamped(f"User {user.username}: stages are switched off")
             return []
         names = (*(template for _, template in _STAGES.values()), EXPIRED)
-        texts = find_texts(connection, user.user_id, names)
+        texts = find_templates(connection, user.user_id, names)
         stages = [
             (_Due((today + timedelta(days=days),), days, word, only_active=True), texts.get(template))
             for days, (word, template) in _STAGES.items()

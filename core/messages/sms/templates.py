@@ -3,8 +3,9 @@
 Jobs and notices look theirs up by name. What users start with is in :mod:`core.messages.sms.first_templates`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, select, update
@@ -19,7 +20,6 @@ from core.panel import Panel
 from core.storage.tables import SmsTemplate, User
 from core.storage.tables.texts import compared
 from core.storage.writing import insert_row
-from core.values import sinks
 from core.values.checks import clean_text
 
 NAME_CHARACTERS = 200
@@ -37,14 +37,21 @@ class Wish:
     description: str
 
 
-def find_text(connection: Connection, user_id: int, name: str) -> str | None:
-    """The user's own template of that name, the oldest if there are several; None when it is missing or blank."""
-    texts = find_texts(connection, user_id, (name,))
-    return texts.get(name)
+class StoredTemplate(NamedTuple):
+    id: int
+    name: str
+    text: str
+    description: str | None
 
 
-def find_texts(connection: Connection, user_id: int, names: tuple[str, ...]) -> dict[str, str]:
-    """As :func:`find_text`, of several names at once."""
+def find_template(connection: Connection, user_id: int, name: str) -> str | None:
+    """The text of the user's own template of that name, the oldest if there are several; None when it is missing or
+    blank."""
+    return find_templates(connection, user_id, (name,)).get(name)
+
+
+def find_templates(connection: Connection, user_id: int, names: tuple[str, ...]) -> dict[str, str]:
+    """As :func:`find_template`, of several names at once."""
     rows = connection.execute(
         select(SmsTemplate.name, SmsTemplate.template)
         .where(SmsTemplate.user_id == user_id, SmsTemplate.name.in_(names))
@@ -54,7 +61,7 @@ def find_texts(connection: Connection, user_id: int, names: tuple[str, ...]) -> 
     return {name: found[name] for name in names if (found.get(name) or "").strip()}
 
 
-def list_texts(connection: Connection, actor: Actor) -> list[dict[str, Any]]:
+def list_templates(connection: Connection, actor: Actor) -> Sequence[StoredTemplate]:
     """The user's templates by name; a reseller admin without any is shown those of the first super admin with some."""
     rows = _of_user(connection, actor.id)
     if not rows and actor.is_reseller_admin:
@@ -64,16 +71,15 @@ def list_texts(connection: Connection, actor: Actor) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_user(connection: Connection, user_id: int) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        select(SmsTemplate.id, SmsTemplate.name, SmsTemplate.template, SmsTemplate.description)
-        .where(SmsTemplate.user_id == user_id)
-        .order_by(SmsTemplate.name, SmsTemplate.id)
-    )
-    return [sinks.shown("sms_template", row._asdict()) for row in rows]
+_ROWS = select(SmsTemplate.id, SmsTemplate.name, SmsTemplate.template, SmsTemplate.description)
 
 
-def save_text(panel: Panel, by: By, wish: Wish) -> int:
+def _of_user(connection: Connection, user_id: int) -> list[StoredTemplate]:
+    rows = connection.execute(_ROWS.where(SmsTemplate.user_id == user_id).order_by(SmsTemplate.name, SmsTemplate.id))
+    return [StoredTemplate._make(row) for row in rows]
+
+
+def save_template(panel: Panel, by: By, wish: Wish) -> int:
     """Create or change, and return the id. Raises NotAllowed, InvalidInput, NotFound, AlreadyExists."""
     require(by.actor, MESSAGING)
     require_sms(panel)
@@ -89,7 +95,7 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
             new = {"user_id": by.actor.id, "created_at": now, "updated_at": now}
             template_id = insert_row(connection, SmsTemplate, {**new, **values})
         else:
-            template_id = before["id"]
+            template_id = before.id
             connection.execute(
                 update(SmsTemplate).where(SmsTemplate.id == template_id).values(updated_at=now, **values)
             )
@@ -99,7 +105,7 @@ def save_text(panel: Panel, by: By, wish: Wish) -> int:
     return panel.database.transact(act)
 
 
-def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
+def delete_template(panel: Panel, by: By, template_id: int | None) -> None:
     """Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, MESSAGING)
     if template_id is None or template_id < 1:
@@ -108,7 +114,7 @@ def delete_text(panel: Panel, by: By, template_id: int | None) -> None:
 
     def act(connection: Connection) -> None:
         before = _own(connection, by.actor.id, template_id)
-        if before["name"] in STAGES:
+        if before.name in STAGES:
             note_stages_given(panel, connection, by.actor.id)
         connection.execute(delete(SmsTemplate).where(SmsTemplate.id == template_id))
         _audit(panel, connection, by, template_id, before, None)
@@ -127,15 +133,11 @@ def _checked(wish: Wish) -> dict[str, Any]:
     return {"name": name, "template": text, "description": description or None}
 
 
-def _own(connection: Connection, user_id: int, template_id: int) -> dict[str, Any]:
-    row = connection.execute(
-        select(SmsTemplate.id, SmsTemplate.name, SmsTemplate.template, SmsTemplate.description).where(
-            SmsTemplate.id == template_id, SmsTemplate.user_id == user_id
-        )
-    ).first()
+def _own(connection: Connection, user_id: int, template_id: int) -> StoredTemplate:
+    row = connection.execute(_ROWS.where(SmsTemplate.id == template_id, SmsTemplate.user_id == user_id)).first()
     if row is None:
         raise NotFound(_NOT_FOUND)
-    return dict(row._mapping)
+    return StoredTemplate._make(row)
 
 
 def _refuse_taken(connection: Connection, user_id: int, name: str, own_id: int | None) -> None:
@@ -153,12 +155,12 @@ def _audit(
     connection: Connection,
     by: By,
     template_id: int,
-    before: dict[str, Any] | None,
+    before: StoredTemplate | None,
     after: dict[str, Any] | None,
 ) -> None:
     action = "create" if before is None else "delete" if after is None else "update"
-    old = None if before is None else {name: before[name] for name in ("name", "template", "description")}
-    name = (after or before or {})["name"]
+    old = before and {"name": before.name, "template": before.text, "description": before.description}
+    name = (after or old or {})["name"]
     by.write_audit(
         panel,
         connection,

@@ -13,7 +13,7 @@ from core.messages.telegram.markdown import filled
 from core.messages.telegram.outbox import Message, deliver
 from core.messages.telegram.settings import find_bot, has_telegram
 from core.messages.telegram.switches import WITHOUT_A_ROW
-from core.messages.telegram.templates import find_text
+from core.messages.telegram.templates import find_template
 from core.panel import Panel
 from core.storage.tables import TelegramNotificationSettings, User
 
@@ -89,7 +89,7 @@ def tell_all(panel: Panel, token: SecretStr, notices: Iterable[Notice]) -> Tally
     messages: list[Message] = []
     with panel.database.read() as connection:
         for notice in notices:
-            template = find_text(connection, notice.template)
+            template = find_template(connection, notice.template)
             if template is None:
                 continue
             text = filled(template, notice.values)

@@ -1,14 +1,15 @@
 """The log of Telegram messages: a page of a day, and its counts. Source: contract chapter 80, "get_logs"."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
 from core.access.permissions import READ_TELEGRAM, require
-from core.messages.log_page import LogPage, Query
+from core.messages.log_page import Counts, LogPage, Query, read_counts
 from core.messages.telegram.settings import has_telegram
 from core.panel import Panel
 from core.storage.tables import TelegramLog, User
@@ -29,11 +30,29 @@ TYPES = (
 _DATES = 30
 
 
+class LogRow(NamedTuple):
+    """A row as stored, and the present name of whom it was written to."""
+
+    id: int
+    user_id: int | None
+    chat_id: int
+    message: str | None
+    message_type: str | None
+    related_account_id: int | None
+    related_account_mac: str | None
+    telegram_message_id: int | None
+    sent_at: datetime | None
+    status: str | None
+    error_message: str | None
+    created_at: datetime | None
+    recipient_username: str | None
+
+
 @dataclass(frozen=True, slots=True)
-class TelegramPage(LogPage):
+class TelegramPage(LogPage[LogRow]):
     """``counts`` of the whole day; ``dates``: the newest days with rows."""
 
-    counts: dict[str, int]
+    counts: Counts
     dates: list[str]
 
 
@@ -42,7 +61,7 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
     require(actor, READ_TELEGRAM)
     per_page = query.size
     if not has_telegram(panel):
-        return TelegramPage([], 1, per_page, 0, {"total": 0, "sent": 0, "failed": 0}, [])
+        return TelegramPage([], 1, per_page, 0, Counts(), [])
     scope = _scope(actor)
     on_day = [*scope, *query.on_day(TelegramLog.sent_at)]
     where = [*on_day, *_filters(query)]
@@ -52,7 +71,7 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
         page = query.number(total)
         rows = connection.execute(_ROWS.where(*where).limit(per_page).offset((page - 1) * per_page)).all()
         return TelegramPage(
-            [_shown(row) for row in rows],
+            [LogRow._make(row) for row in rows],
             page,
             per_page,
             total,
@@ -61,28 +80,14 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
         )
 
 
-def count_log(connection: Connection, user_id: int | None) -> dict[str, int]:
-    """Of all rows, or with ``user_id`` of those to that user: how many there are, were sent, and failed."""
+def count_log(connection: Connection, user_id: int | None) -> Counts:
+    """Of all rows, or with ``user_id`` of those to that user."""
     where = [] if user_id is None else [TelegramLog.user_id == user_id]
     return _counts(connection, where)
 
 
 _ROWS = (
-    select(
-        TelegramLog.id,
-        TelegramLog.user_id,
-        TelegramLog.chat_id,
-        TelegramLog.message,
-        TelegramLog.message_type,
-        TelegramLog.related_account_id,
-        TelegramLog.related_account_mac,
-        TelegramLog.telegram_message_id,
-        TelegramLog.sent_at,
-        TelegramLog.status,
-        TelegramLog.error_message,
-        TelegramLog.created_at,
-        User.username.label("recipient_username"),
-    )
+    select(*(TelegramLog.__table__.c[name] for name in LogRow._fields[:-1]), User.username)
     .outerjoin(User, User.id == TelegramLog.user_id)
     .order_by(TelegramLog.sent_at.desc(), TelegramLog.id.desc())
 )
@@ -105,26 +110,12 @@ def _filters(query: Query) -> list[sa.ColumnElement[bool]]:
     return [*filters, *query.containing(User.username, TelegramLog.message, TelegramLog.related_account_mac)]
 
 
-def _counts(connection: Connection, where: list[sa.ColumnElement[bool]]) -> dict[str, int]:
-    grouped = (
-        select(TelegramLog.status, sa.func.count().label("rows"))
-        .outerjoin(User, User.id == TelegramLog.user_id)
-        .where(*where)
-        .group_by(TelegramLog.status)
-    )
-    found = {row.status: int(row.rows) for row in connection.execute(grouped)}
-    return {"total": sum(found.values()), "sent": found.get("sent", 0), "failed": found.get("failed", 0)}
+def _counts(connection: Connection, where: list[sa.ColumnElement[bool]]) -> Counts:
+    statuses = select(TelegramLog.status).outerjoin(User, User.id == TelegramLog.user_id)
+    return read_counts(connection, statuses.where(*where))
 
 
 def _dates(connection: Connection, where: list[sa.ColumnElement[bool]]) -> list[str]:
     day = sa.func.date(TelegramLog.sent_at).label("day")
     days = select(day).outerjoin(User, User.id == TelegramLog.user_id).where(*where)
     return [str(row.day) for row in connection.execute(days.group_by(day).order_by(sa.desc("day")).limit(_DATES))]
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    shown = dict(row._mapping)
-    for name in ("sent_at", "created_at"):
-        shown[name] = shown[name] and shown[name].isoformat(sep=" ")
-    shown["message"] = shown["message"] or ""
-    return shown

@@ -5,16 +5,17 @@ Source: contract chapter 80, "telegram/get_settings.php".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
 from core.access.actors import RESELLER_ADMIN_FIELD, Actor, has_field
 from core.access.permissions import SEE_BOT, SEND_TELEGRAM, may
+from core.messages.log_page import Counts
 from core.messages.telegram.log import count_log
 from core.messages.telegram.settings import StoredBot, find_bot, has_telegram
-from core.messages.telegram.switches import DEFAULTS, read_switches
-from core.messages.telegram.templates import list_templates
+from core.messages.telegram.switches import Switches, read_switches
+from core.messages.telegram.templates import StoredTemplate, list_templates
 from core.panel import Panel
 from core.storage.tables import User
 
@@ -29,10 +30,6 @@ class Recipient:
     is_reseller_admin: bool
     chat_id: int | None
 
-    @property
-    def kind(self) -> str:
-        return "Admin" if self.is_super else "Reseller Admin" if self.is_reseller_admin else "Reseller"
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -42,16 +39,16 @@ class View:
     mask: str | None
     may_send: bool
     is_linked: bool
-    linked_at: str | None
-    switches: dict[str, Any]
-    templates: Sequence[dict[str, Any]]
-    counts: dict[str, int]
+    linked_at: datetime | None
+    switches: Switches
+    templates: Sequence[StoredTemplate]
+    counts: Counts
     recipients: Sequence[Recipient]
 
 
 def read_view(panel: Panel, actor: Actor) -> View:
     if not has_telegram(panel):
-        return View(None, None, False, False, None, dict(DEFAULTS), (), {"total": 0, "sent": 0, "failed": 0}, ())
+        return View(None, None, False, False, None, Switches(), (), Counts(), ())
     sends, sees_all = may(actor, SEND_TELEGRAM), actor.super_user or actor.is_reseller_admin
     with panel.database.read() as connection:
         bot = find_bot(panel, connection)
@@ -64,7 +61,7 @@ def read_view(panel: Panel, actor: Actor) -> View:
             bot.mask if bot is not None and may(actor, SEE_BOT) else None,
             sends,
             is_linked,
-            own.telegram_linked_at.isoformat(sep=" ") if is_linked and own.telegram_linked_at else None,
+            own.telegram_linked_at if is_linked else None,
             read_switches(connection, actor.id),
             list_templates(connection) if sees_all else (),
             count_log(connection, None if sees_all else actor.id),

@@ -9,10 +9,10 @@ from typing import Any
 
 from core.access.audit import By
 from core.access.permissions import SEND_TELEGRAM, require
-from core.errors import InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import LONGEST_WAIT_SECONDS, Tally, audit_sending, author
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Tally, audit_sending, author
 from core.messages.telegram.markdown import LONGEST, Text, units
 from core.messages.telegram.outbox import Message, deliver
 from core.messages.telegram.page import Recipient, recipients_of
@@ -36,16 +36,9 @@ class Sending:
     def pending(self) -> int:
         return self.total - self.sent - self.failed
 
-    @property
-    def results(self) -> dict[str, Any]:
-        """As the answer has them."""
-        errors = [{"user": name, "error": error} for name, error in self.errors]
-        counts = {"total": self.total, "sent": self.sent, "failed": self.failed, "errors": errors}
-        return {**counts, "pending": self.pending} if self.pending else counts
-
 
 def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -> Sending:
-    """Raises NotAllowed, NotConfigured, InvalidInput, NotFound, and UpstreamFailed when not one message went out."""
+    """Raises NotAllowed, NotConfigured, InvalidInput, NotFound, and NothingSent when not one message went out."""
     require(by.actor, SEND_TELEGRAM)
     require_bot(panel)
     recipients = _checked(panel, by, message, recipient_ids)
@@ -63,7 +56,7 @@ def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int
     errors = [(names.get(user_id, str(user_id)), error) for user_id, error in result.get("errors", ())]
     sending = Sending(record.id, len(recipients), result.get("sent", 0), len(errors), errors)
     if not sending.sent and not sending.pending:
-        raise UpstreamFailed("The message could not be sent to anybody", extra={"results": sending.results})
+        raise NothingSent("The message could not be sent to anybody", sending)
     return sending
 
 

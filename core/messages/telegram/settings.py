@@ -22,6 +22,7 @@ from core.panel import Panel
 from core.security.sealing import Unreadable
 from core.security.throttle import WINDOW_SECONDS
 from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate
+from core.storage.tables.secret_columns import BOT, WEBHOOK
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,8 @@ def find_bot(panel: Panel, connection: Connection) -> StoredBot | None:
     if row is None or not (row.bot_token or "").strip():
         return None
     try:
-        token = panel.sealer.unsealed(row.bot_token).strip()
-        secret = panel.sealer.unsealed(row.webhook_secret)
+        token = panel.sealer.unsealed(row.bot_token, BOT.place({})).strip()
+        secret = panel.sealer.unsealed(row.webhook_secret, WEBHOOK.place({}))
     except Unreadable:
         log.warning("the stored bot token cannot be read with this server's key; enter it again")
         return None
@@ -119,7 +120,7 @@ def change_bot(panel: Panel, by: By, text: str) -> Identity:
     identity = bot(panel).identity(token)
     now = panel.clock.now()
     values = {
-        "bot_token": panel.sealer.sealed(token.get_secret_value()),
+        "bot_token": panel.sealer.sealed(token.get_secret_value(), BOT.place({})),
         "bot_username": identity.username,
         "updated_at": now,
     }
@@ -145,7 +146,7 @@ def change_webhook(panel: Panel, url: str) -> None:
     found = require_bot(panel)
     secret = SecretStr(secrets.token_urlsafe(32))
     bot(panel).set_webhook(found.token, url, secret)
-    sealed = panel.sealer.sealed(secret.get_secret_value())
+    sealed = panel.sealer.sealed(secret.get_secret_value(), WEBHOOK.place({}))
     values = {"webhook_url": url[:500], "webhook_secret": sealed, "updated_at": panel.clock.now()}
 
     def act(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """What each user wants to be told of by Telegram: eight switches. Source: contract chapter 80, "Who is told"."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 
@@ -27,13 +27,17 @@ NAMES = tuple(DEFAULTS)
 WITHOUT_A_ROW = frozenset({"notify_new_account", "notify_renewal"})
 
 
-def read_switches(connection: Connection, user_id: int) -> dict[str, int]:
-    """As the page shows them, with ``id`` and ``user_id`` where there is a row."""
+class Switches(NamedTuple):
+    """``on``: by name; ``id`` None: nothing is stored, these are the defaults."""
+
+    on: Mapping[str, int] = DEFAULTS
+    id: int | None = None
+
+
+def read_switches(connection: Connection, user_id: int) -> Switches:
     model = TelegramNotificationSettings
     row = connection.execute(select(*model.__table__.c).where(model.user_id == user_id)).mappings().first()
-    if row is None:
-        return dict(DEFAULTS)
-    return {"id": row["id"], "user_id": user_id, **{name: int(row[name] == 1) for name in NAMES}}
+    return Switches() if row is None else Switches({name: int(row[name] == 1) for name in NAMES}, row["id"])
 
 
 def give_row(panel: Panel, connection: Connection, user_id: int) -> None:

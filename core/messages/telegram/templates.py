@@ -3,8 +3,9 @@
 Source: contract chapter 80, "Templates". How values come into them: :mod:`core.messages.telegram.markdown`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, insert, select
 
 from core.panel import Panel
@@ -100,20 +101,32 @@ FIRST = (
 )
 
 
-def find_text(connection: Connection, key: str) -> str | None:
-    """None when there is none, or it is blank: then nothing is sent."""
+class StoredTemplate(NamedTuple):
+    """``is_system``: automatic messages use it."""
+
+    id: int
+    name: str
+    key: str
+    text: str
+    description: str | None
+    is_system: bool
+
+
+def find_template(connection: Connection, key: str) -> str | None:
+    """Its text; None when there is none, or it is blank: then nothing is sent."""
     text = connection.scalar(select(TelegramTemplate.template).where(TelegramTemplate.template_key == key))
     return text if (text or "").strip() else None
 
 
-def list_templates(connection: Connection) -> list[dict[str, Any]]:
+def list_templates(connection: Connection) -> list[StoredTemplate]:
     model = TelegramTemplate
+    is_system = sa.func.coalesce(model.is_system, 0) == 1
     rows = connection.execute(
-        select(model.id, model.name, model.template_key, model.template, model.description, model.is_system).order_by(
+        select(model.id, model.name, model.template_key, model.template, model.description, is_system).order_by(
             model.is_system.desc(), model.name, model.id
         )
     )
-    return [{**row._mapping, "is_system": int(row.is_system == 1)} for row in rows]
+    return [StoredTemplate._make(row) for row in rows]
 
 
 def lacking(connection: Connection, layout: Layout) -> list[Template]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from core.access.identity import find_user
 from core.errors import InvalidInput, NotFound
 from core.panel import Panel
+from core.storage.tables.secret_columns import streaming_server_place
 from core.storage.tables.xtream import XtreamMember, XtreamServerControl
 from core.xtream.families import OWN
 from core.xtream.registry import exists
@@ -69,7 +70,7 @@ def set_server(panel: Panel, server_id: int, values: Mapping[str, Any]) -> None:
         raise NotFound("Server not found")
     stored = {name: value for name, value in values.items() if value is not None}
     if "secret" in stored:
-        stored["secret"] = panel.sealer.everywhere.sealed(stored["secret"])
+        stored["secret"] = panel.sealer.everywhere.sealed(stored["secret"], streaming_server_place(server_id))
 
     def act(connection: Connection) -> None:
         known = select(XtreamServerControl.server_id).where(XtreamServerControl.server_id == server_id)

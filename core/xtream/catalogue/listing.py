@@ -1,7 +1,7 @@
 """What there is, for the command line: servers, streams and lines, of either mode; and taking servers away."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -20,27 +20,46 @@ class ServerInUse(PanelError):
     default_text = "Streams are assigned to this server; delete them from it first"
 
 
-def servers(panel: Panel) -> list[dict[str, Any]]:
+class ListedServer(NamedTuple):
+    """``is_usable``: switched on, and with address and secret."""
+
+    id: int
+    name: str
+    url: str
+    dialect: str
+    is_usable: bool
+
+
+class ListedStream(NamedTuple):
+    """``servers``: how many it is on."""
+
+    id: int
+    type: int
+    name: str
+    servers: int
+
+
+class ListedLine(NamedTuple):
+    id: int
+    username: str
+    member_id: int | None
+    is_enabled: bool
+    is_banned: bool
+
+
+def servers(panel: Panel) -> list[ListedServer]:
     """Each server as it is called, without its secret."""
     xtream = store(panel)
     table = xtream.tables.servers
     with xtream.read() as connection:
-        rows = connection.execute(select(*columns_of(table, "id", "server_name", "status")))
-        names = {row.id: (row.server_name, row.status) for row in rows}
+        names = {row.id: row.server_name for row in connection.execute(select(*columns_of(table, "id", "server_name")))}
     return [
-        {
-            "id": node.server_id,
-            "name": names[node.server_id][0],
-            "url": node.url,
-            "dialect": node.dialect,
-            "usable": node.is_complete,
-            "status": names[node.server_id][1],
-        }
+        ListedServer(node.server_id, names[node.server_id], node.url, node.dialect, node.is_complete)
         for node in read_nodes(panel).values()
     ]
 
 
-def streams(panel: Panel) -> Iterator[dict[str, Any]]:
+def streams(panel: Panel) -> Iterator[ListedStream]:
     """Each stream with the number of its servers."""
     xtream = store(panel)
     table, assignments = xtream.tables.streams, xtream.tables.assignments
@@ -54,23 +73,17 @@ def streams(panel: Panel) -> Iterator[dict[str, Any]]:
     )
     with xtream.read() as connection:
         for row in connection.execution_options(yield_per=_BATCH).execute(wanted):
-            yield {"id": row.id, "type": row.type, "name": row.stream_display_name, "servers": row.servers or 0}
+            yield ListedStream(row.id, row.type, row.stream_display_name, row.servers or 0)
 
 
-def lines(panel: Panel) -> Iterator[dict[str, Any]]:
+def lines(panel: Panel) -> Iterator[ListedLine]:
     """Each line, without its password."""
     xtream = store(panel)
     table = xtream.tables.lines
     wanted = select(table.c.id, table.c.username, table.c.member_id, table.c.enabled, table.c.admin_enabled)
     with xtream.read() as connection:
         for row in connection.execution_options(yield_per=_BATCH).execute(wanted.order_by(table.c.id)):
-            yield {
-                "id": row.id,
-                "username": row.username,
-                "member": row.member_id,
-                "enabled": bool(row.enabled),
-                "banned": not row.admin_enabled,
-            }
+            yield ListedLine(row.id, row.username, row.member_id, bool(row.enabled), not row.admin_enabled)
 
 
 def remove_server(panel: Panel, server_id: int) -> None:

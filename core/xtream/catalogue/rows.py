@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Table
 
 from core.panel import Panel
+from core.storage.tables.secret_columns import streaming_server_place
 from core.storage.tables.xtream import XtreamMember, XtreamServerControl
 from core.xtream.catalogue.file_format import TYPES, File
 from core.xtream.families import OWN
@@ -70,9 +71,10 @@ def _controls(panel: Panel, file: File) -> list[Row] | None:
                 "tls_verify": int(one.tls_verify),
                 "enabled": int(one.enabled),
                 # an export without secrets, read again, must not make the servers forget theirs
-                **({"secret": sealed(one.secret.get_secret_value())} if one.secret.get_secret_value() else {}),
+                **({"secret": sealed(secret, streaming_server_place(one.id))} if secret else {}),
             }
             for one in file.servers
+            for secret in (one.secret.get_secret_value(),)
         ]
     )
 

@@ -3,7 +3,6 @@
 Source: issue "Nothing lost", lines 2, 11 and 12.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import partial
@@ -19,6 +18,7 @@ from simulators.faults import Exchange, Fault, Respond
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import Accounts, accounts_world, new_account
 from tests.worlds.locked import ForeignLock, Locks, impatient
+from tests.worlds.waiting import until
 
 _BOOKED_LATER = "The portal has it; it is being booked in the background"
 _RECORDS = "UPDATE _sbx_operations SET updated_at = updated_at + 1"
@@ -81,16 +81,6 @@ def lock(accounts: Accounts) -> Iterator[ForeignLock]:
     lock.let_go()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    """A condition that comes true by itself within some seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_a_confirm_that_meets_a_foreign_lock_is_tried_for_some_seconds(accounts: Accounts, lock: ForeignLock) -> None:
     endpoint, fields, call, is_done = WRITES["renew"]
     accounts.portal.fail(call, Locks(lock, 1.3))
@@ -120,7 +110,7 @@ def test_a_confirm_that_fails_says_so_and_is_settled_within_seconds(
     assert len(accounts.open_operations()) == 1
     lock.let_go()
     # nobody calls for it, no clock is moved
-    assert _until(lambda: accounts.open_operations() == [])
+    until(lambda: accounts.open_operations() == [], "no operation is open")
     assert is_done(accounts)
     # and the account is free for the next change
     if write != "remove":
@@ -137,7 +127,7 @@ def test_an_account_that_cannot_be_booked_is_nowhere_and_not_paid_for(
     assert answer["error"] == 1
     assert "nothing is charged" in answer["message"]
     lock.let_go()
-    assert _until(lambda: accounts.open_operations() == [])
+    until(lambda: accounts.open_operations() == [], "no operation is open")
     assert accounts.row("new10") is None
     assert all(user.login != "new10" for user in accounts.portal.users)
     assert accounts.balance("reseller1") == 100

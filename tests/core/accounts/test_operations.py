@@ -326,7 +326,7 @@ class Kill(Fault):
     def act(self, exchange: Exchange, respond: Respond) -> None:
         if self.effect:
             respond()
-        os.kill(self.process.result(10), signal.SIGKILL)
+        os.kill(self.process.result(60), signal.SIGKILL)
         exchange.hang_up()
 
 

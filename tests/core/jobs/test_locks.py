@@ -43,7 +43,7 @@ def test_who_waits_gets_it_when_it_is_free(world: World) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(15)
+        thread.join(60)
     assert together == [1, 1, 1, 1]
 
 

@@ -44,6 +44,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.workers import workers
 from simulators.push_service import PushService
 from simulators.sms_provider import SmsProvider
@@ -148,6 +149,7 @@ def _fill(panel: Panel, services: _Services) -> None:
     """An admin and a reseller who wish to be told of everything, by every channel."""
     panel.layout  # noqa: B018 - creates the tables
     seal = panel.sealer.sealed
+    mail = {"smtp_host": "127.0.0.1", "smtp_port": services.mail.port, "smtp_secure": "none"}
     texts = (mail_settings.WELCOME, mail_settings.RENEWAL)
     rows: list[tuple[Any, list[dict[str, Any]]]] = [
         (
@@ -163,13 +165,10 @@ def _fill(panel: Panel, services: _Services) -> None:
         (Plan, [{"name": "Monthly", "price": 5, "currency_id": "GBP", "days": 30}]),
         (Account, [{"id": n, "email": f"c{n}@example.com", **_account(n)} for n in ACCOUNTS]),
         (ResellerPayment, [_payment(n) for n in ACCOUNTS]),
-        (TelegramSettings, [{"bot_token": seal(TOKEN), "bot_username": "ExampleBot"}]),
+        (TelegramSettings, [{"bot_token": seal(TOKEN, BOT.place({})), "bot_username": "ExampleBot"}]),
         (
             MailSettings,
-            [
-                {"user_id": ADMIN, "smtp_host": "127.0.0.1", "smtp_port": services.mail.port, "smtp_secure": "none"}
-                | {"smtp_username": USER, "smtp_password": seal(PASSWORD)}
-            ],
+            [{"user_id": ADMIN, "smtp_username": USER, "smtp_password": seal(PASSWORD, MAIL.place(mail))} | mail],
         ),
         (
             MailTemplate,

@@ -26,6 +26,7 @@ from core.messages.mail.send import Wish, send_mail
 from core.messages.telegram.send import send_message
 from core.panel import Panel
 from core.storage.tables import Account, Claim, Job, MailLog, MailSettings, TelegramLog, TelegramSettings, User
+from core.storage.tables.secret_columns import BOT, MAIL
 from core.workers import workers
 from simulators.recording import RecordedRequest
 from simulators.telegram import TOKEN, BotApi
@@ -86,9 +87,10 @@ def _fill(panel: Panel, port: int) -> None:
             {"id": n, "username": f"a{n}", "mac": f"M{n}", "email": f"c{n}@example.com", "status": 1} for n in numbers
         ]
         connection.execute(sa.insert(Account), accounts)
-        sealed = panel.sealer.sealed(PASSWORD)
+        sealed = panel.sealer.sealed(PASSWORD, MAIL.place(mail))
         connection.execute(sa.insert(MailSettings).values(user_id=1, smtp_password=sealed, **mail))
-        connection.execute(sa.insert(TelegramSettings).values(bot_token=panel.sealer.sealed(TOKEN), bot_username="B"))
+        token = panel.sealer.sealed(TOKEN, BOT.place({}))
+        connection.execute(sa.insert(TelegramSettings).values(bot_token=token, bot_username="B"))
 
 
 class _Killer:

@@ -48,7 +48,8 @@ def test_what_has_not_changed_is_not_asked_for_again(portal: StalkerPortal, serv
     portal.state.delete_user(portal.users[7])
     began = time.monotonic()
     listed = server.accounts(known)
-    assert time.monotonic() - began < 1
+    # a whole list would take longer
+    assert time.monotonic() - began < MANY * 0.01
     assert _kinds(portal) == ["GET stb/", "GET accounts/…"]
     assert (len(listed.accounts), listed.is_whole) == (MANY, False)
     fresh = {account.login for account in listed.accounts if account.is_fresh}

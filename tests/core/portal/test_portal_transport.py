@@ -89,7 +89,8 @@ def answering(*pieces: bytes, pause: float = 0.0) -> Handler:
 def ends_after(seconds: float) -> Iterator[None]:
     start = time.monotonic()
     yield
-    assert seconds - 0.05 <= time.monotonic() - start < seconds + 0.8
+    # without an end in time each would take three seconds and more
+    assert seconds - 0.05 <= time.monotonic() - start < seconds + 2.4
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def ends_after(seconds: float) -> Iterator[None]:
     ],
 )
 def test_a_trickling_server_ends_at_the_deadline(pieces: list[bytes]) -> None:
-    with raw_server(answering(*pieces, pause=0.1)) as url, connected(url, **HASTY) as server:
+    with raw_server(answering(*pieces, pause=0.2)) as url, connected(url, **HASTY) as server:
         with ends_after(SECONDS), pytest.raises(PortalTimeout) as caught:
             server.tariffs()
         assert caught.value.outcome is Outcome.NOT_DONE
@@ -300,7 +301,7 @@ def test_a_connection_that_is_never_accepted_ends_in_time() -> None:
 
 def test_a_resolver_that_hangs_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(5) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60) and [])
     with connected("http://portal.example.com/", **HASTY_TO_CONNECT) as server:
         with ends_after(SECONDS), pytest.raises(PortalTimeout) as caught:
             server.set_status(MAC1, False)

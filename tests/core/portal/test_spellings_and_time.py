@@ -46,7 +46,7 @@ def test_m11_messages_and_events_reach_a_mac_with_dashes(dashed: StalkerPortal, 
     dashed.forget_requests()
     with pytest.raises(PortalAccountNotFound):
         server.send_message(MAC9, "Hi")
-    assert dashed.calls == [f"POST stb_msg/{MAC9}", f"POST stb_msg/{MAC9.replace(':', '-')}"]
+    assert dashed.calls == [f"POST stb_msg/{MAC9}", f"GET stb/{MAC9.replace(':', '-')}"]
 
 
 def test_m11_of_two_spellings_the_one_with_the_login_is_meant(dashed: StalkerPortal, server: PortalServer) -> None:
@@ -102,7 +102,7 @@ def test_m13_an_inner_time_does_not_prolong_an_outer_one() -> None:
     with one_deadline(5.0):
         with one_deadline(60.0):
             assert within_deadline(7.0) <= 5.0
-        assert within_deadline(1.0) == 1.0
+        assert within_deadline(0.001) == 0.001
     assert within_deadline(7.0) == 7.0
 
 

@@ -52,7 +52,7 @@ def test_the_victim_of_a_deadlock_does_all_again(database: Database) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert _counts(database) == [2, 2]
 
 

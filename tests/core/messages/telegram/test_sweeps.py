@@ -19,6 +19,7 @@ from core.storage.tables import (
     TelegramSettings,
     User,
 )
+from core.storage.tables.secret_columns import WEBHOOK
 from core.workers import workers
 from core.workers.schedule import find
 from simulators.portal.settings import Dialect
@@ -30,6 +31,7 @@ from tests.worlds.channels import ADMIN, BOB, CHATS, RITA, SAM, Channels, channe
 from tests.worlds.mail_server import MailServer
 from tests.worlds.notices import Options, run_job
 from tests.worlds.reminders import Lines
+from tests.worlds.waiting import until
 
 # jobs run when the test says so
 BY_HAND = {"SHOWBOX_JOBS_IN_PROCESS": "no"}
@@ -92,7 +94,7 @@ def _j1(panel: Channels) -> None:
     run(panel, "reminders", dry_run=True)
     assert panel.api.messages == []
     run(panel, "reminders")
-    panel.until(lambda: len(panel.api.messages) == 2, "the messages")
+    until(lambda: len(panel.api.messages) == 2, "the messages")
     assert panel.api.counts == {CHATS[ADMIN]: 1, CHATS[BOB]: 1}
     assert "N_1" in panel.api.messages[0].text
     assert "2026-11-29" in panel.api.messages[0].text
@@ -101,8 +103,8 @@ def _j1(panel: Channels) -> None:
     panel.world.execute(sa.update(Account).where(Account.id == 1).values(id=101))
     run(panel, "reminders")
     run(panel, "reminders", days=1)
-    panel.until(lambda: len(panel.api.messages) == 4, "the messages of the other day")
-    panel.until(lambda: len(panel.telegram_logs) == 4, "their rows")
+    until(lambda: len(panel.api.messages) == 4, "the messages of the other day")
+    until(lambda: len(panel.telegram_logs) == 4, "their rows")
     assert "N_2" in panel.api.messages[3].text
     assert panel.api.messages[3].text.startswith("\U0001f6a8")
     assert {row["message_type"] for row in panel.telegram_logs} == {"expiry_reminder"}
@@ -111,7 +113,7 @@ def _j1(panel: Channels) -> None:
 def test_accounts_that_have_ended_are_told_once_beside_j2(panel: Channels) -> None:
     for _ in range(2):
         run(panel, "push-expired")
-    panel.until(lambda: len(panel.telegram_logs) == 2, "the messages")
+    until(lambda: len(panel.telegram_logs) == 2, "the messages")
     assert [(row["user_id"], row["message_type"], row["related_account_id"]) for row in panel.telegram_logs] == [
         (ADMIN, "expired", 3),
         (BOB, "expired", 3),
@@ -144,13 +146,13 @@ def test_a_login_is_told_to_who_wishes_it(sqlite_panel: Channels) -> None:
         client = panel.world.client(user_agent="Fire_fox <x>")
         assert client.login(username, password)
     jobs.work_off(panel.panel, KINDS)
-    panel.until(lambda: panel.api.messages, "the message")
+    until(lambda: panel.api.messages, "the message")
     [message] = panel.api.messages
     assert message.chat_id == CHATS[RITA]
     assert {"rita", "127.0.0.1", "Fire_fox <x>", "2026-11-22 10:30:00"} == {
         line.partition(": ")[2] for line in message.text.splitlines()[1:]
     }
-    panel.until(lambda: panel.telegram_logs, "its row")
+    until(lambda: panel.telegram_logs, "its row")
     assert panel.telegram_logs[0]["message_type"] == "login_alert"
 
 
@@ -172,7 +174,7 @@ def test_the_webhook_gets_a_secret_with_its_address(sqlite_panel: Channels) -> N
     assert result.exit_code == 0, result.output
     [row] = panel.rows(TelegramSettings)
     assert row["webhook_url"] == "https://panel.example.com/api/telegram/webhook.php"
-    secret = panel.panel.unsealed(row["webhook_secret"])
+    secret = panel.panel.unsealed(row["webhook_secret"], WEBHOOK.place({}))
     assert panel.api.webhook["secret_token"] == secret
     assert len(secret) > 30
     assert secret != row["webhook_secret"]

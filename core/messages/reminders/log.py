@@ -5,7 +5,7 @@ Source: contract chapter 60, ``get_reminder_history.php`` and J7.
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, func, select
@@ -24,9 +24,39 @@ TABLE = ExpiryReminder.__tablename__
 KEPT_DAYS = 90
 
 
-def read_history(panel: Panel, actor: Actor, day: date) -> list[dict[str, Any]]:
-    """What was sent on ``day``, newest first: the columns of ``_expiry_reminders`` and the account's present owner
-    (``reseller``). What others sent is shown to admins only. Raises NotAllowed."""
+class LogRow(NamedTuple):
+    """A row as stored. ``end_day``: a day, or what a legacy database has instead; ``reseller``: the account's present
+    owner."""
+
+    id: int
+    account_id: int
+    mac: str
+    username: str
+    full_name: str | None
+    end_day: str
+    days_before: int
+    sent_at: datetime
+    sent_by: int
+    message: str | None
+    status: str | None
+    error_message: str | None
+    reseller: int | None
+
+    @property
+    def is_sent(self) -> bool:
+        return self.status == SENT
+
+    @property
+    def reminder_day(self) -> str:
+        """Old panels stored the end date itself, so the column tells nothing."""
+        try:
+            return (date.fromisoformat(self.end_day) - timedelta(days=self.days_before)).isoformat()
+        except (ValueError, OverflowError):
+            return self.end_day
+
+
+def read_log(panel: Panel, actor: Actor, day: date) -> list[LogRow]:
+    """What was sent on ``day``, newest first. What others sent is shown to admins only. Raises NotAllowed."""
     require(actor, READ_REMINDERS)
     if not panel.layout.has_table(TABLE):
         return []
@@ -37,7 +67,7 @@ def read_history(panel: Panel, actor: Actor, day: date) -> list[dict[str, Any]]:
     if scope_of(actor, READ_REMINDERS) is not Scope.ALL:
         chosen = chosen.where(ExpiryReminder.sent_by == actor.id)
     with panel.database.read() as connection:
-        return [_shown(row) for row in connection.execute(chosen)]
+        return [LogRow._make(row) for row in connection.execute(chosen)]
 
 
 _BY_ID, _BY_MAC, _SAME_MAC = aliased(Account), aliased(Account), aliased(Account)
@@ -45,45 +75,24 @@ _BY_ID, _BY_MAC, _SAME_MAC = aliased(Account), aliased(Account), aliased(Account
 _OLDEST = select(func.min(_SAME_MAC.id)).where(_SAME_MAC.mac == ExpiryReminder.mac).scalar_subquery()
 _ROWS = (
     select(
-        *(column for column in ExpiryReminder.__table__.c if column.name not in ("end_date", "reminder_date")),
-        stored_day(ExpiryReminder.end_date).label("end_day"),
-        sa.case((_BY_ID.id.is_not(None), _BY_ID.reseller), else_=_BY_MAC.reseller).label("reseller"),
+        ExpiryReminder.id,
+        ExpiryReminder.account_id,
+        ExpiryReminder.mac,
+        ExpiryReminder.username,
+        ExpiryReminder.full_name,
+        stored_day(ExpiryReminder.end_date),
+        ExpiryReminder.days_before,
+        ExpiryReminder.sent_at,
+        ExpiryReminder.sent_by,
+        ExpiryReminder.message,
+        ExpiryReminder.status,
+        ExpiryReminder.error_message,
+        sa.case((_BY_ID.id.is_not(None), _BY_ID.reseller), else_=_BY_MAC.reseller),
     )
     .outerjoin(_BY_ID, _BY_ID.id == ExpiryReminder.account_id)
     .outerjoin(_BY_MAC, sa.and_(_BY_ID.id.is_(None), _BY_MAC.mac == ExpiryReminder.mac, _BY_MAC.id == _OLDEST))
     .order_by(ExpiryReminder.sent_at.desc(), ExpiryReminder.id.desc())
 )
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "account_id": row.account_id,
-        "mac": row.mac,
-        "username": row.username,
-        "full_name": row.full_name,
-        "end_date": row.end_day,
-        "days_before": row.days_before,
-        "reminder_date": _sending_day(row.end_day, row.days_before),
-        "sent_at": row.sent_at.isoformat(sep=" "),
-        "sent_by": row.sent_by,
-        "message": row.message or "",
-        "status": row.status or "",
-        "error_message": row.error_message,
-        "reseller": row.reseller or None,
-    }
-
-
-def _sending_day(end_day: str, days: int) -> str:
-    """Old panels stored the end date itself, so the column tells nothing."""
-    try:
-        return (date.fromisoformat(end_day) - timedelta(days=days)).isoformat()
-    except (ValueError, OverflowError):
-        return end_day
-
-
-def is_sent(row: dict[str, Any]) -> bool:
-    return bool(row["status"] == SENT)
 
 
 # the monthly clean-up, J7
@@ -104,7 +113,7 @@ def _clean_up(run: Run) -> int:
     return 0
 
 
-def clear_history(panel: Panel) -> int:
+def clear_log(panel: Panel) -> int:
     """Delete every row, and return how many. Reminders that are due today may be sent once more after it."""
     return dict(_delete(panel, sa.true()))["Deleted"]
 

@@ -1,0 +1,73 @@
+"""Flask and its response, without the work that no request of ours needs. What requests mean: :mod:`compat.dispatcher`.
+
+Flask asks three times per request what host it is for, searches the rules, looks at each function whether it is a
+coroutine, and goes through all headers whenever one is set: on a short request more than all the rest.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask, Request, Response
+from werkzeug.datastructures import Headers
+from werkzeug.routing import MapAdapter, Rule
+
+
+class JsonResponse(Response):
+    """``headers`` are all that it bears, but for the length: they are valid, and none is there twice."""
+
+    def __init__(self, body: bytes, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        complete = Headers()
+        # its own way checks and searches for each of them
+        complete._list.extend(headers)
+        complete._list.append(("Content-Length", str(len(body))))
+        super().__init__([body], status, headers=complete)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self._status_code != 200 or self._on_close or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self._status, self.headers.to_wsgi_list())
+        return self.response  # type: ignore[return-value]
+
+
+class Application(Flask):
+    """A Flask whose fixed paths are found at once, and whose functions are none of them coroutines."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._fixed: dict[str, _Found | None] | None = None
+        super().__init__(*arguments, **options)
+
+    def add_url_rule(self, *arguments: Any, **options: Any) -> None:
+        self._fixed = None
+        super().add_url_rule(*arguments, **options)
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        if request is not None and self.config["TRUSTED_HOSTS"] is None:
+            fixed = self._fixed_paths() if self._fixed is None else self._fixed
+            found = fixed.get(request.environ.get("PATH_INFO", ""))
+            if found is not None and request.method in found.methods:
+                return found
+        return super().create_url_adapter(request)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+    def _fixed_paths(self) -> "dict[str, _Found | None]":
+        found: dict[str, _Found | None] = {}
+        for rule in self.url_map.iter_rules():
+            is_fixed = "<" not in rule.rule and not rule.redirect_to and not rule.defaults
+            # of two rules for one path Werkzeug chooses
+            found[rule.rule] = _Found(rule, self.url_map) if is_fixed and rule.rule not in found else None
+        self._fixed = found
+        return found
+
+
+class _Found(MapAdapter):
+    """What is found for a path without a search; good for nothing else."""
+
+    def __init__(self, rule: Rule, url_map: Any) -> None:
+        super().__init__(url_map, "", "/", None, "http", "/", "GET")
+        self.methods = frozenset(rule.methods or ())
+        self._match: tuple[Rule, dict[str, Any]] = (rule, {})
+
+    def match(self, *_: Any, **__: Any) -> Any:
+        return self._match
