@@ -122,7 +122,7 @@ def panel(services: _Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path),
         "SHOWBOX_JOBS_IN_PROCESS": "no",
         "SHOWBOX_TELEGRAM_API_BASE": services.telegram.base_url,
-        "SHOWBOX_SMS_PROVIDER_HOSTS": services.sms.host,
+        "SHOWBOX_SMS_PROVIDER_HOSTS": services.sms.address,
         "SHOWBOX_SMS_ALLOW_PRIVATE": "yes",
         "SHOWBOX_SMS_CALLS_PER_SECOND": "10000",
         "SHOWBOX_PUSH_ALLOW_INSECURE": "yes",
