@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 _Found = TypeVar("_Found")
 
 
