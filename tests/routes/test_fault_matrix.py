@@ -3,25 +3,21 @@
 ``error`` 1: nothing was done; 0: it was; anything between says so in words and ends by itself. Afterwards nothing is
 open. Generated from the declarations: a new endpoint joins by itself (:mod:`tests.worlds.deeds`), its steps are those
 that it takes where nothing fails, and what it should have done is what it did then. Source: issue "Nothing lost", "It
-is done when" 1, lines 3, 10, 11 and 12.
+is done when" 1, lines 3, 10 and 11.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import pytest
-import requests
 
 from core.accounts import operations, recovery
 from core.storage import database as storage
 from simulators.faults import Cut, Fault, Refuse
 from tests.conftest import MakeWorld
-from tests.worlds.breaking import Crossing, Held, Steps, breakable_sqlite, changes, ends, transactions, wired
-from tests.worlds.databases import require
+from tests.worlds.breaking import Steps, breakable_sqlite, changes, ends, transactions
 from tests.worlds.deeds import CHAPTERS, DEEDS, Deed, Deeds, deeds_of, deeds_world
 from tests.worlds.harness import Client
-from tests.worlds.locked import unwaiting
-from tests.worlds.truth import Ground, Healthy, read, standing
+from tests.worlds.truth import Ground, standing
 
 SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_JOBS_IN_PROCESS": "no"}
 
@@ -73,96 +69,6 @@ def _steps(ground: Ground, deed: Deed, steps: Steps) -> Sequence[str]:
     steps.forget()
     ground.deeds.do(deed, session)
     return list(steps.seen)
-
-
-# databases that are servers: where money and portals are involved
-
-MONEY = ["20", "30", "40"]
-
-
-@pytest.fixture(params=["mariadb", "postgresql"])
-def served(make_world: MakeWorld, request: pytest.FixtureRequest) -> Iterator[Deeds]:
-    with deeds_world(make_world, request.param, **SETTINGS) as deeds:
-        yield deeds
-
-
-@pytest.mark.parametrize("chapter", MONEY)
-def test_a_connection_that_is_lost_at_any_commit(served: Deeds, chapter: str) -> None:
-    """Before the commit arrives, or when it is done and not yet answered."""
-    with wired(served.panel) as wire, standing(served) as ground:
-        complaints: list[str] = []
-        for deed in deeds_of(chapter):
-            healthy = ground.healthy(deed)
-            session = _ready(ground, deed)
-            wire.forget()
-            served.do(deed, session)
-            for at, arrives in product(range(wire.commits), (False, True)):
-                session = _ready(ground, deed)
-                wire.lose(at, arrives=arrives)
-                response = served.do(deed, session)
-                wire.forget()
-                if found := ground.complaint(deed, healthy, response):
-                    complaints.append(f"{deed.name}, commit {at} {'done' if arrives else 'lost'}: {found}")
-    assert not complaints, "\n\n".join(complaints)
-
-
-@pytest.mark.parametrize("chapter", MONEY)
-def test_a_deadlock_in_any_transaction(make_world: MakeWorld, chapter: str) -> None:
-    """On MariaDB, whose server ends the request's transaction: it is done again, or nothing was done."""
-    with (
-        deeds_world(make_world, "mariadb", **SETTINGS) as deeds,
-        Crossing(deeds.panel.database) as crossing,
-        standing(deeds) as ground,
-    ):
-        complaints: list[str] = []
-        for deed in deeds_of(chapter):
-            healthy = ground.healthy(deed)
-            session = _ready(ground, deed)
-            crossing.forget()
-            deeds.do(deed, session)
-            for at in range(crossing.transactions):
-                session = _ready(ground, deed)
-                crossing.cross(at)
-                response = deeds.do(deed, session)
-                # how many there are may depend on what a sync finds of the last one
-                assert crossing.met or at, deed
-                if found := ground.complaint(deed, healthy, response):
-                    complaints.append(f"{deed.name}, transaction {at}: {found}")
-                elif read(response)["error"]:
-                    complaints.append(f"{deed.name}, transaction {at}: not done again: {response.text}")
-    assert not complaints, "\n\n".join(complaints)
-
-
-@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_a_database_that_others_hold(make_world: MakeWorld, kind: str) -> None:
-    """A stranger's transaction holds every row, and no lock is waited for (MySQL's 1205): nothing is written, and who
-    answers that it is done has nothing to write."""
-    require(kind)
-    with deeds_world(make_world, kind, **SETTINGS) as deeds, standing(deeds) as ground:
-        healthy = {deed.name: ground.healthy(deed) for deed in DEEDS}
-        ground.undo()
-        sessions = {deed.name: deeds.session(deed) for deed in DEEDS}
-        with unwaiting(deeds.panel), Held(deeds.panel.database, ground.tables):
-            responses = [deeds.do(deed, sessions[deed.name]) for deed in DEEDS]
-        complaints = [
-            f"{deed.name}: {response.text}"
-            for deed, response in zip(DEEDS, responses, strict=True)
-            if not _is_true_of_nothing(healthy[deed.name], response)
-        ]
-        assert complaints == []
-        now, before = ground.look(), ground.before
-        assert {name: rows for name, rows in now.rows.items() if rows != before.rows[name]} == {}
-        assert now.portal["users"] == before.portal["users"]
-        # and nothing stays locked
-        again = [deed.name for deed in DEEDS if read(deeds.do(deed, _ready(ground, deed)))["error"]]
-        assert again == []
-
-
-def _is_true_of_nothing(healthy: Healthy, response: requests.Response) -> bool:
-    """Whether the answer is true where no row was changed."""
-    answer = read(response)
-    has_nothing_to_write = not (healthy.done.gone or healthy.done.come)
-    return response.status_code != 500 and bool(answer["error"] or answer.get("warning") or has_nothing_to_write)
 
 
 def _ready(ground: Ground, deed: Deed) -> Client:

@@ -22,6 +22,7 @@ from core.storage.tables import (
     Transaction,
     WebauthnCredential,
 )
+from core.storage.tables.secret_columns import BOT, MAIL
 from legacy_routes.app import all_endpoints
 from simulators.sms_provider import SmsProvider
 from simulators.telegram import TOKEN, BotApi
@@ -185,7 +186,13 @@ def deeds_world(make_world: MakeWorld, kind: str, *, seconds: float = 5.0, **set
 def _fill(deeds: Deeds) -> None:
     # ids that the database's counters do not come to
     sealed = deeds.panel.sealer.sealed
-    mail = {"smtp_host": "127.0.0.1", "smtp_port": deeds.mail.port, "smtp_secure": "none", "smtp_username": USER}
+    mail: dict[str, Any] = {
+        "user_id": 1,
+        "smtp_host": "127.0.0.1",
+        "smtp_port": deeds.mail.port,
+        "smtp_secure": "none",
+        "smtp_username": USER,
+    }
     text = {"api_token": sms.TOKEN, "sender_number": sms.SENDER}
     payment = {"id": 901, "reseller_id": 2, "amount": 10, "currency": "GBP", "payment_date": date(2025, 1, 5)}
     sale = {"creator": "system", "for_user": 2, "amount": -10, "currency": "GBP", "type": 0, "timestamp": 1737000000}
@@ -196,8 +203,8 @@ def _fill(deeds: Deeds) -> None:
             (SmsTemplate, [{"id": 901, "user_id": 1, "name": "T", "template": "T {name}"}]),
             (SmsSettings, [{"user_id": 1, **text, "base_url": deeds.provider.base_url}]),
             (MailTemplate, [{"id": 901, "user_id": 1, "name": "T", "subject": "S", "body_html": "<p>T</p>"}]),
-            (MailSettings, [{"user_id": 1, **mail, "smtp_password": sealed(PASSWORD), "from_name": "ShowBox"}]),
-            (TelegramSettings, [{"bot_token": sealed(TOKEN), "bot_username": "DeedBot"}]),
+            (MailSettings, [{**mail, "smtp_password": sealed(PASSWORD, MAIL.place(mail)), "from_name": "ShowBox"}]),
+            (TelegramSettings, [{"bot_token": sealed(TOKEN, BOT.place({})), "bot_username": "DeedBot"}]),
             (PushSubscription, [{"id": 901, "user_id": 1, "endpoint": PUSH, "p256dh": "p", "auth": "a"}]),
             (WebauthnCredential, [{"id": 901, "user_id": 1, "credential_id": "c", "public_key": "k"}]),
         ]
