@@ -118,7 +118,7 @@ def change_if_any(
         draft = _draft(by, planned)
         planned = replace(planned, notes=planned.notes + kept_otherwise(connection, draft.payload))
         # after the commit nothing may fail any more that is not the portals' fault
-        decided[:] = [(planned, _theme(panel, connection, planned))]
+        decided[:] = [(planned, _theme(panel, connection, planned.what, planned.after))]
         return draft
 
     every_server = servers(panel)
@@ -139,11 +139,10 @@ def change_if_any(
     return replace(changed, lag=Lag(server2, theme_failure, planned.notes), is_missing=not is_there)
 
 
-def _theme(panel: Panel, connection: Connection, planned: Planned) -> str | None:
+def _theme(panel: Panel, connection: Connection, what: str, after: AccountRow) -> str | None:
     """The theme that goes out with the change: that of the account's owner."""
-    if planned.what in (STATUS, AUTO_DISABLE) or planned.after.reseller is None:
-        return None
-    owner = read_user(panel, connection, planned.after.reseller)
+    is_switch = what in (STATUS, AUTO_DISABLE)
+    owner = None if is_switch or after.reseller is None else read_user(panel, connection, after.reseller)
     return owner.theme if owner else None
 
 
@@ -301,17 +300,19 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     """A change that was cut short: if server 1 has it, it is completed, else cancelled."""
     with panel.database.read() as connection:
         before = find_by_id(connection, record.account_id or 0)
-    if before is None:
-        operations.close(panel, record)
-        return
-    change = Change.read(record.payload)
-    after = replace(before, **change.columns)
+        if before is None:
+            operations.close(panel, record)
+            return
+        change = Change.read(record.payload)
+        after = replace(before, **change.columns)
+        theme = _theme(panel, connection, change.what, after)
     server, *others = servers(panel)
     is_known = record.step == operations.BOOKING
     seen = Seen.APPLIED if is_known else look(server, after, change.changed)
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
+        set_theme(panel, after.username, theme)
     elif late := recovery.late_seconds(panel, record):
         record = operations.refund(panel, record, operations.COMPENSATING)
         operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)

@@ -129,6 +129,7 @@ def set_theme(panel: Panel, username: str, theme: str | None) -> str | None:
         try:
             server.set_theme(username, theme)
         except PortalError as error:
+            log.warning("portal %s: the theme of an account was not taken: %s", server.name, type(error).__name__)
             failure = failure or error.text
     return failure
 

@@ -6,7 +6,7 @@ at once: :mod:`core.devices.send_many`.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -31,16 +31,29 @@ _SERVER2_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one device: ``error`` None: server 1 took it; ``server2``: why server 2 did not."""
+    """What became of one device: ``error`` None: server 1 took it; ``server2``: why server 2 did not.
+
+    ``is_recorded``: the log has it.
+    """
 
     mac: str
     error: str | None = None
     is_timeout: bool = False
     server2: str | None = None
+    is_recorded: bool = True
 
 
-def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> str | None:
-    """What server 2 said instead of taking it, None where nothing failed.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """``server2``: what server 2 said instead of taking it, None where nothing failed; ``is_recorded``: the log and
+    the audit log have it."""
+
+    server2: str | None
+    is_recorded: bool
+
+
+def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> Sent:
+    """Server 1 took it.
 
     Raises NotAllowed, NotFound, InvalidInput, UpstreamFailed.
     """
@@ -52,7 +65,7 @@ def send_event(panel: Panel, by: By, mac: str, event: str, channel: str) -> str 
     return _send(panel, by, device, checked_event(event, channel))
 
 
-def send_message(panel: Panel, by: By, mac: str, text: str, ttl: int | None) -> str | None:
+def send_message(panel: Panel, by: By, mac: str, text: str, ttl: int | None) -> Sent:
     """As :func:`send_event`."""
     require(by.actor, SEND_MESSAGES)
     device = checked_mac(mac)
@@ -76,12 +89,11 @@ def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[
 def deliver(panel: Panel, actor: Actor, mac: str, content: Content) -> Delivery:
     """Hand ``content`` to the portals for the device, and log what became of it; never raises PortalError."""
     delivery = _deliver(panel, mac, content)
-    note(panel, actor, delivery, content)
-    return delivery
+    return replace(delivery, is_recorded=note(panel, actor, delivery, content))
 
 
-def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> None:
-    """The log's row of one device, and a line in the log file."""
+def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> bool:
+    """The log's row of one device, and a line in the log file; whether the row was stored."""
     outcome = f"failed: {delivery.error}" if delivery.error else "sent"
     log.info("%s to %s by user %d: %s", content.file_label, delivery.mac, actor.id, outcome)
 
@@ -97,17 +109,17 @@ def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> No
             error=delivery.error,
         )
 
-    _record(panel, write)
+    return _record(panel, write)
 
 
-def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> None:
-    """One audit row for what was sent to one or many devices."""
+def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> bool:
+    """One audit row for what was sent to one or many devices; whether it was stored."""
 
     def write(connection: Connection) -> None:
         target_type = f"stb_{content.kind}"
         by.write_audit(panel, connection, "send", target_type, target_name=target, new=new, details=details)
 
-    _record(panel, write)
+    return _record(panel, write)
 
 
 def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
@@ -137,12 +149,12 @@ def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
         raise refusal
 
 
-def _send(panel: Panel, by: By, mac: str, content: Content) -> str | None:
+def _send(panel: Panel, by: By, mac: str, content: Content) -> Sent:
     delivery = deliver(panel, by.actor, mac, content)
     if delivery.error is not None:
         raise UpstreamFailed(failure_text(content, delivery.error))
-    audit_sent(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
-    return note_server2(panel, by, content.kind, [delivery])
+    is_audited = audit_sent(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
+    return Sent(note_server2(panel, by, content.kind, [delivery]), delivery.is_recorded and is_audited)
 
 
 def failure_text(content: Content, error: str) -> str:
@@ -178,9 +190,14 @@ def _server2_sentence(kind: str, delivery: Delivery, limit: int | None) -> str:
     return f"Server 2 failed: {kind} for {delivery.mac}: {(delivery.server2 or '')[:limit]}"
 
 
-def _record(panel: Panel, write: Callable[[Connection], None]) -> None:
-    """What was sent cannot be taken back: when it cannot be written down, the answer still is the portal's."""
+def _record(panel: Panel, write: Callable[[Connection], None]) -> bool:
+    """What was sent cannot be taken back: when it cannot be written down, the answer still is the portal's.
+
+    Whether it was written down.
+    """
     try:
         panel.database.transact(write)
+        return True
     except DatabaseFailed as error:
         log.error("What was sent to a device could not be recorded: %s", type(error.__cause__).__name__)
+        return False

@@ -173,12 +173,15 @@ def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, second
     """Run a reserved job on a thread of its own and wait up to ``seconds`` for it, or not at all where too many do;
     returns it as it is then.
 
-    If it is not closed by then it goes on.
+    If it is not closed by then it goes on. So it does, for all that is known, where it cannot be read: it is stored.
     """
     thread = panel.start_thread(partial(carry_out, panel, kinds, record), f"job-{record.id}")
     with waiting_places(panel).one(seconds) as granted:
         thread.join(granted)
-    return read_job(panel, record.id) or record
+    try:
+        return read_job(panel, record.id) or record
+    except DatabaseFailed:
+        return record
 
 
 def run_and_wait(

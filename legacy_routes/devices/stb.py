@@ -17,6 +17,7 @@ from core.access.permissions import (
 )
 from core.devices.log import PER_PAGE, LogPage, LogRow, Wanted, read_log, relative
 from core.devices.rules import EVENT_CODES, checked_event, checked_message, checked_targets, decoded_twice
+from core.devices.send import Sent
 from core.devices.send import send_event as core_send_event
 from core.devices.send import send_message as core_send_message
 from core.devices.send_many import Report, send_to_many
@@ -30,6 +31,7 @@ from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="50")
 
+NOT_RECORDED = "It was sent, but the database could not take it into the log"
 CHANNEL = AliasChoices("channel_id", "channel_number", "channel")
 
 
@@ -50,8 +52,8 @@ class EventForm(RequestModel):
 @endpoints.endpoint("send_stb_event", "POST", who=having(SEND_EVENTS), model=EventForm, manners=WAITS)
 def send_stb_event(call: Call, form: EventForm) -> Answer:
     """Send an event to one set-top box."""
-    server2 = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
-    return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **told_of_server2(server2)}
+    sent = core_send_event(call.panel, by(call), form.mac, form.event, form.channel)
+    return {"message": f"Event sent successfully to device {form.mac}", "err_msg": "", **_told(sent)}
 
 
 class MessageForm(RequestModel):
@@ -63,8 +65,12 @@ class MessageForm(RequestModel):
 @endpoints.endpoint("send_stb_message", "POST", who=having(SEND_MESSAGES), model=MessageForm, manners=WAITS)
 def send_stb_message(call: Call, form: MessageForm) -> Answer:
     """Send a message to one set-top box."""
-    server2 = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
-    return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **told_of_server2(server2)}
+    sent = core_send_message(call.panel, by(call), form.mac, form.message, form.ttl)
+    return {"message": f"Message sent successfully to device {form.mac}", "err_msg": "", **_told(sent)}
+
+
+def _told(sent: Sent) -> dict[str, Any]:
+    return told_of_server2(sent.server2) | warned(None if sent.is_recorded else NOT_RECORDED)
 
 
 class TargetsForm(RequestModel):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from core.storage.tables import Account
+from legacy_routes.devices.stb import NOT_RECORDED
 from simulators.faults import Answer, Fault, Hang, HangUp, Huge
 from simulators.wire import Response
 from tests.worlds.stb import MAC1, MAC2, Boxes, permit
@@ -181,9 +182,10 @@ def test_two_accounts_with_one_device(boxes: Boxes) -> None:
     assert boxes.post("reseller2", "/send_stb_event.php", REBOOT)["code"] == 3
 
 
-def test_a_database_that_cannot_log_does_not_fail_what_was_sent(boxes: Boxes) -> None:
+def test_a_database_that_cannot_log_does_not_fail_what_was_sent_and_says_so(boxes: Boxes) -> None:
     boxes.world.execute("ALTER TABLE _stb_action_logs RENAME TO _stb_elsewhere")
     try:
-        assert boxes.post("admin", "/send_stb_message.php", HI) == MESSAGE_SENT_1
+        told = {"warning": 1, "warning_text": NOT_RECORDED}
+        assert boxes.post("admin", "/send_stb_message.php", HI) == MESSAGE_SENT_1 | told
     finally:
         boxes.world.execute("ALTER TABLE _stb_elsewhere RENAME TO _stb_action_logs")

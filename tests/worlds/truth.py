@@ -1,0 +1,307 @@
+"""What a request did to the database and the portal, and whether its answer told the truth about it."""
+
+import copy
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import requests
+import sqlalchemy as sa
+
+from core.accounts import recovery
+from core.errors import PanelError
+from core.storage.tables import Base, Job
+from legacy_routes.devices.stb import NOT_RECORDED
+from tests.worlds.deeds import Deed, Deeds
+from tests.worlds.waiting import until
+
+Rows = dict[str, list[tuple[Any, ...]]]
+# how sessions, locks and counters stand is no work of a request, nor is what was prepared and taken back
+_BESIDE = {
+    *("_sbx_sessions", "_sbx_counters", "_sbx_versions", "_sbx_alembic", "_sbx_locks", "_sbx_claims", "_sbx_state"),
+    *("_sbx_operations", "_login_history", "_sbx_synced_sessions"),
+}
+# threads of jobs, of syncs, and of operations that are settled
+_AT_WORK = ("job-", "sync-fetch", "operation-")
+# of a job counts that it is there: how far it is may be the worker's business
+_JOB = {"kind", "payload", "actor_id"}
+_KEPT = {"_sbx_sessions", "_sbx_versions", "_sbx_alembic"}
+_TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _KEPT]
+# what is said where neither "nothing" nor "all" would be true
+BETWEEN = (
+    "it is being booked in the background",
+    "it is taken off the portal again, and nothing is charged",
+    "it may be done or not",
+    "the database cannot book its deletion; it is tried again",
+    "settled in the background",
+    "asked again",
+)
+
+
+# of endpoints that answer with a line of text
+_FAILED = ("rror", "Failed", "nothing was changed", "not available", "busy")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All rows, and all that the portal holds, at one moment."""
+
+    rows: Rows
+    portal: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a deed changes: by table the rows that went and those that came; the portal afterwards."""
+
+    gone: dict[str, Counter[Any]]
+    come: dict[str, Counter[Any]]
+    portal: Mapping[str, Any]
+
+
+@dataclass
+class Healthy:
+    """A deed where nothing fails: its answer and its work, without the ``arbitrary`` columns (ids, times, salts), which
+    are those that two runs of it do not agree in."""
+
+    answer: dict[str, Any]
+    done: Done
+    arbitrary: dict[str, set[int]] = field(default_factory=dict)
+
+
+class Ground:
+    """A world to which one deed after the other is done and undone."""
+
+    def __init__(self, deeds: Deeds) -> None:
+        self.deeds = deeds
+        self._tables = [_Table(table, deeds.panel.database.dialect) for table in _TABLES]
+        for who in ("admin", "reseller1"):
+            deeds.client(who)
+        self.before = self.look()
+        self._portal = copy.deepcopy(deeds.portal.state.__dict__)
+
+    @property
+    def tables(self) -> list[str]:
+        return [table.name for table in self._tables]
+
+    def look(self) -> Moment:
+        with self.deeds.panel.database.read() as connection:
+            rows = {table.name: table.rows(connection) for table in self._tables}
+        portal = self.deeds.portal.snapshot()
+        # a box that is cut off and on again for what was taken back has lost nothing
+        portal["events"] = [event for event in portal["events"] if not event["event"].startswith("cut_")]
+        return Moment(rows, portal)
+
+    def undo(self) -> None:
+        """All is as it was before the first deed."""
+        now, before = self.look().rows, self.before.rows
+        changed = [table for table in self._tables if now[table.name] != before[table.name]]
+        with self.deeds.panel.database.write() as connection:
+            for table in reversed(changed):
+                table.take_away(connection, now[table.name], before[table.name])
+            for table in changed:
+                # looked at again, for with what was taken away other rows may have gone
+                table.put_back(connection, table.rows(connection), before[table.name])
+            # so long ago that the next request notes it again
+            long_ago = int(time.time()) - 120
+            connection.execute(sa.text("UPDATE _sbx_sessions SET touched_at = :then"), {"then": long_ago})
+        self.deeds.portal.clear_faults()
+        self.deeds.portal.state.__dict__.update(copy.deepcopy(self._portal))
+        self.deeds.forget()
+
+    def done(self, deed: Deed) -> Done:
+        now = self.look()
+        gone, come = {}, {}
+        for name, rows in now.rows.items():
+            if name not in _BESIDE and name not in deed.later and rows != self.before.rows[name]:
+                old, new = Counter(self.before.rows[name]), Counter(rows)
+                gone[name], come[name] = old - new, new - old
+        return Done(gone, come, now.portal)
+
+    def healthy(self, deed: Deed) -> Healthy:
+        """The work of the deed, found by doing it twice."""
+        runs = []
+        for _ in range(2):
+            self.undo()
+            # what depends on the time differs
+            self.deeds.forward += 2
+            answer = read(self.deeds.do(deed))
+            assert answer["error"] == 0, (deed, answer)
+            self._wait_for_jobs()
+            runs.append(self.done(deed))
+        first, second = runs
+        names = second.come.keys() & first.come.keys()
+        arbitrary = {name: _differing(first.come[name], second.come[name]) for name in names}
+        jobs = {number for number, column in enumerate(Job.__table__.c) if column.name not in _JOB}
+        arbitrary["_sbx_jobs"] = arbitrary.get("_sbx_jobs", set()) | jobs
+        masked = _masked(second, arbitrary)
+        assert masked == _masked(first, arbitrary), (deed, _difference(masked, _masked(first, arbitrary)))
+        return Healthy(answer, masked, arbitrary)
+
+    def settle(self) -> None:
+        """What goes on in the background comes to its end."""
+
+        def is_settled() -> bool:
+            with suppress(PanelError):
+                recovery.finish_open_operations(self.deeds.panel, even_if_not_due=True)
+            return not self.deeds.open_operations()
+
+        until(is_settled, "what was begun is done")
+
+    def _wait_for_jobs(self) -> None:
+        """For the threads of those that requests have begun, and of operations that are settled.
+
+        What waits for a worker has none here. That a job whose end could not be stored ends when its lease does, is
+        shown in :mod:`tests.core.jobs.test_jobs`.
+        """
+
+        def is_over() -> bool:
+            return not any(thread.name.startswith(_AT_WORK) for thread in threading.enumerate())
+
+        until(is_over, "the jobs are done")
+
+    def complaint(
+        self, deed: Deed, healthy: Healthy, response: requests.Response, *, kept: frozenset[str] = frozenset()
+    ) -> str | None:
+        """What is wrong with the answer, now that all that failed works again; None: it is true.
+
+        ``kept``: tables that also keep what failed.
+        """
+        if response.status_code == 500:
+            return f"500: {response.text}"
+        answer = read(response)
+        told = between(answer, healthy)
+        if told or answer["error"]:
+            self.settle()
+        self._wait_for_jobs()
+        if found := self.deeds.open_operations():
+            return f"open after {answer}: {found}"
+        done = _masked(self.done(deed), healthy.arbitrary)
+        nothing = not done.come.keys() - kept and not done.gone and done.portal == self.before.portal
+        everything = done == healthy.done
+        if "theme" in str(answer.get("warning_text")).lower():
+            done, everything = _without_themes(done), _without_themes(done) == _without_themes(healthy.done)
+        if NOT_RECORDED in str(answer.get("warning_text")):
+            everything = nothing = done.portal == healthy.done.portal
+        is_true = everything if answer["error"] == 0 else nothing
+        if is_true or (told and (nothing or everything)):
+            return None
+        changed = "changed nothing" if nothing else f"changed {_difference(done, Done({}, {}, self.before.portal))}"
+        return f"{answer}: {changed}\n  instead of all: {_difference(done, healthy.done)}"
+
+
+@contextmanager
+def standing(deeds: Deeds) -> Iterator[Ground]:
+    """A ground that is left as it was found, also what worlds keep."""
+    ground = Ground(deeds)
+    yield ground
+    ground.undo()
+
+
+Row = tuple[Any, ...]
+
+
+class _Table:
+    """The rows of one table as the driver gives and takes them, which is quick."""
+
+    def __init__(self, table: sa.Table, dialect: str) -> None:
+        quote, place = ("`", "%s") if dialect == "mysql" else ('"', "%s" if dialect == "postgresql" else "?")
+        self.name = table.name
+        names = [f"{quote}{column.name}{quote}" for column in table.c]
+        self._keys = [number for number, column in enumerate(table.c) if column.primary_key]
+        key = [names[number] for number in self._keys]
+        this = " AND ".join(f"{name} = {place}" for name in key)
+        self._select = f"SELECT {', '.join(names)} FROM {self.name} ORDER BY {', '.join(key)}"
+        self._insert = f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join([place] * len(names))})"
+        self._update = f"UPDATE {self.name} SET {', '.join(f'{name} = {place}' for name in names)} WHERE {this}"
+        self._delete = f"DELETE FROM {self.name} WHERE {this}"
+
+    def rows(self, connection: sa.Connection) -> list[Row]:
+        cursor = connection.connection.cursor()
+        cursor.execute(self._select)
+        rows = [tuple(row) for row in cursor.fetchall()]
+        cursor.close()
+        return rows
+
+    def take_away(self, connection: sa.Connection, now: list[Row], before: list[Row]) -> None:
+        kept = {self._key(row) for row in before}
+        for row in now:
+            if self._key(row) not in kept:
+                connection.exec_driver_sql(self._delete, self._key(row))
+
+    def put_back(self, connection: sa.Connection, now: list[Row], before: list[Row]) -> None:
+        present = {self._key(row): row for row in now}
+        for row in before:
+            if self._key(row) not in present:
+                connection.exec_driver_sql(self._insert, row)
+            elif present[self._key(row)] != row:
+                connection.exec_driver_sql(self._update, (*row, *self._key(row)))
+
+    def _key(self, row: Row) -> Row:
+        return tuple(row[number] for number in self._keys)
+
+
+def read(response: requests.Response) -> dict[str, Any]:
+    """The answer's envelope; of a text, what it says."""
+    try:
+        answer: dict[str, Any] = response.json()
+    except ValueError:
+        failed = response.status_code != 200 or any(words in response.text for words in _FAILED)
+        return {"error": int(failed), "message": response.text}
+    return answer
+
+
+def between(answer: Mapping[str, Any], healthy: Healthy) -> bool:
+    """Whether it says of itself that it is neither done nor undone."""
+    text = f"{answer.get('message')} {answer.get('warning_text')}"
+    if answer.get("pending") and not healthy.answer.get("pending"):
+        return True
+    return any(words in text for words in BETWEEN)
+
+
+def _differing(first: Iterable[tuple[Any, ...]], second: Iterable[tuple[Any, ...]]) -> set[int]:
+    """The columns in which the rows of two runs differ, row by row."""
+    return {
+        number
+        for one, other in zip(first, second, strict=True)
+        for number, (left, right) in enumerate(zip(one, other, strict=True))
+        if left != right
+    }
+
+
+def _masked(done: Done, arbitrary: Mapping[str, set[int]]) -> Done:
+    def mask(rows: dict[str, Counter[Any]]) -> dict[str, Counter[Any]]:
+        masked = {}
+        for name, counted in rows.items():
+            left_out = arbitrary.get(name, set())
+            masked[name] = Counter(
+                tuple(value for number, value in enumerate(row) if number not in left_out) for row in counted.elements()
+            )
+        return {name: counted for name, counted in masked.items() if counted}
+
+    return Done(mask(done.gone), mask(done.come), done.portal)
+
+
+def _without_themes(done: Done) -> Done:
+    users = [{**user, "theme": None} for user in done.portal["users"]]
+    return replace(done, portal={**done.portal, "users": users})
+
+
+def _difference(done: Done, other: Done) -> str:
+    """What the one has and the other has not, both ways."""
+    parts = []
+    for word, ones, others in (("gone", done.gone, other.gone), ("come", done.come, other.come)):
+        for name in sorted({*ones, *others}):
+            one, two = ones.get(name, Counter()), others.get(name, Counter())
+            if one != two:
+                parts.append(f"{word} {name}: +{list(one - two)} -{list(two - one)}")
+    for name, rows in done.portal.items():
+        before = other.portal[name]
+        if rows != before:
+            more, less = [row for row in rows if row not in before], [row for row in before if row not in rows]
+            parts.append(f"portal {name}: +{more} -{less}")
+    return "; ".join(parts) or "nothing"
