@@ -137,15 +137,17 @@ def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: Stalke
     before = content(sqlite_panel)
     portal.fail(lambda request: request.method == "GET", _FAULTS[fault], times=None)
     # of its own, since its fetch may go on for long
-    other = Panel(sqlite_panel.config.model_copy(update={"portal": _impatient(sqlite_panel, 1.0)}))
-    started = time.monotonic()
     is_slow = fault in ("never answers", "is slow", "dribbles")
+    # what fails at once is waited for, however busy the machine is
+    waits = _impatient(sqlite_panel, 1.0 if is_slow else 30.0)
+    other = Panel(sqlite_panel.config.model_copy(update={"portal": waits}))
+    started = time.monotonic()
     with nullcontext() if is_slow else pytest.raises(FetchFailed, match=r"^Failed to fetch accounts from Stalker"):
         told = sync_on_request(other, BY_ADMIN, "session")
         assert (told.counts.synced, told.counts.removed) == (50, 0)
         assert told.job_id is not None
     # the portal itself would take thirty
-    assert time.monotonic() - started < 20
+    assert not is_slow or time.monotonic() - started < 20
     # the next test would share the fetch that goes on
     with named_lock(other, "portal-list", wait=5):
         other.close()
