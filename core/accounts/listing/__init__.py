@@ -1,0 +1,1 @@
+"""The list of accounts and its blocks, kept encoded. Single rows: :mod:`core.accounts.rows`."""
