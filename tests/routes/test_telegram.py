@@ -271,6 +271,16 @@ def test_7_start_without_a_secret(panel: Channels, caplog: pytest.LogCaptureFixt
     assert "A_B" not in caplog.text
 
 
+def test_7_who_proves_nothing_has_the_bot_write_no_address_or_number(sqlite_panel: Channels) -> None:
+    """Issue "no way in": anybody may call the webhook that has no secret, in the name of any chat."""
+    sqlite_panel.set_bot()
+    said = message("/start", name="Log in at https://evil.example/x or @evil, call 0912\u06f1\u06f2")
+    assert update(sqlite_panel, said) == 200
+    sqlite_panel.until(lambda: sqlite_panel.api.messages, "the reply")
+    [reply] = sqlite_panel.api.messages
+    assert "Log in at httpsevilexamplex or evil call \n" in reply.text
+
+
 def test_7_rubbish_is_taken_without_a_word(sqlite_panel: Channels) -> None:
     panel = sqlite_panel
     panel.set_bot(webhook_secret="s3cret-of-the-webhook")

@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _COMMAND = re.compile(r"/(start|help)(?:@\w+)?(?:\s+(\S*))?", re.IGNORECASE)
 _LINK = re.compile(r"link_([0-9]{1,9})_([0-9a-f]{32})")
+# what makes an address or a number
+_NOT_OF_A_NAME = re.compile(r"[^\w '-]|\d")
 # limits of replies to callers who prove nothing
 _CHAT_SECONDS, _PER_MINUTE = 3, 60
 START = (
@@ -95,8 +97,11 @@ def receive(panel: Panel, stored: StoredBot, update: object) -> None:
     if written is None or _COMMAND.match(written.text) is None:
         return
     proves_nothing = not stored.webhook_secret.get_secret_value()
-    if proves_nothing and not (chat_replies(panel).allows(written.chat_id) and all_replies(panel).allows("all")):
-        return
+    if proves_nothing:
+        if not (chat_replies(panel).allows(written.chat_id) and all_replies(panel).allows("all")):
+            return
+        # whoever claims to be somebody else's chat has the panel's bot write what he likes to that person
+        written = replace(written, first_name=_NOT_OF_A_NAME.sub("", written.first_name))
     panel.start_thread(partial(_reply, panel, stored, written), "telegram-reply")
 
 
