@@ -9,14 +9,14 @@ from compat import envelope
 from core.access.actors import Actor
 from core.access.whose import whose_accounts
 from core.accounts.end_dates import known_day
-from core.accounts.listing.blocks import ListedAccount
-from core.accounts.listing.listing import list_accounts
+from core.accounts.list_blocks import ListedAccount
+from core.accounts.listing import list_accounts
 from core.panel import Panel
 from core.storage.answer_cache import EncodedAnswer
+from core.storage.gzip_pieces import Piece, joined, piece
 from core.values import sinks
 from core.values.clock import Clock
 from core.values.currencies import shown_currency
-from core.values.gzip_pieces import Piece, joined, piece
 
 # a block is packed once; the whole of 2 MB would take 18 ms
 _GZIP_LEVEL = 6

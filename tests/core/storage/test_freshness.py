@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.accounts.listing import listing
+from core.accounts import listing
 from core.storage import freshness, schema
 from core.storage.database import Database
 from core.storage.freshness import Proof, Stamp

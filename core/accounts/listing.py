@@ -10,7 +10,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy import select
 
-from core.accounts.listing.blocks import (
+from core.accounts.list_blocks import (
     DELETED_PLANS,
     PLANS,
     USERS,
@@ -23,9 +23,9 @@ from core.accounts.rows import ACCOUNT_COLUMNS
 from core.panel import Panel
 from core.storage import freshness
 from core.storage.answer_cache import EncodedAnswer
+from core.storage.gzip_pieces import Piece
 from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
-from core.values.gzip_pieces import Piece
 
 # the tables whose versions decide whether the list has changed (core.storage.tables, triggers)
 LIST_TABLES = ("accounts", "plans", "users")

@@ -17,9 +17,9 @@ from core.accounts.rows import ACCOUNT_COLUMNS
 from core.storage.answer_cache import Parts
 from core.storage.database import Database
 from core.storage.freshness import Token, row_checksum
+from core.storage.gzip_pieces import Piece
 from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
-from core.values.gzip_pieces import Piece
 
 _BITS = 6
 # more changed blocks than this are read together with their neighbours, so many at once: a thousand rows
