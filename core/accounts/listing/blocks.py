@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
 from core.accounts.rows import ACCOUNT_COLUMNS
-from core.storage.answer_cache import Parts
+from core.storage.caching.answer_cache import Parts
+from core.storage.caching.freshness import Token, row_checksum
+from core.storage.caching.gzip_pieces import Piece
 from core.storage.database import Database
-from core.storage.freshness import Token, row_checksum
-from core.storage.gzip_pieces import Piece
 from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
