@@ -13,13 +13,14 @@ from flask import Flask, current_app, request, session
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
-from compat import cross_site, double_clicks, envelope
+from compat import double_clicks, envelope
 from compat.client import ClientResolver
 from compat.endpoints import NOT_ALLOWED, ROUTED_METHODS, Answer, Call, Endpoint, Gate, Manners, log
 from compat.fields import BadField, RequestModel
+from compat.guards import cross_site
+from compat.guards.rate_limit import RequestLimit
 from compat.multipart import BadParameters
 from compat.parameters import Limits, read_parameters
-from compat.rate_limit import RequestLimit
 from compat.sessions import SessionUnavailable
 from compat.waiting import NoPlace, Places
 

@@ -11,9 +11,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from werkzeug.wrappers import Request, Response
 
-from compat import cross_site, envelope
+from compat import envelope
 from compat.client import ClientResolver
 from compat.fields import RequestModel
+from compat.guards import cross_site
 from compat.sessions import PhpSession
 
 log = logging.getLogger(__name__)

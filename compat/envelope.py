@@ -12,7 +12,7 @@ import orjson
 from werkzeug.wrappers import Request, Response
 
 from compat.application import JsonResponse
-from compat.security_headers import ANSWER_HEADERS
+from compat.guards.security_headers import ANSWER_HEADERS
 
 NO_CACHE = {
     "Expires": "Thu, 19 Nov 1981 08:52:00 GMT",

@@ -14,11 +14,11 @@ from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
+from compat.guards.rate_limit import RequestLimit
+from compat.guards.security_headers import install_security_headers
+from compat.guards.security_log import install_security_log
 from compat.pages import Frontend
 from compat.parameters import Limits
-from compat.rate_limit import RequestLimit
-from compat.security_headers import install_security_headers
-from compat.security_log import install_security_log
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions

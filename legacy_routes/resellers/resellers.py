@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text, flag_word, to_text
-from compat.loop_guard import LoopGuard
+from compat.guards.loop_guard import LoopGuard
 from core.access.actors import Actor
 from core.access.audit import By
 from core.access.identity import CREDENTIAL_MARK

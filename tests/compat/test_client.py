@@ -3,7 +3,7 @@
 import pytest
 
 from compat.client import ClientResolver
-from compat.cross_site import is_refused
+from compat.guards.cross_site import is_refused
 
 PROXIES = ("127.0.0.1", "10.0.0.0/8", "fd00::/8")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from compat.loop_guard import LoopGuard
+from compat.guards.loop_guard import LoopGuard
 from core.storage.tables import (
     Account,
     ArchivedPayment,

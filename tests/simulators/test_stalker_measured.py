@@ -50,6 +50,15 @@ def test_m4_texts_are_cut_or_refused(stock: StalkerPortal, field: str) -> None:
     assert "Data too long for column" in send(stock, "PUT", f"accounts/{M2}", f"{field}={'y' * 70}").error
 
 
+def test_m4_emoji_are_four_question_marks_or_refused(stock: StalkerPortal) -> None:
+    stock.settings.utf8_bytes = 3
+    send(stock, "PUT", f"accounts/{M1}", "full_name=Ann+%F0%9F%98%80")
+    assert stock.users[0].full_name == "Ann ????"
+    stock.settings.sql_strict = True
+    refused = send(stock, "PUT", f"accounts/{M2}", "full_name=%F0%9F%98%80")
+    assert "Incorrect string value for column 'fname'" in refused.error
+
+
 @pytest.mark.parametrize("day", ["1969/12/31", "2038/01/20", "2099/12/31"])
 def test_m5_an_end_outside_of_a_timestamp_is_none(stock: StalkerPortal, day: str) -> None:
     send(stock, "PUT", f"accounts/{M1}", "end_date=2038/01/18")
@@ -59,6 +68,15 @@ def test_m5_an_end_outside_of_a_timestamp_is_none(stock: StalkerPortal, day: str
     stock.settings.sql_strict = True
     assert "Incorrect datetime" in send(stock, "PUT", f"accounts/{M1}", f"end_date={day}").error
     assert send(stock, "PUT", f"accounts/{M1}", "end_date=0000-00-00+00:00:00").results is True
+
+
+def test_m7_of_two_tariffs_with_one_external_id_the_first_is_given(stock: StalkerPortal) -> None:
+    first = stock.add_plan("shared", "First")
+    stock.add_plan("shared", "Second")
+    stock.add_plan("", "None")
+    assert [plan["external_id"] for plan in send(stock, "GET", "tariffs/").results[-3:]] == ["shared", "shared", ""]
+    send(stock, "PUT", f"accounts/{M1}", "tariff_plan=shared")
+    assert stock.users[0].tariff_plan_id == first.id
 
 
 def test_m8_an_error_leaves_status_and_password_changed(stock: StalkerPortal) -> None:
