@@ -20,8 +20,8 @@ from compat.fields import BadField, RequestModel
 from compat.multipart import BadParameters
 from compat.parameters import Limits, read_parameters
 from compat.rate_limit import RequestLimit
+from compat.serving.waiting import NoPlace, Places
 from compat.sessions import SessionUnavailable
-from compat.waiting import NoPlace, Places
 
 T = TypeVar("T")
 
