@@ -8,15 +8,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from bench.grounds import is_there, mariadb_ground, sqlite_ground
 from bench.measure import PHP_MARK, STEPS, Bench, Plan, Row
+from bench.memory import Growth
 from bench.php_server import PhpServer, programs
-from bench.processes import LoadClient, NotStarted, hello_server, panel_server
+from bench.processes import ROOT, LoadClient, NotStarted, hello_server, panel_server
 from bench.report import Budget, as_json, budgets_of, readme_table, table, write_into
 from core.administration.demo import USERS
 from core.config import DatabaseSection
@@ -34,6 +35,7 @@ class Outcome:
     rows: Mapping[str, Row]
     memory: Mapping[str, Mapping[str, float]]
     listed: int
+    growth: Growth | None = None
 
     @property
     def failed(self) -> list[Row]:
@@ -64,9 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "engine": options.engine,
                 }
                 budgets = budgets_of(facts, with_php=PHP_MARK in "".join(outcome.rows))
-                results.append(as_json(_plan(options), outcome.rows, outcome.memory, facts, budgets))
+                result = as_json(_plan(options), outcome.rows, outcome.memory, facts, budgets)
+                results.append(result | ({"growth": asdict(outcome.growth)} if outcome.growth else {}))
                 _print(outcome, facts, budgets)
                 missed = any(not budget.is_met(outcome.rows) for budget in budgets)
+                missed = missed or (outcome.growth is not None and not outcome.growth.is_met)
                 code = code or int(bool(outcome.failed) or (options.strict and missed))
     if options.json:
         whole = results[0] if len(results) == 1 else {"grounds": results}
@@ -113,6 +117,8 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int) -> Outcome:
     plan, database = _plan(options), Database(url, pool_size=1)
+    # it takes long, and what customers have counts
+    is_last = normal_url(url).get_backend_name() != "sqlite" or options.only == "sqlite"
     with_php = normal_url(url).get_backend_name() == "mysql" and programs() is not None and not options.no_php
     with ExitStack() as stack:
         stack.callback(database.dispose)
@@ -121,7 +127,8 @@ def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int
         hello = stack.enter_context(hello_server(folder, options.threads, processes, options.engine))
         php = stack.enter_context(PhpServer(url, options.connections)) if with_php else None
         client = stack.enter_context(LoadClient(folder))
-        steps = plan.rounds * (len(STEPS) + 1) + 2 * plan.changes
+        mixed = options.mixed if processes == _process_counts(options, url)[-1] and is_last else 0
+        steps = plan.rounds * (len(STEPS) + 1) + 2 * plan.changes + bool(mixed)
         bar = stack.enter_context(tqdm(total=steps, unit="step", file=sys.stderr))
 
         def advance(step: str) -> None:
@@ -134,8 +141,8 @@ def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int
             bench.round()
         bench.changes(database)
         bench.switches(database)
-        memory = {"panel": panel.memory(), "hello": hello.memory()}
-        return Outcome(bench.rows, memory | ({"PHP": php.memory()} if php else {}), listed)
+        memory = {"panel": panel.memory(), "hello": hello.memory()} | ({"PHP": php.memory()} if php else {})
+        return Outcome(bench.rows, memory, listed, bench.memory(mixed) if mixed else None)
 
 
 def _settings(options: argparse.Namespace, folder: Path, url: str, processes: int) -> dict[str, dict[str, object]]:
@@ -158,6 +165,7 @@ def _print(outcome: Outcome, facts: Mapping[str, object], budgets: Sequence[Budg
         if memory:
             lines.append(f"Memory of {name} at the end: {memory['rss']:.0f} MiB, at most {memory['peak']:.0f} MiB")
     lines += ["", *(budget.sentence(outcome.rows) for budget in budgets)]
+    lines += [outcome.growth.sentence()] if outcome.growth else []
     lines += [f"WRONG   {row.name}: {row.failures} answers, first: {row.first_failure}" for row in outcome.failed]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -176,16 +184,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--processes", type=number, help="of both servers (default: SQLite 1, else 1 and one each processor)")
     add("--engine", choices=("waitress", "granian"), default="waitress", help="of both (default: %(default)s)")
     add("--no-php", action="store_true", help="leave nginx and php-fpm out where they are installed")
-    add("--readme", type=Path, metavar="FILE", help="write the table into this file, between its marks")
+    into = "write the table into README.md, or this file, between its marks"
+    add("--readme", type=Path, nargs="?", const=ROOT / "README.md", metavar="FILE", help=into)
     add("--login", type=_login, action="append", metavar="USER:PASSWORD", help="who logs in; may be repeated")
     add("--session-store", choices=("sql", "redis", "php-files"), default="sql")
     add("--redis-url", default="redis://127.0.0.1:6379/0", help="for --session-store redis")
     add("--sessions", type=number, default=16, help="default: %(default)s")
     add("--connections", type=number, default=8, help="default: %(default)s")
     add("--threads", type=number, default=8, help="of both servers (default: %(default)s)")
-    add("--rounds", type=number, default=7, help="runs of each request type (default: %(default)s)")
+    add("--rounds", type=number, default=4, help="runs of each request type (default: %(default)s)")
     add("--seconds", type=duration, default=1.0, help="length of one run (default: %(default)s)")
     add("--changes", type=number, default=40, help="rebuilt lists to measure (default: %(default)s)")
+    mixed = "requests of all kinds, twice, to see the memory after each; 0: none (default: %(default)s)"
+    add("--mixed", type=int, default=30_000, metavar="COUNT", help=mixed)
     add("--json", type=Path, metavar="FILE", help="write the results there as well")
     add("--strict", action="store_true", help="exit with 1 also when a budget is missed")
     options = parser.parse_args(arguments)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.changes import BENCH_LINE, bench_line, changed_names
 from bench.client import Job, Sample
+from bench.memory import Growth, growth_of
 from bench.php_server import PhpServer
 from bench.processes import LoadClient, Server, cpu_seconds, database_processes
 from core.storage.database import Database
@@ -230,6 +231,17 @@ class Bench:
                     self._run(row, self._panel, Job(self._panel.port, switch, 1, SUCCESS, count=_SWITCHES_IN_A_ROW))
                     row.compare(row.readings[-1], plain.readings[-1:])
         self._log_out(cookies)
+
+    def memory(self, count: int) -> Growth:
+        """What all kinds of requests in turn make of the panel's memory."""
+        self._progress("mixed requests")
+        cookies = self._log_in().cookies
+        mixed = [_message(step.method, step.path, cookie) for cookie in cookies for step in STEPS]
+        growth = growth_of(
+            self._panel, self._client, mixed, connections=self._plan.connections, wanted=SUCCESS, count=count
+        )
+        self._log_out(cookies)
+        return growth
 
     def _log_in(self) -> Sample:
         plan = self._plan

@@ -93,8 +93,10 @@ def readme_table(results: Iterable[Mapping[str, Any]]) -> str:
     """Requests per second by ground, as a table of Markdown, with the ratio to PHP where it was measured."""
     results = list(results)
     names = [name for name in results[0]["rows"] if not name.startswith(PHP_MARK)]
-    heads = [f"{ground['plan']['database']}, {ground['plan']['processes']}" for ground in results]
-    lines = ["| requests/s | " + " | ".join(f"{head} process(es)" for head in heads) + " |"]
+    heads = [_ground_name(ground["plan"]) for ground in results]
+    machine = results[0]["machine"]
+    lines = [f"Measured on {machine['cores']} processors with Python {machine['python']}, with everything on them:", ""]
+    lines.append("| requests/s | " + " | ".join(heads) + " |")
     lines.append("|---" * (len(heads) + 1) + "|")
     for name in names:
         cells = []
@@ -105,6 +107,11 @@ def readme_table(results: Iterable[Mapping[str, Any]]) -> str:
             cells.append("" if row is None else f"{row['rate']:.0f}{told}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _ground_name(plan: Mapping[str, Any]) -> str:
+    database = {"mysql": "MariaDB", "sqlite": "SQLite"}.get(plan["database"], plan["database"])
+    return f"{database}, {plan['processes']} process{'es' if plan['processes'] > 1 else ''}"
 
 
 def write_into(file: Path, text: str) -> None:

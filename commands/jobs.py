@@ -24,7 +24,7 @@ from core.panel import Panel
 from core.workers import schedule
 from core.workers.cron_scripts import JOB_SCRIPTS, RESET_SCRIPT, SETUP_SCRIPTS
 
-_CLEAR = "flask --app wsgi cron clear-history"
+_CLEAR = "showbox cron clear-history"
 
 
 class Console:

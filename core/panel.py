@@ -26,7 +26,7 @@ from core.security.redis_counters import RedisCounters
 from core.security.sealing import Sealer, Unreadable
 from core.security.throttle import Allowance, LoginThrottle
 from core.storage import schema
-from core.storage.answer_cache import AnswerCache
+from core.storage.caching.answer_cache import AnswerCache
 from core.storage.database import Database
 from core.storage.schema import Layout
 from core.values.clock import Clock

@@ -12,7 +12,7 @@ from compat.endpoints import Endpoint
 from core.access.actors import Actor, bare_actor
 from core.access.permissions import Field, Right, scope_of
 from core.config import DatabaseSection
-from core.storage.freshness import DIGEST_AT_LEAST_EVERY_SECONDS
+from core.storage.caching.freshness import DIGEST_AT_LEAST_EVERY_SECONDS
 from core.storage.tables import OWN_TABLES, PANEL_TABLES, Base
 from core.storage.tables.texts import HeldText, Manner
 from legacy_routes.app import all_endpoints

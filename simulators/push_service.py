@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import http_ece
@@ -20,9 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import jwt
 
-from simulators.faults import Fault, FaultPlan, FaultRule, Match
-from simulators.recording import RecordedRequest, Recorder
-from simulators.server import SimulatedServer
+from simulators.faults import Fault, FaultRule, Match
+from simulators.simulator import Simulator
 from simulators.wire import Request, Response
 
 _PREFIX = "/push/"
@@ -99,29 +97,18 @@ class _Application:
         return claims if scheme.lower() == "vapid" and claims.get("aud") == self.origin and "exp" in claims else None
 
 
-class PushService:
+class PushService(Simulator):
     """A push service on a free loopback port from ``with`` until its end."""
 
     def __init__(self) -> None:
         self._application = _Application()
-        self._recorder = Recorder("push")
-        self._faults = FaultPlan()
-        self._server = SimulatedServer(self._application, self._recorder, self._faults)
+        super().__init__(self._application, "push")
         self._numbers = itertools.count(1)
 
-    def __enter__(self) -> Self:
-        self._server.listen()
+    def start(self) -> Self:
+        super().start()
         self._application.origin = self.origin
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-
-    @property
-    def origin(self) -> str:
-        return f"http://{self._server.host}:{self._server.port}"
 
     def subscribe(self, name: str) -> Browser:
         """A new browser that has subscribed."""
@@ -133,11 +120,6 @@ class PushService:
         browser = Browser(name, f"{self.origin}{_PREFIX}{path}", _text(point), _text(secrets.token_bytes(16)), private)
         self._application.browsers[path] = browser
         return browser
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """Every request, oldest first."""
-        return self._recorder.requests
 
     @property
     def shown(self) -> list[Notification]:
@@ -156,8 +138,6 @@ class PushService:
 
     def forget(self) -> None:
         """Begin anew: nothing was asked, nothing shown, and nothing fails; browsers stay."""
-        self._faults.clear()
-        self._recorder.forget()
         with self._application.lock:
             self._application.shown.clear()
-        self._server.listen()
+        super().forget()

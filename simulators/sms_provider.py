@@ -9,12 +9,10 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from simulators.faults import Fault, FaultPlan, FaultRule, Match
-from simulators.recording import RecordedRequest, Recorder
-from simulators.server import SimulatedServer
+from simulators.faults import Fault, FaultRule, Match
+from simulators.simulator import Simulator
 from simulators.wire import Request, Response
 
 PATH = "/v1/api/send"
@@ -79,36 +77,21 @@ def _texts(body: Any) -> list[tuple[str, str]]:
     return [(number, body["message"]) for number in body["params"]["recipients"]]
 
 
-class SmsProvider:
+class SmsProvider(Simulator):
     """A provider on a free loopback port from ``with`` until its end."""
 
     def __init__(self, *, tokens: Iterable[str] | None = None, port: int = 0) -> None:
         self._application = _Application(tokens)
-        self._recorder = Recorder("sms provider")
-        self._faults = FaultPlan()
-        self._server = SimulatedServer(self._application, self._recorder, self._faults, port=port)
-
-    def __enter__(self) -> Self:
-        self._server.listen()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
+        super().__init__(self._application, "sms provider", port=port)
 
     @property
-    def host(self) -> str:
-        return f"{self._server.host}:{self._server.port}"
+    def address(self) -> str:
+        """As the setting ``provider_hosts`` has it."""
+        return f"{self.host}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        return f"http://{self.host}/v1"
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """Every request, oldest first."""
-        return self._recorder.requests
+        return f"{self.origin}/v1"
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -141,13 +124,7 @@ class SmsProvider:
 
     def forget(self) -> None:
         """Begin anew: nothing was asked, nothing sent, nothing fails, and connections are accepted."""
-        self._faults.clear()
-        self._recorder.forget()
         with self._application.lock:
             self._application.sent.clear()
         self._application.tokens = None
-        self._server.listen()
-
-    def stop_listening(self) -> None:
-        """Refuse connections until :meth:`forget`."""
-        self._server.stop_listening()
+        super().forget()

@@ -8,19 +8,18 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from simulators.faults import Fault, FaultPlan, FaultRule, Match
+from simulators.faults import Fault, FaultRule, Match
 from simulators.portal.columns import ZERO_DATE
 from simulators.portal.routing import API, Portal
 from simulators.portal.settings import Dialect, PortalSettings
 from simulators.portal.state import Event, Package, Plan, PortalState, Reseller, User, hash_password
-from simulators.recording import RecordedRequest, Recorder
-from simulators.server import SimulatedServer
+from simulators.recording import RecordedRequest
+from simulators.simulator import Simulator
 
 
-class StalkerPortal:
+class StalkerPortal(Simulator):
     """A portal on a free loopback port from ``with`` (or :meth:`start`) until its end (or :meth:`close`).
 
     ``switches`` are the fields of :class:`simulators.portal.settings.PortalSettings`.
@@ -35,51 +34,20 @@ class StalkerPortal:
         state: PortalState | None = None,
         **switches: Any,
     ) -> None:
-        self.name = name
         self.settings = PortalSettings(**switches)
         self.state = PortalState() if state is None else state
         self._portal = Portal(self.settings, self.state)
-        self._recorder = Recorder(name)
-        self._faults = FaultPlan()
-        self._server = SimulatedServer(self._portal, self._recorder, self._faults, host, port)
-
-    def start(self) -> Self:
-        self._server.listen()
-        return self
-
-    def close(self) -> None:
-        """Raises if a request broke the simulator itself."""
-        self._server.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(self._portal, name, host, port)
 
     @property
     def server_address(self) -> str:
-        """``http://127.0.0.1:PORT``, the base of the theme script."""
-        return f"http://{self._server.host}:{self._server.port}"
+        """The base of the theme script."""
+        return self.origin
 
     @property
     def base_url(self) -> str:
         """The API's base, with a slash at its end."""
-        return f"{self.server_address}{API}"
-
-    # what was asked
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """Every request, oldest first; ``sequence`` and ``at`` compare across portals."""
-        return self._recorder.requests
-
-    @property
-    def calls(self) -> list[str]:
-        """Every request in one line each: ``POST stb_msg/00:1A:79:00:00:01``."""
-        return [request.call for request in self.requests]
+        return f"{self.origin}{API}"
 
     def forget_requests(self) -> None:
         self._recorder.forget()
@@ -94,13 +62,6 @@ class StalkerPortal:
     def clear_faults(self) -> None:
         """Forget the rules, and accept connections again."""
         self._faults.clear()
-        self._server.listen()
-
-    def stop_listening(self) -> None:
-        """Refuse connections until :meth:`listen`; the port stays reserved."""
-        self._server.stop_listening()
-
-    def listen(self) -> None:
         self._server.listen()
 
     # what it holds

@@ -15,13 +15,11 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl
 
-from simulators.faults import Fault, FaultPlan, FaultRule, Match
-from simulators.recording import RecordedRequest, Recorder
-from simulators.server import SimulatedServer
+from simulators.faults import Fault, FaultRule, Match
+from simulators.simulator import Simulator
 from simulators.wire import Request, Response
 
 # of a bot that only this simulator knows
@@ -183,37 +181,16 @@ def _fields(request: Request) -> Mapping[str, Any]:
         return dict(parse_qsl(request.body.decode("utf-8", "replace")))
 
 
-class BotApi:
+class BotApi(Simulator):
     """A Bot API on a loopback port from ``with`` until its end; port 0 takes a free one."""
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._application = _Application()
-        self._recorder = Recorder("bot api")
-        self._faults = FaultPlan()
-        self._server = SimulatedServer(self._application, self._recorder, self._faults, host, port)
-
-    def __enter__(self) -> Self:
-        self._server.listen()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
+        super().__init__(self._application, "bot api", host, port)
 
     @property
     def base_url(self) -> str:
-        return f"http://{self._server.host}:{self._server.port}"
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """Every request, oldest first."""
-        return self._recorder.requests
-
-    @property
-    def calls(self) -> list[str]:
-        """What was asked for, such as ``POST sendMessage``."""
-        return [request.call for request in self.requests]
+        return self.origin
 
     @property
     def messages(self) -> list[Message]:
@@ -248,14 +225,8 @@ class BotApi:
         """See :meth:`simulators.stalker.StalkerPortal.fail`."""
         return self._faults.add(FaultRule(match, fault, times, after))
 
-    def stop_listening(self) -> None:
-        """Refuse connections until :meth:`forget`."""
-        self._server.stop_listening()
-
     def forget(self) -> None:
         """Begin anew: nothing was asked or sent, all chats are well, nothing fails."""
-        self._faults.clear()
-        self._recorder.forget()
         application = self._application
         with application.lock:
             application.messages.clear()
@@ -263,7 +234,7 @@ class BotApi:
             for kept in (application.blocked, application.unknown, application.moved, application.webhook):
                 kept.clear()
             application.bots = {TOKEN: Bot(TOKEN, USERNAME, NAME)}
-        self._server.listen()
+        super().forget()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,6 +12,9 @@ from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 
+_HERE = Path(__file__).parent
+_FIRST = (_HERE, _HERE / "servers")
+
 # PyMySQL reads the system's certificates for each connection: a twentieth of a second, and no server of a test has one
 os.environ["SSL_CERT_FILE"] = os.devnull
 
@@ -27,11 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn."""
+    """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn.
+
+    First what starts programs and waits for them, so that no worker is alone with it at the end.
+    """
     if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
         left_out = [item for item in items if item.get_closest_marker("one_process")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    items.sort(key=lambda item: item.path.parent not in _FIRST)
 
 
 class Worlds:

@@ -33,6 +33,8 @@ TINY = (
     "2",
     "--settle",
     "0",
+    "--mixed",
+    "40",
 )
 _OPTIONS = {name: TINY[TINY.index(name) + 1] for name in TINY[::2]}
 
@@ -55,6 +57,10 @@ def test_measures_every_request_type(tmp_path: Path) -> None:
     assert rows[UNCACHED]["answers"] == int(_OPTIONS["--changes"])
     for budget in BUDGETS:
         assert f"{budget.row}:" in done.stdout
+    growth = result["growth"]
+    assert (growth["requests"], growth["failures"]) == (40, 0)
+    assert "memory of the panel:" in done.stdout
+    assert growth["after"] > 20
 
 
 def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
@@ -72,6 +78,7 @@ def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
+    assert "| requests/s | MariaDB, 2 processes |" in text
     assert "get_accounts" in text
     assert "old" not in text
 

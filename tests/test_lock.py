@@ -2,8 +2,10 @@
 
 import re
 import tomllib
+from importlib.metadata import distribution
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.audit import UNREACHABLE, verdict
 from tests.worlds.places import ROOT
@@ -24,6 +26,21 @@ def test_13_every_dependency_is_locked_with_hashes() -> None:
     assert wanted <= locked
     assert len(entries) == len(re.findall(r"^[A-Za-z0-9._-]+.*==", text, re.MULTILINE))
     assert "file://" not in text
+
+
+# Debian 12's own, and later ones
+@pytest.mark.parametrize("version", ["3.11.2", "3.11.9", "3.12.1", "3.13.0", "3.14.0"])
+def test_13_what_the_locked_versions_need_is_locked_for_every_python(version: str) -> None:
+    """Else an installation by hashes is refused there."""
+    locked = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    python = {"python_version": version.rpartition(".")[0], "python_full_version": version, "extra": ""}
+    missing = [
+        f"{name} needs {wanted}"
+        for name in locked
+        for wanted in map(Requirement, distribution(name).requires or [])
+        if (wanted.marker is None or wanted.marker.evaluate(python)) and _normal(wanted.name) not in locked
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize(

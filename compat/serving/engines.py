@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from compat.serving.allocator import return_freed_memory
 from compat.serving.connections import create_server
 from compat.serving.granian_engine import serve_with_granian
 from compat.serving.processes import Crew, Share, listening_sockets, may_fork
@@ -55,6 +56,7 @@ def serve_here(
 ) -> None:
     """Serve in this process until SIGTERM or Ctrl-C; ``greeting`` is printed when that begins. ``sockets``: what it
     listens at together with others, of which ``share`` is its part. Raises OSError for the address."""
+    return_freed_memory()
     sharing = settings.processes if sockets else 1
     place = {"sockets": list(sockets)} if sockets else {"host": settings.host, "port": settings.port}
     server = create_server(
@@ -84,6 +86,7 @@ def serve_by_several(make: Callable[[], "WSGIApplication"], settings: ServingSet
 
     Raises EngineMissing, OSError for the address.
     """
+    return_freed_memory()
     if settings.engine == "granian":
         address, bound = (settings.host, settings.port), partial(_print, greeting)
         serve_with_granian(make, bound, address, processes=settings.processes, threads=settings.threads)

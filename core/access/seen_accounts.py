@@ -1,7 +1,7 @@
 """How many accounts somebody sees, counted beside the row of the user. Whose they are: :mod:`core.access.whose`.
 
 On MariaDB, where reading all of an index costs more than all the rest of a request, the number is kept as long as the
-table's time of change proves that it is right (:mod:`core.storage.freshness`).
+table's time of change proves that it is right (:mod:`core.storage.caching.freshness`).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from core.access.actors import Actor
 from core.access.whose import whose_accounts
 from core.panel import Panel
-from core.storage.freshness import SERVER_NOW, Stamp, changed_at, is_settled, kept
+from core.storage.caching.freshness import SERVER_NOW, Stamp, changed_at, is_settled, kept
 from core.storage.schema import Layout
 from core.storage.tables import Account, User
 

@@ -18,8 +18,8 @@ from core.ledger.named_accounts import named_accounts
 from core.ledger.row_text import LONG_TEXT, NEW_ACCOUNT, RENEWAL, first_mac, read_details, sentence
 from core.ledger.sales import ACTIVE, IS_SALE, LEDGER, VOIDED
 from core.panel import Panel
-from core.storage import freshness
-from core.storage.answer_cache import EncodedAnswer
+from core.storage.caching import freshness
+from core.storage.caching.answer_cache import EncodedAnswer
 from core.storage.lookups import AnySelect
 from core.storage.schema import Layout
 from core.storage.tables import Account, LedgerNote, Transaction, User

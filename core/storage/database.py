@@ -55,7 +55,7 @@ class Database:
             raise ValueError("there is no SQLite database at this address")
         self.dialect = self.url.get_backend_name()
         self.engine = make_engine(self.url, pool_size)
-        # what core.storage.freshness knows of this database
+        # what core.storage.caching.freshness knows of this database
         self.longest_transaction = longest_transaction
         self.proofs: dict[Any, Any] = {}
         self._lookups: dict[AnySelect | sa.Update, Lookup] = {}

@@ -76,6 +76,9 @@ def warn_if_readable(path: Path) -> None:
 def _put_right(path: Path, mode: int) -> None:
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode) != (mode == _DIRECTORY):
+            # not what it should be, as whoever opens it next says
+            return
         if os.name != "posix" or not status.st_mode & 0o077 or status.st_uid != os.geteuid():
             return
         path.chmod(mode)

@@ -122,25 +122,27 @@ class EditForm(RequestModel):
     comment: Text = ""
     discount: Number = None
 
-    @property
-    def any_name(self) -> str | None:
-        return _full_name(self.full_name, self.first_name, self.last_name, self.name)
+    def edit(self, **more: Any) -> Edit:
+        """What both endpoints take alike; ``more`` is what they do not."""
+        return Edit(
+            password=self.password,
+            full_name=_full_name(self.full_name, self.first_name, self.last_name, self.name),
+            email=self.email,
+            phone=self.phone,
+            comment=self.comment,
+            status=self.status,
+            plan=self.plan,
+            discount=self.discount or 0,
+            **more,
+        )
 
 
 @endpoints.endpoint("edit_account", "POST", who=having(EDIT_ACCOUNTS), model=EditForm, manners=WAITS)
 def edit_account(call: Call, form: EditForm) -> Answer:
     """Change an account, and renew it when a plan is given."""
-    wish = Edit(
+    wish = form.edit(
         username=form.original_username or form.username or form.id,
         new_username=form.username if form.original_username else None,
-        password=form.password,
-        full_name=form.any_name,
-        email=form.email,
-        phone=form.phone,
-        comment=form.comment,
-        status=form.status,
-        plan=form.plan,
-        discount=form.discount or 0,
     )
     changed = core_edit(call.panel, by(call), wish)
     text = "Account updated and renewed successfully" if changed.renewed else "Account updated successfully"
@@ -158,17 +160,9 @@ class UpdateForm(EditForm):
 @endpoints.endpoint("update_account", "POST", who=having(EDIT_ACCOUNTS), model=UpdateForm, manners=WAITS)
 def update_account(call: Call, form: UpdateForm) -> Answer:
     """Change only the fields that are sent."""
-    wish = Edit(
+    wish = form.edit(
         username=form.username or form.id or form.original_username,
         new_username=form.new_username or None,
-        password=form.password,
-        full_name=form.any_name,
-        email=form.email,
-        phone=form.phone,
-        comment=form.comment,
-        status=form.status,
-        plan=form.plan,
-        discount=form.discount or 0,
         partial=True,
         tariff_plan=form.tariff_plan,
         end_date=form.end_date,

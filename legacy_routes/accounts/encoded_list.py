@@ -9,11 +9,11 @@ from compat import envelope
 from core.access.actors import Actor
 from core.access.whose import whose_accounts
 from core.accounts.end_dates import known_day
-from core.accounts.list_blocks import ListedAccount
-from core.accounts.listing import list_accounts
+from core.accounts.listing.answer import list_accounts
+from core.accounts.listing.blocks import ListedAccount
 from core.panel import Panel
-from core.storage.answer_cache import EncodedAnswer
-from core.storage.gzip_pieces import Piece, joined, piece
+from core.storage.caching.answer_cache import EncodedAnswer
+from core.storage.caching.gzip_pieces import Piece, joined, piece
 from core.values import sinks
 from core.values.clock import Clock
 from core.values.currencies import shown_currency

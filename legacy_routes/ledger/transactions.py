@@ -19,7 +19,7 @@ from core.ledger.manual_rows import add_transaction
 from core.ledger.marked_days import dates_with_data
 from core.ledger.row_text import LONG_TEXT
 from core.ledger.sales import VOIDED
-from core.storage.answer_cache import EncodedAnswer
+from core.storage.caching.answer_cache import EncodedAnswer
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import Id, Number, ViewForm

@@ -1,6 +1,5 @@
 """Mail (contract chapter 80): settings and trying them out, sending by hand, templates, the log."""
 
-from datetime import date
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -10,7 +9,6 @@ from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to
 from core.access.permissions import READ_MAIL, USE_MAIL
 from core.errors import UpstreamFailed
 from core.messages.by_hand import NothingSent
-from core.messages.log_page import Query
 from core.messages.mail.log import LogRow, read_log
 from core.messages.mail.page import read_view
 from core.messages.mail.send import Sending, Wish
@@ -29,9 +27,9 @@ from core.messages.mail.templates import ListedTemplate, StoredTemplate, delete_
 from core.messages.mail.templates import Wish as TemplateWish
 from core.values import sinks
 from core.values.clock import shown
-from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
+from legacy_routes.messages.answers import DayLogForm, said
 from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="80")
@@ -155,7 +153,7 @@ def update_mail_settings(call: Call, form: SettingsForm) -> Answer:
     )
     change_settings(call.panel, by(call), change)
     replaced = _replaced(form)
-    return {**_said(". ".join(("Mail settings saved", *replaced))), **warned(*replaced)}
+    return {**said(". ".join(("Mail settings saved", *replaced))), **warned(*replaced)}
 
 
 def _replaced(form: SettingsForm) -> list[str]:
@@ -175,7 +173,7 @@ def _replaced(form: SettingsForm) -> list[str]:
 def test_mail_connection(call: Call, form: ServerForm) -> Answer:
     """Connect to a mail server and log in; sends and stores nothing."""
     try_connection(call.panel, caller(call), form.wish)
-    return _said("The mail server accepts the login")
+    return said("The mail server accepts the login")
 
 
 class SendForm(RequestModel):
@@ -200,7 +198,7 @@ def send_mail(call: Call, form: SendForm) -> Answer:
     if sending.pending:
         text += f", {sending.pending} are being sent in the background"
     job = {"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}
-    return {**_said(text), **_counts(sending), **job}
+    return {**said(text), **_counts(sending), **job}
 
 
 def _counts(sending: Sending) -> dict[str, Any]:
@@ -208,21 +206,15 @@ def _counts(sending: Sending) -> dict[str, Any]:
     return {"sent_count": sending.sent, "failed_count": sending.failed, **errors}
 
 
-class LogForm(RequestModel):
-    date: Text = ""
-    status: Text = ""
+class LogForm(DayLogForm):
     type: Text = ""
-    search: Text = ""
-    page: PageNumber = 1
     limit: PageNumber = 25
 
 
 @endpoints.endpoint("get_mail_logs", "GET", who=having(READ_MAIL), model=LogForm)
 def get_mail_logs(call: Call, form: LogForm) -> Answer:
     """A page of one day's mails, newest first; never their bodies."""
-    day: date = checked_date(form.date) if form.date else call.panel.clock.today()
-    query = Query(day, form.status, form.type, form.search, form.page, form.limit)
-    page = read_log(call.panel, caller(call), query)
+    page = read_log(call.panel, caller(call), form.query(call.panel.clock, form.type, form.limit))
     return {
         "logs": [_row(row) for row in page.rows],
         "pagination": {"total": page.total, "page": page.page, "limit": page.limit, "pages": page.pages},
@@ -296,7 +288,7 @@ def save_mail_template(call: Call, form: TemplateForm) -> Answer:
         form.is_active,
     )
     saved = save_template(call.panel, by(call), wish)
-    return {**_said(saved.warning or "Mail template saved"), "template_id": saved.id, **warned(saved.warning)}
+    return {**said(saved.warning or "Mail template saved"), "template_id": saved.id, **warned(saved.warning)}
 
 
 class TemplateTarget(RequestModel):
@@ -307,8 +299,4 @@ class TemplateTarget(RequestModel):
 def delete_mail_template(call: Call, form: TemplateTarget) -> Answer:
     """Delete a mail template; an automatic mail stops with it."""
     name = delete_template(call.panel, by(call), form.template_id)
-    return _said(f"Mail template {name} deleted")
-
-
-def _said(text: str) -> dict[str, Any]:
-    return {"err_msg": "", "message": text}
+    return said(f"Mail template {name} deleted")

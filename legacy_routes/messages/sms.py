@@ -22,6 +22,7 @@ from core.values import sinks
 from core.values.clock import shown
 from core.values.days import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.messages.answers import said
 from legacy_routes.warnings import warned
 
 endpoints = Endpoints(chapter="60")
@@ -154,7 +155,7 @@ def update_sms_settings(call: Call, form: SettingsForm) -> Answer:
         expiry_template=form.expiry_template,
     )
     change_settings(call.panel, by(call), change)
-    return _said("SMS settings saved successfully")
+    return said("SMS settings saved successfully")
 
 
 class SendForm(RequestModel):
@@ -175,7 +176,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
         answer = {"bulk_id": None, "api_response": error.sending.answer}
         raise UpstreamFailed(error.text, extra=failed | answer) from error
     return {
-        **_said(_sentence(sending)),
+        **said(_sentence(sending)),
         "sent_count": sending.sent,
         "failed_count": sending.failed,
         "skipped_count": sending.skipped,
@@ -238,7 +239,7 @@ def save_sms_template(call: Call, form: TemplateForm) -> Answer:
     wish = TemplateWish(form.template_id, form.name, form.template, form.description)
     template_id = save_template(call.panel, by(call), wish)
     verb = "created" if form.template_id is None else "updated"
-    return {**_said(f"Template {verb} successfully"), "template_id": template_id}
+    return {**said(f"Template {verb} successfully"), "template_id": template_id}
 
 
 class TemplateTarget(RequestModel):
@@ -249,8 +250,4 @@ class TemplateTarget(RequestModel):
 def delete_sms_template(call: Call, form: TemplateTarget) -> Answer:
     """Delete a message template of one's own; its automatic message stops with it."""
     delete_template(call.panel, by(call), form.template_id)
-    return _said("Template deleted successfully")
-
-
-def _said(text: str) -> dict[str, Any]:
-    return {"err_msg": "", "message": text}
+    return said("Template deleted successfully")

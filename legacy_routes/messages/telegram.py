@@ -1,6 +1,5 @@
 """Telegram (contract chapter 80): the bot, linking one's chat, switches, the log, and what people write to the bot."""
 
-from datetime import date
 from typing import Annotated, Any
 
 import orjson
@@ -16,7 +15,6 @@ from compat.fields import TRUE_WORDS, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
 from core.errors import PanelError, UpstreamFailed
 from core.messages.by_hand import NothingSent
-from core.messages.log_page import Query
 from core.messages.telegram.linking import link_chat, make_link, unlink_chat
 from core.messages.telegram.log import LogRow, read_log
 from core.messages.telegram.page import Recipient, read_view
@@ -28,9 +26,9 @@ from core.messages.telegram.templates import StoredTemplate
 from core.messages.telegram.webhook import bot_of, knows_secret, receive
 from core.values import sinks
 from core.values.clock import shown
-from core.values.days import checked_date
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.messages.answers import DayLogForm, said
 
 endpoints = Endpoints(chapter="80")
 _LARGEST_UPDATE = 64 * 1024
@@ -102,7 +100,7 @@ class BotForm(RequestModel):
 def _change_bot(call: Call, form: BotForm) -> Answer:
     """Store the bot's token, if Telegram knows it; the mask means the stored one."""
     identity = change_bot(call.panel, by(call), form.bot_token)
-    return {**_said("Telegram bot saved"), "bot_username": identity.username, "bot_name": identity.name}
+    return {**said("Telegram bot saved"), "bot_username": identity.username, "bot_name": identity.name}
 
 
 for _name in ("telegram/update_settings", "telegram/save_bot_settings"):
@@ -114,7 +112,7 @@ def verify(call: Call, form: BotForm) -> Answer:
     """Ask Telegram whose token this is; stores nothing."""
     identity = verify_bot(call.panel, caller(call), form.bot_token)
     return {
-        **_said("The bot answers"),
+        **said("The bot answers"),
         "bot_id": identity.id,
         "bot_username": identity.username,
         "bot_name": identity.name,
@@ -132,10 +130,10 @@ def link_telegram(call: Call, form: LinkForm) -> Answer:
     actor = caller(call)
     if form.action == "set_chat_id":
         link_chat(call.panel, actor, form.chat_id)
-        return _said("Telegram is linked; a confirmation was sent to your chat")
+        return said("Telegram is linked; a confirmation was sent to your chat")
     if form.action == "unlink":
         unlink_chat(call.panel, actor)
-        return _said("Telegram is no longer linked")
+        return said("Telegram is no longer linked")
     link = make_link(call.panel, actor)
     return {
         "bot_username": link.bot_username,
@@ -171,7 +169,7 @@ class SwitchesForm(RequestModel):
 def update_notification_settings(call: Call, form: SwitchesForm) -> Answer:
     """Set all eight switches of the caller: those that are not sent are off."""
     change_switches(call.panel, caller(call), {name: getattr(form, name) for name in NAMES})
-    return _said("Notification settings saved")
+    return said("Notification settings saved")
 
 
 class MessageForm(RequestModel):
@@ -193,9 +191,9 @@ def send_message(call: Call, form: MessageForm) -> Answer:
         raise UpstreamFailed(error.text, extra={"results": _results(error.sending)}) from error
     text = f"Message sent to {sending.sent} of {sending.total}"
     if not sending.pending:
-        return {**_said(text), "results": _results(sending)}
+        return {**said(text), "results": _results(sending)}
     text += "; the others are being sent in the background"
-    return {**_said(text), "results": _results(sending), "job_id": sending.job_id}
+    return {**said(text), "results": _results(sending), "job_id": sending.job_id}
 
 
 def _results(sending: Sending) -> dict[str, Any]:
@@ -204,21 +202,15 @@ def _results(sending: Sending) -> dict[str, Any]:
     return {**counts, "pending": sending.pending} if sending.pending else counts
 
 
-class LogForm(RequestModel):
-    date: Text = ""
-    status: Text = ""
+class LogForm(DayLogForm):
     message_type: Text = ""
-    search: Text = ""
-    page: PageNumber = 1
     per_page: PageNumber = 25
 
 
 @endpoints.endpoint("telegram/get_logs", "GET", who=having(READ_TELEGRAM), model=LogForm)
 def get_logs(call: Call, form: LogForm) -> Answer:
     """A page of one day's Telegram messages, newest first."""
-    day: date = checked_date(form.date) if form.date else call.panel.clock.today()
-    query = Query(day, form.status, form.message_type, form.search, form.page, form.per_page)
-    page = read_log(call.panel, caller(call), query)
+    page = read_log(call.panel, caller(call), form.query(call.panel.clock, form.message_type, form.per_page))
     return {
         "logs": [_row(row) for row in page.rows],
         "pagination": {
@@ -265,7 +257,3 @@ def _received(call: Call) -> Response:
         # Telegram would bring the same again and again
         pass
     return Response(b"", 200, content_type="text/plain")
-
-
-def _said(text: str) -> dict[str, Any]:
-    return {"err_msg": "", "message": text}

@@ -6,80 +6,22 @@ Control is by these objects, never over HTTP. Source: contract chapter 95 §8.1 
 import http.client
 import threading
 from collections.abc import Collection, Mapping
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlencode
 
-from simulators.faults import Answer, Fault, FaultPlan, FaultRule, Match
+from simulators.faults import Answer, Fault, FaultRule, Match
 from simulators.php import scalar
-from simulators.recording import RecordedRequest, Recorder
-from simulators.server import SimulatedServer
-from simulators.wire import Application, Request, Response
+from simulators.simulator import Simulator
+from simulators.wire import Request, Response
 from simulators.xtream_node.node import PATHS, Dialect, Node, fields_of, json_answer
 from simulators.xtream_node.state import NodeState
 
 _FAN_OUT_SECONDS = 5
 
 
-class _Served:
-    """An application on a loopback port from ``with`` (or :meth:`start`) until its end (or :meth:`close`)."""
-
-    def __init__(self, application: Application, name: str, host: str, port: int) -> None:
-        self.name = name
-        self._recorder = Recorder(name)
-        self._faults = FaultPlan()
-        self._server = SimulatedServer(application, self._recorder, self._faults, host, port)
-
-    def start(self) -> Self:
-        self._server.listen()
-        return self
-
-    def close(self) -> None:
-        """Raises if a request broke the simulator itself."""
-        self._server.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def host(self) -> str:
-        return self._server.host
-
-    @property
-    def port(self) -> int:
-        return self._server.port
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """Every request, oldest first."""
-        return self._recorder.requests
-
-    @property
-    def calls(self) -> list[str]:
-        """Every request in one line each: ``POST stream/start/5``."""
-        return [request.call for request in self.requests]
-
+class _Served(Simulator):
     def fail(self, match: Match, fault: Fault, *, times: int | None = 1, after: int = 0) -> FaultRule:
         """See :meth:`simulators.stalker.StalkerPortal.fail`; patterns are ``POST stream``, ``vod/stop/*``, ``*``."""
         return self._faults.add(FaultRule(match, fault, times, after))
-
-    def forget(self) -> None:
-        """Nothing was asked, nothing fails, and connections are accepted."""
-        self._faults.clear()
-        self._recorder.forget()
-        self._server.listen()
-
-    def stop_listening(self) -> None:
-        """Refuse connections until :meth:`listen`; the port stays reserved."""
-        self._server.stop_listening()
-
-    def listen(self) -> None:
-        self._server.listen()
 
 
 class XtreamNode(_Served):
@@ -103,7 +45,7 @@ class XtreamNode(_Served):
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}{PATHS[self.dialect]}"
+        return f"{self.origin}{PATHS[self.dialect]}"
 
     @property
     def secret_in_urls(self) -> list[str]:

@@ -15,7 +15,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.harness import World
 from tests.worlds.places import FRONTENDS
 from tests.worlds.waiting import PATIENCE_SECONDS
-from tests.worlds.web_servers import apache, nginx
+from tests.worlds.web_servers import PLAIN_NGINX, apache, nginx
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def trusting(chromium: Browser) -> Iterator[Visitor]:
         pytest.param(nginx, "sub-path.conf", "/billing", id="nginx, below a path"),
         pytest.param(apache, "whole-site.conf", "", id="apache"),
         pytest.param(apache, "sub-path.conf", "/billing", id="apache, below a path"),
+        pytest.param(nginx, PLAIN_NGINX, "", id="nginx, without a header"),
     ],
 )
 def test_the_frontend_behind_a_web_server_with_https(
@@ -56,15 +57,16 @@ def test_the_frontend_behind_a_web_server_with_https(
     with ExitStack() as stack:
         front = stack.enter_context(server(tmp_path, recipe, world.url))  # type: ignore[operator]
         page = trusting.open(f"{front.url}{below}/index.html")
-        _logs_in_and_out(trusting, page, below)
+        # which proxy says nothing, is not known to serve by HTTPS
+        _logs_in_and_out(trusting, page, below, secure=recipe != PLAIN_NGINX)
 
 
-def _logs_in_and_out(visitor: Visitor, page: Page, below: str) -> None:
+def _logs_in_and_out(visitor: Visitor, page: Page, below: str, *, secure: bool) -> None:
     visitor.sign_in("admin")
     arrives_at(page, f"{below}/dashboard.php")
     expect_accounts(page, *ALL)
     [cookie] = [cookie for cookie in visitor.context.cookies() if cookie["name"] == "PHPSESSID"]
-    assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
+    assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (secure, True, "Lax")
     page.get_by_role("button", name="Log out").click()
     arrives_at(page, f"{below}/index.html")
     assert urlsplit(page.url).scheme == "https"

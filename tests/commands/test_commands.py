@@ -220,6 +220,20 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
     assert "hunter2" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "place",
+    [{"SHOWBOX_PANEL_DATA_DIRECTORY": "file/data"}, {"SHOWBOX_DATABASE_URL": "sqlite:///file/data/panel.db"}],
+    ids=lambda place: " ".join(place),
+)
+def test_a_directory_that_cannot_be_made_is_not_told_as_an_address(tmp_path: Path, place: dict[str, str]) -> None:
+    (tmp_path / "file").touch()
+    result = _serve(tmp_path, **place)
+    assert result.returncode == 1
+    assert "Nothing can be served" not in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()[-1]) > 20
+
+
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     with served(tmp_path, "--demo") as (url, _):
         result = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])

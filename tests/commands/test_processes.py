@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,6 +14,7 @@ import pytest
 import requests
 from sqlalchemy import func, insert, select
 
+from compat import double_clicks
 from core.config import load_config
 from core.panel import Panel
 from core.storage.tables import Plan, Transaction, User
@@ -148,18 +150,28 @@ def _connections_are_shared_out(pair: Pair) -> None:
 def _a_double_click_is_one_write(pair: Pair) -> None:
     clicking = pair.login().in_a_browser()
     fields = {"id": 2, "reseller_id": 2, "amount": "5.00", "type": "credit", "action": "add", "user_id": 2}
-    before = pair.count(select(func.count()).select_from(Transaction))
 
     def click(_: int) -> dict[str, Any]:
         answer: dict[str, Any] = clicking.post("/adjust_credit.php", fields).json()
         return answer
 
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(click, range(6)))
+    for _ in range(10):
+        rows, balance = _rows_and_balance(pair)
+        began = time.monotonic()
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(click, range(6)))
+        # what comes later than that is another wish, on a machine that is busy as anywhere
+        if time.monotonic() - began < double_clicks.SECONDS:
+            break
     assert {answer["error"] for answer in answers} == {0}, answers
     assert all(answer == answers[0] for answer in answers)
-    assert pair.count(select(func.count()).select_from(Transaction)) == before + 1
-    assert pair.count(select(User.balance).where(User.id == 2)) == 5
+    assert _rows_and_balance(pair) == (rows + 1, balance + 5)
+
+
+def _rows_and_balance(pair: Pair) -> tuple[int, int]:
+    """How many rows the ledger has, and what reseller 2 has."""
+    rows = pair.count(select(func.count()).select_from(Transaction))
+    return rows, pair.count(select(User.balance).where(User.id == 2))
 
 
 def _one_fetch_serves_both(pair: Pair) -> None:

@@ -18,7 +18,7 @@ EDIT = {"username": "user001", "status": 0, "full_name": "Anna", "password": "ot
 
 @pytest.fixture(params=[False, True], ids=["one server", "two servers"])
 def accounts(make_world: MakeWorld, request: pytest.FixtureRequest) -> Iterator[Accounts]:
-    with accounts_world(make_world, "sqlite", dual=request.param, seconds=0.4) as accounts:
+    with accounts_world(make_world, "sqlite", dual=request.param) as accounts:
         for portal in accounts.portals:
             portal.change_user("user001", password_hash="as before")
         yield accounts

@@ -15,9 +15,10 @@ from core.storage.tables import MailLog, MailSettings, MailTemplate, User
 from core.storage.tables.secret_columns import MAIL
 from simulators.telegram import BotApi
 from tests.conftest import MakeWorld
+from tests.worlds.certificates import make_certificate
 from tests.worlds.channels import ADMIN, BOB, RITA, Channels, channels_world
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
-from tests.worlds.mail_server import PASSWORD, USER, MailServer, make_certificate
+from tests.worlds.mail_server import PASSWORD, USER, MailServer
 
 SECOND_ADMIN = 20
 at = datetime.fromisoformat

@@ -116,7 +116,7 @@ def _environment(directory: Path, portal: StalkerPortal, sms: SmsProvider, api: 
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(directory / "var"),
         "SHOWBOX_PORTAL_PRIMARY_API_URL": portal.base_url,
         "SHOWBOX_PORTAL_USERNAME": "apiuser",
-        "SHOWBOX_SMS_PROVIDER_HOSTS": sms.host,
+        "SHOWBOX_SMS_PROVIDER_HOSTS": sms.address,
         "SHOWBOX_SMS_ALLOW_PRIVATE": "yes",
         "SHOWBOX_TELEGRAM_API_BASE": api.base_url,
         "SHOWBOX_JOBS_SCHEDULER": "no",

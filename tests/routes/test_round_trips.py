@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.access.identity import replace_session
-from core.storage.freshness import SERVER_NOW, changed_at
+from core.storage.caching.freshness import SERVER_NOW, changed_at
 from core.storage.tables import Account, Plan, StoredSession, Transaction, User
 from tests.conftest import MakeWorld
 from tests.worlds.databases import prepared_database, require

@@ -15,6 +15,7 @@ from core.storage.tables import AppSetting, AuditEntry, LoginHistory, User
 from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World, legacy_hash, php_encode
+from tests.worlds.waiting import PATIENCE_SECONDS
 
 COOKIE = re.compile(r"PHPSESSID=[0-9a-v]{26}; HttpOnly; Path=/; SameSite=Lax")
 INVALID = {
@@ -172,7 +173,7 @@ def test_11_a_locked_file_is_waited_for_and_then_read(sqlite_world: World) -> No
     path = sqlite_world.session_file(client.session_id)
     other = context.Process(target=_write_under_lock, args=(str(path), 'login|i:1;username|s:4:"resa";', locked))
     other.start()
-    assert locked.wait(60)
+    assert locked.wait(PATIENCE_SECONDS)
     started = time.monotonic()
     answer = client.get("/get_user_info.php").json()
     assert time.monotonic() - started > 0.5

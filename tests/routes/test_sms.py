@@ -116,7 +116,7 @@ def test_43_44_bad_settings_are_refused_and_nothing_is_stored(sms: Sms) -> None:
     assert list(sms.settings) == [1]
     # one's own token is not sent to another address either
     other = "http://127.0.0.1:9/v1"
-    with configured(sms.world, sms.provider, provider_hosts=(sms.provider.host, "127.0.0.1:9")):
+    with configured(sms.world, sms.provider, provider_hosts=(sms.provider.address, "127.0.0.1:9")):
         assert sms.post("admin", "update_sms_settings", base_url=other, api_token=mask)["code"] == 6
         assert sms.post("admin", "update_sms_settings", base_url=other, api_token="a-new-token-99")["error"] == 0
     assert sms.settings[1]["base_url"] == other

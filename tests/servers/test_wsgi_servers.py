@@ -18,6 +18,7 @@ from tests.worlds.programs import (
     running,
 )
 from tests.worlds.waiting import until
+from tests.worlds.web_servers import recipe
 
 Command = Callable[[int, Path], list[str]]
 
@@ -28,6 +29,20 @@ def _gunicorn(*more: str) -> Command:
         return [*gunicorn, "--workers", "2", "--threads", "4", *more, "wsgi:app"]
 
     return command
+
+
+def _uwsgi_of_the_recipe(port: int, directory: Path) -> list[str]:
+    """``deploy/uwsgi/showbox.ini`` as it is, but for this machine's places."""
+    program = require_program("uwsgi", "uwsgi-core uwsgi-plugin-python3")
+    values = {
+        "/opt/showbox": str(debian_environment(directory)),
+        "/etc/showbox/config.ini": str(directory / "config.ini"),
+        "/var/lib/showbox": str(directory),
+        "127.0.0.1:8000": f"127.0.0.1:{port}",
+    }
+    (directory / "config.ini").touch(mode=0o600)
+    (directory / "showbox.ini").write_text(recipe("uwsgi/showbox.ini", values))
+    return [program, "--ini", str(directory / "showbox.ini")]
 
 
 def _uwsgi(*more: str) -> Command:
@@ -50,6 +65,7 @@ SERVERS: dict[str, Command] = {
     "uWSGI": _uwsgi("--module", "wsgi:app"),
     # one process: uWSGI cannot end one that is loading still
     "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps", "--processes", "1"),
+    "uWSGI of the recipe": _uwsgi_of_the_recipe,
     "waitress-serve": _waitress,
 }
 

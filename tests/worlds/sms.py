@@ -158,7 +158,7 @@ def configured(world: World, provider: SmsProvider, **changes: Any) -> Iterator[
     """The world's panel may call ``provider``, as fast as it can; ``changes``: of the section [sms]."""
     panel, original = world.panel, world.panel.config
     settings = original.sms.model_copy(
-        update={"provider_hosts": (provider.host,), "allow_private": True, "calls_per_second": 10_000, **changes}
+        update={"provider_hosts": (provider.address,), "allow_private": True, "calls_per_second": 10_000, **changes}
     )
     panel.config = original.model_copy(update={"sms": settings})
     client = make_provider(panel)

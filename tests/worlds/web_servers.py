@@ -5,17 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from requests.adapters import HTTPAdapter
 
+from tests.worlds.certificates import make_certificate
 from tests.worlds.places import ROOT
 from tests.worlds.programs import free_port, require_program, running
 
@@ -109,17 +105,7 @@ class _From(HTTPAdapter):
 
 def certify(directory: Path) -> None:
     """A certificate for localhost and its key, where the recipes are made to look for them."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
-    alternative = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-    certificate = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
-    (directory / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "privkey.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    make_certificate(directory, "fullchain.pem", "privkey.pem")
 
 
 def recipe(name: str, values: Mapping[str, str]) -> str:

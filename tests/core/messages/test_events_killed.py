@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -50,21 +49,13 @@ from simulators.push_service import PushService
 from simulators.sms_provider import SmsProvider
 from simulators.telegram import TOKEN, BotApi
 from tests.worlds.databases import create_database
+from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
-from tests.worlds.places import ROOT
 from tests.worlds.sms import NUMBER, SENDER
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
 ADMIN, BOB = 1, 2
 ACCOUNTS = range(1, 5)
-WORK = """
-from core.config import load_config
-from core.jobs import jobs
-from core.messages.telegram import templates
-from core.panel import Panel
-from core.workers import workers
-jobs.work_off(Panel(load_config(None)), workers.KINDS)
-"""
 
 
 @dataclass
@@ -131,7 +122,7 @@ def panel(services: _Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path),
         "SHOWBOX_JOBS_IN_PROCESS": "no",
         "SHOWBOX_TELEGRAM_API_BASE": services.telegram.base_url,
-        "SHOWBOX_SMS_PROVIDER_HOSTS": services.sms.host,
+        "SHOWBOX_SMS_PROVIDER_HOSTS": services.sms.address,
         "SHOWBOX_SMS_ALLOW_PRIVATE": "yes",
         "SHOWBOX_SMS_CALLS_PER_SECOND": "10000",
         "SHOWBOX_PUSH_ALLOW_INSECURE": "yes",
@@ -253,7 +244,7 @@ def test_a_killed_worker_s_messages_are_finished_and_none_is_repeated(panel: Pan
         at = random.randint(1, calls)
         services.begin(at)
         _announce(panel)
-        services.victim = subprocess.Popen([sys.executable, "-c", WORK], cwd=ROOT, env=os.environ.copy())
+        services.victim = start_worker()
         assert services.victim.wait(60) == -signal.SIGKILL
         workers_at_once = [threading.Thread(target=jobs.work_off, args=(panel, workers.KINDS)) for _ in range(2)]
         for worker in workers_at_once:

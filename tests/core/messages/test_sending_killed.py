@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,19 +30,12 @@ from core.workers import workers
 from simulators.recording import RecordedRequest
 from simulators.telegram import TOKEN, BotApi
 from tests.worlds.databases import create_database
+from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
-from tests.worlds.places import ROOT
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
 MESSAGES = 30
 BY = By(bare_actor(1, "admin", super_user=True), Origin("127.0.0.1", "test"))
-_WORK = """
-from core.config import load_config
-from core.jobs import jobs
-from core.panel import Panel
-from core.workers import workers
-jobs.work_off(Panel(load_config(None)), workers.KINDS)
-"""
 
 
 @pytest.fixture
@@ -109,8 +101,8 @@ class _Killer:
 
 
 def _killed_and_finished(panel: Panel, killer: _Killer) -> None:
-    killer.process = subprocess.Popen([sys.executable, "-c", _WORK], cwd=ROOT, env=os.environ.copy())
-    assert killer.process.wait(120) == -signal.SIGKILL
+    killer.process = start_worker()
+    assert killer.process.wait(60) == -signal.SIGKILL
     jobs.work_off(panel, workers.KINDS)
     with panel.database.read() as connection:
         assert set(connection.scalars(sa.select(Job.state))) == {"done"}

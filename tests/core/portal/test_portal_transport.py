@@ -4,11 +4,8 @@ import base64
 import gzip
 import http.server
 import logging
-import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +30,7 @@ from core.portal import (
 from simulators.faults import Cut, Delay, Huge, Trickle
 from simulators.portal import faults
 from simulators.stalker import StalkerPortal
+from tests.worlds.certificates import make_certificate
 from tests.worlds.portals import MAC1, connected
 
 SECONDS = 0.5
@@ -323,15 +321,7 @@ def test_a_host_that_does_not_exist(host: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key."""
-    if shutil.which("openssl") is None:
-        message = "no openssl program to make a certificate with"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    directory = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout key.pem"
-    command += " -out cert.pem -subj /CN=portal -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-    return directory / "cert.pem", directory / "key.pem"
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

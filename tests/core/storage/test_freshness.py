@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.accounts import listing
-from core.storage import freshness, schema
+from core.storage.caching import freshness, schema
+from core.storage.caching.freshness import Proof, Stamp
 from core.storage.database import Database
-from core.storage.freshness import Proof, Stamp
 from core.storage.tables import Account, Plan, User
 from tests.worlds.private_mariadb import PrivateMariadb
 

@@ -5,7 +5,7 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core.storage.gzip_pieces import joined, piece
+from core.storage.caching.gzip_pieces import joined, piece
 
 
 @given(some.lists(some.binary(max_size=300).map(lambda content: content * 20), max_size=8), some.integers(1, 9))

@@ -17,7 +17,8 @@ from core.panel import APPLICATION_KEY_FILE as FILE
 from core.storage.tables import Account, Claim, MailLog, MailReminderTracking, MailSettings, MailTemplate, User
 from tests.conftest import MakeWorld
 from tests.worlds import mail_server
-from tests.worlds.mail_server import PASSWORD, MailServer, make_certificate
+from tests.worlds.certificates import make_certificate
+from tests.worlds.mail_server import PASSWORD, MailServer
 from tests.worlds.notices import Notices, notices_world
 from tests.worlds.reminders import MAC
 

@@ -98,7 +98,7 @@ class _Killer:
 def test_a_killed_sweep_is_finished_without_repeating(provider: SmsProvider, on_receipt: bool) -> None:
     settings = {
         "SHOWBOX_DATABASE_URL": prepared_database("sqlite", f"sms_killed_{on_receipt}"),
-        "SHOWBOX_SMS_PROVIDER_HOSTS": provider.host,
+        "SHOWBOX_SMS_PROVIDER_HOSTS": provider.address,
         "SHOWBOX_SMS_ALLOW_PRIVATE": "yes",
         "SHOWBOX_SMS_CALLS_PER_SECOND": "10000",
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from core.storage.gzip_pieces import Piece
+from core.storage.caching.gzip_pieces import Piece
 
 MAX_BYTES = 16 * 1024 * 1024
 

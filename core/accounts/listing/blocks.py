@@ -5,7 +5,7 @@ blocks have changed, and only those are read; the other databases' rows are read
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -14,16 +14,16 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
 from core.accounts.rows import ACCOUNT_COLUMNS
-from core.storage.answer_cache import Parts
+from core.storage.caching.answer_cache import Parts
+from core.storage.caching.freshness import Token, row_checksum
+from core.storage.caching.gzip_pieces import Piece
 from core.storage.database import Database
-from core.storage.freshness import Token, row_checksum
-from core.storage.gzip_pieces import Piece
 from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
 _BITS = 6
-# more are read faster as all
-_MOST_SINGLE = 8
+# more changed blocks than this are read together with their neighbours, so many at once: a thousand rows
+_MOST_SINGLE, _AT_ONCE = 8, 16
 
 PLANS, DELETED_PLANS = select(Plan.id, Plan.name), select(DeletedPlan.id, DeletedPlan.name)
 USERS = select(User.id, User.name, User.currency_id)
@@ -83,6 +83,13 @@ def digested_blocks(
             made[number] = _make(list(block), (scope, names.key, number), names, parts, encode)
     found = {number: piece for (number, *_), piece in known.items() if piece is not None} | made
     return [found[number] for number in sorted(found, reverse=True)]
+
+
+def _ranges(numbers: Collection[int]) -> list[tuple[int, int]]:
+    """First and last block of each statement that reads ``numbers``, and perhaps what lies between them."""
+    size, ordered = 1 if len(numbers) <= _MOST_SINGLE else _AT_ONCE, sorted(numbers)
+    batches = (ordered[start : start + size] for start in range(0, len(ordered), size))
+    return [(batch[0], batch[-1]) for batch in batches]
 
 
 def _make(

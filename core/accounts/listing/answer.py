@@ -1,7 +1,7 @@
 """The list of subscriber accounts, as every page load asks for it. Source: contract chapter 20 §2.
 
 The list is kept as who asks encodes it, for it is long and asked for after every change; see
-:mod:`core.storage.freshness` for why what is shown is never old.
+:mod:`core.storage.caching.freshness` for why what is shown is never old.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy import select
 
-from core.accounts.list_blocks import (
+from core.accounts.listing.blocks import (
     DELETED_PLANS,
     PLANS,
     USERS,
@@ -21,9 +21,9 @@ from core.accounts.list_blocks import (
 )
 from core.accounts.rows import ACCOUNT_COLUMNS
 from core.panel import Panel
-from core.storage import freshness
-from core.storage.answer_cache import EncodedAnswer
-from core.storage.gzip_pieces import Piece
+from core.storage.caching import freshness
+from core.storage.caching.answer_cache import EncodedAnswer
+from core.storage.caching.gzip_pieces import Piece
 from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
