@@ -10,7 +10,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compat import double_clicks
 from compat.application import Application
-from compat.broken_bodies import with_readable_bodies
 from compat.client import ClientResolver
 from compat.dispatcher import Dispatcher
 from compat.endpoints import Endpoint, Endpoints
@@ -19,12 +18,13 @@ from compat.guards.security_headers import install_security_headers
 from compat.guards.security_log import install_security_log
 from compat.pages import Frontend
 from compat.parameters import Limits
+from compat.serving.broken_bodies import with_readable_bodies
+from compat.serving.waiting import Places
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import Find, Replace, SqlSessions
 from compat.slashes import install_prefixed_redirects, with_single_slashes
-from compat.waiting import Places
 from compat.watching.metrics import install_metrics
 from compat.watching.requests import install_access_log, with_request_ids
 from core.access.identity import find_session, replace_session

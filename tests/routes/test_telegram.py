@@ -276,7 +276,7 @@ def test_7_who_proves_nothing_has_the_bot_write_no_address_or_number(sqlite_pane
     sqlite_panel.set_bot()
     said = message("/start", name="Log in at https://evil.example/x or @evil, call 0912\u06f1\u06f2")
     assert update(sqlite_panel, said) == 200
-    sqlite_panel.until(lambda: sqlite_panel.api.messages, "the reply")
+    until(lambda: sqlite_panel.api.messages, "the reply")
     [reply] = sqlite_panel.api.messages
     assert "Log in at httpsevilexamplex or evil call \n" in reply.text
 
