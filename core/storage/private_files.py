@@ -44,6 +44,8 @@ def private_directory(path: Path) -> None:
 def refuse_unusable_directory(path: Path) -> None:
     """For a server that starts: a directory that is ours alone, in which files can be made. Raises ValueError with a
     sentence that has no path."""
+    if path.is_dir() and _is_everybodys(path):
+        raise ValueError("The data directory ([panel] data_directory) must be one of its own: others use this one.")
     try:
         private_directory(path)
         with tempfile.TemporaryFile(dir=path):
@@ -52,6 +54,11 @@ def refuse_unusable_directory(path: Path) -> None:
         raise ValueError(
             f"The data directory ([panel] data_directory) cannot be made or written: {error.strerror}."
         ) from None
+
+
+def _is_everybodys(path: Path) -> bool:
+    """A temporary directory, or one that the system has mounted: closing it to others would harm them."""
+    return bool(path.stat().st_mode & stat.S_ISVTX) or path.is_mount()
 
 
 def make_private(path: Path) -> None:

@@ -203,6 +203,7 @@ def test_the_configuration_file_is_found_and_named(tmp_path: Path) -> None:
         ({"SHOWBOX_DATABASE_URL": "mysql://u:hunter2@no-such-host.invalid/x"}, "name of its server is not known here"),
         ({"SHOWBOX_SERVER_HOST": "no-such-host.invalid"}, "Nothing can be served at no-such-host.invalid:"),
         ({"SHOWBOX_PANEL_DATA_DIRECTORY": "a-file/below"}, "The data directory ([panel] data_directory) cannot be"),
+        ({"SHOWBOX_PANEL_DATA_DIRECTORY": "everybodys"}, "The data directory ([panel] data_directory) must be one of"),
         ({"SHOWBOX_PANEL_DATA_DIRECTORY": "a-link"}, "The data directory ([panel] data_directory) cannot be"),
         ({"SHOWBOX_JOBS_QUEUE_FILE": "a-directory"}, "The queue of jobs cannot be kept: its file ([jobs] queue_file)"),
         ({"SHOWBOX_JOBS_QUEUE_FILE": "a-file/queue"}, "The queue of jobs cannot be kept: its file ([jobs] queue_file)"),
@@ -212,7 +213,11 @@ def test_what_cannot_start_says_why_in_a_sentence(tmp_path: Path, variables: dic
     (tmp_path / "a-file").touch()
     (tmp_path / "a-directory").mkdir()
     (tmp_path / "a-link").symlink_to("nowhere/at-all")
+    (tmp_path / "everybodys").mkdir()
+    # as /tmp is; mkdir's own mode is cut by the umask
+    (tmp_path / "everybodys").chmod(0o1777)
     result = _serve(tmp_path, **variables)
+    assert (tmp_path / "everybodys").stat().st_mode & 0o7777 == 0o1777
     assert result.returncode == 1
     assert sentence in result.stderr
     assert len(result.stderr.splitlines()) == 1
