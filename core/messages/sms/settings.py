@@ -170,7 +170,7 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
         values = {**plain_values, **_account_values(panel, connection, by.actor, before, change)}
         if not panel.layout.has_column("_sms_settings", "enable_multistage_reminders"):
             values.pop("enable_multistage_reminders", None)
-        stored = {**values, **_sealed(panel, {**before, **values})}
+        stored = {**values, **_sealed(panel, before, values)}
         connection.execute(
             update(SmsSettings).where(SmsSettings.user_id == by.actor.id).values(**stored, updated_at=now)
         )
@@ -179,10 +179,10 @@ def change_settings(panel: Panel, by: By, change: Change) -> None:
     panel.database.transact(act)
 
 
-def _sealed(panel: Panel, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The token of ``row`` as it is to be stored."""
-    token = row.get("api_token")
-    return {"api_token": panel.sealer.sealed(token, SMS.place(row))} if token else {}
+def _sealed(panel: Panel, before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The new token as it is to be stored; one that is kept stays as it stands, for its address stays as well."""
+    token = values.get("api_token")
+    return {"api_token": panel.sealer.sealed(token, SMS.place({**before, **values}))} if token else {}
 
 
 def _first(panel: Panel) -> dict[str, Any]:
