@@ -9,9 +9,11 @@ import os
 import pwd
 import secrets
 import shutil
+import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -63,12 +65,16 @@ _START_SECONDS = 20
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
+@cache
 def programs() -> tuple[str, str] | None:
-    """nginx and php-fpm, or None where one is missing."""
+    """nginx and php-fpm, or None where one is missing, or PHP's driver for MySQL."""
     nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     found = [shutil.which("php-fpm"), *map(str, sorted(Path("/usr/sbin").glob("php-fpm*"), reverse=True))]
     fpm = next((program for program in found if program), None)
-    return (nginx, fpm) if nginx and fpm else None
+    if not (nginx and fpm):
+        return None
+    modules = subprocess.run([fpm, "-m"], capture_output=True, text=True, check=False).stdout.split()
+    return (nginx, fpm) if "pdo_mysql" in modules else None
 
 
 class PhpServer(Server):
@@ -77,7 +83,7 @@ class PhpServer(Server):
     def __init__(self, url: str, workers: int) -> None:
         found = programs()
         if found is None:
-            raise NotStarted("nginx and php-fpm are needed")
+            raise NotStarted("nginx, php-fpm and PHP's pdo_mysql are needed")
         nginx, fpm = found
         self._stack = ExitStack()
         # beside the panel's own, which are nobody else's to read

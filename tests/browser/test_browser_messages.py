@@ -6,8 +6,16 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from core.storage.tables import Account, MailLog, MailTemplate, TelegramLog, TelegramNotificationSettings, User
-from core.storage.tables.secret_columns import BOT
+from core.storage.tables import (
+    Account,
+    MailLog,
+    MailSettings,
+    MailTemplate,
+    TelegramLog,
+    TelegramNotificationSettings,
+    User,
+)
+from core.storage.tables.secret_columns import BOT, MAIL
 from simulators.telegram import TOKEN, BotApi
 from tests.browser.conftest import Visit
 from tests.browser.panels import Site
@@ -55,7 +63,9 @@ def test_mail_is_set_up_tried_and_sent(modern: Site, visit: Visit, server: MailS
     page.get_by_text("Save mail settings").click()
     status(page, "Mail by 127.0.0.1")
     # the page offers three ports only; what is stored beyond them stays (settled 5)
-    modern.world.execute(f"UPDATE _mail_settings SET smtp_port = {server.port}, smtp_secure = 'none'")
+    address = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_secure": "none"}
+    password = modern.world.panel.sealer.sealed(PASSWORD, MAIL.place(address))
+    modern.world.execute(sa.update(MailSettings).values(**address, smtp_password=password))
     page.click("[data-subtab=mail]")
     expect(page.get_by_label("Port")).to_have_value("")
     page.get_by_label("Mail password").fill("")

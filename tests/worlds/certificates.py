@@ -9,12 +9,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make_certificate(directory: Path, certificate: str = "certificate.pem", key: str = "key.pem") -> tuple[Path, Path]:
-    """For 127.0.0.1 and localhost, signed by itself, and its key: the two files (PEM) in ``directory``."""
+def make_certificate(
+    directory: Path, certificate: str = "certificate.pem", key: str = "key.pem", *, by_name: bool = True
+) -> tuple[Path, Path]:
+    """For 127.0.0.1, if ``by_name`` for localhost as well, signed by itself, and its key: the two files (PEM) in
+    ``directory``."""
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = x509.SubjectAlternativeName([address, x509.DNSName("localhost")] if by_name else [address])
     made = (
         x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.accounts import listing
-from core.storage.caching import freshness, schema
+from core.accounts.listing import answer as listing
+from core.storage import schema
+from core.storage.caching import freshness
 from core.storage.caching.freshness import Proof, Stamp
 from core.storage.database import Database
 from core.storage.tables import Account, Plan, User

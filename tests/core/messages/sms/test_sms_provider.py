@@ -95,7 +95,7 @@ def test_an_allowed_name_in_a_private_network_is_not_called(host: str, monkeypat
 @pytest.mark.parametrize("token", ["line\nbreak", "tökén", ""])
 def test_a_token_that_no_header_can_hold_is_not_sent(token: str) -> None:
     with Simulator() as simulator:
-        client = SmsProvider(Sms(provider_hosts=(simulator.host,), allow_private=True))
+        client = SmsProvider(Sms(provider_hosts=(simulator.address,), allow_private=True))
         account = ProviderAccount(SecretStr(token), "+44", simulator.base_url)
         assert client.send(account, [Text("+440000000001", "hi")], 1.0).fate is Fate.REFUSED
         client.close()
@@ -104,7 +104,7 @@ def test_a_token_that_no_header_can_hold_is_not_sent(token: str) -> None:
 
 def test_what_the_simulator_refuses_is_refused() -> None:
     with Simulator(tokens=["right"]) as simulator:
-        client = SmsProvider(Sms(provider_hosts=(simulator.host,), allow_private=True))
+        client = SmsProvider(Sms(provider_hosts=(simulator.address,), allow_private=True))
         wrong = ProviderAccount(SecretStr("wrong-token"), "+44", simulator.base_url)
         assert client.send(wrong, [Text("+440000000001", "hi")], 5.0).error == "the token is not valid"
         right = ProviderAccount(SecretStr("right"), "+44", simulator.base_url)
