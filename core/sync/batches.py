@@ -34,10 +34,11 @@ Report = Callable[[int, int], None]
 
 
 class HalfWritten(DatabaseFailed):
-    """The database failed between two batches; what is staged is finished in the background."""
+    """The database failed while a staged list was written, of which it may have a part; it is finished in the
+    background."""
 
     default_text = (
-        "A part of the portal's list has been stored; the rest follows by itself as soon as the database takes it"
+        "The portal's list is not wholly stored yet; the rest follows by itself as soon as the database takes it"
     )
 
 

@@ -17,7 +17,7 @@ from core.access.actors import Actor
 from core.access.audit import BY_CRON, By
 from core.access.permissions import SYNC_ACCOUNTS, require
 from core.access.user_rows import read_user
-from core.errors import DatabaseBusy, DatabaseFailed
+from core.errors import CommitUncertain, DatabaseBusy, DatabaseFailed
 from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
 from core.sync.batches import HalfWritten, Writer, together
@@ -149,12 +149,20 @@ def _in_rounds(
     rounds: list[Changes] = []
     while len(rounds) < ATTEMPTS:
         wish.report("comparing", 0, len(listed.accounts.accounts))
-        with panel.database.read() as connection:
-            state = read_state(connection, terms.started)
-            changes = compare(state, listed.accounts, terms)
-        if not rounds:
-            _require_trust(changes, wish)
-        done = changes if changes.is_empty or wish.dry_run else write(Writer(panel, state, changes, by, terms.started))
+        try:
+            with panel.database.read() as connection:
+                state = read_state(connection, terms.started)
+                changes = compare(state, listed.accounts, terms)
+            if not rounds:
+                _require_trust(changes, wish)
+            is_settled = changes.is_empty or wish.dry_run
+            done = changes if is_settled else write(Writer(panel, state, changes, by, terms.started))
+        except DatabaseFailed as error:
+            if not rounds or isinstance(error, HalfWritten):
+                raise
+            # the list is written; what others changed meanwhile is compared again by the next sync
+            log.warning("sync: what others changed meanwhile was not compared again: %s", type(error).__name__)
+            break
         rounds.append(done)
         if done is changes:
             break
@@ -164,16 +172,27 @@ def _in_rounds(
 def _written(panel: Panel, listed: Listed, wish: Wish, writer: Writer) -> Changes:
     if not writer.is_long:
         return writer.write(wish.report_writing)
-    try:
-        with named_lock(panel, _WRITING, wait=_LONGEST_WRITING_SECONDS):
+    with named_lock(panel, _WRITING, wait=_LONGEST_WRITING_SECONDS):
+        try:
             stage(panel, Staged(wish.scope, listed))
             done = writer.write(wish.report_writing)
             clear(panel)
-    except DatabaseFailed as error:
-        if not writer.has_begun:
-            raise
-        raise HalfWritten from error
+        except DatabaseFailed as error:
+            # within the lock, for the next one's list is not ours to forget
+            is_untouched = not writer.has_begun and not isinstance(error, CommitUncertain)
+            if is_untouched and _is_forgotten(panel):
+                raise
+            raise HalfWritten from error
     return done
+
+
+def _is_forgotten(panel: Panel) -> bool:
+    """Whether nothing will be written of a list of which nothing was."""
+    try:
+        clear(panel)
+    except DatabaseFailed:
+        return False
+    return True
 
 
 def _keep_counts(panel: Panel, scope: int | None, begun: int, changes: Changes) -> None:

@@ -211,7 +211,7 @@ def test_a_database_that_fails_half_way_is_told_and_finished_by_itself(
                 "CREATE TRIGGER full BEFORE UPDATE ON _accounts BEGIN SELECT RAISE(ABORT, 'full'); END"
             )
 
-    with pytest.raises(batches.HalfWritten, match=r"^A part of the portal's list has been stored; the rest follows"):
+    with pytest.raises(batches.HalfWritten, match=r"^The portal's list is not wholly stored yet; the rest follows"):
         _sync(panel, _list(panel, *_many("gold")), full)
     assert len(_tariffs(panel)) == 2
     with pytest.raises(DatabaseFailed):
@@ -221,6 +221,51 @@ def test_a_database_that_fails_half_way_is_told_and_finished_by_itself(
     finish_interrupted(panel)
     assert _tariffs(panel) == {"gold": MANY}
     assert not is_staged(panel)
+
+
+_REFUSING = "CREATE TRIGGER full BEFORE {} ON {} BEGIN SELECT RAISE(ABORT, 'full'); END"
+
+
+def _refuse(panel: Panel, *statements: tuple[str, str]) -> None:
+    with panel.database.write() as connection:
+        for number, (verb, table) in enumerate(statements):
+            connection.exec_driver_sql(_REFUSING.format(verb, table).replace("full", f"full{number}", 1))
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_failure_before_anything_was_written_leaves_nothing_to_follow(sqlite_panel: Panel) -> None:
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("silver")))
+    _refuse(sqlite_panel, ("UPDATE", "_accounts"))
+    with pytest.raises(DatabaseFailed) as caught:
+        _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")))
+    assert not isinstance(caught.value, batches.HalfWritten)
+    assert not is_staged(sqlite_panel)
+    assert _tariffs(sqlite_panel) == {"silver": MANY}
+
+
+@pytest.mark.usefixtures("brief")
+def test_what_cannot_be_forgotten_is_told_as_following(sqlite_panel: Panel) -> None:
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("silver")))
+    _refuse(sqlite_panel, ("UPDATE", "_accounts"), ("DELETE", "_sbx_portal_list"))
+    with pytest.raises(batches.HalfWritten):
+        _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")))
+    assert is_staged(sqlite_panel)
+
+
+@pytest.mark.usefixtures("brief")
+def test_what_is_written_is_told_though_it_cannot_be_compared_again(sqlite_panel: Panel) -> None:
+    """The second look is for what others changed meanwhile; it failing undoes nothing."""
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("silver")))
+
+    def interfere(done: int, total: int) -> None:
+        if done == total:
+            with sqlite_panel.database.write() as connection:
+                connection.execute(sa.update(Account).where(Account.id == 1).values(tariff_plan="of others"))
+            _refuse(sqlite_panel, ("UPDATE", "_accounts"))
+
+    changes = _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")), interfere)
+    assert len(changes.updated) == MANY
+    assert _tariffs(sqlite_panel) == {"gold": MANY - 1, "of others": 1}
 
 
 def test_a_short_sync_is_one_transaction(sqlite_panel: Panel) -> None:
