@@ -36,7 +36,7 @@ from core.plans.plan_tariff import NOT_ASKED, Tariffs, tariff_by_name, tariff_of
 from core.portal import PortalError
 from core.values.checks import checked_email, clean_name, clean_text
 from core.values.currencies import ANY_CURRENCY, currency_code
-from core.values.markup import quotable
+from core.values.escaping import quotable
 
 # a repeated identical switch within this time is a double click (contract README, "double clicks")
 DOUBLE_CLICK_MS = 2000

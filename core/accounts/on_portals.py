@@ -32,7 +32,7 @@ from core.portal.accounts import Field
 from core.portal.reading_back import kept_otherwise
 from core.portal.stored_form import LAST_END, is_same_end, is_same_text, kept_end
 from core.portal.wire.deadline import one_deadline
-from core.values.markup import quotable
+from core.values.escaping import quotable
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -18,8 +18,8 @@ from core.portal import normal_mac
 from core.storage.database import same_text
 from core.storage.tables import Account, AccountNote, ArchivedAccount
 from core.storage.writing import insert_row
+from core.values.escaping import LOOKALIKES, plain, quotable
 from core.values.macs import mac_spellings
-from core.values.markup import LOOKALIKES, plain, quotable
 
 USERNAME_TAKEN = "Username already exists"
 MAC_TAKEN = "MAC address already in use"

@@ -16,7 +16,7 @@ from core.security.passwords import BLANKS
 from core.storage.database import same_text
 from core.storage.tables import User
 from core.storage.writing import insert_row
-from core.values.markup import plain
+from core.values.escaping import plain
 
 ALL_PERMISSIONS = "1|1|1|1|1|1|1|1"
 RESELLER_PERMISSIONS = "1|1|0|1|1|1|1|0"

@@ -26,7 +26,7 @@ from core.jobs.scheduled import Run, ScheduledJob
 from core.jobs.waiting import waiting_places
 from core.panel import Panel
 from core.security.sealed_columns import forget_unbound
-from core.values.markup import plain, quotable
+from core.values.escaping import plain, quotable
 
 Report = Callable[[str, int, int], None]
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from core.values.markup import plain
+from core.values.escaping import plain
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

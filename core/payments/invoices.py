@@ -27,7 +27,7 @@ from core.values import money, shamsi
 from core.values.clock import following, shown
 from core.values.currencies import shown_currency
 from core.values.days import FIRST_YEAR, LAST_YEAR
-from core.values.markup import plain
+from core.values.escaping import plain
 
 SHAMSI, GREGORIAN = "shamsi", "gregorian"
 DEFAULT_CURRENCY = "GBP"

@@ -8,7 +8,7 @@ from core.panel import Panel
 from core.plans.plan_tariff import shared_id_note
 from core.portal import PortalError, Tariff
 from core.portal.wire.deadline import one_deadline
-from core.values.markup import plain, quotable
+from core.values.escaping import plain, quotable
 
 FAILED = "Failed to fetch tariff plans from Stalker Portal"
 # what a tariff without a length gets

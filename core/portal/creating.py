@@ -22,7 +22,7 @@ from core.portal.errors import (
 from core.portal.wire.asking import Asking
 from core.portal.wire.deadline import within_deadline
 from core.portal.wire.identifiers import required_mac, segment
-from core.values.markup import quotable
+from core.values.escaping import quotable
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import ClassVar, Self
 
 from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
-from core.values.markup import plain
+from core.values.escaping import plain
 
 UNKNOWN_ERROR = "Unknown error"
 MAX_TEXT = 200

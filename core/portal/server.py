@@ -37,7 +37,7 @@ from core.portal.wire.asking import Asking, form
 from core.portal.wire.identifiers import required_login, required_mac, segment
 from core.portal.wire.transport import Answer, Call
 from core.portal.wire.values import records_with
-from core.values.markup import plain, quotable
+from core.values.escaping import plain, quotable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from core.panel import Panel
 from core.portal import PortalError, normal_mac
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, User
-from core.values.markup import LOOKALIKES
+from core.values.escaping import LOOKALIKES
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from core.panel import Panel
 from core.values import money
 from core.values.checks import refuse_longer
 from core.values.currencies import shown_currency
-from core.values.markup import plain
+from core.values.escaping import plain
 
 ADD, DEDUCT, SET = "add", "deduct", "set"
 _WORDS = {"add": ADD, "credit": ADD, "deduct": DEDUCT, "debit": DEDUCT, "set": SET}

@@ -26,7 +26,7 @@ from core.resellers.resellers import (
 )
 from core.security.passwords import BLANKS
 from core.storage.tables import User
-from core.values.markup import key, quotable
+from core.values.escaping import key, quotable
 
 OLD_PASSWORD_WRONG = "Changing your own password needs the old one, which is wrong or missing"  # noqa: S105 - a sentence
 

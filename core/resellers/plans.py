@@ -15,7 +15,7 @@ from core.plans.choice import normal_key
 from core.resellers.rules import shown_plans
 from core.storage.tables import Plan, User
 from core.values.currencies import ANY_CURRENCY, currency_code, shown_currency
-from core.values.markup import plain
+from core.values.escaping import plain
 
 
 def assign_plans(panel: Panel, by: By, reseller_id: int, plans: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from core.errors import InvalidInput
 from core.values.checks import TEXT_CHARACTERS, USERNAME_CHARACTERS, checked_email, clean_text
 from core.values.currencies import CURRENCY_NUMBERS, shown_currency
-from core.values.markup import key, quotable
+from core.values.escaping import key, quotable
 from core.values.numerals import folded, in_ascii_digits
 
 MISSING = "Missing required fields"

@@ -10,7 +10,7 @@ from operator import attrgetter, ne
 
 from core.portal import PortalAccount, PortalAccountList, normal_mac
 from core.sync.fields import ACCOUNT_FIELDS, ROW, LocalAccount, is_told, merge
-from core.values.markup import plain, quotable
+from core.values.escaping import plain, quotable
 
 SUSPICIOUS_FROM = 20
 _USERNAME, _MAC, _NAME, _TARIFF, _EMAIL = 100, 50, 255, 100, 255

@@ -10,28 +10,28 @@ from enum import Enum, member
 from functools import partial
 from typing import Any
 
-from core.values import markup
+from core.values import escaping
 
 
 class Sink(Enum):
     """Where a page puts a text."""
 
     #: text of the page, edited or exported besides: no angle brackets, quotation marks stay
-    TEXT = member(partial(markup.plain))
+    TEXT = member(partial(escaping.plain))
     #: an attribute or the string of an inline handler as well
-    HANDLER = member(partial(markup.quotable))
+    HANDLER = member(partial(escaping.quotable))
     #: the same for codes and keys, which pages put together and send back
-    KEY = member(partial(markup.key))
+    KEY = member(partial(escaping.key))
     #: text or attribute, only displayed: as entities
-    LOG = member(partial(markup.escaped))
+    LOG = member(partial(escaping.escaped))
     #: the same in the fields of which chapter 60 S8 says that ``&`` stays
-    LOG_60 = member(partial(markup.html_out))
+    LOG_60 = member(partial(escaping.html_out))
     #: a double-quoted attribute, of a text that the page itself escapes but for the quotation mark
-    ATTRIBUTE = member(partial(markup.attr_out))
+    ATTRIBUTE = member(partial(escaping.attr_out))
     #: the same, and a line of the page as well
-    LINE = member(partial(markup.log_text))
+    LINE = member(partial(escaping.log_text))
     #: an inline handler, the page's text and an escaped copy at once: names of mail templates
-    TEMPLATE = member(partial(markup.template_name))
+    TEMPLATE = member(partial(escaping.template_name))
 
     def safe(self, text: str) -> str:
         return str(self.value(text))

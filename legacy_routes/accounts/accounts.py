@@ -15,7 +15,7 @@ from core.accounts.edit import Edit, set_status
 from core.accounts.edit import edit_account as core_edit
 from core.accounts.remove import remove_account as core_remove
 from core.accounts.rules import days_extended
-from core.values.markup import plain
+from core.values.escaping import plain
 from core.values.numerals import folded
 from legacy_routes.accounts.encoded_list import encoded_accounts
 from legacy_routes.forms import Number, Present, ViewForm

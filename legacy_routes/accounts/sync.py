@@ -10,7 +10,7 @@ from core.access.whose import whose_accounts
 from core.errors import DatabaseFailed
 from core.panel import Panel
 from core.sync.on_request import sync_on_request
-from core.values.markup import quotable
+from core.values.escaping import quotable
 from legacy_routes.gate import Call, by, caller, having
 
 endpoints = Endpoints(chapter="20")

@@ -24,7 +24,7 @@ from core.payments.payments import (
 from core.values import shamsi, sinks
 from core.values.clock import shown as shown_moment
 from core.values.currencies import shown_currency
-from core.values.markup import plain
+from core.values.escaping import plain
 from core.values.money import shown, stored
 from legacy_routes.forms import Number
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having

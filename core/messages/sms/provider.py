@@ -24,7 +24,7 @@ from core.jobs.turns import seconds_until_turn
 from core.messages.delivery import Delivery, Fate
 from core.outbound.timed_http import PrivateAddress, PublicAdapter, TimedAdapter, causes, quiet_session
 from core.panel import Panel
-from core.values.markup import plain
+from core.values.escaping import plain
 
 DEFAULT_URL = "https://edge.ippanel.com/v1"
 WEBSERVICE, PEER_TO_PEER = "webservice", "peer_to_peer"

@@ -6,7 +6,7 @@ import pytest
 
 from core.ledger.sale_text import Subject, read_subject
 from core.values.clock import Clock
-from core.values.markup import quotable
+from core.values.escaping import quotable
 
 MAC = "00:1A:79:00:00:01"
 
