@@ -25,7 +25,7 @@ import commands
 from compat.serving.engines import ServingSettings, serve_by_several, serve_here
 from compat.serving.granian_engine import EngineMissing
 from compat.sessions import refuse_unusable_sessions
-from compat.watching import lines
+from compat.watching import log_lines
 from core.administration.demo import DemoUser, demo_users, fill_demo, use_catchers
 from core.administration.portal_servers import forget_settings
 from core.config import Config, ConfigError, Portal, Server, default_path, load_config
@@ -56,7 +56,7 @@ _MIB = 1024 * 1024
 
 def build(config: Config) -> tuple[Flask, Panel]:
     """The application and the panel behind it; no database is touched yet."""
-    lines.configure(config.log.format, config.log.level)
+    log_lines.configure(config.log.format, config.log.level)
     panel = Panel(config)
     app = wire.create_app(panel)
     commands.register(app, panel)
@@ -339,7 +339,7 @@ def _greeting(config: Config, users: Sequence[DemoUser] = (), caught: Catchers |
 
 
 def _log_to_stderr() -> None:
-    lines.configure()
+    log_lines.configure()
 
 
 if __name__ == "__main__":

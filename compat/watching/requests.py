@@ -14,7 +14,7 @@ from flask import Flask, request
 from werkzeug.wrappers import Response
 
 from compat.client import ClientResolver
-from compat.watching.lines import ACCESS_FIELDS, request_id
+from compat.watching.log_lines import ACCESS_FIELDS, request_id
 
 access = logging.getLogger("showbox.access")
 

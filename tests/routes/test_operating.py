@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client as Local
 
-from compat.watching.lines import JsonLines, TextLines, configure, request_id
+from compat.watching.log_lines import JsonLines, TextLines, configure, request_id
 from core.config import load_config
 from core.panel import Panel
 from core.storage.tables import User
