@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compat.pages.whole import BrokenPage
+from compat.pages.complete_pages import BrokenPage
 
 logger = logging.getLogger(__name__)
 

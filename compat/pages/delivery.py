@@ -12,7 +12,7 @@ from threading import Lock
 
 from werkzeug.wrappers import Request, Response
 
-from compat.pages.whole import BrokenPage, require_whole
+from compat.pages.complete_pages import BrokenPage, require_whole
 
 # the pages need inline handlers; what they load and where they send things is theirs alone (contract chapter 05 §8)
 DEFAULT_CONTENT_SECURITY_POLICY = (

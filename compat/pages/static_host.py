@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from werkzeug.wrappers import Request, Response
 
+from compat.pages.complete_pages import BrokenPage
 from compat.pages.dashboard import Dashboard, compile_dashboard
 from compat.pages.delivery import (
     DEFAULT_CONTENT_SECURITY_POLICY,
@@ -25,7 +26,6 @@ from compat.pages.delivery import (
 )
 from compat.pages.files import Tree, version_of
 from compat.pages.request_path import requested_path
-from compat.pages.whole import BrokenPage
 
 log = logging.getLogger(__name__)
 

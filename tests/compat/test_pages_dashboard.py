@@ -13,8 +13,8 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request, Response
 
 from compat.pages import Frontend
+from compat.pages.complete_pages import BrokenPage
 from compat.pages.dashboard import compile_dashboard
-from compat.pages.whole import BrokenPage
 
 GATE = b"""<?php
 session_start();
