@@ -7,8 +7,8 @@ import click
 from commands.failing import failing_clearly
 from commands.progress import progress
 from core.administration import upgrading
-from core.administration.clocks import zone_warnings
-from core.administration.lacking import lacking
+from core.administration.database_clock import zone_warnings
+from core.administration.missing_settings import missing_settings
 from core.moving import copying
 from core.panel import Panel
 from core.storage.database import Database
@@ -48,7 +48,7 @@ def database_command(panel: Panel) -> click.Group:
 
 
 def _warnings(panel: Panel) -> list[str]:
-    return [*narrow_texts(panel.database), *zone_warnings(panel), *lacking(panel.config, panel.database)]
+    return [*narrow_texts(panel.database), *zone_warnings(panel), *missing_settings(panel.config, panel.database)]
 
 
 def _tell_plan(panel: Panel) -> None:

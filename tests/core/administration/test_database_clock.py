@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from commands.database import database_command
-from core.administration.clocks import zone_warnings
+from core.administration.database_clock import zone_warnings
 from core.values.clock import Clock
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World

@@ -27,7 +27,7 @@ _CONSEQUENCES: dict[Key, str] = {
 _SEEDS = {"api_base_url": ("portal", "primary_api_url"), "api_2_base_url": ("portal", "secondary_api_url")}
 
 
-def lacking(config: Config, database: Database) -> list[str]:
+def missing_settings(config: Config, database: Database) -> list[str]:
     """A sentence for each; the database is only read."""
     had: dict[Key, str] = dict(_by_scripts(config.frontend.root))
     if not database.is_missing:
