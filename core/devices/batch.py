@@ -16,6 +16,7 @@ from core.access.user_rows import read_user
 from core.devices.rules import Content, Event, Message
 from core.devices.send import Delivery, audit_sent, deliver, note, note_server2
 from core.jobs import jobs
+from core.jobs.claims import INTERRUPTED
 from core.jobs.jobs import Work
 from core.panel import Panel
 from core.portal import PortalTimeout
@@ -23,7 +24,6 @@ from core.storage.tables import Claim
 from core.storage.writing import insert_if_absent
 
 KIND = "stb_batch"
-INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is not sent again"
 _CHANNEL = "stb"
 # a portal that never answers would else hold the job for hours
 _PATIENCE_TIMEOUTS = 3

@@ -18,6 +18,9 @@ from sqlalchemy import ColumnElement, Connection, update
 
 from core.storage.tables import Claim, Job, Lock, Operation
 
+# what people read of a message or event whose sender died: nobody can tell whether it went out
+INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is not sent again"
+
 Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
 
 

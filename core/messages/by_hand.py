@@ -11,7 +11,7 @@ from core.access.audit import By, Origin
 from core.access.user_rows import read_user
 from core.errors import UpstreamFailed
 from core.jobs.jobs import Work
-from core.messages.delivery import Delivery, Fate
+from core.messages.delivery import Delivery, Outcome
 
 Whom = TypeVar("Whom")
 # for a whole request; the rest goes on in the background (contract chapter 80)
@@ -43,7 +43,7 @@ class Tally(Generic[Whom]):
         """``delivery`` None: the message was known."""
         if delivery is None:
             self.known += 1
-        elif delivery.fate is Fate.SENT:
+        elif delivery.outcome is Outcome.SENT:
             self.sent += 1
         else:
             self.errors.append((whom, delivery.error or "not sent"))

@@ -27,7 +27,6 @@ from core.panel import Panel
 from core.storage.tables import Claim
 from core.storage.writing import insert_if_absent
 
-INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is not sent again"
 # longer than any call with all its tries: a push service may ask for ten minutes between two
 LEASE_SECONDS = 1800
 # so many hopeless calls one after the other, and the rest is not tried
@@ -37,7 +36,7 @@ _KEPT_SECONDS = 150 * 24 * 3600
 _ERROR_CHARACTERS = 300
 
 
-class Fate(Enum):
+class Outcome(Enum):
     """What became of a message. ``REFUSED``: it certainly did not go out; ``UNKNOWN``: it may have."""
 
     SENT = "sent"
@@ -49,13 +48,13 @@ class Fate(Enum):
 class Delivery:
     """``error``: for people, None when sent. ``is_hopeless``: the next call would fail alike."""
 
-    fate: Fate
+    outcome: Outcome
     error: str | None = None
     is_hopeless: bool = False
 
     def not_tried(self) -> Self:
         """What became of a message that was given up because of this failure."""
-        return type(self)(Fate.REFUSED, f"Not tried: {self.error}"[:_ERROR_CHARACTERS], is_hopeless=True)
+        return type(self)(Outcome.REFUSED, f"Not tried: {self.error}"[:_ERROR_CHARACTERS], is_hopeless=True)
 
 
 AnyMessage = TypeVar("AnyMessage")
@@ -152,7 +151,7 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         self._channel.settle(connection, claimed, delivery)
         # of one that was taken for dead meanwhile the claim is nobody's, or already another one's
         ours = Claim.owner.is_(None) | (Claim.owner == self._lease["owner"])
-        _end(connection, self._channel.name, names, ours, is_kept=delivery.fate is not Fate.REFUSED)
+        _end(connection, self._channel.name, names, ours, is_kept=delivery.outcome is not Outcome.REFUSED)
 
 
 def settle_interrupted(panel: Panel) -> int:

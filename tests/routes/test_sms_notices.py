@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs import jobs
-from core.messages.delivery import INTERRUPTED
+from core.jobs.claims import INTERRUPTED
 from core.messages.sms.first_templates import STAGES, give_missing_stages, initialise_reseller, initialise_super_admin
 from core.storage.tables import Job, SmsLog, SmsSettings, SmsStagesGiven, SmsTemplate
 from core.workers import workers

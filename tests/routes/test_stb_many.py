@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.devices.batch import INTERRUPTED
 from core.jobs import jobs
+from core.jobs.claims import INTERRUPTED
 from core.storage.tables import Claim, Job
 from core.workers import workers
 from simulators.faults import Delay

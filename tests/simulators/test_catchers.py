@@ -10,7 +10,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from core.messages.delivery import Fate
+from core.messages.delivery import Outcome
 from core.messages.mail.settings import MailServer
 from core.messages.mail.smtp import MailSession
 from simulators.mail_catcher import MailCatcher
@@ -35,7 +35,9 @@ def test_a_mail_of_ours_is_caught_and_shown() -> None:
         server = MailServer(catcher.host, catcher.port, "none", "any", SecretStr("thing"))
         with MailSession(server, verify_tls=True) as session:
             for _ in range(2):
-                assert session.send("a@example.com", ["b@example.com", "c@example.com"], message).fate is Fate.SENT
+                assert (
+                    session.send("a@example.com", ["b@example.com", "c@example.com"], message).outcome is Outcome.SENT
+                )
         assert [mail.recipients for mail in catcher.mails] == [("b@example.com", "c@example.com")] * 2
         assert catcher.mails[0].text.splitlines() == ["<b>", ".dot"]
         page = requests.get(catcher.messages_url, timeout=60).text

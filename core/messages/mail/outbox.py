@@ -13,7 +13,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, select, update
 
-from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
+from core.jobs.claims import INTERRUPTED
+from core.messages.delivery import Channel, Claimed, Delivery, Outcome
 from core.messages.mail.message import Mail
 from core.panel import Panel
 from core.storage.tables import Account, MailLog, MailReminderTracking
@@ -130,7 +131,7 @@ class Tracking(Channel[Letter, Delivery]):
         model = MailReminderTracking
         for letter, log_id in claimed:
             close_log(connection, log_id, delivery.error)
-            if delivery.fate is Fate.REFUSED:
+            if delivery.outcome is Outcome.REFUSED:
                 key = (letter.subject.account_id, letter.subject.stage)
                 tracked = (model.account_id == key[0]) & (model.reminder_stage == key[1])
                 connection.execute(delete(model).where(tracked))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from core.messages.by_hand import Tally
-from core.messages.delivery import Delivery, Fate, Outbox, settle_interrupted
+from core.messages.delivery import Delivery, Outbox, Outcome, settle_interrupted
 from core.messages.mail.message import NotSendable, encoded
 from core.messages.mail.outbox import MailChannel, Posting
 from core.messages.mail.settings import Settings
@@ -52,7 +52,7 @@ def post(
 
 
 def _not_configured(_: Sequence[Posting]) -> Delivery:
-    return Delivery(Fate.REFUSED, NOT_CONFIGURED)
+    return Delivery(Outcome.REFUSED, NOT_CONFIGURED)
 
 
 def _hand_in(panel: Panel, settings: Settings, session: MailSession, posting: Posting) -> Delivery:
@@ -60,5 +60,5 @@ def _hand_in(panel: Panel, settings: Settings, session: MailSession, posting: Po
     try:
         message = encoded(posting.mail, settings, now)
     except NotSendable:
-        return Delivery(Fate.REFUSED, "The mail cannot be written with these settings")
+        return Delivery(Outcome.REFUSED, "The mail cannot be written with these settings")
     return session.send(settings.from_email, posting.mail.envelope, message)

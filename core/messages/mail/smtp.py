@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from core.errors import UpstreamFailed
-from core.messages.delivery import Delivery, Fate
+from core.messages.delivery import Delivery, Outcome
 from core.messages.mail.settings import SSL, TLS, MailServer
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,13 @@ class MailSession:
             try:
                 return self._send(sender, recipients, message)
             except _Refused as error:
-                return Delivery(Fate.REFUSED, error.text, is_hopeless=error.is_hopeless)
+                return Delivery(Outcome.REFUSED, error.text, is_hopeless=error.is_hopeless)
             except _ConnectionLost:
                 self._drop()
                 if not is_kept:
                     break
                 # servers end connections that were idle, or after so many mails
-        return Delivery(Fate.REFUSED, "The connection to the mail server was lost", is_hopeless=True)
+        return Delivery(Outcome.REFUSED, "The connection to the mail server was lost", is_hopeless=True)
 
     def _send(self, sender: str, recipients: Sequence[str], message: bytes) -> Delivery:
         client = self._client or self._connected()
@@ -95,10 +95,10 @@ class MailSession:
             except (smtplib.SMTPException, OSError, ValueError) as error:
                 self._drop()
                 log.warning("mail server: %s after the mail was handed over", type(error).__name__)
-                return Delivery(Fate.UNKNOWN, f"The mail server did not answer; {PERHAPS}", is_hopeless=True)
+                return Delivery(Outcome.UNKNOWN, f"The mail server did not answer; {PERHAPS}", is_hopeless=True)
         if code != 250:
             raise self._refused("The mail server refused the mail", code)
-        return Delivery(Fate.SENT)
+        return Delivery(Outcome.SENT)
 
     def _offer(self, client: smtplib.SMTP, sender: str, recipients: Sequence[str]) -> None:
         """Everything up to the mail itself. Raises _Refused, _ConnectionLost."""

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from core.accounts.end_dates import ends_on, stored_day
 from core.jobs.scheduled import Run, ScheduledJob
-from core.messages.delivery import Delivery, Fate, Outbox, settle_interrupted
+from core.messages.delivery import Delivery, Outbox, Outcome, settle_interrupted
 from core.messages.mail.message import Mail, NotSendable, customer_values, encoded, filled
 from core.messages.mail.outbox import Letter, Subject, Tracking, copies, forget_old
 from core.messages.mail.settings import (
@@ -254,7 +254,7 @@ def _send(
     _, delivery = servers.outbox(server).deliver([Letter(item.subject, mail, item.sender_id)], call)
     if delivery is None:
         counts.already_sent += 1
-    elif delivery.fate is Fate.SENT:
+    elif delivery.outcome is Outcome.SENT:
         counts.sent += 1
         run.stamped(f"SENT: {item.due.username}, stage {item.stage}")
     else:

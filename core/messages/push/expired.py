@@ -17,7 +17,7 @@ from core.accounts.end_dates import ends_on, stored_day
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.jobs.scheduled import Run, ScheduledJob
-from core.messages.delivery import Channel, Claimed, Delivery, Fate, Outbox, settle_interrupted
+from core.messages.delivery import Channel, Claimed, Delivery, Outbox, Outcome, settle_interrupted
 from core.messages.events import ExpiredSwept
 from core.messages.push.audience import TABLE as DEVICES
 from core.messages.push.audience import Audience, forget_orphans
@@ -111,7 +111,7 @@ class _Tracking(Channel[Expired, Delivery]):
         return 0 if insert_if_absent(connection, PushExpiryTracking, **values) else None
 
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Expired]], delivery: Delivery) -> None:
-        if delivery.fate is not Fate.REFUSED:
+        if delivery.outcome is not Outcome.REFUSED:
             return
         model = PushExpiryTracking
         for account, _ in claimed:
@@ -224,7 +224,7 @@ def _tell_all(run: Run, accounts: Sequence[Expired], tracking: _Tracking, counts
             _, delivery = outbox.deliver([account], call)
             if delivery is None:
                 counts.skipped += 1
-            elif delivery.fate is Fate.SENT:
+            elif delivery.outcome is Outcome.SENT:
                 counts.sent += 1
             else:
                 counts.failed += 1
@@ -239,7 +239,7 @@ def _tell(
     reached = sender.send(devices, account.message(), run.held.renew, patiently=True)
     audience.forget(reached.ended)
     log.info("account %d: %d devices reached, %d not", account.id, reached.sent, reached.failed)
-    return Delivery(Fate.SENT if reached.sent else Fate.REFUSED)
+    return Delivery(Outcome.SENT if reached.sent else Outcome.REFUSED)
 
 
 def _devices(audience: Audience, account: Expired) -> list[Device]:

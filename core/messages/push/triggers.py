@@ -17,7 +17,7 @@ from core.jobs import jobs
 from core.jobs.events import hears
 from core.jobs.jobs import Work
 from core.ledger.events import PaymentRecorded
-from core.messages.delivery import Channel, Claimed, Delivery, Fate, Outbox
+from core.messages.delivery import Channel, Claimed, Delivery, Outbox, Outcome
 from core.messages.push.audience import TABLE, Audience, devices_by_id
 from core.messages.push.client import Device
 from core.messages.push.message import Message, shown_value
@@ -148,7 +148,7 @@ def _tell(work: Work, devices: Iterable[Device], message: Message, tries: int = 
 
         def call(_: Sequence[_Notice]) -> _Told:
             reached = sender.send(notice.devices, message, lambda: work.report(0, None), patiently=False)
-            return _Told(Fate.SENT if reached.sent else Fate.UNKNOWN, reached=reached)
+            return _Told(Outcome.SENT if reached.sent else Outcome.UNKNOWN, reached=reached)
 
         _, told = outbox.deliver([notice], call)
     if told is None or told.reached is None:

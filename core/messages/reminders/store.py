@@ -20,7 +20,8 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.accounts.end_dates import ends_on
-from core.messages.delivery import INTERRUPTED, Channel, Claimed, Delivery, Fate
+from core.jobs.claims import INTERRUPTED
+from core.messages.delivery import Channel, Claimed, Delivery, Outcome
 from core.panel import Panel
 from core.portal import normal_mac
 from core.storage.tables import Account, ExpiryReminder
@@ -147,7 +148,7 @@ class ReminderChannel(Channel[Reminder, Delivery]):
         }
 
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Reminder]], delivery: Delivery) -> None:
-        status, now = SENT if delivery.fate is Fate.SENT else FAILED, self._panel.clock.now()
+        status, now = SENT if delivery.outcome is Outcome.SENT else FAILED, self._panel.clock.now()
         for reminder, row_id in claimed:
             row = update(ExpiryReminder).where(ExpiryReminder.id == row_id)
             connection.execute(row.values(status=status, error_message=delivery.error))

@@ -15,7 +15,8 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
-from core.messages.delivery import INTERRUPTED, Delivery, Fate, Outbox
+from core.jobs.claims import INTERRUPTED
+from core.messages.delivery import Delivery, Outbox, Outcome
 from core.messages.pace import Pace
 from core.messages.placeholders import account_values, render
 from core.messages.reminders import store
@@ -125,7 +126,7 @@ def _send(panel: Panel, outbox: Outbox[Reminder, Delivery], reminder: Reminder, 
     delivery = None if earlier is not None and earlier.is_sent else outbox.deliver([reminder], call)[1]
     if delivery is None:
         return Result(due, SKIPPED, ALREADY_SENT, earlier.sent_at if earlier else None)
-    status = SENT if delivery.fate is Fate.SENT else FAILED
+    status = SENT if delivery.outcome is Outcome.SENT else FAILED
     return Result(due, status, delivery.error or reminder.text)
 
 
@@ -140,8 +141,8 @@ def _tell(panel: Panel, mac: str, text: str) -> Delivery:
         except PortalError as error:
             errors.append(error)
     if len(errors) < len(every_server):
-        return Delivery(Fate.SENT)
-    return Delivery(Fate.REFUSED, errors[0].text, all(isinstance(error, _HOPELESS) for error in errors))
+        return Delivery(Outcome.SENT)
+    return Delivery(Outcome.REFUSED, errors[0].text, all(isinstance(error, _HOPELESS) for error in errors))
 
 
 def _skipped(item: Item) -> Result:

@@ -12,7 +12,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import Connection, delete, or_, update
 
-from core.messages.delivery import INTERRUPTED, Channel, Claimed, Fate, Outbox, parts, settle_interrupted
+from core.jobs.claims import INTERRUPTED
+from core.messages.delivery import Channel, Claimed, Outbox, Outcome, parts, settle_interrupted
 from core.messages.sms.provider import PEER_TO_PEER, SmsDelivery, Text, provider
 from core.messages.sms.settings import Sender
 from core.panel import Panel
@@ -63,7 +64,7 @@ class Tally:
         return self.sent + self.failed + self.known
 
     def count(self, delivery: SmsDelivery, messages: int) -> None:
-        if delivery.fate is Fate.SENT:
+        if delivery.outcome is Outcome.SENT:
             self.sent += messages
             self.bulk_id = self.bulk_id or delivery.bulk_id(0, messages)
         else:
@@ -146,14 +147,14 @@ class SmsChannel(Channel[Message, SmsDelivery]):
     def settle(self, connection: Connection, claimed: Sequence[Claimed[Message]], delivery: SmsDelivery) -> None:
         answer = None if delivery.answer is None else orjson.dumps(delivery.answer).decode()[:_LONGEST_ANSWER]
         values = {"api_response": answer, "error_message": delivery.error}
-        status = SENT if delivery.fate is Fate.SENT else FAILED
+        status = SENT if delivery.outcome is Outcome.SENT else FAILED
         row = sa.update(SmsLog).where(SmsLog.id == sa.bindparam("log"))
         ids = [
             {"log": log_id, "bulk": delivery.bulk_id(number, len(claimed))}
             for number, (_, log_id) in enumerate(claimed)
         ]
         connection.execute(row.values(**values, status=status, bulk_id=sa.bindparam("bulk")), ids)
-        if delivery.fate is Fate.REFUSED:
+        if delivery.outcome is Outcome.REFUSED:
             _untrack(self._panel, connection, [message for message, _ in claimed])
 
     @classmethod

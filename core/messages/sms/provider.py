@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from core.config import Sms
 from core.errors import InvalidInput
 from core.jobs.turns import seconds_until_turn
-from core.messages.delivery import Delivery, Fate
+from core.messages.delivery import Delivery, Outcome
 from core.outbound.timed_http import PrivateAddress, PublicAdapter, TimedAdapter, causes, quiet_session
 from core.panel import Panel
 from core.values.escaping import plain
@@ -123,9 +123,9 @@ class SmsProvider:
             checked_token(token)
             body = orjson.dumps(_body(self._settings.sending_type, account.sender, texts))
         except InvalidInput as error:
-            return SmsDelivery(Fate.REFUSED, error.text, is_hopeless=True)
+            return SmsDelivery(Outcome.REFUSED, error.text, is_hopeless=True)
         except orjson.JSONEncodeError:
-            return SmsDelivery(Fate.REFUSED, "The text cannot be sent")
+            return SmsDelivery(Outcome.REFUSED, "The text cannot be sent")
         time.sleep(self._until_turn(1 / self._settings.calls_per_second))
         try:
             status, answer = self._post(url, token, body, seconds)
@@ -169,14 +169,14 @@ def _body(sending_type: str, sender: str, texts: Sequence[Text]) -> dict[str, An
 def _failure(error: Exception) -> SmsDelivery:
     found = list(causes(error))
     if any(isinstance(cause, PrivateAddress) for cause in found):
-        return SmsDelivery(Fate.REFUSED, "The SMS provider has no public address", is_hopeless=True)
+        return SmsDelivery(Outcome.REFUSED, "The SMS provider has no public address", is_hopeless=True)
     if any(isinstance(cause, NewConnectionError) for cause in found):
-        return SmsDelivery(Fate.REFUSED, "The SMS provider cannot be reached", is_hopeless=True)
+        return SmsDelivery(Outcome.REFUSED, "The SMS provider cannot be reached", is_hopeless=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
-        return SmsDelivery(Fate.REFUSED, "The settings of the SMS provider are not usable", is_hopeless=True)
+        return SmsDelivery(Outcome.REFUSED, "The settings of the SMS provider are not usable", is_hopeless=True)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in found):
-        return SmsDelivery(Fate.UNKNOWN, f"The SMS provider did not answer in time; {PERHAPS}", is_hopeless=True)
-    return SmsDelivery(Fate.UNKNOWN, f"The connection to the SMS provider was lost; {PERHAPS}", is_hopeless=True)
+        return SmsDelivery(Outcome.UNKNOWN, f"The SMS provider did not answer in time; {PERHAPS}", is_hopeless=True)
+    return SmsDelivery(Outcome.UNKNOWN, f"The connection to the SMS provider was lost; {PERHAPS}", is_hopeless=True)
 
 
 def _read(status: int, body: bytes, token: str) -> SmsDelivery:
@@ -192,19 +192,19 @@ def _read(status: int, body: bytes, token: str) -> SmsDelivery:
     data = answer.get("data")
     shown = _without(answer, token)
     if status == 200 and data is not None and meta.get("status") is not False:
-        return SmsDelivery(Fate.SENT, answer=shown, bulk_ids=_bulk_ids(data))
+        return SmsDelivery(Outcome.SENT, answer=shown, bulk_ids=_bulk_ids(data))
     is_refused = status in _REFUSING or meta.get("status") is False or ("data" in answer and data is None)
     error = _error(answer, meta, token) or f"HTTP {status}"
     if is_refused:
-        return SmsDelivery(Fate.REFUSED, error, status in (401, 403, 429, 503), shown)
-    return SmsDelivery(Fate.UNKNOWN, f"{error}; {PERHAPS}", answer=shown)
+        return SmsDelivery(Outcome.REFUSED, error, status in (401, 403, 429, 503), shown)
+    return SmsDelivery(Outcome.UNKNOWN, f"{error}; {PERHAPS}", answer=shown)
 
 
 def _unreadable(status: int) -> SmsDelivery:
     if status in _REFUSING:
-        return SmsDelivery(Fate.REFUSED, f"HTTP {status}", is_hopeless=True)
+        return SmsDelivery(Outcome.REFUSED, f"HTTP {status}", is_hopeless=True)
     return SmsDelivery(
-        Fate.UNKNOWN, f"The SMS provider's answer cannot be read (HTTP {status}); {PERHAPS}", is_hopeless=True
+        Outcome.UNKNOWN, f"The SMS provider's answer cannot be read (HTTP {status}); {PERHAPS}", is_hopeless=True
     )
 
 

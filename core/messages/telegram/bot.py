@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from core.config import Telegram
 from core.errors import InvalidInput, UpstreamFailed
-from core.messages.delivery import Delivery, Fate
+from core.messages.delivery import Delivery, Outcome
 from core.outbound.timed_http import TimedAdapter, causes, quiet_session
 
 PERHAPS = "the message may have been delivered"
@@ -214,7 +214,7 @@ class Bot:
             ) as response:
                 return _Answer(response.status_code, _object(response))
         except orjson.JSONEncodeError:
-            raise _Failed(BotDelivery(Fate.REFUSED, REJECTED)) from None
+            raise _Failed(BotDelivery(Outcome.REFUSED, REJECTED)) from None
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _Failed(_failure(error)) from None
 
@@ -236,25 +236,25 @@ def _object(response: requests.Response) -> Mapping[str, Any]:
 def _failure(error: Exception) -> BotDelivery:
     found = list(causes(error))
     if any(isinstance(cause, NewConnectionError) for cause in found):
-        return BotDelivery(Fate.REFUSED, UNREACHABLE, is_hopeless=True)
+        return BotDelivery(Outcome.REFUSED, UNREACHABLE, is_hopeless=True)
     if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in found):
-        return BotDelivery(Fate.UNKNOWN, f"Telegram did not answer in time; {PERHAPS}", is_hopeless=True)
-    return BotDelivery(Fate.UNKNOWN, f"The connection to Telegram was lost; {PERHAPS}", is_hopeless=True)
+        return BotDelivery(Outcome.UNKNOWN, f"Telegram did not answer in time; {PERHAPS}", is_hopeless=True)
+    return BotDelivery(Outcome.UNKNOWN, f"The connection to Telegram was lost; {PERHAPS}", is_hopeless=True)
 
 
 def _read(answer: _Answer) -> BotDelivery:
     """What the last answer means for its message: ours to say, Telegram's descriptions are not passed on."""
     if answer.is_ok:
         message_id = answer.result.get("message_id")
-        return BotDelivery(Fate.SENT, message_id=message_id if isinstance(message_id, int) else None)
+        return BotDelivery(Outcome.SENT, message_id=message_id if isinstance(message_id, int) else None)
     if answer.status not in _REFUSING:
-        return BotDelivery(Fate.UNKNOWN, f"Telegram gave no usable answer; {PERHAPS}", is_hopeless=True)
+        return BotDelivery(Outcome.UNKNOWN, f"Telegram gave no usable answer; {PERHAPS}", is_hopeless=True)
     if answer.status == 403:
-        return BotDelivery(Fate.REFUSED, BLOCKED)
+        return BotDelivery(Outcome.REFUSED, BLOCKED)
     if answer.status == 429:
-        return BotDelivery(Fate.REFUSED, TOO_MANY, is_hopeless=True)
+        return BotDelivery(Outcome.REFUSED, TOO_MANY, is_hopeless=True)
     if answer.status in (401, 404):
-        return BotDelivery(Fate.REFUSED, BAD_TOKEN, is_hopeless=True)
+        return BotDelivery(Outcome.REFUSED, BAD_TOKEN, is_hopeless=True)
     if answer.says("chat not found"):
-        return BotDelivery(Fate.REFUSED, NOT_FOUND)
-    return BotDelivery(Fate.REFUSED, REJECTED, is_hopeless=not answer.body)
+        return BotDelivery(Outcome.REFUSED, NOT_FOUND)
+    return BotDelivery(Outcome.REFUSED, REJECTED, is_hopeless=not answer.body)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from core.access.actors import Actor
 from core.errors import InvalidInput, UpstreamFailed
-from core.messages.delivery import Fate
+from core.messages.delivery import Outcome
 from core.messages.telegram.bot import NOT_FOUND, UNREACHABLE
 from core.messages.telegram.markdown import filled
 from core.messages.telegram.settings import bot, require_bot, require_telegram
@@ -68,7 +68,7 @@ def link_chat(panel: Panel, actor: Actor, text: str) -> None:
     attempts(panel).take(actor.id, "Too many attempts, please wait some minutes and try again")
     message = filled(LINKED, {"username": actor.username})
     delivery = bot(panel).send(stored.token, chat_id, message.text, markdown=message.is_markdown)
-    if delivery.fate is not Fate.SENT:
+    if delivery.outcome is not Outcome.SENT:
         if delivery.error == UNREACHABLE:
             raise UpstreamFailed(UNREACHABLE)
         why = " (chat not found)" if delivery.error == NOT_FOUND else ""

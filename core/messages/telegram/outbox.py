@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from core.messages.by_hand import Tally
-from core.messages.delivery import Channel, Claimed, Fate, Outbox, settle_interrupted
+from core.messages.delivery import Channel, Claimed, Outbox, Outcome, settle_interrupted
 from core.messages.pace import Pace
 from core.messages.telegram.bot import BotDelivery
 from core.messages.telegram.linking import follow_move
@@ -63,7 +63,7 @@ class TelegramChannel(Channel[Message, BotDelivery]):
                 "related_account_mac": message.mac and message.mac[:_MAC_CHARACTERS],
                 "telegram_message_id": delivery.message_id,
                 "sent_at": now,
-                "status": SENT if delivery.fate is Fate.SENT else FAILED,
+                "status": SENT if delivery.outcome is Outcome.SENT else FAILED,
                 "error_message": delivery.error,
                 "created_at": now,
             }

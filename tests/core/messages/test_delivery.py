@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.errors import DatabaseFailed
+from core.jobs.claims import INTERRUPTED
 from core.messages.delivery import (
-    INTERRUPTED,
     Channel,
     Claimed,
     Delivery,
-    Fate,
     Outbox,
+    Outcome,
     claimed_names,
     forget_old,
     settle_interrupted,
@@ -31,8 +31,8 @@ from tests.worlds.harness import World
 from tests.worlds.notices import notices_world
 
 GONE = "gone:1:2:3"
-SENT, LOST = Delivery(Fate.SENT), Delivery(Fate.UNKNOWN, "no answer")
-REFUSED, DEAD = Delivery(Fate.REFUSED, "no"), Delivery(Fate.REFUSED, "unreachable", is_hopeless=True)
+SENT, LOST = Delivery(Outcome.SENT), Delivery(Outcome.UNKNOWN, "no answer")
+REFUSED, DEAD = Delivery(Outcome.REFUSED, "no"), Delivery(Outcome.REFUSED, "unreachable", is_hopeless=True)
 
 
 class _Letters(Channel[str, Delivery]):
@@ -58,7 +58,7 @@ class _Letters(Channel[str, Delivery]):
     def settle(self, connection: Connection, claimed: Sequence[Claimed[str]], delivery: Delivery) -> None:
         ids = [row_id for _, row_id in claimed]
         row = sa.update(MailLog).where(MailLog.id.in_(ids))
-        status = "sent" if delivery.fate is Fate.SENT else "failed"
+        status = "sent" if delivery.outcome is Outcome.SENT else "failed"
         connection.execute(row.values(status=status, error_message=delivery.error))
 
     @classmethod
@@ -76,19 +76,19 @@ CHANNELS = pytest.mark.parametrize("channel", [_Letters, _Forgetful])
 
 
 class _Desk:
-    """Calls are remembered, and answered with ``outcome``."""
+    """Calls are remembered, and answered with ``delivery``."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.calls: list[str] = []
-        self.outcome = SENT
+        self.delivery = SENT
 
     def outbox(self, channel: type[_Letters] = _Letters) -> Outbox[str, Delivery]:
         return Outbox(self.world.panel, channel())
 
     def call(self, messages: Sequence[str]) -> Delivery:
         self.calls.append("+".join(messages))
-        return self.outcome
+        return self.delivery
 
     @property
     def claims(self) -> list[tuple[str, bool]]:
@@ -114,9 +114,9 @@ def light_desk(make_world: MakeWorld) -> _Desk:
 
 @CHANNELS
 def test_what_was_refused_is_sent_again_and_nothing_else(desk: _Desk, channel: type[_Letters]) -> None:
-    for outcome in (REFUSED, LOST, SENT):
-        desk.outcome = outcome
-        assert desk.outbox(channel).deliver([outcome.fate.value], desk.call) == (1, outcome)
+    for delivery in (REFUSED, LOST, SENT):
+        desk.delivery = delivery
+        assert desk.outbox(channel).deliver([delivery.outcome.value], desk.call) == (1, delivery)
     kept = [] if channel is _Forgetful else [("sent", False), ("unknown", False)]
     assert desk.claims == kept
     assert desk.logs == [("refused", "failed", "no"), ("unknown", "failed", "no answer"), ("sent", "sent", None)]
@@ -135,17 +135,17 @@ def test_what_somebody_without_claims_has_sent_is_left_out_of_its_batch(desk: _D
 
 def test_three_hopeless_calls_and_the_rest_is_given_up(light_desk: _Desk) -> None:
     desk, outbox = light_desk, light_desk.outbox()
-    for name, outcome in (("1", DEAD), ("2", DEAD), ("3", REFUSED), ("4", DEAD), ("5", DEAD), ("6", DEAD)):
-        desk.outcome = outcome
+    for name, delivery in (("1", DEAD), ("2", DEAD), ("3", REFUSED), ("4", DEAD), ("5", DEAD), ("6", DEAD)):
+        desk.delivery = delivery
         outbox.deliver([name], desk.call)
     assert outbox.is_given_up
     _, told = outbox.deliver(["7"], desk.call)
-    assert told == Delivery(Fate.REFUSED, "Not tried: unreachable", is_hopeless=True)
+    assert told == Delivery(Outcome.REFUSED, "Not tried: unreachable", is_hopeless=True)
     outbox.deliver(["8"], desk.call)
     assert desk.calls == ["1", "2", "3", "4", "5", "6"]
     assert desk.logs[-1] == ("8", "failed", "Not tried: unreachable")
     # nothing of it is lost: the next run tries all of them
-    desk.outcome = SENT
+    desk.delivery = SENT
     assert desk.outbox().deliver(list("12345678"), desk.call) == (8, SENT)
 
 

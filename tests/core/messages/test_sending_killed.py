@@ -19,7 +19,7 @@ from core.access.actors import bare_actor
 from core.access.audit import By, Origin
 from core.config import load_config
 from core.jobs import jobs
-from core.messages.delivery import INTERRUPTED
+from core.jobs.claims import INTERRUPTED
 from core.messages.mail import send as mail_send
 from core.messages.mail.send import Wish, send_mail
 from core.messages.telegram.send import send_message

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.messages.delivery import INTERRUPTED
+from core.jobs.claims import INTERRUPTED
 from core.messages.mail import smtp, sweep
 from core.messages.mail.outbox import copies
 from core.panel import APPLICATION_KEY_FILE as FILE

@@ -18,8 +18,8 @@ import pytest
 import sqlalchemy as sa
 
 from core.config import load_config
+from core.jobs.claims import INTERRUPTED
 from core.jobs.scheduled import Options, run_job
-from core.messages.delivery import INTERRUPTED
 from core.panel import Panel
 from core.storage.tables import Account, ExpiryReminder, ReminderSettings, User
 from core.workers.schedule import find

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from core.config import Sms
 from core.errors import InvalidInput
-from core.messages.delivery import Fate
+from core.messages.delivery import Outcome
 from core.messages.sms.numbers import provider_number
 from core.messages.sms.provider import ProviderAccount, SmsDelivery, SmsProvider, Text, checked_address
 from core.messages.sms.settings import mask
@@ -89,7 +89,7 @@ def test_an_allowed_name_in_a_private_network_is_not_called(host: str, monkeypat
     account = ProviderAccount(SecretStr("secret-token"), "+44", "https://edge.ippanel.com/v1")
     delivery = client.send(account, [Text("+440000000001", "hi")], 1.0)
     client.close()
-    assert (delivery.fate, delivery.error) == (Fate.REFUSED, "The SMS provider has no public address")
+    assert (delivery.outcome, delivery.error) == (Outcome.REFUSED, "The SMS provider has no public address")
 
 
 @pytest.mark.parametrize("token", ["line\nbreak", "tökén", ""])
@@ -97,7 +97,7 @@ def test_a_token_that_no_header_can_hold_is_not_sent(token: str) -> None:
     with Simulator() as simulator:
         client = SmsProvider(Sms(provider_hosts=(simulator.address,), allow_private=True))
         account = ProviderAccount(SecretStr(token), "+44", simulator.base_url)
-        assert client.send(account, [Text("+440000000001", "hi")], 1.0).fate is Fate.REFUSED
+        assert client.send(account, [Text("+440000000001", "hi")], 1.0).outcome is Outcome.REFUSED
         client.close()
         assert simulator.requests == []
 
@@ -109,8 +109,8 @@ def test_what_the_simulator_refuses_is_refused() -> None:
         assert client.send(wrong, [Text("+440000000001", "hi")], 5.0).error == "the token is not valid"
         right = ProviderAccount(SecretStr("right"), "+44", simulator.base_url)
         refused = client.send(right, [Text("+440000000001", "")], 5.0)
-        assert (refused.fate, refused.error) == (Fate.REFUSED, "the request cannot be read")
-        assert client.send(right, [Text("+440000000001", "hi")], 5.0).fate is Fate.SENT
+        assert (refused.outcome, refused.error) == (Outcome.REFUSED, "the request cannot be read")
+        assert client.send(right, [Text("+440000000001", "hi")], 5.0).outcome is Outcome.SENT
         elsewhere = ProviderAccount(SecretStr("right"), "+44", simulator.base_url + "/other")
         assert client.send(elsewhere, [Text("+440000000001", "hi")], 5.0).error == "HTTP 404"
         client.close()
@@ -122,8 +122,8 @@ def test_what_the_simulator_refuses_is_refused() -> None:
     [((), 1, None), (("7",), 1, "7"), (("7",), 3, "7"), (("7", "8"), 2, "8"), (("7", "8"), 3, "7,8")],
 )
 def test_ids_of_the_provider(ids: tuple[str, ...], of: int, kept: str | None) -> None:
-    assert SmsDelivery(Fate.SENT, bulk_ids=ids).bulk_id(min(1, of - 1), of) == kept
-    assert len(SmsDelivery(Fate.SENT, bulk_ids=("1" * 60,) * 3).bulk_id(0, 9) or "") == 100
+    assert SmsDelivery(Outcome.SENT, bulk_ids=ids).bulk_id(min(1, of - 1), of) == kept
+    assert len(SmsDelivery(Outcome.SENT, bulk_ids=("1" * 60,) * 3).bulk_id(0, 9) or "") == 100
 
 
 def test_masks() -> None:

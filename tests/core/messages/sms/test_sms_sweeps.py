@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from core.config import load_config
+from core.jobs.claims import INTERRUPTED
 from core.jobs.locks import named_lock
 from core.jobs.scheduled import Options, run_job
-from core.messages.delivery import INTERRUPTED, settle_interrupted
+from core.messages.delivery import settle_interrupted
 from core.messages.sms.outbox import Message, Stage, deliver
 from core.messages.sms.settings import sender_of
 from core.messages.sms.sweeps import LOCK, SMS_EXPIRY, SMS_STAGES

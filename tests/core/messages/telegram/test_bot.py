@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from core.config import Telegram
 from core.errors import PanelError
-from core.messages.delivery import Fate
+from core.messages.delivery import Outcome
 from core.messages.telegram import bot as client
 from core.messages.telegram.bot import Bot, BotDelivery, Identity, InvalidToken, TelegramUnreachable, TokenRefused
 from simulators.faults import Answer, Cut, Fault, Hang, HangUp
@@ -75,84 +75,89 @@ def test_a_bot_whose_name_is_markup_is_not_believed(api: BotApi, bot: Bot) -> No
 
 
 def test_a_message(api: BotApi, bot: Bot) -> None:
-    assert bot.send(GOOD, CHAT, "*hi*", markdown=True) == BotDelivery(Fate.SENT, message_id=77)
+    assert bot.send(GOOD, CHAT, "*hi*", markdown=True) == BotDelivery(Outcome.SENT, message_id=77)
     assert [(m.chat_id, m.text, m.parse_mode) for m in api.messages] == [(CHAT, "hi", "Markdown")]
     assert b'"disable_web_page_preview":true' in api.requests[0].body
 
 
 def test_what_telegram_cannot_parse_goes_out_as_plain_text(api: BotApi, bot: Bot) -> None:
-    assert bot.send(GOOD, CHAT, "a_b", markdown=True).fate is Fate.SENT
+    assert bot.send(GOOD, CHAT, "a_b", markdown=True).outcome is Outcome.SENT
     assert [(m.text, m.parse_mode) for m in api.messages] == [("a_b", None)]
     assert len(api.requests) == 2
 
 
 def test_a_chat_that_moved_is_followed_once(api: BotApi, bot: Bot) -> None:
     api.move(-5, -1005)
-    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Fate.SENT, message_id=77, moved_to=-1005)
+    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Outcome.SENT, message_id=77, moved_to=-1005)
     api.move(-1005, -1006)
-    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Fate.REFUSED, "message rejected", moved_to=-1005)
+    assert bot.send(GOOD, -5, "hi", markdown=True) == BotDelivery(Outcome.REFUSED, "message rejected", moved_to=-1005)
     assert api.counts == {-1005: 1}
 
 
 WAITS = {
-    "short": (3, 1, [3], Fate.SENT),
-    "unnamed": (None, 1, [1], Fate.SENT),
-    "only once": (2, 2, [2], Fate.REFUSED),
-    "too long": (31, 1, [], Fate.REFUSED),
+    "short": (3, 1, [3], Outcome.SENT),
+    "unnamed": (None, 1, [1], Outcome.SENT),
+    "only once": (2, 2, [2], Outcome.REFUSED),
+    "too long": (31, 1, [], Outcome.REFUSED),
 }
 
 
-@pytest.mark.parametrize(("seconds", "times", "waited", "fate"), WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize(("seconds", "times", "waited", "outcome"), WAITS.values(), ids=WAITS)
 def test_too_many_requests(
-    api: BotApi, bot: Bot, waits: list[float], seconds: int | None, times: int, waited: list[float], fate: Fate
+    api: BotApi, bot: Bot, waits: list[float], seconds: int | None, times: int, waited: list[float], outcome: Outcome
 ) -> None:
     parameters = {} if seconds is None else {"retry_after": seconds}
     api.fail(Answer(refusal(429, "Too Many Requests", **parameters)), times=times)
     delivery = bot.send(GOOD, CHAT, "hi", markdown=True)
-    assert (delivery.fate, waits) == (fate, waited)
-    assert delivery.error == (None if fate is Fate.SENT else "too many requests")
-    assert delivery.is_hopeless is (fate is not Fate.SENT)
+    assert (delivery.outcome, waits) == (outcome, waited)
+    assert delivery.error == (None if outcome is Outcome.SENT else "too many requests")
+    assert delivery.is_hopeless is (outcome is not Outcome.SENT)
 
 
 UNKNOWN = "the message may have been delivered"
 NO_ANSWER = f"Telegram gave no usable answer; {UNKNOWN}"
-FAULTS: dict[str, tuple[Fault, Fate, str, bool]] = {
-    "no answer": (Hang(effect=True), Fate.UNKNOWN, f"Telegram did not answer in time; {UNKNOWN}", True),
-    "hangs up": (HangUp(effect=True), Fate.UNKNOWN, f"The connection to Telegram was lost; {UNKNOWN}", True),
-    "cut": (Cut(), Fate.UNKNOWN, f"The connection to Telegram was lost; {UNKNOWN}", True),
+FAULTS: dict[str, tuple[Fault, Outcome, str, bool]] = {
+    "no answer": (Hang(effect=True), Outcome.UNKNOWN, f"Telegram did not answer in time; {UNKNOWN}", True),
+    "hangs up": (HangUp(effect=True), Outcome.UNKNOWN, f"The connection to Telegram was lost; {UNKNOWN}", True),
+    "cut": (Cut(), Outcome.UNKNOWN, f"The connection to Telegram was lost; {UNKNOWN}", True),
     "500": (
         Answer(Response(b"{}", 500), effect=True),
-        Fate.UNKNOWN,
+        Outcome.UNKNOWN,
         f"Telegram gave no usable answer; {UNKNOWN}",
         True,
     ),
-    "200 of a gateway": (Answer(Response(b"<p>ok")), Fate.UNKNOWN, f"Telegram gave no usable answer; {UNKNOWN}", True),
-    "400": (Answer(refusal(400, f"Bad Request: {SECRET}")), Fate.REFUSED, "message rejected", False),
-    "401": (Answer(refusal(401, "Unauthorized")), Fate.REFUSED, "the bot token is not valid", True),
-    "403": (Answer(refusal(403, "Forbidden: bot was kicked")), Fate.REFUSED, "bot was blocked by the user", False),
+    "200 of a gateway": (
+        Answer(Response(b"<p>ok")),
+        Outcome.UNKNOWN,
+        f"Telegram gave no usable answer; {UNKNOWN}",
+        True,
+    ),
+    "400": (Answer(refusal(400, f"Bad Request: {SECRET}")), Outcome.REFUSED, "message rejected", False),
+    "401": (Answer(refusal(401, "Unauthorized")), Outcome.REFUSED, "the bot token is not valid", True),
+    "403": (Answer(refusal(403, "Forbidden: bot was kicked")), Outcome.REFUSED, "bot was blocked by the user", False),
     "redirect": (
         Answer(Response(b"", 302, headers={"Location": f"http://127.0.0.1:9/bot{TOKEN}/x"})),
-        Fate.REFUSED,
+        Outcome.REFUSED,
         "message rejected",
         True,
     ),
-    "a page of garbage": (Answer(Response(b"x" * 100_000, 400)), Fate.REFUSED, "message rejected", True),
+    "a page of garbage": (Answer(Response(b"x" * 100_000, 400)), Outcome.REFUSED, "message rejected", True),
 }
 
 
-@pytest.mark.parametrize(("fault", "fate", "error", "is_hopeless"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("fault", "outcome", "error", "is_hopeless"), FAULTS.values(), ids=FAULTS)
 def test_faults(
     api: BotApi,
     bot: Bot,
     caplog: pytest.LogCaptureFixture,
     fault: Fault,
-    fate: Fate,
+    outcome: Outcome,
     error: str,
     is_hopeless: bool,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     api.fail(fault)
-    assert bot.send(GOOD, CHAT, "hi", markdown=True) == BotDelivery(fate, error, is_hopeless=is_hopeless)
+    assert bot.send(GOOD, CHAT, "hi", markdown=True) == BotDelivery(outcome, error, is_hopeless=is_hopeless)
     assert len(api.requests) == 1
     assert SECRET not in caplog.text
 
@@ -170,7 +175,7 @@ def test_telegram_down(api: BotApi, bot: Bot, caplog: pytest.LogCaptureFixture) 
     caplog.set_level(logging.DEBUG)
     api.stop_listening()
     assert bot.send(GOOD, CHAT, "hi", markdown=True) == BotDelivery(
-        Fate.REFUSED, "Telegram is unreachable", is_hopeless=True
+        Outcome.REFUSED, "Telegram is unreachable", is_hopeless=True
     )
     with pytest.raises(TelegramUnreachable) as failure:
         bot.identity(GOOD)
@@ -193,7 +198,7 @@ def test_a_garbled_head_is_logged_without_the_token(bot: Bot, caplog: pytest.Log
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     garbling = Bot(Telegram(api_base=f"http://127.0.0.1:{listener.getsockname()[1]}"))
-    assert garbling.send(GOOD, CHAT, "hi", markdown=True).fate is Fate.UNKNOWN
+    assert garbling.send(GOOD, CHAT, "hi", markdown=True).outcome is Outcome.UNKNOWN
     garbling.close()
     listener.close()
     assert "/bot********/sendMessage" in caplog.text
@@ -210,7 +215,7 @@ def test_a_proxy_is_used_and_bound_by_the_same_deadline(api: BotApi, monkeypatch
     assert seen == [f"http://telegram.invalid/bot{TOKEN}/sendMessage"]
     api.fail(Hang())
     started = time.monotonic()
-    assert bot.send(GOOD, CHAT, "hi", markdown=True).fate is Fate.UNKNOWN
+    assert bot.send(GOOD, CHAT, "hi", markdown=True).outcome is Outcome.UNKNOWN
     assert time.monotonic() - started < 5
     bot.close()
 
