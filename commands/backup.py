@@ -8,14 +8,14 @@ from commands.failing import failing_clearly
 from commands.progress import progress
 from commands.sync import BY_CONSOLE
 from core.backup import backups, files
-from core.backup.files import Kind
+from core.backup.files import BackupKind
 from core.panel import Panel
 
 _KINDS = {
-    Kind.EXPORT: "exported in the panel",
-    Kind.BEFORE_IMPORT: "before a restore",
-    Kind.BY_CLOCK: "by the nightly job",
-    Kind.BY_HAND: "by hand",
+    BackupKind.EXPORT: "exported in the panel",
+    BackupKind.BEFORE_IMPORT: "before a restore",
+    BackupKind.BY_CLOCK: "by the nightly job",
+    BackupKind.BY_HAND: "by hand",
 }
 
 
@@ -27,7 +27,7 @@ def backup_command(panel: Panel) -> click.Group:
     @failing_clearly
     def create() -> None:
         with progress("rows") as report:
-            made = backups.make(panel, Kind.BY_HAND, report)
+            made = backups.make(panel, BackupKind.BY_HAND, report)
         click.echo(made.path.resolve())
 
     @backup.command("list", help="List the backups that are stored, the newest first.")

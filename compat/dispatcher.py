@@ -21,7 +21,7 @@ from compat.guards import cross_site
 from compat.guards.rate_limit import RequestLimit
 from compat.multipart import BadParameters
 from compat.parameters import Limits, read_parameters
-from compat.serving.waiting import NoPlace, Places
+from compat.serving.waiting_requests import NoPlace, Places
 from compat.sessions import SessionUnavailable
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from weakref import WeakSet
 from core.config import Config, Portal
 from core.errors import DatabaseFailed
 from core.outbound.redis_servers import RedisServers
-from core.portal import in_force as portal_settings
+from core.portal import settings_in_force
 from core.portal.portals import Portals
 from core.security.counters import DatabaseCounters
 from core.security.hash_kinds import HashKinds
@@ -85,7 +85,7 @@ class Panel:
         self._layout_lock = threading.Lock()
         self._portals: Portals | None = None
         self._portals_lock = threading.Lock()
-        self._portal_rows: portal_settings.Rows | None = None
+        self._portal_rows: settings_in_force.Rows | None = None
         self._owned: dict[Callable[[Panel], Any], Any] = {}
         self._stopping: list[Callable[[Panel], Any]] = []
         # making one thing may ask for another
@@ -130,12 +130,12 @@ class Panel:
         While the database is away, what was seen last must do: an operation under way still has to be undone.
         """
         try:
-            has_rows = self.layout.has_table(portal_settings.TABLE)
-            self._portal_rows = portal_settings.read_rows(self.database) if has_rows else {}
+            has_rows = self.layout.has_table(settings_in_force.TABLE)
+            self._portal_rows = settings_in_force.read_rows(self.database) if has_rows else {}
         except DatabaseFailed:
             if self._portal_rows is None:
                 raise
-        return portal_settings.in_force(self.config.portal, self._portal_rows, self.unsealed)
+        return settings_in_force.in_force(self.config.portal, self._portal_rows, self.unsealed)
 
     def unsealed(self, stored: str | None, place: str) -> str:
         """What was sealed for that ``place``, empty where this server's key cannot read it: then it must be entered
@@ -155,7 +155,7 @@ class Panel:
         settings = self.portal_settings
         with self._portals_lock:
             if self._portals is None or self._portals.settings != settings:
-                known = portal_settings.destinations(self.config.portal)
+                known = settings_in_force.destinations(self.config.portal)
                 new = Portals(settings, zone=self.clock.zone, theme_servers=known)
                 self._close_portals()
                 self._portals = new

@@ -19,7 +19,7 @@ from compat.guards.security_log import install_security_log
 from compat.pages import Frontend
 from compat.parameters import Limits
 from compat.serving.broken_bodies import with_readable_bodies
-from compat.serving.waiting import Places
+from compat.serving.waiting_requests import Places
 from compat.sessions import SessionStore, SessionUnavailable, install_sessions
 from compat.sessions.php_files import PhpFileSessions
 from compat.sessions.redis import RedisSessions
@@ -35,7 +35,7 @@ from core.jobs.given_answers import GivenAnswers
 from core.panel import Panel
 from core.storage.faults import LASTING, set_up_fault
 from core.storage.tables import StoredSession
-from core.values.losses import losses
+from core.values.entry_losses import losses
 from legacy_routes.access import audit_log, passkeys, session
 from legacy_routes.accounts import accounts, sync
 from legacy_routes.administration import backup, stalker_settings

@@ -26,14 +26,14 @@ NAME_CHARACTERS = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoggedIn:
     """Who logged in, and the fingerprint of the password that binds the session."""
 
     actor: Actor
     credential: str
 
 
-def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Entry:
+def log_in(panel: Panel, origin: Origin, username: str, password: str) -> LoggedIn:
     """The user of these credentials. Writes the login history, upgrades the stored hash where that is on.
 
     Raises InvalidInput for a name that nobody can have, WrongCredentials (the same for an unknown user and a wrong
@@ -54,7 +54,7 @@ def log_in(panel: Panel, origin: Origin, username: str, password: str) -> Entry:
         except DatabaseFailed as error:
             log.warning("A password could not be stored in its stronger form: %s", type(error.__cause__).__name__)
     record_login(panel, origin, row.id, username)
-    return Entry(actor_of(row), credential)
+    return LoggedIn(actor_of(row), credential)
 
 
 def _counted_user(row: Any, username: str) -> str:

@@ -1,4 +1,4 @@
-"""How many accounts somebody sees, counted beside the row of the user. Whose they are: :mod:`core.access.whose`.
+"""How many accounts somebody sees, counted beside the row of the user. Whose: :mod:`core.access.whose_accounts`.
 
 On MariaDB, where reading all of an index costs more than all the rest of a request, the number is kept as long as the
 table's time of change proves that it is right (:mod:`core.storage.caching.freshness`).
@@ -10,7 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from core.access.actors import Actor
-from core.access.whose import whose_accounts
+from core.access.whose_accounts import whose_accounts
 from core.panel import Panel
 from core.storage.caching.freshness import SERVER_NOW, Stamp, changed_at, is_settled, kept
 from core.storage.schema import Layout
@@ -21,7 +21,7 @@ _COUNT_OWN = _COUNT_ALL.where(Account.reseller == sa.bindparam("reseller"))
 
 
 def count_accounts(panel: Panel, scope: int | None) -> int:
-    """How many accounts are in ``scope`` (see :func:`core.access.whose.whose_accounts`)."""
+    """How many accounts are in ``scope`` (see :func:`core.access.whose_accounts.whose_accounts`)."""
     if scope is None:
         return int(panel.database.first(_COUNT_ALL).accounts)
     return int(panel.database.first(_COUNT_OWN, reseller=scope).accounts)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from core.config import Config
 from core.errors import InvalidInput
 from core.moving.panel_settings import Key, read_panel
-from core.portal.in_force import SAVED_MARK
+from core.portal.settings_in_force import SAVED_MARK
 from core.storage.database import Database
 from core.storage.schema import LEGACY, read_layout
 from core.storage.tables import StalkerSetting, User

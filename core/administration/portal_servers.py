@@ -1,7 +1,7 @@
 """The settings of the portal servers as a super admin sees and changes them: checking, testing, storing.
 
-How what is stored takes the place of the configuration: :mod:`core.portal.in_force`. Source: contract chapter 50,
-``get_stalker_settings`` and ``update_stalker_settings``.
+How what is stored takes the place of the configuration: :mod:`core.portal.settings_in_force`. Source: contract chapter
+50, ``get_stalker_settings`` and ``update_stalker_settings``.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +17,14 @@ from core.access.permissions import CHANGE_PORTAL_SETTINGS, READ_PORTAL_SETTINGS
 from core.config import Portal
 from core.errors import DatabaseFailed, InvalidInput, TooManyAttempts, UpstreamFailed
 from core.panel import Panel
-from core.portal import PortalAuthentication, PortalError, PortalInvalidInput, PortalServer, ServerSettings, in_force
+from core.portal import (
+    PortalAuthentication,
+    PortalError,
+    PortalInvalidInput,
+    PortalServer,
+    ServerSettings,
+    settings_in_force,
+)
 from core.portal.addresses import api_address, default_api_address, server_address
 from core.portal.settings import primary_settings, secondary_settings
 from core.security.throttle import WINDOW_SECONDS
@@ -72,7 +79,7 @@ def read_settings(panel: Panel, actor: Actor) -> Settings:
     """Raises NotAllowed."""
     require(actor, READ_PORTAL_SETTINGS)
     portal = panel.portal_settings
-    texts = in_force.shown(portal)
+    texts = settings_in_force.shown(portal)
     return Settings(
         server_address=texts["server_address"],
         server_2_address=texts["server_2_address"],
@@ -96,14 +103,14 @@ def change_settings(panel: Panel, by: By, wish: Wish) -> None:
         wanted = _wanted(current, wish, texts)
         if not panel.connection_tests.may(f"portal/{by.actor.id}"):
             raise TooManyAttempts("Too many connection tests; please wait a minute", retry_after=WINDOW_SECONDS)
-        _test(wanted, known=in_force.destinations(current))
+        _test(wanted, known=settings_in_force.destinations(current))
     if not wish.only_test:
         _store(panel, by, wish, texts)
 
 
 def forget_settings(panel: Panel) -> None:
     """From now on the configuration's portals count again."""
-    if panel.layout.has_table(in_force.TABLE):
+    if panel.layout.has_table(settings_in_force.TABLE):
 
         def act(connection: Connection) -> None:
             connection.execute(delete(StalkerSetting))
@@ -150,7 +157,7 @@ def _wanted(current: Portal, wish: Wish, texts: dict[str, str]) -> Portal:
     """Raises InvalidInput where the stored password would be sent to a server that it was not entered for."""
     values: dict[str, object] = dict(texts)
     if wish.keeps_password:
-        if current.password.get_secret_value() and not _origins(texts) <= in_force.destinations(current):
+        if current.password.get_secret_value() and not _origins(texts) <= settings_in_force.destinations(current):
             raise InvalidInput("Another server needs the API password again; please enter it")
     else:
         values["password"] = SecretStr(wish.password)
@@ -186,15 +193,15 @@ def _test_server(settings: ServerSettings, *, tells: bool) -> None:
 
 def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
     """Rows and audit row in one transaction; what is to stay stays as it is at that moment."""
-    if not panel.layout.has_table(in_force.TABLE):
+    if not panel.layout.has_table(settings_in_force.TABLE):
         raise DatabaseFailed("This database has no table for portal settings yet; run the database upgrade first")
 
     def act(connection: Connection) -> None:
         serialise(panel.database, connection, "portal_settings")
         rows = _rows(connection)
-        before = in_force.in_force(panel.config.portal, rows, panel.unsealed)
+        before = settings_in_force.in_force(panel.config.portal, rows, panel.unsealed)
         after = _wanted(before, wish, texts)
-        _write_rows(panel, connection, by.actor, rows, in_force.as_rows(after, panel.sealer.sealed))
+        _write_rows(panel, connection, by.actor, rows, settings_in_force.as_rows(after, panel.sealer.sealed))
         by.write_audit(
             panel,
             connection,
@@ -209,13 +216,13 @@ def _store(panel: Panel, by: By, wish: Wish, texts: dict[str, str]) -> None:
     panel.database.transact(act)
 
 
-def _rows(connection: Connection) -> in_force.Rows:
+def _rows(connection: Connection) -> settings_in_force.Rows:
     found = connection.execute(select(StalkerSetting.setting_key, StalkerSetting.setting_value))
     return {row.setting_key: row.setting_value for row in found}
 
 
 def _write_rows(
-    panel: Panel, connection: Connection, actor: Actor, present: in_force.Rows, rows: in_force.Rows
+    panel: Panel, connection: Connection, actor: Actor, present: settings_in_force.Rows, rows: settings_in_force.Rows
 ) -> None:
     stamp = {"updated_at": panel.clock.now(), "updated_by": actor.id}
     for key, value in rows.items():
@@ -227,4 +234,4 @@ def _write_rows(
 
 
 def _audited(portal: Portal) -> dict[str, Any]:
-    return {**in_force.shown(portal), in_force.DUAL: portal.dual_server}
+    return {**settings_in_force.shown(portal), settings_in_force.DUAL: portal.dual_server}

@@ -18,12 +18,12 @@ from core.access.permissions import EXPORT_DATABASE, IMPORT_DATABASE, require
 from core.backup import files
 from core.backup.dump import write_dump
 from core.backup.examination import Examined, examine
-from core.backup.files import Backup, Kind
+from core.backup.files import Backup, BackupKind
 from core.backup.restore import Restored, restore
 from core.errors import DatabaseBusy, InvalidInput, NotAllowed, NotFound
 from core.jobs.locks import Held, LockHeld, named_lock
 from core.jobs.scheduled import Run, ScheduledJob
-from core.jobs.waiting import waiting_places
+from core.jobs.waiting_places import waiting_places
 from core.panel import Panel
 from core.security.sealed_columns import forget_unbound
 from core.values.escaping import plain, quotable
@@ -60,7 +60,7 @@ def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
     """
     redacted = _is_redacted_for(panel, by.actor)
     with waiting_places(panel).one(wait) as granted:
-        backup = _make(panel, Kind.EXPORT, by.actor, redacted=redacted, wait=granted)
+        backup = _make(panel, BackupKind.EXPORT, by.actor, redacted=redacted, wait=granted)
 
     def act(connection: Connection) -> None:
         details = "without passwords and keys" if redacted else None
@@ -70,7 +70,7 @@ def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
     return backup
 
 
-def make(panel: Panel, kind: Kind, report: Report | None = None) -> Backup:
+def make(panel: Panel, kind: BackupKind, report: Report | None = None) -> Backup:
     """A whole dump for the administrator of the server. Raises AlreadyExporting, BackupNotStored."""
     return _make(panel, kind, None, redacted=False, wait=_WAIT_SECONDS, report=report)
 
@@ -119,7 +119,7 @@ def import_dump(
     panel.fingerprint_key  # noqa: B018
     with _one_at_a_time(panel, "backup-import", AlreadyImporting) as held:
         examined = examine(panel, file, report)
-        before = make(panel, Kind.BEFORE_IMPORT, report)
+        before = make(panel, BackupKind.BEFORE_IMPORT, report)
         held.renew()
         finish = partial(_finish, panel, by, _shown(name), is_operator)
         restored = _restore(panel, file, examined, report, finish)
@@ -162,7 +162,7 @@ def _is_redacted_for(panel: Panel, actor: Actor) -> bool:
 
 
 def _make(
-    panel: Panel, kind: Kind, actor: Actor | None, *, redacted: bool, wait: float, report: Report | None = None
+    panel: Panel, kind: BackupKind, actor: Actor | None, *, redacted: bool, wait: float, report: Report | None = None
 ) -> Backup:
     with _one_at_a_time(panel, "backup-export", AlreadyExporting, wait=wait):
         made = files.store(panel, kind, actor, partial(write_dump, panel, redacted=redacted, report=report))
@@ -193,7 +193,7 @@ def _run(run: Run) -> int:
     if run.options.dry_run:
         run.stamped("WOULD STORE a backup")
         return 0
-    made = make(run.panel, Kind.BY_CLOCK, lambda _step, done, total: run.output.progress(done, total))
+    made = make(run.panel, BackupKind.BY_CLOCK, lambda _step, done, total: run.output.progress(done, total))
     run.stamped(f"SUCCESS - {made.name}, {made.size} bytes")
     return 0
 

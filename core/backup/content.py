@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Column
 
-from core.backup.meanings import Counted, PassedOver, Rows, TableMade, ZoneSet
 from core.backup.saved_tables import BY_NAME
+from core.backup.statement_meanings import Counted, PassedOver, Rows, TableMade, ZoneSet
 from core.backup.statements import Script
 from core.backup.tokens import BY_MARIADB, BY_MYSQL, COMPLETED, OURS, REDACTED, Unreadable, Value
 from core.backup.values import BadValue, Read, default_of, reader, zone_named

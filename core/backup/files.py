@@ -32,7 +32,7 @@ _UNFINISHED_SECONDS = 24 * 3600
 _UNFINISHED = ".part"
 
 
-class Kind(Enum):
+class BackupKind(Enum):
     """What a backup is for. An export is gone after an hour, a copy made before an import after a week, one that was
     made by the clock after the configured days, and one that was made by hand never."""
 
@@ -52,13 +52,13 @@ class Backup:
     """A stored dump. ``made_at``: Unix seconds; ``path`` is never shown."""
 
     name: str
-    kind: Kind
+    kind: BackupKind
     size: int
     made_at: int
     path: Path
 
 
-def store(panel: Panel, kind: Kind, actor: Actor | None, write: Callable[[BinaryIO], None]) -> Backup:
+def store(panel: Panel, kind: BackupKind, actor: Actor | None, write: Callable[[BinaryIO], None]) -> Backup:
     """Store what ``write`` writes under a name of this second that no other has; under the lock of backups only.
 
     ``actor``: whose export it is. Raises BackupNotStored, and what ``write`` raises.
@@ -109,13 +109,13 @@ def find(panel: Panel, name: str) -> Backup | None:
 
 
 def is_export_of(panel: Panel, backup: Backup, actor: Actor) -> bool:
-    return backup.path.parent == _directory(panel, Kind.EXPORT, actor)
+    return backup.path.parent == _directory(panel, BackupKind.EXPORT, actor)
 
 
 def forget_old(panel: Panel, *, most_exports: int) -> None:
     """Remove what is over, and of exports all but the newest ``most_exports``."""
     everything = stored(panel)
-    surplus = [backup for backup in everything if backup.kind is Kind.EXPORT][most_exports:]
+    surplus = [backup for backup in everything if backup.kind is BackupKind.EXPORT][most_exports:]
     for backup in everything:
         if backup in surplus or _is_over(panel, backup):
             _remove(backup.path)
@@ -126,9 +126,9 @@ def forget_old(panel: Panel, *, most_exports: int) -> None:
 
 def _is_over(panel: Panel, backup: Backup) -> bool:
     seconds = {
-        Kind.EXPORT: EXPORT_SECONDS,
-        Kind.BEFORE_IMPORT: BEFORE_IMPORT_SECONDS,
-        Kind.BY_CLOCK: panel.config.backup.keep_days * 24 * 3600,
+        BackupKind.EXPORT: EXPORT_SECONDS,
+        BackupKind.BEFORE_IMPORT: BEFORE_IMPORT_SECONDS,
+        BackupKind.BY_CLOCK: panel.config.backup.keep_days * 24 * 3600,
     }.get(backup.kind)
     return seconds is not None and backup.made_at <= panel.clock.stamp() - seconds
 
@@ -141,20 +141,20 @@ def _remove(path: Path) -> None:
 
 
 def _paths(panel: Panel) -> Iterator[Path]:
-    for kind in Kind:
-        pattern = "*/*" if kind is Kind.EXPORT else "*"
+    for kind in BackupKind:
+        pattern = "*/*" if kind is BackupKind.EXPORT else "*"
         yield from (_root(panel) / kind.value).glob(pattern)
 
 
 def _backup(path: Path) -> Backup:
     status = path.stat()
-    kind = Kind.EXPORT if path.parent.parent.name == Kind.EXPORT.value else Kind(path.parent.name)
+    kind = BackupKind.EXPORT if path.parent.parent.name == BackupKind.EXPORT.value else BackupKind(path.parent.name)
     return Backup(path.name, kind, status.st_size, int(status.st_mtime), path)
 
 
-def _directory(panel: Panel, kind: Kind, actor: Actor | None) -> Path:
+def _directory(panel: Panel, kind: BackupKind, actor: Actor | None) -> Path:
     directory = _root(panel) / kind.value
-    if kind is not Kind.EXPORT or actor is None:
+    if kind is not BackupKind.EXPORT or actor is None:
         return directory
     # not the id alone: after a restore it may be another person's
     whose = hashlib.sha256(f"{actor.id} {actor.username}".encode()).hexdigest()[:16]

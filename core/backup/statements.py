@@ -1,13 +1,13 @@
 """The statements of a dump: which we understand, and what they say. Anything else refuses the whole file.
 
-Nothing is executed. What comes of a file is what its statements say (:mod:`core.backup.meanings`), in order. Source:
-contract chapter 70, ``import_database.php``, and contract README, "imports of dumps".
+Nothing is executed. What comes of a file is what its statements say (:mod:`core.backup.statement_meanings`), in order.
+Source: contract chapter 70, ``import_database.php``, and contract README, "imports of dumps".
 """
 
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from core.backup.meanings import Counted, PassedOver, Rows, Statement, TableMade, ZoneSet
+from core.backup.statement_meanings import Counted, PassedOver, Rows, Statement, TableMade, ZoneSet
 from core.backup.tokens import FOREIGN, Kind, Token, Tokens, Value
 
 # more columns than any table has

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, or_, select
 from core.errors import DatabaseFailed, PanelError
 from core.jobs import claims
 from core.jobs.bell import bell
-from core.jobs.waiting import waiting_places
+from core.jobs.waiting_places import waiting_places
 from core.panel import Panel
 from core.storage.tables import Job
 from core.storage.writing import insert_row

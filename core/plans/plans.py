@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
 from core.access.user_rows import LAYOUTS
-from core.access.whose import whose_accounts
+from core.access.whose_accounts import whose_accounts
 from core.panel import Panel
 from core.plans.choice import PlanKey, PlanRow, assigned_keys, normal_key, plan_values
 from core.storage.lookups import AnySelect

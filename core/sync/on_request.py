@@ -21,7 +21,7 @@ from core.access.user_rows import read_user
 from core.errors import NotLoggedIn, PanelError, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Record, Work
-from core.jobs.waiting import waiting_places
+from core.jobs.waiting_places import waiting_places
 from core.panel import Panel
 from core.storage.tables import SyncedSession
 from core.storage.writing import insert_if_absent

@@ -6,8 +6,8 @@ Numerals, phones, days and amounts: the modules beside.
 import re
 
 from core.errors import InvalidInput
+from core.values.entry_losses import note_loss
 from core.values.escaping import plain, quotable
-from core.values.losses import note_loss
 from core.values.numerals import without_marks
 
 USERNAME_CHARACTERS = 100

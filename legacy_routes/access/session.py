@@ -15,7 +15,7 @@ from core.access.identity import CREDENTIAL_MARK
 from core.access.idle_timeout import AUTO_LOGOUT_MAX
 from core.access.login_history import read_login_history
 from core.access.seen_accounts import count_accounts
-from core.access.whose import sees_all_always, whose_accounts
+from core.access.whose_accounts import sees_all_always, whose_accounts
 from core.errors import InvalidInput, NotLoggedIn
 from core.messages.telegram.logins import note_login
 from core.values import sinks

@@ -7,7 +7,7 @@ import orjson
 
 from compat import envelope
 from core.access.actors import Actor
-from core.access.whose import whose_accounts
+from core.access.whose_accounts import whose_accounts
 from core.accounts.end_dates import known_day
 from core.accounts.listing.answer import list_accounts
 from core.accounts.listing.blocks import ListedAccount

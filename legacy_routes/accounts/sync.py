@@ -6,7 +6,7 @@ from compat.endpoints import Answer, Endpoints, Manners
 from core.access.actors import Actor
 from core.access.permissions import SYNC_ACCOUNTS
 from core.access.seen_accounts import count_accounts
-from core.access.whose import whose_accounts
+from core.access.whose_accounts import whose_accounts
 from core.errors import DatabaseFailed
 from core.panel import Panel
 from core.sync.on_request import sync_on_request

@@ -11,7 +11,7 @@ from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
 from compat.fields import RequestModel, Text
 from core.access.permissions import CORRECT_TRANSACTIONS, may
-from core.access.whose import whose_accounts
+from core.access.whose_accounts import whose_accounts
 from core.errors import InvalidInput
 from core.ledger.corrections import correct_transaction
 from core.ledger.listing import LedgerPage, LedgerRow, kept_transactions

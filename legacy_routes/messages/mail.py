@@ -23,8 +23,14 @@ from core.messages.mail.settings_edit import (
     change_settings,
     try_connection,
 )
-from core.messages.mail.templates import ListedTemplate, StoredTemplate, delete_template, read_template, save_template
-from core.messages.mail.templates import Wish as TemplateWish
+from core.messages.mail.templates import (
+    ListedTemplate,
+    StoredTemplate,
+    TemplateWish,
+    delete_template,
+    read_template,
+    save_template,
+)
 from core.values import sinks
 from core.values.clock import shown
 from legacy_routes.forms import ChosenIds, PageNumber

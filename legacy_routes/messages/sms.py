@@ -16,8 +16,7 @@ from core.messages.sms.page import read_view
 from core.messages.sms.send import MANUAL, Sending, Wish
 from core.messages.sms.send import send_sms as core_send
 from core.messages.sms.settings import CLEAR, Change, ShownSettings, change_settings
-from core.messages.sms.templates import StoredTemplate, delete_template, save_template
-from core.messages.sms.templates import Wish as TemplateWish
+from core.messages.sms.templates import StoredTemplate, TemplateWish, delete_template, save_template
 from core.values import sinks
 from core.values.clock import shown
 from core.values.days import checked_date

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.portal import in_force
+from core.portal import settings_in_force
 from core.storage.tables import (
     AuditEntry,
     Base,
@@ -131,7 +131,7 @@ def filled(site: Site) -> Iterator[Site]:
             portal.add_user(f"p{number}{value}", f"00:1A:79:00:01:{number:02X}", full_name=value, tariff_plan=value)
         rows = [
             {"setting_key": key, "setting_value": value}
-            for key, value in in_force.as_rows(settings, lambda password, _place: password).items()
+            for key, value in settings_in_force.as_rows(settings, lambda password, _place: password).items()
         ]
         world.insert(StalkerSetting, rows)
         yield site

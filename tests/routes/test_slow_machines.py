@@ -77,7 +77,7 @@ def test_6_a_slow_portal_leaves_threads_for_others(accounts: Accounts, name: str
 
 
 def test_6_what_asks_other_machines_has_few_places() -> None:
-    """Endpoints that call out within the request; what runs as a job waits in places of its own (core.jobs.waiting)."""
+    """Endpoints that call out within the request; what runs as a job waits in core.jobs.waiting_places."""
     waiting = {endpoint.name for endpoint in all_endpoints() if endpoint.manners.waits}
     assert waiting >= {*CALLS, "update_account", "update_stalker_settings", "assign_reseller", "import_database", "api"}
     assert waiting >= {"sync_plans", "sync_plans_web", "test_mail_connection", "telegram/link_telegram"}

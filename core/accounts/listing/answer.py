@@ -41,7 +41,7 @@ class Encoder(Protocol):
 
 
 def list_accounts(panel: Panel, scope: int | None, encode: Encoder) -> EncodedAnswer:
-    """What ``encode`` makes of the accounts of ``scope`` (see :mod:`core.access.whose`), newest first."""
+    """What ``encode`` makes of the accounts of ``scope`` (see :mod:`core.access.whose_accounts`), newest first."""
     database, parts = panel.database, panel.answer_cache.parts
     rows, parameters = (_ALL, {}) if scope is None else (_OWN, {"reseller": scope})
 

@@ -15,7 +15,7 @@ from core.storage.tables import MailTemplate, MailTemplatesGiven, User
 from core.storage.writing import insert_if_absent
 
 
-class Template(NamedTuple):
+class FirstTemplate(NamedTuple):
     name: str
     subject: str
     html: str
@@ -28,7 +28,7 @@ def _page(*paragraphs: str) -> str:
 
 
 FIRST = (
-    Template(
+    FirstTemplate(
         WELCOME,
         "{name} عزیز، خوش آمدید",
         _page(
@@ -39,19 +39,19 @@ FIRST = (
         ),
         "To a new customer",
     ),
-    Template(
+    FirstTemplate(
         RENEWAL,
         "اشتراک شما تمدید شد",
         _page("{name} عزیز، اشتراک شما تمدید شد.", "طرح: {plan_name}", "تاریخ پایان: {expiry_date}"),
         "After a renewal",
     ),
-    Template(
+    FirstTemplate(
         EXPIRY,
         "اشتراک شما در {expiry_date} به پایان می‌رسد",
         _page("{name} عزیز، اشتراک شما در تاریخ {expiry_date} به پایان می‌رسد.", "لطفاً برای تمدید آن اقدام کنید."),
         "Before a subscription ends",
     ),
-    Template(
+    FirstTemplate(
         EXPIRED,
         "اشتراک شما به پایان رسید",
         _page(

@@ -28,7 +28,7 @@ _UNFIT = re.compile(r"[<>\"'`\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TemplateWish:
     """A template as sent. ``id`` None: a new one; ``plain`` None keeps what is stored."""
 
     id: int | None
@@ -102,7 +102,7 @@ def read_template(panel: Panel, actor: Actor, template_id: int | None) -> Stored
         return _required(connection, template_id)
 
 
-def save_template(panel: Panel, by: By, wish: Wish) -> Saved:
+def save_template(panel: Panel, by: By, wish: TemplateWish) -> Saved:
     """Create or change. Raises NotAllowed, InvalidInput, NotFound."""
     require(by.actor, USE_MAIL)
     require_mail(panel)
@@ -161,7 +161,7 @@ def _required(connection: Connection, template_id: int | None) -> StoredTemplate
     return StoredTemplate._make(row)
 
 
-def _checked(wish: Wish) -> dict[str, Any]:
+def _checked(wish: TemplateWish) -> dict[str, Any]:
     """The columns. Raises InvalidInput."""
     name, subject = wish.name.strip(), wish.subject.strip()
     if not name or len(name) > NAME_CHARACTERS or _UNFIT.search(name):
@@ -183,7 +183,7 @@ def _checked(wish: Wish) -> dict[str, Any]:
     return {**values, **plain, "is_active": int(wish.is_active)}
 
 
-def _lost(before: StoredTemplate, wish: Wish) -> str | None:
+def _lost(before: StoredTemplate, wish: TemplateWish) -> str | None:
     name = before.name
     if name not in AUTOMATIC or (wish.name.strip() == name and (wish.is_active or not before.is_active)):
         return None

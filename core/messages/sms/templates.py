@@ -28,7 +28,7 @@ _NOT_FOUND = "Template not found"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TemplateWish:
     """A template as sent; ``id`` None: a new one."""
 
     id: int | None
@@ -79,7 +79,7 @@ def _of_user(connection: Connection, user_id: int) -> list[StoredTemplate]:
     return [StoredTemplate._make(row) for row in rows]
 
 
-def save_template(panel: Panel, by: By, wish: Wish) -> int:
+def save_template(panel: Panel, by: By, wish: TemplateWish) -> int:
     """Create or change, and return the id. Raises NotAllowed, InvalidInput, NotFound, AlreadyExists."""
     require(by.actor, MESSAGING)
     require_sms(panel)
@@ -122,7 +122,7 @@ def delete_template(panel: Panel, by: By, template_id: int | None) -> None:
     panel.database.transact(act)
 
 
-def _checked(wish: Wish) -> dict[str, Any]:
+def _checked(wish: TemplateWish) -> dict[str, Any]:
     name = clean_text(wish.name, "name", NAME_CHARACTERS)
     if not name:
         raise InvalidInput.missing("name")

@@ -23,14 +23,14 @@ _RUN = """
 import re, sys
 from pathlib import Path
 from core.backup import backups
-from core.backup.files import Kind
+from core.backup.files import BackupKind
 from core.config import load_config
 from core.panel import Panel
 from tests.worlds.backups import BY_CONSOLE
 panel = Panel(load_config(None))
 with open(sys.argv[1], "rb") as file:
     done = backups.import_dump(panel, BY_CONSOLE, file, "dump.sql")
-made = backups.make(panel, Kind.BY_HAND)
+made = backups.make(panel, BackupKind.BY_HAND)
 # not getrusage, which tells of the process that started this one as well
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
 print(done.tables["_stb_action_logs"], made.size, peak)

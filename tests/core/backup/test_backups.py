@@ -13,7 +13,7 @@ from core.access.actors import Actor, bare_actor
 from core.access.audit import By
 from core.backup import backups, files
 from core.backup.backups import BACKUP, AlreadyExporting, AlreadyImporting
-from core.backup.files import BackupNotStored, Kind
+from core.backup.files import BackupKind, BackupNotStored
 from core.config import load_config
 from core.errors import NotAllowed, NotFound
 from core.jobs.locks import named_lock
@@ -89,7 +89,10 @@ def test_five_exports_are_kept_for_an_hour(panel: Panel, time: Time) -> None:
 
 
 def test_other_backups_have_other_ends(panel: Panel, time: Time) -> None:
-    made = {kind: backups.make(panel, kind).name for kind in (Kind.BEFORE_IMPORT, Kind.BY_CLOCK, Kind.BY_HAND)}
+    made = {
+        kind: backups.make(panel, kind).name
+        for kind in (BackupKind.BEFORE_IMPORT, BackupKind.BY_CLOCK, BackupKind.BY_HAND)
+    }
     ends = []
     for _ in range(10):
         time.now += DAY - 1
@@ -97,7 +100,7 @@ def test_other_backups_have_other_ends(panel: Panel, time: Time) -> None:
         time.now += 2
         _export(panel)
         ends.append([kind for kind, name in made.items() if name in _names(panel)])
-    three, two, one = list(made), [Kind.BEFORE_IMPORT, Kind.BY_HAND], [Kind.BY_HAND]
+    three, two, one = list(made), [BackupKind.BEFORE_IMPORT, BackupKind.BY_HAND], [BackupKind.BY_HAND]
     assert ends == [three, three, two, two, two, two, one, one, one, one]
 
 
@@ -172,7 +175,7 @@ def test_the_nightly_job(panel: Panel, time: Time) -> None:
         assert run_job(panel, BACKUP, Options(), lines) == DONE
         time.now += DAY
     kept = files.stored(panel)
-    assert [backup.kind for backup in kept] == [Kind.BY_CLOCK] * 3
+    assert [backup.kind for backup in kept] == [BackupKind.BY_CLOCK] * 3
     assert lines.text.splitlines()[-1] == f"[2026-11-26 10:30:00] SUCCESS - {kept[0].name}, {kept[0].size} bytes"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.backup import tokens
-from core.backup.meanings import Counted, PassedOver, Rows, TableMade, ZoneSet
+from core.backup.statement_meanings import Counted, PassedOver, Rows, TableMade, ZoneSet
 from core.backup.statements import Script
 from core.backup.tokens import Unreadable
 

@@ -16,7 +16,7 @@ from core.config import Config, Server
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
 from core.jobs.locks import named_lock
-from core.jobs.waiting import WaitingPlaces, waiting_places
+from core.jobs.waiting_places import WaitingPlaces, waiting_places
 from core.panel import Panel
 from simulators.faults import Delay
 from tests.conftest import MakeWorld

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from compat.serving.waiting import NoPlace, Places
+from compat.serving.waiting_requests import NoPlace, Places
 
 
 @pytest.mark.parametrize(("threads", "places"), [(1, 1), (2, 1), (4, 2), (8, 5), (24, 17)])

@@ -1,7 +1,7 @@
 """How many requests may wait for other machines at once, so that the others go on being answered.
 
 Within one process. What runs as a job, and is waited for no longer than a moment, has places of its own
-(:mod:`core.jobs.waiting`).
+(:mod:`core.jobs.waiting_places`).
 """
 
 import threading
