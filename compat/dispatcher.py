@@ -200,7 +200,7 @@ class Dispatcher:
     def _envelope_of(self, error: Exception) -> Response:
         # what happens after the handler (the session's saving) arrives wrapped
         error = getattr(error, "original_exception", None) or error
-        if isinstance(error, (self.failures, SessionUnavailable)):
+        if isinstance(error, (self.failures, envelope.FailedWith, SessionUnavailable)):
             return _named_failure(error)
         if isinstance(error, BadField | BadParameters):
             return envelope.failure(error.text, 6)
@@ -244,14 +244,15 @@ def _not_allowed(endpoint: Endpoint) -> Response:
 
 
 def _named_failure(error: Any) -> Response:
+    failure, keys = (error.failure, error.keys) if isinstance(error, envelope.FailedWith) else (error, None)
     cause = error.__cause__
     if cause is not None:
         # a driver's text may hold SQL and values; its number tells as much
         number = next(
             (item for item in getattr(getattr(cause, "orig", None) or cause, "args", ()) if isinstance(item, int)), ""
         )
-        log.error("%s at %s: %s %s", type(error).__name__, _place(error), type(cause).__name__, number)
-    return envelope.failure_of(error)
+        log.error("%s at %s: %s %s", type(failure).__name__, _place(error), type(cause).__name__, number)
+    return envelope.failure_of(failure, keys)
 
 
 def _http_failure(error: HTTPException) -> Response:

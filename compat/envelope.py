@@ -30,12 +30,29 @@ _FILE_STATUS = {2: 401, 3: 403, 4: 404}
 class Failure(Protocol):
     """What an exception must carry to become an envelope (core's PanelError does)."""
 
-    text: str
-    code: int
-    status: int
-    extra: Mapping[str, object]
-    retry_after: int | None
-    goes_on: bool
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def code(self) -> int: ...
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def retry_after(self) -> int | None: ...
+
+    @property
+    def goes_on(self) -> bool: ...
+
+
+class FailedWith(Exception):
+    """A :class:`Failure` whose answer has further ``keys``: raised by routes, since they shape the answers."""
+
+    def __init__(self, failure: Failure, keys: Mapping[str, object]) -> None:
+        super().__init__(failure.text)
+        self.failure = failure
+        self.keys = keys
 
 
 class Encoded(Protocol):
@@ -81,16 +98,17 @@ def _gzipped(body: bytes) -> Response:
     return response
 
 
-def failure(text: str, code: int, status: int = 200, extra: Mapping[str, object] | None = None) -> Response:
+def failure(text: str, code: int, status: int = 200, keys: Mapping[str, object] | None = None) -> Response:
     """``error`` is only ever 0 or 1; the text stands in both keys, the document's code in its own."""
-    body = {"error": 1, **(extra or {}), "err_msg": text, "message": text, "code": code}
+    body = {"error": 1, **(keys or {}), "err_msg": text, "message": text, "code": code}
     return json_response(orjson.dumps(body), status)
 
 
-def failure_of(error: Failure) -> Response:
+def failure_of(error: Failure, keys: Mapping[str, object] | None = None) -> Response:
+    """``keys``: what the answer has beside the failure."""
     if error.goes_on:
         return json_response(success_body(still_going_on(error.text)))
-    response = failure(error.text, error.code, error.status, error.extra)
+    response = failure(error.text, error.code, error.status, keys)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
@@ -99,7 +117,7 @@ def failure_of(error: Failure) -> Response:
 def instead_of_a_file(error: Any) -> Response:
     """A :class:`Failure` where a file was asked for: service workers keep whatever comes with status 200."""
     status = _FILE_STATUS.get(error.code, 503) if error.status == 200 else error.status
-    return failure(error.text, error.code, status, error.extra)
+    return failure(error.text, error.code, status)
 
 
 def still_going_on(text: str) -> dict[str, object]:

@@ -4,16 +4,15 @@ What an error becomes on the wire (envelope, status line) is not decided here, e
 cases in which contract chapter 00 demands a status other than 200.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Self
 
 
 class PanelError(Exception):
     """A refusal or failure that the caller may read.
 
-    ``text`` never holds SQL, a path, a host name or a secret. ``extra`` are further keys of the answer
-    (e.g. ``expired`` of the heartbeat). ``code`` is the document's table: 1 general, 2 authentication,
-    3 permission, 4 not found, 5 already exists, 6 invalid input, 7 database, 8 portal or provider.
+    ``text`` never holds SQL, a path, a host name or a secret. ``code`` is the document's table: 1 general,
+    2 authentication, 3 permission, 4 not found, 5 already exists, 6 invalid input, 7 database, 8 portal or provider.
+    ``retry_after``: seconds after which another try makes sense.
     """
 
     code: ClassVar[int] = 1
@@ -22,15 +21,8 @@ class PanelError(Exception):
     # it was not refused but goes on, and ends by itself: told with ``error`` 0 and ``pending``
     goes_on: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        text: str | None = None,
-        *,
-        extra: Mapping[str, object] | None = None,
-        retry_after: int | None = None,
-    ) -> None:
+    def __init__(self, text: str | None = None, *, retry_after: int | None = None) -> None:
         self.text = text if text is not None else self.default_text
-        self.extra: Mapping[str, object] = extra or {}
         self.retry_after = retry_after
         super().__init__(self.text)
 
@@ -67,12 +59,10 @@ class InvalidInput(PanelError):
     code = 6
     default_text = "Invalid input"
 
-    def __init__(
-        self, text: str | None = None, *, field: str | None = None, extra: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, text: str | None = None, *, field: str | None = None) -> None:
         self.field = field
         self._wording = text
-        super().__init__(text, extra=extra)
+        super().__init__(text)
         if field is not None:
             self.call_it(field)
 

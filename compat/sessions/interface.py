@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -46,7 +45,6 @@ class SessionUnavailable(Exception):
     text = "The session store is not available, please try again later"
     code = 7
     status = 503
-    extra: Mapping[str, object] = MappingProxyType({})
     retry_after: int | None = None
     goes_on = False
 

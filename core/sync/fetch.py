@@ -30,8 +30,8 @@ _RETRY_SECONDS = 2.0
 class FetchFailed(UpstreamFailed):
     """The portal's list could not be had, or cannot be trusted."""
 
-    def __init__(self, reason: str, **extra: object) -> None:
-        super().__init__(f"Failed to fetch accounts from Stalker Portal: {reason}", extra=extra or None)
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Failed to fetch accounts from Stalker Portal: {reason}")
 
 
 class Fetch:

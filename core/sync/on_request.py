@@ -44,10 +44,19 @@ class Told:
     job_id: int | None = None
 
 
+class NothingKnownYet(FetchFailed):
+    """The list did not come in time, and there is no sync before whose numbers could be told; ``job_id``: it goes on
+    as this job."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(TIMEOUT_TEXT)
+        self.job_id = job_id
+
+
 def sync_on_request(panel: Panel, by: By, session_id: str) -> Told:
     """What the caller's sync found; waits no longer than configured, and not at all where too many do.
 
-    Raises NotAllowed, FetchFailed (also when nothing is known yet), DatabaseFailed.
+    Raises NotAllowed, FetchFailed, NothingKnownYet, DatabaseFailed.
     """
     wish = wish_of(panel, by.actor)
     if _is_first_of(panel, session_id) and (listed := fresh_list(panel)) is not None:
@@ -80,7 +89,7 @@ def _is_first_of(panel: Panel, session_id: str) -> bool:
 def _pending(panel: Panel, wish: Wish, job_id: int) -> Told:
     counts = last_counts(panel, wish.scope)
     if counts is None:
-        raise FetchFailed(TIMEOUT_TEXT, pending=1, job_id=job_id)
+        raise NothingKnownYet(job_id)
     return Told(counts, job_id)
 
 

@@ -6,6 +6,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
+from compat.envelope import FailedWith
 from compat.fields import PHP_BLANKS, RawText, RequestModel, Text, to_integer, to_text
 from core.access import login as core_login
 from core.access.actors import Actor
@@ -231,7 +232,7 @@ def session_heartbeat(call: Call) -> Answer:
     except Expired:
         return {"expired": True, "message": "Session expired due to inactivity"}
     except NotLoggedIn:
-        raise NotLoggedIn(extra={"expired": True}) from None
+        raise FailedWith(NotLoggedIn(), {"expired": True}) from None
     now, timeout = call.session["last_activity"], activity.timeout_minutes
     if call.method == "POST":
         return {"err_msg": "", "expired": False, "message": "Activity recorded", "last_activity": now}

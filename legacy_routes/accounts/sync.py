@@ -3,13 +3,14 @@
 import time
 
 from compat.endpoints import Answer, Endpoints, Manners
+from compat.envelope import FailedWith
 from core.access.actors import Actor
 from core.access.permissions import SYNC_ACCOUNTS
 from core.access.seen_accounts import count_accounts
 from core.access.whose_accounts import whose_accounts
 from core.errors import DatabaseFailed
 from core.panel import Panel
-from core.sync.on_request import sync_on_request
+from core.sync.on_request import NothingKnownYet, sync_on_request
 from core.values.escaping import quotable
 from legacy_routes.gate import Call, by, caller, having
 
@@ -22,7 +23,10 @@ def sync_accounts(call: Call) -> Answer:
     """Take the accounts over from portal server 1: all for super admins, one's own for others, no observers."""
     started = time.monotonic()
     actor = caller(call)
-    told = sync_on_request(call.panel, by(call), str(call.session.sid))
+    try:
+        told = sync_on_request(call.panel, by(call), str(call.session.sid))
+    except NothingKnownYet as error:
+        raise FailedWith(error, {"pending": 1, "job_id": error.job_id}) from error
     counts = told.counts
     return {
         "err_msg": "",

@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat.endpoints import WAITS, Answer, Endpoints
+from compat.envelope import FailedWith
 from compat.fields import TRUE_WORDS, RawText, RequestModel, Text, flag_word, to_flag, to_integer, to_text
 from core.access.permissions import READ_MAIL, USE_MAIL
-from core.errors import UpstreamFailed
 from core.messages.by_hand import NothingSent
 from core.messages.mail.log import LogRow, read_log
 from core.messages.mail.page import read_view
@@ -199,7 +199,7 @@ def send_mail(call: Call, form: SendForm) -> Answer:
     try:
         sending = core_send(call.panel, by(call), wish)
     except NothingSent as error:
-        raise UpstreamFailed(error.text, extra=_counts(error.sending)) from error
+        raise FailedWith(error, _counts(error.sending)) from error
     text = f"{sending.sent} mails sent, {sending.failed} failed"
     if sending.pending:
         text += f", {sending.pending} are being sent in the background"

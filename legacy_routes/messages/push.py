@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from compat.endpoints import Answer, Endpoints
+from compat.envelope import FailedWith
 from compat.fields import RequestModel
 from core.errors import InvalidInput
 from core.messages.push.subscriptions import count_devices, subscribe, unsubscribe
@@ -20,7 +21,7 @@ def get_vapid_key(call: Call) -> Answer:
         return {"publicKey": vapid_keys(call.panel).public}
     except KeyNotStored as error:
         # pages read its length before they look for an error
-        raise KeyNotStored(extra={"publicKey": ""}) from error
+        raise FailedWith(error, {"publicKey": ""}) from error
 
 
 class SubscriptionForm(RequestModel):

@@ -7,9 +7,10 @@ import orjson
 from pydantic import BeforeValidator
 
 from compat.endpoints import Answer, Endpoints
+from compat.envelope import FailedWith
 from compat.fields import RequestModel, Text, to_flag, to_integer, trimmed
 from core.access.permissions import MESSAGING
-from core.errors import InvalidInput, UpstreamFailed
+from core.errors import InvalidInput
 from core.messages.by_hand import NothingSent
 from core.messages.sms.log import LogRow, read_log
 from core.messages.sms.page import read_view
@@ -173,7 +174,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
     except NothingSent as error:
         failed = {"sent_count": 0, "failed_count": error.sending.failed}
         answer = {"bulk_id": None, "api_response": error.sending.answer}
-        raise UpstreamFailed(error.text, extra=failed | answer) from error
+        raise FailedWith(error, failed | answer) from error
     return {
         **said(_sentence(sending)),
         "sent_count": sending.sent,

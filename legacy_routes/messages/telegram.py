@@ -11,9 +11,10 @@ from werkzeug.wrappers import Response
 from compat import envelope
 from compat.dispatcher import Dispatcher
 from compat.endpoints import ROUTED_METHODS, WAITS, Answer, Endpoints
+from compat.envelope import FailedWith
 from compat.fields import TRUE_WORDS, RequestModel, Text, flag_word
 from core.access.permissions import CHANGE_BOT, READ_TELEGRAM, SEND_TELEGRAM
-from core.errors import PanelError, UpstreamFailed
+from core.errors import PanelError
 from core.messages.by_hand import NothingSent
 from core.messages.telegram.linking import link_chat, make_link, unlink_chat
 from core.messages.telegram.log import LogRow, read_log
@@ -188,7 +189,7 @@ def send_message(call: Call, form: MessageForm) -> Answer:
     try:
         sending = core_send(call.panel, by(call), form.message, form.recipient_ids)
     except NothingSent as error:
-        raise UpstreamFailed(error.text, extra={"results": _results(error.sending)}) from error
+        raise FailedWith(error, {"results": _results(error.sending)}) from error
     text = f"Message sent to {sending.sent} of {sending.total}"
     if not sending.pending:
         return {**said(text), "results": _results(sending)}

@@ -16,10 +16,11 @@ from werkzeug.wrappers import Request, Response
 
 from compat import envelope
 from compat.endpoints import Answer, Endpoints, Manners
+from compat.envelope import FailedWith
 from compat.fields import PHP_BLANKS, RequestModel
 from core.access.actors import Actor
 from core.access.identity import STARTED_MARK, is_too_old, says_logged_in
-from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn, UpstreamFailed
+from core.errors import DatabaseFailed, InvalidInput, NotLoggedIn
 from core.panel import Panel
 from core.xtream import connections, members, removal, streams, users
 from core.xtream.command_log import Caller
@@ -172,7 +173,7 @@ def api(call: Call, form: ApiForm) -> Answer:
     try:
         action.run(call.panel, caller, sub, form, until)
     except CommandsFailed as error:
-        raise UpstreamFailed(error.text, extra={"failed_servers": list(error.servers)}) from error
+        raise FailedWith(error, {"failed_servers": list(error.servers)}) from error
     return envelope.json_response(_SUCCESS)
 
 
