@@ -201,3 +201,24 @@ def test_every_room_says_what_lives_there() -> None:
 def test_a_silent_room_is_found(tmp_path: Path, text: str) -> None:
     (tmp_path / "__init__.py").write_text(text)
     assert _silent([tmp_path / "__init__.py"])
+
+
+# what is stored as JSON has a class that reads it
+
+
+def _unread(paths: Iterable[Path]) -> list[str]:
+    """Lines that take a key out of a job's or an operation's payload, instead of handing it to its class."""
+    lines = ((path, number, line) for path in paths for number, line in enumerate(path.read_text().splitlines(), 1))
+    return [f"{path}:{number}" for path, number, line in lines if re.search(r"\w\.payload(\[|\.get\()", line)]
+
+
+def test_payloads_are_read_by_their_classes() -> None:
+    # the store of operations keeps two words of its own beside each payload
+    own = ROOT / "core/accounts/operations.py"
+    assert _unread(path for path in (ROOT / "core").rglob("*.py") if path != own) == []
+
+
+@pytest.mark.parametrize("line", ['work.payload["x"]', 'record.payload.get("x")', "self.record.payload[name]"])
+def test_a_key_of_a_payload_is_found(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.py").write_text(f"{line}\nOrder.read(work.payload)\n")
+    assert _unread([tmp_path / "x.py"]) == [f"{tmp_path / 'x.py'}:1"]

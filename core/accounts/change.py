@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
+from core.access.began import Began
 from core.access.user_rows import read_user
 from core.accounts import operations, recovery
 from core.accounts.on_portals import (
@@ -32,7 +33,7 @@ from core.accounts.on_portals import (
     switch_back,
 )
 from core.accounts.operations import Draft, Record
-from core.accounts.records import AUTO_DISABLE, STATUS, Began, Change, kept_otherwise, note_lag, write_change
+from core.accounts.records import AUTO_DISABLE, STATUS, Change, kept_otherwise, note_lag, write_change
 from core.accounts.rows import AccountRow, find_by_id
 from core.errors import DatabaseFailed, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
@@ -181,10 +182,8 @@ def _draft(by: By, planned: Planned) -> Draft[Change]:
 def _tell_first(
     panel: Panel, record: Record, server: PortalServer, before: AccountRow, after: AccountRow, password: str | None
 ) -> bool:
-    """Server 1's yes, or the change is cancelled; False when it has no such account, which is no hindrance.
-
-    Raises UpstreamFailed and its like.
-    """
+    """Server 1's yes, or the change is cancelled; False when it has no such account, which is no hindrance. Raises
+    UpstreamFailed and its like."""
     change = Change.read(record.payload)
     fields = _told(server, change, after)
     try:

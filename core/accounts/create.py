@@ -80,7 +80,7 @@ class _Noted:
     server: PortalServer
 
     def adopting(self) -> None:
-        adopted = [*self.record.payload.get("adopted", ()), self.server.name]
+        adopted = [*Creation.read(self.record.payload).adopted, self.server.name]
         self.record = operations.step(self.panel, self.record, self.server.name, adopted=adopted)
 
 

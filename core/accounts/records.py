@@ -12,9 +12,8 @@ from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from core.access.actors import bare_actor
-from core.access.audit import BY_CRON, By, Origin
-from core.access.user_rows import read_user
+from core.access.audit import BY_CRON
+from core.access.began import Began
 from core.accounts import operations, recovery
 from core.accounts.events import AccountEvent, AccountRenewed, AccountStatusChanged
 from core.accounts.operations import Record
@@ -30,34 +29,6 @@ STATUS, AUTO_DISABLE = "status", "auto_disable"
 # what a change is announced as, if at all
 _EVENTS: Mapping[str, type[AccountEvent]] = {"renewal": AccountRenewed, STATUS: AccountStatusChanged}
 AMBIGUOUS = " (several accounts have this user name; the oldest was meant)"
-
-
-@dataclass(frozen=True, slots=True)
-class Began:
-    """Who began an operation, and from where."""
-
-    actor_id: int
-    username: str
-    name: str
-    origin: Origin
-
-    @classmethod
-    def of(cls, by: By) -> Self:
-        return cls(by.actor.id, by.actor.username, by.actor.name or by.actor.username, by.origin)
-
-    def stored(self) -> dict[str, Any]:
-        who = {"id": self.actor_id, "username": self.username, "name": self.name}
-        return {"by": who, "origin": self.origin.stored()}
-
-    @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> Self:
-        who = stored["by"]
-        return cls(who["id"], who["username"], who["name"], Origin.read(stored["origin"]))
-
-    def by(self, panel: Panel, connection: Connection) -> By:
-        """The user as the row is now; if it is gone, no more than id and login."""
-        actor = read_user(panel, connection, self.actor_id)
-        return By(actor or bare_actor(self.actor_id, self.username), self.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from core.access.actors import Actor
 from core.access.audit import By
+from core.access.began import Began
 from core.access.permissions import DELETE_ACCOUNTS, require, require_over
 from core.accounts import operations, recovery
 from core.accounts.events import AccountRemoved
 from core.accounts.on_portals import Lag, may_still_follow, one_operation, refusal_of, servers
 from core.accounts.operations import Draft, Record
-from core.accounts.records import AMBIGUOUS, Began, Removal, audit, note_lag
+from core.accounts.records import AMBIGUOUS, Removal, audit, note_lag
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
 from core.errors import DatabaseFailed, DatabaseRefused, InvalidInput, NotFound
 from core.jobs import jobs

@@ -5,14 +5,13 @@ twice: what was on its way when its process died may have arrived. Who may send 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from core.access.actors import Actor, bare_actor
-from core.access.audit import By, Origin
-from core.access.user_rows import read_user
+from core.access.audit import By
+from core.access.began import Began
 from core.devices.rules import Content, Event, Message
 from core.devices.send import Delivery, audit_sent, deliver, note, note_server2
 from core.jobs import jobs
@@ -29,26 +28,56 @@ _CHANNEL = "stb"
 _PATIENCE_TIMEOUTS = 3
 
 
-def payload_of(by: By, macs: Sequence[str], refused: Sequence[str], content: Content) -> dict[str, Any]:
-    """What the job keeps; ``refused``: targets that it does not ask the portal for, for the audit row."""
-    return {
-        "kind": content.kind,
-        "content": asdict(content),
-        "macs": list(macs),
-        "refused": list(refused),
-        "username": by.actor.username,
-        "origin": by.origin.stored(),
-    }
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the job is to send, and where; ``refused``: targets that it does not ask the portal for, for the audit
+    row."""
+
+    content: Content
+    macs: Sequence[str]
+    refused: Sequence[str]
+    began: Began
+
+    def stored(self) -> dict[str, Any]:
+        content = {"kind": self.content.kind, "content": asdict(self.content)}
+        return {**content, "macs": list(self.macs), "refused": list(self.refused), **self.began.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any], actor_id: int) -> Self:
+        """``actor_id``: see :meth:`Began.read`."""
+        kind: type[Content] = Event if stored["kind"] == Event.kind else Message
+        return cls(kind(**stored["content"]), stored["macs"], stored["refused"], Began.read(stored, actor_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the boxes that were tried so far; ``server2``: of the first that server 2 did not take."""
+
+    deliveries: Sequence[Delivery] = ()
+    server2: str | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """``done``: MAC, error of server 1 and of server 2 of each box."""
+        return {"done": [[item.mac, item.error, item.server2] for item in self.deliveries], "server2": self.server2}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> Self:
+        """``stored`` None: nothing was told yet."""
+        if stored is None:
+            return cls()
+        done = [Delivery(mac, error, server2=server2) for mac, error, server2 in stored["done"]]
+        return cls(done, stored["server2"])
 
 
 def _run(work: Work) -> Mapping[str, Any]:
-    panel, payload = work.panel, work.payload
-    content: Content = Event(**payload["content"]) if payload["kind"] == Event.kind else Message(**payload["content"])
-    by = By(_actor(panel, work), Origin.read(payload["origin"]))
-    known = _outcomes(work.record.result)
+    panel, batch = work.panel, Batch.read(work.payload, work.actor_id)
+    content = batch.content
+    with panel.database.read() as connection:
+        by = batch.began.by(panel, connection)
+    known = {delivery.mac: delivery for delivery in Result.read(work.record.result).deliveries}
     deliveries: list[Delivery] = []
     timeouts = 0
-    for mac in payload["macs"]:
+    for mac in batch.macs:
         if mac in known:
             delivery = known[mac]
         elif not _claim(panel, work, mac):
@@ -61,15 +90,9 @@ def _run(work: Work) -> Mapping[str, Any]:
             delivery = Delivery(mac, PortalTimeout.default_text)
             note(panel, by.actor, delivery, content)
         deliveries.append(delivery)
-        work.report(len(deliveries), len(payload["macs"]), _result(deliveries, None))
-    _audit(panel, by, payload, deliveries, content)
-    return _result(deliveries, note_server2(panel, by, content.kind, deliveries))
-
-
-def _actor(panel: Panel, work: Work) -> Actor:
-    actor_id = work.record.actor_id or 0
-    with panel.database.read() as connection:
-        return read_user(panel, connection, actor_id) or bare_actor(actor_id, work.payload["username"])
+        work.report(len(deliveries), len(batch.macs), Result(deliveries).stored())
+    _audit(panel, by, batch, deliveries)
+    return Result(deliveries, note_server2(panel, by, content.kind, deliveries)).stored()
 
 
 def _claim(panel: Panel, work: Work, mac: str) -> bool:
@@ -81,20 +104,11 @@ def _claim(panel: Panel, work: Work, mac: str) -> bool:
     return panel.database.transact(act)
 
 
-def _result(deliveries: Sequence[Delivery], server2: str | None) -> dict[str, Any]:
-    """``done``: MAC, error of server 1 and of server 2 of each box that was tried."""
-    return {"done": [[item.mac, item.error, item.server2] for item in deliveries], "server2": server2}
-
-
-def _outcomes(result: Mapping[str, Any] | None) -> dict[str, Delivery]:
-    """Of an earlier attempt, as far as it had told of them."""
-    return {mac: Delivery(mac, error, server2=server2) for mac, error, server2 in (result or {}).get("done", ())}
-
-
-def _audit(panel: Panel, by: By, payload: Mapping[str, Any], deliveries: Sequence[Delivery], content: Content) -> None:
+def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery]) -> None:
     """One row, unless no box was reached."""
+    content = batch.content
     sent = [delivery.mac for delivery in deliveries if delivery.error is None]
-    failed = [*payload["refused"], *(delivery.mac for delivery in deliveries if delivery.error is not None)]
+    failed = [*batch.refused, *(delivery.mac for delivery in deliveries if delivery.error is not None)]
     total = len(sent) + len(failed)
     if not sent:
         return

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from core.access.actors import Actor
 from core.access.audit import By
+from core.access.began import Began
 from core.access.permissions import Right, require
-from core.devices.batch import KIND, KINDS, payload_of
+from core.devices.batch import KIND, KINDS, Batch, Result
 from core.devices.rules import Content
 from core.devices.send import failure_text, refusals
 from core.errors import InvalidInput, NotAllowed, NotFound, PanelError, UpstreamFailed
@@ -65,16 +66,16 @@ def _refused(panel: Panel, actor: Actor, right: Right, targets: list[str]) -> di
 
 def _carry_out(panel: Panel, by: By, report: Report, macs: list[str], content: Content) -> None:
     """Into ``report`` what became of the boxes by now. Raises PanelError when the job itself failed."""
-    payload = payload_of(by, macs, list(report.failed), content)
-    record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, panel.config.jobs.wait_seconds)
+    batch = Batch(content, macs, list(report.failed), Began.of(by))
+    record = jobs.run_and_wait(panel, KINDS, KIND, batch.stored(), by.actor.id, panel.config.jobs.wait_seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
-    result = record.result or {}
-    done = result.get("done", [])
-    failed = {mac: UpstreamFailed(failure_text(content, error)) for mac, error, _ in done if error is not None}
+    result = Result.read(record.result)
+    errors = {delivery.mac: delivery.error for delivery in result.deliveries if delivery.error is not None}
+    failed = {mac: UpstreamFailed(failure_text(content, error)) for mac, error in errors.items()}
     report.failed = {**report.failed, **failed}
-    report.server2 = result.get("server2")
-    report.pending = len(macs) - len(done)
+    report.server2 = result.server2
+    report.pending = len(macs) - len(result.deliveries)
     report.job_id = record.id if report.pending else None
 
 

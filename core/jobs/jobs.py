@@ -84,6 +84,11 @@ class Work:
     def payload(self) -> dict[str, Any]:
         return self.record.payload
 
+    @property
+    def actor_id(self) -> int:
+        """Who asked for it; 0 where nobody did."""
+        return self.record.actor_id or 0
+
     def report(self, done: int, total: int | None, result: Mapping[str, Any] | None = None) -> None:
         """Store how far the work is, and what came of it so far, at most once a second; renews the claim.
 

@@ -1,19 +1,18 @@
 """What channels have in common that send what somebody has typed: how it went, and who is told in the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from core.access.actors import bare_actor
-from core.access.audit import By, Origin
-from core.access.user_rows import read_user
+from core.access.began import Began
 from core.errors import UpstreamFailed
-from core.jobs.jobs import Work
 from core.messages.delivery import Delivery, Outcome
+from core.panel import Panel
 
 Whom = TypeVar("Whom")
+Told = TypeVar("Told")
 # for a whole request; the rest goes on in the background (contract chapter 80)
 LONGEST_WAIT_SECONDS = 50
 
@@ -57,19 +56,28 @@ class NothingSent(UpstreamFailed):
         self.sending = sending
 
 
-def author(by: By) -> dict[str, Any]:
-    """Of a job's payload: who wrote it, from where."""
-    return {"username": by.actor.username, "origin": by.origin.stored()}
+@dataclass(frozen=True, slots=True)
+class Result(Generic[Told]):
+    """What came of it so far, as the job keeps it. ``errors``: whom it did not reach and why, in the channel's form."""
+
+    sent: int = 0
+    errors: Sequence[Told] = ()
+
+    def stored(self) -> dict[str, Any]:
+        return {"sent": self.sent, "errors": list(self.errors)}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> Self:
+        """``stored`` None: nothing was told yet."""
+        stored = stored or {}
+        return cls(stored.get("sent", 0), stored.get("errors", ()))
 
 
-def audit_sending(work: Work, channel: str, what: str, tally: Tally[Any]) -> None:
-    """One row with the counts, as the author of the job's payload (:func:`author`)."""
-    panel, actor_id = work.panel, work.record.actor_id or 0
-    payload: Mapping[str, Any] = work.payload
+def audit_sending(panel: Panel, began: Began, channel: str, what: str, tally: Tally[Any]) -> None:
+    """One row with the counts, as who had it sent."""
 
     def act(connection: Connection) -> None:
-        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
-        By(actor, Origin.read(payload["origin"])).write_audit(
+        began.by(panel, connection).write_audit(
             panel,
             connection,
             "send",

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, func, select
 
@@ -53,6 +53,22 @@ class Theme:
     is_default: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the job is to do; ``total``: the accounts that the reseller had then."""
+
+    reseller_id: int
+    theme: str
+    total: int = 0
+
+    def stored(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(**stored)
+
+
 @dataclass
 class ThemeCounts:
     """What became of a reseller's accounts so far.
@@ -75,6 +91,15 @@ class ThemeCounts:
         else:
             self.failed += 1
             self.errors.append(f"{username}: {reason}")
+
+    def stored(self) -> dict[str, Any]:
+        """As ``get_job_status`` shows it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None, total: int = 0) -> Self:
+        """``stored`` None: nothing was told yet of ``total`` accounts."""
+        return cls(total) if stored is None else cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +146,7 @@ def change_accounts_theme(panel: Panel, by: By, reseller_id: int, theme: str) ->
 def refuse_while_running(panel: Panel, reseller_id: int) -> None:
     """Raises ThemeRunning."""
     for record in jobs.open_jobs(panel):
-        if record.kind == KIND and not record.is_closed and record.payload["reseller_id"] == reseller_id:
+        if record.kind == KIND and not record.is_closed and Order.read(record.payload).reseller_id == reseller_id:
             raise ThemeRunning
 
 
@@ -130,8 +155,7 @@ def reserve(panel: Panel, connection: Connection, actor: Actor, reseller_id: int
     total = connection.scalar(select(func.count()).where(Account.reseller == reseller_id)) or 0
     if not total:
         return None
-    payload = {"reseller_id": reseller_id, "theme": theme, "total": total}
-    return jobs.reserve(panel, connection, KIND, payload, actor.id)
+    return jobs.reserve(panel, connection, KIND, Order(reseller_id, theme, total).stored(), actor.id)
 
 
 def carry_out(panel: Panel, reserved: jobs.Record | None) -> Propagation:
@@ -142,7 +166,7 @@ def carry_out(panel: Panel, reserved: jobs.Record | None) -> Propagation:
     if record.state == jobs.FAILED:
         # only what was refused by the lock ends so, or a database that went away
         raise ThemeRunning(record.error)
-    counts = ThemeCounts(**(record.result or {"total": record.payload["total"]}))
+    counts = ThemeCounts.read(record.result, Order.read(record.payload).total)
     return Propagation(counts, None if record.is_closed else record.id)
 
 
@@ -242,7 +266,7 @@ class _Progress:
             return
         self._told_at = now
         try:
-            self._work.report(counts.updated + counts.failed, counts.total, asdict(counts))
+            self._work.report(counts.updated + counts.failed, counts.total, counts.stored())
             if now > self._renewed_at + _RENEW_SECONDS:
                 self._renewed_at = now
                 self._held.renew()
@@ -252,11 +276,11 @@ class _Progress:
 
 
 def _run(work: Work) -> Mapping[str, Any]:
-    reseller_id, theme = work.payload["reseller_id"], work.payload["theme"]
-    counts = ThemeCounts(**(work.record.result or {}))
+    order, counts = Order.read(work.payload), ThemeCounts.read(work.record.result)
     try:
-        with named_lock(work.panel, f"theme:{reseller_id}") as held:
-            return asdict(propagate(work.panel, reseller_id, theme, _Progress(work, held), counts))
+        with named_lock(work.panel, f"theme:{order.reseller_id}") as held:
+            progress = _Progress(work, held)
+            return propagate(work.panel, order.reseller_id, order.theme, progress, counts).stored()
     except LockHeld:
         raise ThemeRunning from None
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import delete
 
@@ -32,7 +32,6 @@ from core.sync.sync import Wish, bring_in_line, synchronise, wish_of
 
 KIND = "sync"
 _LOOK_SECONDS = 0.1
-_NOTHING = {"synced": 0, "skipped": 0, "removed": 0}
 _SESSIONS_KEPT_SECONDS = 2 * 24 * 3600
 
 
@@ -42,6 +41,21 @@ class Told:
 
     counts: Counts
     job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the job is to bring in line; ``scope``: a reseller's id, or EVERY."""
+
+    scope: int
+    origin: Origin
+
+    def stored(self) -> dict[str, Any]:
+        return {"scope": self.scope, "origin": self.origin.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(stored["scope"], Origin.read(stored["origin"]))
 
 
 class NothingKnownYet(FetchFailed):
@@ -112,7 +126,7 @@ class Flight:
         while True:
             record = jobs.read_job(panel, self.job_id)
             if record is not None and record.state == jobs.DONE:
-                return Counts.read(record.result or _NOTHING)
+                return Counts.read(record.result)
             if record is None or record.state == jobs.FAILED:
                 raise UpstreamFailed(None if record is None else record.error)
             if time.monotonic() >= until:
@@ -147,8 +161,8 @@ class Flights:
         panel = self._panel
         # somebody works on it as long as the portal may take
         lease = int(panel.config.portal.list_seconds) + jobs.LEASE_SECONDS
-        payload = {"scope": wish.scope or EVERY, "origin": by.origin.stored()}
-        arguments: dict[str, Any] = {"payload": payload, "actor_id": by.actor.id, "lease_seconds": lease}
+        order = Order(wish.scope or EVERY, by.origin)
+        arguments: dict[str, Any] = {"payload": order.stored(), "actor_id": by.actor.id, "lease_seconds": lease}
         record = panel.database.transact(partial(jobs.reserve, panel, kind=KIND, **arguments))
         landed: Future[Counts] = Future()
         fetch = fetches(panel).join(panel)
@@ -158,7 +172,7 @@ class Flights:
 
 def _under_way(panel: Panel, wish: Wish) -> Record | None:
     scope = wish.scope or EVERY
-    return next((record for record in jobs.running(panel, KIND) if record.payload["scope"] == scope), None)
+    return next((record for record in jobs.running(panel, KIND) if Order.read(record.payload).scope == scope), None)
 
 
 def _land(panel: Panel, record: Record, landed: "Future[Counts]", fetch: Fetch, by: By, wish: Wish) -> None:
@@ -183,13 +197,13 @@ def _land(panel: Panel, record: Record, landed: "Future[Counts]", fetch: Fetch, 
 
 def _handle(work: Work) -> Mapping[str, Any]:
     """What a process left behind that ended meanwhile."""
-    panel, actor_id = work.panel, work.record.actor_id or 0
+    panel = work.panel
     with panel.database.read() as connection:
-        actor = read_user(panel, connection, actor_id)
+        actor = read_user(panel, connection, work.actor_id)
     if actor is None:
         raise NotLoggedIn
     wish = replace(wish_of(panel, actor), report=lambda step, done, total: work.report(done, total))
-    return Counts.of(synchronise(panel, By(actor, Origin.read(work.payload["origin"])), wish)).stored()
+    return Counts.of(synchronise(panel, By(actor, Order.read(work.payload).origin), wish)).stored()
 
 
 KINDS: dict[str, Kind] = {KIND: Kind(_handle)}

@@ -26,9 +26,9 @@ class Counts:
     """The accounts that the portal confirmed, the records of its list that could not be used, and the accounts that
     were taken away. ``named``: lists of logins (the first of each), by what is told of them."""
 
-    synced: int
-    skipped: int
-    removed: int
+    synced: int = 0
+    skipped: int = 0
+    removed: int = 0
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
@@ -45,8 +45,9 @@ class Counts:
         return asdict(self)
 
     @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> Self:
-        return cls(**stored)
+    def read(cls, stored: Mapping[str, Any] | None) -> Self:
+        """``stored`` None: nothing was told yet."""
+        return cls(**(stored or {}))
 
 
 def keep_counts(panel: Panel, scope: int | None, begun: int, changes: Changes) -> None:

@@ -5,9 +5,10 @@ Running a job under its lock is in :mod:`core.jobs.scheduled`. Source: contract 
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from huey import crontab
 from sqlalchemy import Connection
@@ -41,6 +42,20 @@ JOBS: tuple[ScheduledJob, ...] = (
     BACKUP,
 )
 KIND = "scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A scheduled job that is to run once, as a job of its own; ``name`` as :func:`find` takes it."""
+
+    name: str
+
+    def stored(self) -> dict[str, str]:
+        return {"name": self.name}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(stored["name"])
 
 
 def find(name: str) -> ScheduledJob | None:
@@ -92,7 +107,7 @@ def start_in_background(panel: Panel, job: ScheduledJob) -> int:
     panel.layout  # noqa: B018 - creates our tables where they are missing
 
     def act(connection: Connection) -> int:
-        return jobs.add(panel, connection, KIND, {"name": job.name})
+        return jobs.add(panel, connection, KIND, Start(job.name).stored())
 
     job_id = panel.database.transact(act)
     jobs.ring(panel)
@@ -100,7 +115,7 @@ def start_in_background(panel: Panel, job: ScheduledJob) -> int:
 
 
 def _handle(work: Work) -> Mapping[str, Any]:
-    job = find(work.payload["name"])
+    job = find(Start.read(work.payload).name)
     if job is None:
         return {"exit_code": COULD_NOT_RUN}
     return {"exit_code": run_job(work.panel, job, Options(), LogOutput(job.name, work))}

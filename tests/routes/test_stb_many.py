@@ -1,10 +1,12 @@
 """Many boxes at once: the answer comes in time with true counts and a job, and nothing is lost or repeated."""
 
+import json
 import time
 from typing import Any
 
 import sqlalchemy as sa
 
+from core.devices import batch
 from core.jobs import jobs
 from core.jobs.claims import INTERRUPTED
 from core.storage.tables import Claim, Job
@@ -79,3 +81,21 @@ def test_counts_of_what_is_refused_and_what_failed(light_boxes: Boxes) -> None:
     assert "pending" not in answer
     assert "1 of 3" in answer["wrn_msg"]
     assert light_boxes.post("admin", "/send_message.php", {"mac": MAC2, "message": "Hi"})["error"] == 0
+
+
+def test_a_job_of_the_version_before_is_carried_out(light_boxes: Boxes) -> None:
+    """Its payload names who began it by the login alone; the id stands in the job's row."""
+    world = light_boxes.world
+    content = {"kind": "message", "content": {"text": "Hi", "ttl": None}, "macs": [MAC1], "refused": []}
+    author = {"username": "admin", "origin": {"address": "192.0.2.1", "user_agent": "curl/8"}}
+    values = {"kind": batch.KIND, "state": "waiting", "actor_id": 1, "payload": json.dumps(content | author)}
+    now = world.panel.clock.stamp()
+    world.execute(sa.insert(Job).values(**values, due_at=now, created_at=now, updated_at=now))
+    assert jobs.work_off(world.panel, workers.KINDS) == 1
+    [job] = world.rows(sa.select(Job.state, Job.result))
+    assert (job["state"], json.loads(job["result"] or "{}")) == (
+        "done",
+        {"done": [[MAC1, None, None]], "server2": None},
+    )
+    [row] = light_boxes.audit
+    assert (row["user_id"], row["username"], row["ip_address"]) == (1, "admin", "192.0.2.1")

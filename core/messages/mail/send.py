@@ -9,17 +9,18 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, select
 
 from core.access.audit import By
+from core.access.began import Began
 from core.access.permissions import USE_MAIL, require
 from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Tally, audit_sending, author
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Result, Tally, audit_sending
 from core.messages.mail.message import Mail, customer_values, filled, one_line
 from core.messages.mail.outbox import About, Posting, write_log
 from core.messages.mail.posting import post
@@ -60,6 +61,25 @@ class Addressee:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What the job is to send, and for whom; each mail with its row of the log."""
+
+    template: Template
+    mails: Sequence[tuple[int, Addressee]]
+    began: Began
+
+    def stored(self) -> dict[str, Any]:
+        mails = [{"log_id": log_id, "to": asdict(to)} for log_id, to in self.mails]
+        return {"text": asdict(self.template), "mails": mails, **self.began.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any], actor_id: int) -> Self:
+        """``actor_id``: see :meth:`Began.read`."""
+        mails = [(item["log_id"], Addressee(**item["to"])) for item in stored["mails"]]
+        return cls(Template(**stored["text"]), mails, Began.read(stored, actor_id))
+
+
+@dataclass(frozen=True, slots=True)
 class Sending:
     """``pending``: not tried yet; the job goes on. ``errors``: ``address: reason``."""
 
@@ -74,16 +94,13 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
     """Raises NotAllowed, InvalidInput, NotFound, and NothingSent when the one mail to an address did not go out."""
     require(by.actor, USE_MAIL)
     require_mail(panel)
-    mode, text = _checked(wish)
+    mode, template = _checked(wish)
 
     def act(connection: Connection) -> tuple[list[Addressee], jobs.Record]:
         mails = [_manual(wish)] if mode == MANUAL else _to_accounts(panel, connection, wish)
-        payload = {
-            "text": asdict(text),
-            "mails": [_stored(panel, connection, by, text, item) for item in mails],
-            **author(by),
-        }
-        record = jobs.reserve(panel, connection, KIND, payload, by.actor.id)
+        logged = [(_log(panel, connection, by, template, to), to) for to in mails]
+        order = Order(template, logged, Began.of(by))
+        record = jobs.reserve(panel, connection, KIND, order.stored(), by.actor.id)
         return mails, record
 
     mails, record = panel.database.transact(act)
@@ -91,8 +108,8 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
     record = jobs.run_reserved(panel, KINDS, record, seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
-    result = record.result or {}
-    errors, sent = result.get("errors", []), result.get("sent", 0)
+    result: Result[str] = Result.read(record.result)
+    errors, sent = result.errors, result.sent
     sending = Sending(record.id, sent, len(errors), len(mails) - sent - len(errors), errors)
     if mode == MANUAL and sending.failed:
         raise NothingSent(f"The mail was not sent: {errors[0].partition(': ')[2]}", sending)
@@ -168,36 +185,32 @@ def _values(row: Any, today: date) -> dict[str, str]:
     )
 
 
-def _mail(text: Template, to: Addressee) -> Mail:
-    made = filled(text, to.values)
+def _mail(template: Template, to: Addressee) -> Mail:
+    made = filled(template, to.values)
     return Mail(to.email, to.name, made.subject, made.html, made.plain)
 
 
-def _stored(panel: Panel, connection: Connection, by: By, text: Template, to: Addressee) -> dict[str, Any]:
-    """The addressee as the job keeps it, with the row of the log, which is pending."""
-    about = About(MANUAL, by.actor.id, to.account_id)
-    return {"log_id": write_log(panel, connection, _mail(text, to), about), "to": asdict(to)}
+def _log(panel: Panel, connection: Connection, by: By, template: Template, to: Addressee) -> int:
+    """The row of the log, which is pending."""
+    return write_log(panel, connection, _mail(template, to), About(MANUAL, by.actor.id, to.account_id))
 
 
 def _run(work: Work) -> Mapping[str, Any]:
     """The job: what an earlier attempt has sent, or may have, is not sent again."""
-    panel, text = work.panel, Template(**work.payload["text"])
-    postings = [
-        Posting(f"log:{item['log_id']}", _mail(text, Addressee(**item["to"])), item["log_id"])
-        for item in work.payload["mails"]
-    ]
-    settings = MailBook.load(panel).settings_for(work.record.actor_id or 0)
+    panel, order = work.panel, Order.read(work.payload, work.actor_id)
+    postings = [Posting(f"log:{log_id}", _mail(order.template, to), log_id) for log_id, to in order.mails]
+    settings = MailBook.load(panel).settings_for(work.actor_id)
 
     def report(tally: Tally[str]) -> None:
-        work.report(tally.done, len(postings), _result(tally))
+        work.report(tally.done, len(postings), _result(tally).stored())
 
     tally = post(panel, settings, postings, pause=_PAUSE_SECONDS, report=report)
-    audit_sending(work, "mail", "Mails", tally)
-    return _result(tally)
+    audit_sending(panel, order.began, "mail", "Mails", tally)
+    return _result(tally).stored()
 
 
-def _result(tally: Tally[str]) -> dict[str, Any]:
-    return {"sent": tally.reached, "errors": [f"{address}: {error}" for address, error in tally.errors]}
+def _result(tally: Tally[str]) -> Result[str]:
+    return Result(tally.reached, [f"{address}: {error}" for address, error in tally.errors])
 
 
 KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run)}

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection
 
@@ -107,6 +107,22 @@ class _Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class _Again:
+    """What the job of a further try keeps: the ids of the ``devices``, and which try it is."""
+
+    message: Message
+    devices: Sequence[int]
+    tries: int
+
+    def stored(self) -> dict[str, Any]:
+        return {"message": self.message.stored(), "devices": list(self.devices), "tries": self.tries}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(Message.read(stored["message"]), stored["devices"], stored["tries"])
+
+
+@dataclass(frozen=True, slots=True)
 class _Told(Delivery):
     reached: Reached | None = None
 
@@ -132,8 +148,8 @@ class _Notices(Channel[_Notice, _Told]):
                 wait = usual[notice.tries - 1] if later.wait is None else later.wait
                 waits.setdefault(math.ceil(wait), []).append(later.device.id)
             for wait, ids in waits.items():
-                again = {"message": notice.message.stored(), "devices": ids, "tries": notice.tries + 1}
-                jobs.add(self._panel, connection, _AGAIN, again, due_in=wait)
+                again = _Again(notice.message, ids, notice.tries + 1)
+                jobs.add(self._panel, connection, _AGAIN, again.stored(), due_in=wait)
                 jobs.ring(self._panel, wait)
 
 
@@ -160,8 +176,8 @@ def _again(work: Work) -> Mapping[str, Any] | None:
     """The devices that were not reached, as they are stored by now."""
     if not work.panel.layout.has_table(TABLE):
         return None
-    devices = devices_by_id(work.panel, set(work.payload["devices"]))
-    return _tell(work, devices, Message.read(work.payload["message"]), work.payload["tries"])
+    again = _Again.read(work.payload)
+    return _tell(work, devices_by_id(work.panel, set(again.devices)), again.message, again.tries)
 
 
 KINDS = {_AGAIN: jobs.Kind(_again)}

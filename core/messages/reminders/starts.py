@@ -83,7 +83,7 @@ def _handle(work: Work, live: _Live | None = None) -> Mapping[str, Any]:
 
 def _sweep_of(work: Work, live: _Live) -> Tally:
     panel = work.panel
-    actor = _actor(panel, work.record.actor_id or 0)
+    actor = _actor(panel, work.actor_id)
     require(actor, SEND_REMINDERS)
     settings = read_settings(panel, actor.id)
     tally = live.tally = sweep.begin(panel, settings)

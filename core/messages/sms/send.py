@@ -4,15 +4,15 @@ The sending itself is a job: it goes on when the browser hangs up, and after a c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from sqlalchemy import Connection, select
 
-from core.access.actors import Actor, bare_actor
-from core.access.audit import By, Origin
+from core.access.actors import Actor
+from core.access.audit import By
+from core.access.began import Began
 from core.access.permissions import MESSAGING, Scope, require, scope_of
-from core.access.user_rows import read_user
 from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
@@ -60,6 +60,65 @@ class Sending:
     answer: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One recipient as the job keeps it; ``account_id`` None: a number that was typed."""
+
+    number: str
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the job is to send, and for whom; ``skipped``: accounts without a usable number."""
+
+    message: str
+    targets: Sequence[Target]
+    skipped: int
+    began: Began
+
+    def stored(self) -> dict[str, Any]:
+        targets = [asdict(target) for target in self.targets]
+        return {"message": self.message, "recipients": targets, "skipped": self.skipped, **self.began.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any], actor_id: int) -> Self:
+        """``actor_id``: see :meth:`Began.read`. Older versions left out the account of a number that was typed."""
+        targets = [Target(item["number"], item.get("account_id")) for item in stored["recipients"]]
+        return cls(stored["message"], targets, stored["skipped"], Began.read(stored, actor_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it so far, as the job keeps it; see :class:`core.messages.sms.outbox.Tally`."""
+
+    sent: int = 0
+    failed: int = 0
+    bulk_id: str | None = None
+    answer: Any = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, tally: Tally) -> Self:
+        return cls(tally.sent, tally.failed, tally.bulk_id, tally.answer, tally.error)
+
+    def stored(self) -> dict[str, Any]:
+        """As ``get_job_status`` shows it."""
+        return {
+            "sent": self.sent,
+            "failed": self.failed,
+            "bulk_id": self.bulk_id,
+            "api_response": self.answer,
+            "error": self.error,
+        }
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any] | None) -> Self:
+        """``stored`` None: nothing was told yet."""
+        values = dict(stored or {})
+        return cls(answer=values.pop("api_response", None), **values)
+
+
 def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
     """Raises NotAllowed, InvalidInput, NotFound, and NothingSent when not one message went out."""
     require(by.actor, MESSAGING)
@@ -67,35 +126,29 @@ def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
     with panel.database.read() as connection:
         if sender_of(panel, connection, by.actor.id, inherits=by.actor.is_reseller_admin) is None:
             raise InvalidInput(_NOT_CONFIGURED)
-        recipients, skipped = _checked(panel, connection, by.actor, wish)
-    payload = {
-        "message": wish.message,
-        "recipients": recipients,
-        "skipped": skipped,
-        "username": by.actor.username,
-        "origin": by.origin.stored(),
-    }
-    record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, panel.config.jobs.wait_seconds)
+        targets, skipped = _checked(panel, connection, by.actor, wish)
+    order = Order(wish.message, targets, skipped, Began.of(by))
+    record = jobs.run_and_wait(panel, KINDS, KIND, order.stored(), by.actor.id, panel.config.jobs.wait_seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
-    result = record.result or {}
+    result = Result.read(record.result)
     sending = Sending(
         record.id,
         record.is_closed,
-        result.get("sent", 0),
-        result.get("failed", 0),
+        result.sent,
+        result.failed,
         skipped,
-        len(recipients),
-        result.get("bulk_id"),
-        result.get("api_response"),
+        len(targets),
+        result.bulk_id,
+        result.answer,
     )
     if sending.is_closed and not sending.sent:
-        raise NothingSent(f"Failed to send: {result.get('error') or 'unknown error'}", sending)
+        raise NothingSent(f"Failed to send: {result.error or 'unknown error'}", sending)
     return sending
 
 
-def _checked(panel: Panel, connection: Connection, actor: Actor, wish: Wish) -> tuple[list[Mapping[str, object]], int]:
-    """The recipients as the job keeps them, and how many accounts have no usable number."""
+def _checked(panel: Panel, connection: Connection, actor: Actor, wish: Wish) -> tuple[list[Target], int]:
+    """The recipients, and how many accounts have no usable number."""
     if not wish.message:
         raise InvalidInput.missing("message")
     refuse_longer(wish.message, "message", MESSAGE_CHARACTERS)
@@ -106,12 +159,12 @@ def _checked(panel: Panel, connection: Connection, actor: Actor, wish: Wish) -> 
     number = normal_phone(wish.number, panel.config.country_code, field="recipient_number")
     if number is None:
         raise InvalidInput.missing("recipient_number")
-    return [{"number": number}], 0
+    return [Target(number)], 0
 
 
 def _accounts(
     panel: Panel, connection: Connection, actor: Actor, account_ids: Sequence[int] | None
-) -> tuple[list[Mapping[str, object]], int]:
+) -> tuple[list[Target], int]:
     wanted = list(dict.fromkeys(account_ids or ()))
     if not wanted:
         raise InvalidInput("No accounts selected: {field} is a list of account ids", field="account_ids")
@@ -122,9 +175,7 @@ def _accounts(
         found = found.where(Account.reseller == actor.id)
     rows = connection.execute(found).all()
     numbers = {row.id: provider_number(row.phone_number, panel.config.country_code) for row in rows}
-    usable: list[Mapping[str, object]] = [
-        {"account_id": account, "number": number} for account, number in numbers.items() if number
-    ]
+    usable = [Target(number, account) for account, number in numbers.items() if number]
     if not usable:
         raise NotFound("None of the selected accounts has a valid phone number")
     return usable, len(rows) - len(usable)
@@ -132,42 +183,37 @@ def _accounts(
 
 def _run(work: Work) -> Mapping[str, Any]:
     """The job: what an earlier attempt has sent, or may have, is not sent again."""
-    panel, payload = work.panel, work.payload
-    actor_id = work.record.actor_id or 0
+    panel, order = work.panel, Order.read(work.payload, work.actor_id)
     with panel.database.read() as connection:
-        actor = read_user(panel, connection, actor_id) or bare_actor(actor_id, payload["username"])
-        sender = sender_of(panel, connection, actor.id, inherits=actor.is_reseller_admin)
-        messages = _messages(panel, connection, work)
+        by = order.began.by(panel, connection)
+        sender = sender_of(panel, connection, by.actor.id, inherits=by.actor.is_reseller_admin)
+        messages = _messages(panel, connection, order, work.record.id)
     if sender is None:
         raise InvalidInput(_NOT_CONFIGURED)
-    tally = _deliver(work, sender, actor.id, messages)
-    _audit(panel, By(actor, Origin.read(payload["origin"])), tally, payload["skipped"])
-    return _result(tally)
+    tally = _deliver(work, sender, by.actor.id, messages)
+    _audit(panel, by, tally, order.skipped)
+    return Result.of(tally).stored()
 
 
 def _deliver(work: Work, sender: Sender, sent_by: int, messages: Sequence[Message]) -> Tally:
     def report(tally: Tally) -> None:
-        work.report(tally.done, len(messages), _result(tally))
+        work.report(tally.done, len(messages), Result.of(tally).stored())
 
     return deliver(work.panel, sender, sent_by, messages, _CALL_SECONDS, report)
 
 
-def _messages(panel: Panel, connection: Connection, work: Work) -> list[Message]:
-    text, recipients = work.payload["message"], work.payload["recipients"]
-    ids = [item["account_id"] for item in recipients if "account_id" in item]
-    accounts = _read_accounts(connection, ids)
+def _messages(panel: Panel, connection: Connection, order: Order, job_id: int) -> list[Message]:
+    accounts = _read_accounts(connection, [item.account_id for item in order.targets if item.account_id is not None])
+    today = panel.clock.today()
     messages: list[Message] = []
-    for item in recipients:
-        claim = f"job:{work.record.id}:{item.get('account_id', 0)}"
-        if "account_id" not in item:
-            messages.append(Message(claim, item["number"], text, MANUAL))
-        elif (account := accounts.get(item["account_id"])) is not None:
-            values = recipient_values(account, panel.clock.today())
-            messages.append(
-                Message(
-                    claim, item["number"], render(text, values), MANUAL, account.id, account.mac, account.name or None
-                )
-            )
+    for item in order.targets:
+        claim = f"job:{job_id}:{item.account_id or 0}"
+        if item.account_id is None:
+            messages.append(Message(claim, item.number, order.message, MANUAL))
+        elif (account := accounts.get(item.account_id)) is not None:
+            text = render(order.message, recipient_values(account, today))
+            about = (account.id, account.mac, account.name or None)
+            messages.append(Message(claim, item.number, text, MANUAL, *about))
     return messages
 
 
@@ -199,16 +245,6 @@ def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
         )
 
     panel.database.transact(act)
-
-
-def _result(tally: Tally) -> dict[str, Any]:
-    return {
-        "sent": tally.sent,
-        "failed": tally.failed,
-        "bulk_id": tally.bulk_id,
-        "api_response": tally.answer,
-        "error": tally.error,
-    }
 
 
 KINDS = {KIND: jobs.Kind(_run)}

@@ -1,7 +1,9 @@
 """A user who wishes so is told of each of his logins. Source: contract chapter 80, "Who is told"."""
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from sqlalchemy import Connection, select
 
@@ -21,19 +23,36 @@ KIND = "telegram_login"
 _DEVICE_CHARACTERS = 150
 
 
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What is told of a login, under the names of the template's placeholders."""
+
+    username: str
+    ip_address: str
+    device: str
+    login_time: str
+
+    def stored(self) -> dict[str, str]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(**stored)
+
+
 def note_login(panel: Panel, by: By) -> None:
     """To be called after a login; nothing that goes wrong here breaks it."""
     try:
         if has_telegram(panel) and _is_wished(panel, by.actor.id):
-            payload = {
-                "username": by.actor.username,
-                "ip_address": by.origin.address,
-                "device": by.origin.user_agent[:_DEVICE_CHARACTERS] or "-",
-                "login_time": panel.clock.now().isoformat(sep=" "),
-            }
+            login = _Login(
+                by.actor.username,
+                by.origin.address,
+                by.origin.user_agent[:_DEVICE_CHARACTERS] or "-",
+                panel.clock.now().isoformat(sep=" "),
+            )
 
             def act(connection: Connection) -> None:
-                jobs.add(panel, connection, KIND, payload, actor_id=by.actor.id)
+                jobs.add(panel, connection, KIND, login.stored(), actor_id=by.actor.id)
 
             panel.database.transact(act)
             jobs.ring(panel)
@@ -53,14 +72,13 @@ def _is_wished(panel: Panel, user_id: int) -> bool:
 
 
 def _run(work: Work) -> None:
-    values: dict[str, Any] = work.payload
     notice = Notice(
         claim=f"job:{work.record.id}",
         kind=LOGIN_ALERT,
         template=LOGIN_ALERT,
         switch="notify_login",
-        values=values,
-        user_ids=frozenset({work.record.actor_id or 0}),
+        values=_Login.read(work.payload).stored(),
+        user_ids=frozenset({work.actor_id}),
     )
     tell(work.panel, notice)
 

@@ -4,15 +4,16 @@ The sending itself is a job: it goes on when the browser hangs up, and after a c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from core.access.audit import By
+from core.access.began import Began
 from core.access.permissions import SEND_TELEGRAM, require
 from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Tally, audit_sending, author
+from core.messages.by_hand import LONGEST_WAIT_SECONDS, NothingSent, Result, Tally, audit_sending
 from core.messages.telegram.markdown import LONGEST, Text, units
 from core.messages.telegram.outbox import Message, deliver
 from core.messages.telegram.page import Recipient, recipients_of
@@ -37,24 +38,47 @@ class Sending:
         return self.total - self.sent - self.failed
 
 
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One recipient as the job keeps it."""
+
+    user_id: int
+    chat_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the job is to send, and for whom."""
+
+    message: str
+    chats: Sequence[Chat]
+    began: Began
+
+    def stored(self) -> dict[str, Any]:
+        return {"message": self.message, "recipients": [asdict(chat) for chat in self.chats], **self.began.stored()}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any], actor_id: int) -> Self:
+        """``actor_id``: see :meth:`Began.read`."""
+        chats = [Chat(item["user_id"], item["chat_id"]) for item in stored["recipients"]]
+        return cls(stored["message"], chats, Began.read(stored, actor_id))
+
+
 def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -> Sending:
     """Raises NotAllowed, NotConfigured, InvalidInput, NotFound, and NothingSent when not one message went out."""
     require(by.actor, SEND_TELEGRAM)
     require_bot(panel)
     recipients = _checked(panel, by, message, recipient_ids)
-    payload = {
-        "message": message,
-        "recipients": [{"user_id": item.id, "chat_id": item.chat_id} for item in recipients],
-        **author(by),
-    }
+    chats = [Chat(item.id, item.chat_id) for item in recipients if item.chat_id is not None]
+    order = Order(message, chats, Began.of(by))
     seconds = min(panel.config.jobs.wait_seconds, LONGEST_WAIT_SECONDS)
-    record = jobs.run_and_wait(panel, KINDS, KIND, payload, by.actor.id, seconds)
+    record = jobs.run_and_wait(panel, KINDS, KIND, order.stored(), by.actor.id, seconds)
     if record.state == jobs.FAILED:
         raise PanelError(record.error)
-    result = record.result or {}
+    result: Result[tuple[int, str]] = Result.read(record.result)
     names = {item.id: item.username for item in recipients}
-    errors = [(names.get(user_id, str(user_id)), error) for user_id, error in result.get("errors", ())]
-    sending = Sending(record.id, len(recipients), result.get("sent", 0), len(errors), errors)
+    errors = [(names.get(user_id, str(user_id)), error) for user_id, error in result.errors]
+    sending = Sending(record.id, len(recipients), result.sent, len(errors), errors)
     if not sending.sent and not sending.pending:
         raise NothingSent("The message could not be sent to anybody", sending)
     return sending
@@ -79,29 +103,29 @@ def _checked(panel: Panel, by: By, message: str, recipient_ids: Sequence[int]) -
 
 def _run(work: Work) -> Mapping[str, Any]:
     """The job: what an earlier attempt has sent, or may have, is not sent again."""
-    panel, payload = work.panel, work.payload
+    panel, order = work.panel, Order.read(work.payload, work.actor_id)
     stored = require_bot(panel)
     messages = [
         Message(
-            claim=f"job:{work.record.id}:{item['user_id']}",
-            user_id=item["user_id"],
-            chat_id=item["chat_id"],
-            text=Text(payload["message"]),
+            claim=f"job:{work.record.id}:{chat.user_id}",
+            user_id=chat.user_id,
+            chat_id=chat.chat_id,
+            text=Text(order.message),
             kind="manual",
         )
-        for item in payload["recipients"]
+        for chat in order.chats
     ]
 
     def report(tally: Tally[int]) -> None:
-        work.report(tally.done, len(messages), _result(tally))
+        work.report(tally.done, len(messages), _result(tally).stored())
 
     tally = deliver(panel, stored.token, messages, report)
-    audit_sending(work, "telegram", "Telegram messages", tally)
-    return _result(tally)
+    audit_sending(panel, order.began, "telegram", "Telegram messages", tally)
+    return _result(tally).stored()
 
 
-def _result(tally: Tally[int]) -> dict[str, Any]:
-    return {"sent": tally.reached, "errors": tally.errors}
+def _result(tally: Tally[int]) -> Result[tuple[int, str]]:
+    return Result(tally.reached, tally.errors)
 
 
 KINDS = {KIND: jobs.Kind(_run)}

@@ -20,9 +20,10 @@ import pytest
 import sqlalchemy as sa
 
 from core.access.audit import Origin
+from core.access.began import Began
 from core.accounts import operations, recovery
 from core.accounts.operations import AccountBusy, Draft
-from core.accounts.records import STATUS, Began, Change
+from core.accounts.records import STATUS, Change
 from core.errors import NotFound
 from core.panel import Panel
 from core.storage.tables import AuditEntry, Operation, Transaction

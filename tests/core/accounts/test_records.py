@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from core.access.audit import Origin
+from core.access.began import Began
 from core.accounts.operations import Payload
-from core.accounts.records import AUTO_DISABLE, Began, Change, Creation, Removal
+from core.accounts.records import AUTO_DISABLE, Change, Creation, Removal
 from core.ledger import ledger
 
 BEGAN = Began(7, "resa", "Res A", Origin("192.0.2.1", "curl/8"))

@@ -16,9 +16,10 @@ from pydantic import SecretStr
 import commands
 from core.access.actors import bare_actor
 from core.access.audit import By, Origin
+from core.access.began import Began
 from core.accounts import operations
 from core.accounts.operations import AccountBusy, Draft
-from core.accounts.records import Began, Removal
+from core.accounts.records import Removal
 from core.errors import InvalidInput, NotEnoughCredit
 from core.ledger import ledger
 from core.ledger.corrections import correct_transaction
