@@ -8,12 +8,13 @@ from playwright.sync_api import expect
 from sqlalchemy.engine import make_url
 
 from tests.browser.conftest import Visit
-from tests.browser.outages import PanelProcess, Relay
+from tests.browser.outages import PanelProcess
 from tests.browser.panels import Site, fill
 from tests.browser.test_browser_entry import ALL, at_rest
 from tests.browser.test_browser_session import FOCUS
 from tests.browser.visitors import expect_accounts
 from tests.worlds.databases import create_database
+from tests.worlds.door import Door
 from tests.worlds.harness import Client, World
 from tests.worlds.places import FRONTENDS
 
@@ -73,34 +74,34 @@ def test_27_the_panel_is_stopped_and_started_again(site: Site, visit: Visit, sta
 
 
 @pytest.fixture(params=["sql", "php-files"])
-def cuttable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site, Relay]]:
-    """A panel whose MariaDB is reached by a relay, with each place for sessions."""
+def cuttable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site, Door]]:
+    """A panel whose MariaDB is reached through a door, with each place for sessions."""
     url = make_url(create_database("mariadb", "browser_outage"))
-    relay = Relay((url.host or "127.0.0.1", url.port or 3306))
+    door = Door((url.host or "127.0.0.1", url.port or 3306))
     settings = {
         "SHOWBOX_SESSION_STORE": request.param,
         "SHOWBOX_SESSION_PHP_SAVE_PATH": str(tmp_path),
         "SHOWBOX_SECURITY_UPGRADE_PASSWORDS": "no",
         "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / "modern"),
     }
-    through = url.set(host="127.0.0.1", port=relay.port).render_as_string(hide_password=False)
+    through = url.set(host="127.0.0.1", port=door.port).render_as_string(hide_password=False)
     world = World(through, settings)
     fill(world)
     site = Site(world, "modern")
-    yield site, relay
+    yield site, door
     site.close()
-    relay.cut()
+    door.close()
     world.close()
 
 
-def test_09_a_database_that_is_away_ends_no_session(cuttable: tuple[Site, Relay], visit: Visit) -> None:
-    site, relay = cuttable
+def test_09_a_database_that_is_away_ends_no_session(cuttable: tuple[Site, Door], visit: Visit) -> None:
+    site, door = cuttable
     visitor = visit(site.url).holds_session_of("admin")
     visitor.open("/dashboard.php")
     page = visitor.page
     expect_accounts(page, *ALL)
     at_rest(visitor, site)
-    relay.cut()
+    door.close()
     visitor.expects(r"status of 503.*session_heartbeat")
     site.seen.clear()
     page.evaluate(FOCUS)
