@@ -54,7 +54,7 @@ class AccountRow:
         return self.full_name or self.username
 
 
-# of the legacy table, in its order
+# of the legacy table, in its order; typed rows that hold more than these begin with them (a test compares)
 ACCOUNT_COLUMNS = (
     Account.id,
     Account.username,
@@ -69,6 +69,7 @@ ACCOUNT_COLUMNS = (
     Account.end_date,
     Account.status,
 )
+ACCOUNT_FIELDS = tuple(column.key for column in ACCOUNT_COLUMNS)
 _COLUMNS = (
     *ACCOUNT_COLUMNS,
     AccountNote.account_number,

@@ -11,6 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from core.accounts.end_dates import known_day
+from core.accounts.rows import ACCOUNT_FIELDS
 from core.errors import InvalidInput
 from core.portal import PortalAccount
 from core.portal.stored_form import LAST_END, is_same_end, is_same_text
@@ -45,8 +46,8 @@ class LocalAccount(NamedTuple):
     changed_at: int | None
 
 
-ROW = 12
-ACCOUNT_FIELDS = LocalAccount._fields[:ROW]
+# so many of them are the account's row, the others our notes
+ROW = len(ACCOUNT_FIELDS)
 
 
 def is_told(old: LocalAccount, told: PortalAccount) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 from operator import attrgetter, ne
 
+from core.accounts.rows import ACCOUNT_FIELDS
 from core.portal import PortalAccount, PortalAccountList, normal_mac
-from core.sync.fields import ACCOUNT_FIELDS, ROW, LocalAccount, is_told, merge
+from core.sync.fields import ROW, LocalAccount, is_told, merge
 from core.values.escaping import plain, quotable
 
 SUSPICIOUS_FROM = 20

@@ -15,11 +15,11 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from core.access.audit import By, write_audit_rows
 from core.accounts.operations import OPEN, UNDONE
-from core.accounts.rows import VANISHED
+from core.accounts.rows import ACCOUNT_FIELDS, VANISHED
 from core.panel import Panel
 from core.storage.database import same_text_in
 from core.storage.tables import Account, AccountNote, ArchivedAccount, Base, Operation, User
-from core.sync.fields import ACCOUNT_FIELDS, LocalAccount
+from core.sync.fields import LocalAccount
 from core.sync.merge import Busy, LocalState
 
 _NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")

@@ -53,6 +53,7 @@ class ListedAccount(NamedTuple):
     currency: str | None
 
 
+_RESELLER, _PLAN = map(ListedAccount._fields.index, ("reseller", "plan"))
 Encode = Callable[[Iterable[ListedAccount]], Piece]
 
 
@@ -114,7 +115,7 @@ class _Names:
         return cls(*(tuple(database.all(rows)) for rows in (PLANS, DELETED_PLANS, USERS)))
 
     def listed(self, row: Sequence[Any]) -> ListedAccount:
-        reseller, plan = row[5], row[6]
+        reseller, plan = row[_RESELLER], row[_PLAN]
         names = self._users.get(reseller, (None, None))
         return ListedAccount._make((*row[:-1], self._plans.get(plan), self._deleted.get(plan), *names))
 
