@@ -1,4 +1,4 @@
-"""Cookie sessions as PHP has them, on Flask-Session.
+"""Cookie sessions as PHP has them, on Flask-Session. Whose they are, and whether they still stand, is core.access's.
 
 The stores are imported by name where they are chosen (``.sql``, ``.redis``, ``.php_files``), since not
 every machine has what each of them needs.

@@ -1,1 +1,2 @@
-"""Messages to people, one room a channel; the channels do not know each other."""
+"""Messages to people, one room a channel; the channels do not know each other. What people send to set-top boxes by
+hand: :mod:`core.devices`."""

@@ -1,1 +1,2 @@
-"""For super admins: the settings of the portal servers, backup and restore."""
+"""For super admins: the settings of the portal servers, backup and restore. Resellers:
+:mod:`legacy_routes.resellers`."""

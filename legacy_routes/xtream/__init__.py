@@ -1,1 +1,1 @@
-"""The Xtream Codes admin API, on one path of its own."""
+"""The Xtream Codes admin API, on one path of its own. Subscribers of the portal: :mod:`legacy_routes.accounts`."""

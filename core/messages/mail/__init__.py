@@ -1,1 +1,1 @@
-"""Mail: settings, message, outbox, the expiry sweep."""
+"""Mail: settings, message, outbox, the expiry sweep. Sending each at most once: :mod:`core.messages.delivery`."""

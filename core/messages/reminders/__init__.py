@@ -1,1 +1,1 @@
-"""Expiry reminders on set-top boxes: settings, sweep, log."""
+"""Expiry reminders on set-top boxes: settings, sweep, log. What people send to boxes by hand: :mod:`core.devices`."""

@@ -1,1 +1,1 @@
-"""Text messages: settings, templates, sending, log."""
+"""Text messages: settings, templates, sending, log. Sending each at most once: :mod:`core.messages.delivery`."""
