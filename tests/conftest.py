@@ -1,5 +1,6 @@
 """Served panels for the whole suite: one per kind of database and configuration, its rows renewed for each test."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.databases import KINDS, prepared_database, require
+from tests.worlds.databases import KINDS, available, prepared_database, require
 from tests.worlds.harness import World
 
 MakeWorld = Callable[..., World]
 
 _HERE = Path(__file__).parent
 _FIRST = (_HERE, _HERE / "servers")
+# parameters of tests that say how a request is written
+_SPELLINGS = {"encoding", "prefix"}
 
 # PyMySQL reads the system's certificates for each connection: a twentieth of a second, and no server of a test has one
 os.environ["SSL_CERT_FILE"] = os.devnull
@@ -21,47 +24,89 @@ os.environ["SSL_CERT_FILE"] = os.devnull
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: while a test waits for a browser or a timeout, another works."""
-    return (os.cpu_count() or 1) + 1
+    """Twice the processors: while a test waits for a browser, a database or a timeout, another works."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_process(why): holds for each process by itself, so not for two in turn")
+    config.addinivalue_line("markers", "kinds_in_turn: its cases ask the same of a database, so each meets one kind")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn.
+    """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn; with SHOWBOX_TEST_KINDS=all every
+    case meets every kind of database.
 
     First what starts programs and waits for them, so that no worker is alone with it at the end.
     """
+    left_out: set[pytest.Item] = set()
     if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
-        left_out = [item for item in items if item.get_closest_marker("one_process")]
-        config.hook.pytest_deselected(items=left_out)
+        left_out |= {item for item in items if item.get_closest_marker("one_process")}
+    if os.environ.get("SHOWBOX_TEST_KINDS") != "all":
+        left_out |= _other_kinds([item for item in items if _asks_the_same(item)])
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.path.parent not in _FIRST)
+
+
+def _asks_the_same(item: pytest.Item) -> bool:
+    """Whether no database can tell the cases of this test from each other: they are spellings of one request, or it is
+    said so."""
+    params = item.callspec.params.keys() if hasattr(item, "callspec") else set()
+    is_spelled = bool(params & _SPELLINGS) and params <= _SPELLINGS | {"kind"}
+    return "kind" in params and (is_spelled or item.get_closest_marker("kinds_in_turn") is not None)
+
+
+def _other_kinds(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Of the cases of each test those that are left to another kind of database: the first case meets the first kind,
+    the second the second, and so on. A test with fewer cases than kinds goes on meeting all of them. Kinds that are not
+    here count for nothing, so that each case meets one."""
+    kinds = [kind for kind in KINDS if available(kind)]
+    cases: dict[str, dict[str, list[tuple[str, pytest.Item]]]] = {}
+    for item in items:
+        test, _, spelling = item.nodeid.partition("[")
+        kind = item.callspec.params["kind"]  # type: ignore[attr-defined]
+        case = "-".join(part for part in spelling.rstrip("]").split("-") if part != kind)
+        cases.setdefault(test, {}).setdefault(case, []).append((kind, item))
+    return {
+        item
+        for of_test in cases.values()
+        if len(of_test) >= len(kinds)
+        for number, of_case in enumerate(of_test.values())
+        for kind, item in of_case
+        if kind in kinds and kind != kinds[number % len(kinds)]
+    }
 
 
 class Worlds:
     """The served panels of this test process: one database of each kind, and on it one panel of each configuration.
 
-    A second world of the same kind renews the rows of the first.
+    A second world of the same kind renews the rows of the first. The panels used last are kept: each holds connections
+    and files.
     """
+
+    _KEPT = 16
 
     def __init__(self, make_directory: Callable[[str], Path]) -> None:
         self._make_directory = make_directory
         self._databases: dict[str, str] = {}
+        # the one used last is the last
         self._worlds: dict[tuple[Any, ...], World] = {}
+        self._numbers = itertools.count()
 
     def __call__(self, kind: str, **settings: str) -> World:
         key = (kind, *sorted(settings.items()))
-        if key not in self._worlds:
-            self._worlds[key] = World(
-                self._database(kind),
-                self._defaults(f"world{len(self._worlds)}") | settings,
-                known=next((world for (of, *_), world in self._worlds.items() if of == kind), None),
-            )
-        self._worlds[key].reset()
-        return self._worlds[key]
+        world = self._worlds.pop(key, None) or World(
+            self._database(kind),
+            self._defaults(f"world{next(self._numbers)}") | settings,
+            known=next((world for (of, *_), world in self._worlds.items() if of == kind), None),
+        )
+        self._worlds[key] = world
+        if len(self._worlds) > self._KEPT:
+            self._worlds.pop(next(iter(self._worlds))).close()
+        world.reset()
+        return world
 
     def _database(self, kind: str) -> str:
         if kind not in self._databases:

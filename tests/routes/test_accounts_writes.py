@@ -176,6 +176,7 @@ def test_b4_server_2_refuses(dual: Accounts) -> None:
     assert dual.open_operations() == []
 
 
+@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

@@ -149,6 +149,7 @@ _PORTAL_FAULTS = {
 }
 
 
+@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("fault", _PORTAL_FAULTS)
 def test_32_what_the_portal_refuses_stays_on(panel: Reminders, fault: str) -> None:
     panel.portal.fail("PUT accounts", _PORTAL_FAULTS[fault], times=None)

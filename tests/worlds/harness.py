@@ -52,7 +52,14 @@ class HttpServer:
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._server = waitress.create_server(
-            app, host="127.0.0.1", port=0, threads=8, clear_untrusted_proxy_headers=False, max_request_body_size=2**28
+            app,
+            host="127.0.0.1",
+            port=0,
+            threads=8,
+            clear_untrusted_proxy_headers=False,
+            max_request_body_size=2**28,
+            # as the product does; and select would fail, and the server wait for ever, from the 1,024th open file on
+            asyncore_use_poll=True,
         )
         self.url = f"http://127.0.0.1:{self._server.effective_port}"
         self._thread = threading.Thread(target=self._server.run, daemon=True)

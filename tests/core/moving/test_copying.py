@@ -13,7 +13,7 @@ from core.storage import schema
 from core.storage.database import Database
 from core.storage.schema import UnknownDatabase
 from core.storage.tables import Account, Base, ExpiryReminder, Plan, SmsLog, Transaction, User
-from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump
+from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
 
 TARGETS = ("sqlite", "postgresql")
 
@@ -53,6 +53,13 @@ def living_panel() -> Iterator[Database]:
 
 @pytest.fixture(params=TARGETS)
 def target(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """With our tables and nothing in them."""
+    yield from _opened(prepared_database(request.param, "target"))
+
+
+@pytest.fixture(params=KINDS)
+def empty_target(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Without a table."""
     yield from _opened(create_database(request.param, "target"))
 
 
@@ -103,19 +110,27 @@ def _checksums(database: Database) -> list[object]:
 
 
 class TestContent:
-    @pytest.mark.parametrize("target", KINDS, indirect=True)
-    def test_the_copy_reads_as_the_source_however_often_made(self, large_panel: Database, target: Database) -> None:
-        untouched = _checksums(large_panel)
+    def test_the_copy_reads_as_the_source_and_tells_how_far_it_is(
+        self, large_panel: Database, empty_target: Database
+    ) -> None:
         columns = _columns(large_panel)
         source_content = _content(large_panel, columns)
+        told: list[tuple[str, int, int]] = []
+        copied = copy_from(large_panel, empty_target, lambda *step: told.append(step))
+        assert _content(empty_target, columns) == source_content
+        assert copied == {table: len(rows) for table, rows in source_content.items()}
+        accounts = [(done, total) for table, done, total in told if table == "_accounts"]
+        assert accounts == [(done, 5000) for done in range(0, 5001, 1000)]
+        assert {table for table, _, _ in told} == set(copied)
 
-        first = copy_from(large_panel, target)
-        assert _content(target, columns) == source_content
-        second = copy_from(large_panel, target)
-        assert _content(target, columns) == source_content
-
-        assert first == second == {table: len(rows) for table, rows in source_content.items()}
-        assert _checksums(large_panel) == untouched
+    @pytest.mark.parametrize("target", KINDS, indirect=True)
+    def test_it_may_be_made_again_and_leaves_the_source_alone(self, panel: Database, target: Database) -> None:
+        untouched = _checksums(panel)
+        columns = _columns(panel)
+        first, second = copy_from(panel, target), copy_from(panel, target)
+        assert _content(target, columns) == _content(panel, columns)
+        assert first == second
+        assert _checksums(panel) == untouched
 
     def test_the_models_give_the_same_answers(self, panel: Database, target: Database) -> None:
         copy_from(panel, target)
@@ -207,18 +222,9 @@ class TestContent:
         assert key[0] == 8
 
 
-class TestProgress:
-    def test_tells_how_far_each_table_is(self, large_panel: Database, target: Database) -> None:
-        told: list[tuple[str, int, int]] = []
-        copied = copy_from(large_panel, target, lambda *step: told.append(step))
-
-        accounts = [(done, total) for table, done, total in told if table == "_accounts"]
-        assert accounts == [(done, 5000) for done in range(0, 5001, 1000)]
-        assert {table for table, _, _ in told} == set(copied)
-
-    @pytest.mark.parametrize("large_panel", ["1.18.2"], indirect=True)
-    def test_an_interrupted_copy_leaves_the_target_as_it_was(self, large_panel: Database, target: Database) -> None:
-        schema.prepare(target)
+class TestFailure:
+    @pytest.mark.parametrize("panel", ["1.18.2"], indirect=True)
+    def test_an_interrupted_copy_leaves_the_target_as_it_was(self, panel: Database, target: Database) -> None:
         columns = _columns(target)
         before = _content(target, columns)
 
@@ -227,13 +233,13 @@ class TestProgress:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            copy_from(large_panel, target, stop)
+            copy_from(panel, target, stop)
         assert _content(target, columns) == before
 
-        copy_from(large_panel, target)
+        copy_from(panel, target)
         whole = _content(target, columns)
         with pytest.raises(KeyboardInterrupt):
-            copy_from(large_panel, target, stop)
+            copy_from(panel, target, stop)
         assert _content(target, columns) == whole
 
     @pytest.mark.parametrize("target", ["postgresql"], indirect=True)
@@ -253,7 +259,6 @@ class TestProgress:
 class TestRefused:
     @pytest.mark.parametrize("panel", ["1.18.2"], indirect=True)
     def test_a_target_with_data_of_its_own(self, panel: Database, target: Database) -> None:
-        schema.prepare(target)
         with target.write() as connection:
             connection.execute(sa.insert(User).values(username="mine", password="x"))
         with pytest.raises(AlreadyExists):
@@ -292,9 +297,10 @@ class TestRefused:
             assert sa.inspect(connection).get_table_names() == ["wp_posts"]
 
     @pytest.mark.parametrize("tables", [[], ["CREATE TABLE wp_posts (id int)"]], ids=["empty", "other application"])
-    def test_a_source_that_is_no_panel(self, sqlite: Database, target: Database, tables: list[str]) -> None:
+    @pytest.mark.parametrize("empty_target", TARGETS, indirect=True)
+    def test_a_source_that_is_no_panel(self, sqlite: Database, empty_target: Database, tables: list[str]) -> None:
         _execute(sqlite, *tables)
         with pytest.raises(UnknownDatabase):
-            copy_from(sqlite, target)
-        with target.read() as connection:
+            copy_from(sqlite, empty_target)
+        with empty_target.read() as connection:
             assert sa.inspect(connection).get_table_names() == []
