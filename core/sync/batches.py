@@ -1,8 +1,9 @@
 """Writing what a sync changes, with a second look at each row: what somebody changed since the comparison stays.
 
-SQLite has one lock for all who write. There a batch ends after a tenth of a second, and the next begins when others had
-their turn; :mod:`core.sync.staging` keeps what finishes the whole, should the process be killed in between. Elsewhere
-one transaction holds it all. Source: contract chapter 20 §9.
+Who changes an account waits for whoever else does so: on SQLite for its one lock, elsewhere for that of all operations,
+and the PHP panel for the rows. So a batch ends after a tenth of a second, and the next begins when others had their
+turn; :mod:`core.sync.staging` keeps what finishes the whole, should the process be killed in between.
+Source: contract chapter 20 §9.
 """
 
 import time
@@ -24,7 +25,7 @@ from core.sync.merge import Changes, LocalState
 HELD_SECONDS = 0.1
 # the longest nap of a connection that waits for SQLite's lock
 _PAUSE_SECONDS = 0.1
-_PART = 500
+_PART = 250
 # so many rows are written within such a moment
 _AT_ONCE = 2 * _PART
 # of Changes, those of accounts to be written
@@ -61,7 +62,6 @@ class Writer:
         self._by = by
         self._started = started
         self._parts = list(_parts(changes))
-        self._is_shared = panel.database.dialect == "sqlite"
         self.has_begun = False
 
     @property
@@ -71,7 +71,7 @@ class Writer:
     @property
     def is_long(self) -> bool:
         """Whether it takes more than one transaction."""
-        return self._is_shared and self.total > _AT_ONCE
+        return self.total > _AT_ONCE
 
     def write(self, report: Report) -> Changes:
         """What of the changes was written; all but what others changed meanwhile. ``report`` gets rows done and rows
@@ -94,7 +94,6 @@ class Writer:
         """As many parts as ``seconds`` allow (None: all); how many, and the accounts that were left alone."""
         lock_accounts(self._panel, connection)
         began = time.monotonic()
-        store.lock_rows(connection)
         now = store.read_surroundings(connection, self._started)
         left: list[LocalAccount] = []
         for number, part in enumerate(self._parts, 1):
@@ -129,7 +128,7 @@ class Writer:
 
     def _may_change(self, connection: Connection, part: _Part, now: LocalState) -> Callable[[LocalAccount], bool]:
         ids = [account.id for account in part.accounts]
-        present = {account.id: account for account in store.read_accounts(connection, ids)}
+        present = {account.id: account for account in store.hold_accounts(connection, ids)}
 
         def may(account: LocalAccount) -> bool:
             before = self._before[account.id]
@@ -140,10 +139,11 @@ class Writer:
 
     def _may_come(self, connection: Connection, part: _Part, now: LocalState) -> Callable[[LocalAccount], bool]:
         present = store.read_same(connection, part.accounts)
+        gone = store.read_gone(connection, self._started, part.accounts)
 
         def may(account: LocalAccount) -> bool:
             known = (account.id, account.username, account.mac)
-            is_taken = present.has(*known) or now.busy.has(*known) or now.gone.has(None, *known[1:])
+            is_taken = present.has(*known) or now.busy.has(*known) or gone.has(None, *known[1:])
             return not is_taken and self._has_owner(account, now)
 
         return may

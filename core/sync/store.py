@@ -27,41 +27,45 @@ _NOTED = ("account_number", "portal_reseller_seen", "portal_reseller_known")
 
 def read_state(connection: Connection, started: int) -> LocalState:
     """Everything that a comparison needs. ``started``: when the fetch began, Unix milliseconds."""
-    return replace(read_surroundings(connection, started), accounts=_accounts(connection, _ACCOUNTS))
-
-
-def read_surroundings(connection: Connection, started: int) -> LocalState:
-    """As :func:`read_state`, without the accounts."""
-    return LocalState(
-        accounts=[],
-        users=set(connection.scalars(select(User.id))),
-        busy=_busy(connection, started),
-        gone=_gone(connection, started),
+    return replace(
+        read_surroundings(connection, started),
+        accounts=_accounts(connection, _ACCOUNTS),
+        gone=_known_as(connection.execute(_gone(started)).all()),
         archived=lambda: _vanished(connection, started),
     )
 
 
-def lock_rows(connection: Connection) -> None:
-    """Nobody else, the PHP panel included, changes an account until the end of the transaction."""
-    if connection.dialect.name != "sqlite":
-        # a statement of its own: what is read after it is as new as the locked rows
-        connection.execute(select(Account.id).with_for_update()).all()
+def read_surroundings(connection: Connection, started: int) -> LocalState:
+    """As :func:`read_state`, without any accounts: what is read again for each batch must not grow with their
+    number."""
+    return LocalState([], set(connection.scalars(select(User.id))), _busy(connection, started))
 
 
-def read_accounts(connection: Connection, ids: Collection[int | None]) -> list[LocalAccount]:
-    """The accounts with these ids, as they are now."""
-    return _accounts(connection, _ACCOUNTS.where(Account.id.in_(ids)))
+def hold_accounts(connection: Connection, ids: Collection[int | None]) -> list[LocalAccount]:
+    """The accounts with these ids, as they are now, and stay until the end of the transaction: the PHP panel, which
+    knows none of our locks, changes no row meanwhile. (What is at work on them here, is known as busy.)"""
+    # what a locking read finds is the newest, whatever moment the transaction sees otherwise
+    return _accounts(connection, _ACCOUNTS.where(Account.id.in_(ids)).with_for_update(of=Account))
 
 
 def read_same(connection: Connection, accounts: Collection[LocalAccount]) -> Busy:
     """What is there already of accounts that are to come: those with the same id, MAC or user name."""
     ids = [account.id for account in accounts if account.id is not None]
-    same = sa.or_(
-        Account.id.in_(ids),
-        Account.mac.in_([account.mac for account in accounts]),
-        same_text_in(Account.username, [account.username for account in accounts], connection.dialect.name),
-    )
+    same = sa.or_(Account.id.in_(ids), _is_like(connection, Account, accounts))
     return _known_as(connection.execute(select(Account.id, Account.username, Account.mac).where(same)).all())
+
+
+def read_gone(connection: Connection, started: int, accounts: Collection[LocalAccount]) -> Busy:
+    """Of what went since the fetch began (see :class:`LocalState`), those with the MAC or user name of one of
+    these."""
+    return _known_as(connection.execute(_gone(started).where(_is_like(connection, ArchivedAccount, accounts))).all())
+
+
+def _is_like(
+    connection: Connection, model: type[Account] | type[ArchivedAccount], accounts: Collection[LocalAccount]
+) -> sa.ColumnElement[bool]:
+    names = same_text_in(model.username, [account.username for account in accounts], connection.dialect.name)
+    return sa.or_(model.mac.in_([account.mac for account in accounts]), names)
 
 
 def _accounts(connection: Connection, wanted: Any) -> list[LocalAccount]:
@@ -102,14 +106,9 @@ def _busy(connection: Connection, started: int) -> Busy:
     )
 
 
-def _gone(connection: Connection, started: int) -> Busy:
-    return _known_as(
-        connection.execute(
-            select(ArchivedAccount.id, ArchivedAccount.username, ArchivedAccount.mac).where(
-                ArchivedAccount.archived_at >= started
-            )
-        ).all()
-    )
+def _gone(started: int) -> Any:
+    known = select(ArchivedAccount.id, ArchivedAccount.username, ArchivedAccount.mac)
+    return known.where(ArchivedAccount.archived_at >= started)
 
 
 def _known_as(rows: Sequence[Any]) -> Busy:
