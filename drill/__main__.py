@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drill(kind: str, folder: Path, rounds: int, calls: int, chance: random.Random) -> bool:
-    ground = Ground(kind, folder)
+    ground = Ground(kind, folder, chance)
     clients = [
         Client(
             number, "boss" if number == 0 else RESELLERS[number % len(RESELLERS)], ground.urls, random.Random(number)
