@@ -73,11 +73,15 @@ class Record:
 
 
 class Work:
-    """What a handler gets: the job, and the means to tell how far it is."""
+    """What a handler gets: the job, and the means to tell how far it is.
 
-    def __init__(self, panel: Panel, record: Record) -> None:
+    ``lease_seconds``: longer than its slowest step.
+    """
+
+    def __init__(self, panel: Panel, record: Record, lease_seconds: int = LEASE_SECONDS) -> None:
         self.panel = panel
         self.record = record
+        self._lease_seconds = lease_seconds
         self._reported_at = panel.clock.seconds()
 
     @property
@@ -98,7 +102,7 @@ class Work:
         if now - self._reported_at < _REPORT_EVERY_SECONDS:
             return
         self._reported_at = now
-        values: dict[str, Any] = {"done": done, "total": total, "lease_until": int(now) + LEASE_SECONDS}
+        values: dict[str, Any] = {"done": done, "total": total, "lease_until": int(now) + self._lease_seconds}
         if result is not None:
             values["result"] = orjson.dumps(result).decode()
         self.panel.database.transact(partial(_change, self.panel, record=self.record, **values))

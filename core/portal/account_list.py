@@ -6,7 +6,7 @@ small batches, of those accounts only that are new or differ from an earlier lis
 M3, M10, M11.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -33,12 +33,14 @@ BATCH = 50
 # so few are asked for whole: their names and tariffs are always as new as their boxes
 FEW = 200
 _MOST_BROKEN = 20
+# details had, and details asked for
+Report = Callable[[int, int], object]
 _NO_ANSWER = (PortalUnreachable, PortalTimeout, PortalAuthentication, PortalSwitchedOff)
 
 
-def list_accounts(portal: Asking, known: Sequence[PortalAccount] | None) -> PortalAccountList:
+def list_accounts(portal: Asking, known: Sequence[PortalAccount] | None, report: Report) -> PortalAccountList:
     """Every account; ``known``: those of an earlier list, whose details are good enough where the box has not changed
-    (None: all details are asked for). Raises PortalError."""
+    (None: all details are asked for). ``report``: told after each of many questions. Raises PortalError."""
     until = monotonic() + portal.settings.list_seconds
     boxes = _boxes(portal)
     if not boxes:
@@ -48,9 +50,9 @@ def list_accounts(portal: Asking, known: Sequence[PortalAccount] | None) -> Port
             return _whole(portal)
         except PortalInvalidAnswer as error:
             # one broken row empties the list of all
-            return _in_batches(portal, boxes, {}, until, error)
+            return _in_batches(portal, boxes, {}, until, report, error)
     by_mac = {account.mac: account for account in known or ()}
-    return _in_batches(portal, boxes, by_mac, until, None)
+    return _in_batches(portal, boxes, by_mac, until, report, None)
 
 
 def _whole(portal: Asking) -> PortalAccountList:
@@ -96,6 +98,7 @@ def _in_batches(
     boxes: Sequence[_Box],
     known: Mapping[str, PortalAccount],
     until: float,
+    report: Report,
     failure: PortalError | None,
 ) -> PortalAccountList:
     """``failure``: of the whole list, told when no detail can be had either."""
@@ -116,6 +119,7 @@ def _in_batches(
     macs = list(wanted)
     for start in range(0, len(macs), BATCH):
         asked.by_mac(macs[start : start + BATCH])
+        report(min(start + BATCH, len(macs)), len(macs))
     for number in by_login:
         asked.by_login(usable[number].account)
     if asked.last_failure is not None and not asked.found and not accounts:

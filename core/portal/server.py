@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from core.portal import creating
-from core.portal.account_list import list_accounts
+from core.portal.account_list import Report, list_accounts
 from core.portal.accounts import (
     Field,
     NewPortalAccount,
@@ -81,13 +81,16 @@ class PortalServer(Asking):
         """
         self.ask(self.call("check", "GET", "tariffs/"), require_tariffs)
 
-    def accounts(self, known: Sequence[PortalAccount] | None = None) -> PortalAccountList:
+    def accounts(
+        self, known: Sequence[PortalAccount] | None = None, report: Report = lambda had, asked: None
+    ) -> PortalAccountList:
         """Every account of the portal; may take minutes (``list_seconds``).
 
         ``known``: of an earlier list; their names, tariffs and phones are not asked for again where nothing else of
-        them has changed (see :mod:`core.portal.account_list`).
+        them has changed (see :mod:`core.portal.account_list`). ``report``: how many details were had, and how many
+        are asked for.
         """
-        return list_accounts(self, known)
+        return list_accounts(self, known, report)
 
     def account_by_mac(self, mac: str, *, login: str | None = None) -> PortalAccount | None:
         """The account with this login, else the first with this MAC. None where nobody has the MAC in any spelling."""

@@ -4,6 +4,7 @@ What is done with the list is not decided here. Source: contract chapter 20 §9 
 sync").
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 
-from core.errors import UpstreamFailed
+from core.errors import PanelError, UpstreamFailed
 from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
 from core.portal import PortalError, PortalTimeout
@@ -20,6 +21,10 @@ from core.sync.merge import cleaned
 from core.sync.shared_list import Listed
 from core.sync.storable import storable
 
+log = logging.getLogger(__name__)
+
+# details had of the portal, and details asked for
+Report = Callable[[int, int], object]
 TIMEOUT_TEXT = "Connection timeout"
 _LOCK = "portal-list"
 _LOOK_SECONDS = 0.2
@@ -40,6 +45,7 @@ class Fetch:
     def __init__(self, panel: Panel, *, whole: bool) -> None:
         self.lock = threading.Lock()
         self._listed: Future[Listed] = Future()
+        self._watching: list[Report] = []
         # a daemon: a portal that never answers must not keep the process from ending
         threading.Thread(target=self._run, args=(panel, whole), name="sync-fetch", daemon=True).start()
 
@@ -58,9 +64,21 @@ class Fetch:
         """Have ``work`` done by the fetch's thread, one after the other, when it has ended in whatever way."""
         self._listed.add_done_callback(lambda _: work())
 
+    def watch(self, report: Report) -> None:
+        """Have ``report`` told by the fetch's thread how far it is, from now on; not where another process fetches."""
+        self._watching.append(report)
+
+    def _tell(self, had: int, asked: int) -> None:
+        for report in tuple(self._watching):
+            try:
+                report(had, asked)
+            except PanelError as error:
+                # the list is worth more than the word of how far it is
+                log.warning("sync: its progress could not be told: %s", type(error).__name__)
+
     def _run(self, panel: Panel, whole: bool) -> None:
         try:
-            listed = _obtained(panel, whole)
+            listed = _obtained(panel, whole, self._tell)
         except BaseException as error:
             self._listed.set_exception(error)
         else:
@@ -90,13 +108,13 @@ def fetches(panel: Panel) -> Fetches:
     return panel.own(Fetches)
 
 
-def _obtained(panel: Panel, whole: bool) -> Listed:
+def _obtained(panel: Panel, whole: bool, report: Report) -> Listed:
     """What this process fetches, or another one that is at it already. Raises FetchFailed."""
     number = shared_list.fetches_so_far(panel)
     while True:
         try:
             with named_lock(panel, _LOCK):
-                return _ended_after(panel, number) or _fetched(panel, whole)
+                return _ended_after(panel, number) or _fetched(panel, whole, report)
         except LockHeld:
             pass
         retry_at = time.monotonic() + _RETRY_SECONDS
@@ -113,7 +131,7 @@ def _ended_after(panel: Panel, number: int) -> Listed | None:
     return None if ended is None else ended.listed
 
 
-def _fetched(panel: Panel, whole: bool) -> Listed:
+def _fetched(panel: Panel, whole: bool, report: Report) -> Listed:
     """``whole``: all details are asked for; else only where something shows that they changed, and rarely of all."""
     begun = int(panel.clock.seconds() * 1000)
     last = shared_list.last_list(panel)
@@ -121,7 +139,7 @@ def _fetched(panel: Panel, whole: bool) -> Listed:
     oldest = begun - panel.config.portal.whole_list_seconds * 1000
     try:
         known = last.accounts.accounts if last is not None and not whole and whole_at > oldest else None
-        accounts = panel.portals.primary.accounts(known)
+        accounts = panel.portals.primary.accounts(known, report)
         accounts = replace(accounts, whole_at=begun if accounts.is_whole else whole_at)
         listed = Listed(begun, storable(panel, cleaned(accounts)))
     except PortalError as error:

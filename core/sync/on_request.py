@@ -166,6 +166,7 @@ class Flights:
         record = panel.database.transact(partial(jobs.reserve, panel, kind=KIND, **arguments))
         landed: Future[Counts] = Future()
         fetch = fetches(panel).join(panel)
+        fetch.watch(Work(panel, record, lease).report)
         fetch.afterwards(partial(_land, panel, record, landed, fetch, by, wish))
         return Flight(record.id, landed)
 

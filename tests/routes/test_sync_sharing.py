@@ -208,6 +208,37 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
     assert len(first.rows(sa.select(Account.id))) == 4
 
 
+def test_how_far_a_long_fetch_is_can_be_read(world: World, portal: StalkerPortal) -> None:
+    """The details of many new accounts are what takes the time at a real portal."""
+    admin = world.client("admin")
+    _sync(admin)
+    many = 300
+    for number in range(many):
+        portal.add_user(f"new{number}", f"00:1A:79:01:{number >> 8:02X}:{number & 255:02X}")
+    portal.settings.list_delay_per_account = 15.0
+    seen: list[tuple[int, int, int]] = []
+    lease = sa.select(Job.lease_until)
+    try:
+        with _patient((world,), 0.05):
+            answer = _sync(admin)
+
+        def is_done() -> bool:
+            job = admin.post("/get_job_status.php", {"id": answer["job_id"]}).json()["job"]
+            if job["state"] == "running" and job["total"]:
+                left = world.rows(lease.where(Job.id == answer["job_id"]))[0]["lease_until"] - world.panel.clock.stamp()
+                seen.append((job["done"], job["total"], left))
+            return bool(job["state"] == "done")
+
+        until(is_done, "the sync is done")
+    finally:
+        portal.settings.list_delay_per_account = 0.0
+    fetching = [done for done, total, _ in seen if total == many and 0 < done < many]
+    assert fetching == sorted(fetching)
+    assert len(set(fetching)) > 1
+    # a portal that hangs in the middle of it is waited for as long as at the beginning
+    assert seen[0][2] > world.config.portal.list_seconds
+
+
 @pytest.mark.one_process("each has its threads")
 def test_waiting_takes_a_quarter_of_the_threads_and_hinders_nobody(world: World, portal: StalkerPortal) -> None:
     admin = world.client("admin")
