@@ -1,6 +1,7 @@
 """``python -m bench.sync``: a sync beside its floor, which is parsing the same JSON and one bulk upsert.
 
 Both work on the same database in turn, in one process; the portal is a socket that sends a prepared answer at once.
+How it is for those who use the panel meanwhile, and with a real portal's cost: :mod:`bench.real_portal`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import orjson
 from sqlalchemy import delete
 from tqdm import tqdm
 
+from bench import real_portal
 from commands.sync import SYSTEM
 from core.access.audit import By, Origin
 from core.config import Config, DatabaseSection, Portal
@@ -88,9 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         url = options.database_url or f"sqlite:///{Path(folder) / 'sync.db'}"
         few = _measure(url, options.accounts, options.rounds)
         many = _measure(url, options.many, max(options.rounds // 3, 1)) if options.many else None
+        with tempfile.TemporaryDirectory(prefix="showbox-bench-") as other:
+            meanwhile = options.database_url or f"sqlite:///{Path(other) / 'panel.db'}"
+            seen = real_portal.measure(Path(other), meanwhile, options.accounts, options.rounds)
     met = _tell(options.accounts, few)
     if many is not None:
         met = _tell_many(few, options.many, many) and met
+    met = real_portal.tell(options.accounts, seen) and met
     return 1 if options.strict and not met else 0
 
 

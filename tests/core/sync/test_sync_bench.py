@@ -13,4 +13,5 @@ def test_measures_few_and_many() -> None:
     assert done.returncode in (0, 1), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     words = [line.split(":")[0].split()[-1] for line in done.stdout.splitlines() if ":" in line]
-    assert words == ["changed", "unchanged", "changed", "unchanged", "memory"]
+    in_process, over_http = ["changed", "unchanged", "changed", "unchanged", "memory"], ["same", "new", "background"]
+    assert words == [*in_process, *over_http, "heartbeat"]
