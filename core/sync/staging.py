@@ -1,7 +1,7 @@
 """The list that is being written in several transactions, kept until all of it is: what a killed process left half done
 is finished with it, also while the portal is away.
 
-So are long lists on SQLite, for whose one lock nobody should have to wait (:mod:`core.sync.batches`).
+So are long lists, for which nobody should have to wait (:mod:`core.sync.batches`).
 """
 
 from dataclasses import dataclass
