@@ -74,7 +74,7 @@ def _round(ground: Ground, clients: Sequence[Client], chance: random.Random) -> 
     ]
     for thread in threads:
         thread.start()
-    victims = chance.sample(ground.victims, chance.choice((1, 1, 2)))
+    victims = [chance.choice(kind) for kind in chance.sample(ground.victims, chance.choice((1, 1, 2)))]
     time.sleep(chance.uniform(0.4, 1.5))
     for victim in victims:
         victim.end()

@@ -82,6 +82,8 @@ class Client:
         """Whether the session may go on."""
         if boss_of is not None and self.random.random() < 0.5:
             return self._move_credit(session, url, boss_of)
+        if self.is_boss and self.random.random() < 0.1:
+            return _is_logged_in(self._post(session, url, "sync_accounts"))
         known = [name for name, account in self.accounts.items() if account.exists]
         choice = self.random.random()
         if not known or choice < 0.3:

@@ -218,9 +218,11 @@ class Ground:
         return [*self.servers, self.worker, self.portal, *database]
 
     @property
-    def victims(self) -> list[Victim]:
+    def victims(self) -> list[Sequence[Victim]]:
+        """By their kinds."""
+        kinds: list[Sequence[Victim]] = [self.servers, [self.worker], [self.portal]]
         # a file is served by one process
-        return [*self._programs, *([] if self.database is None else self._ones)]
+        return kinds if self.database is None else [*kinds, self._ones, [self.database]]
 
     def revive(self, victim: Victim) -> None:
         victim.start()

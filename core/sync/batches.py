@@ -94,6 +94,7 @@ class Writer:
         """As many parts as ``seconds`` allow (None: all); how many, and the accounts that were left alone."""
         lock_accounts(self._panel, connection)
         began = time.monotonic()
+        store.prefer_indexes(connection)
         now = store.read_surroundings(connection, self._started)
         left: list[LocalAccount] = []
         for number, part in enumerate(self._parts, 1):

@@ -41,6 +41,13 @@ def read_surroundings(connection: Connection, started: int) -> LocalState:
     return LocalState([], set(connection.scalars(select(User.id))), _busy(connection, started))
 
 
+def prefer_indexes(connection: Connection) -> None:
+    """For the rest of the transaction: PostgreSQL takes a table for small that has grown within minutes, and would
+    compare all of its rows with each of many values."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+
+
 def hold_accounts(connection: Connection, ids: Collection[int | None]) -> list[LocalAccount]:
     """The accounts with these ids, as they are now, and stay until the end of the transaction: the PHP panel, which
     knows none of our locks, changes no row meanwhile. (What is at work on them here, is known as busy.)"""
