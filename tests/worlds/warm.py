@@ -16,7 +16,6 @@ from pathlib import Path
 
 from tests.worlds import warm_server
 from tests.worlds.forked import CONTEXT
-from tests.worlds.places import ROOT
 from tests.worlds.waiting import until
 
 # ends as the call does, and passes on what it is told
@@ -53,11 +52,15 @@ def warm_python(python: Path = _HERE) -> Path:
 
 
 def warmed(command: Sequence[str]) -> list[str]:
-    """The command, of which only the interpreter is another: ``python …``, or a program in Python by its path."""
+    """The command as a warm interpreter does it: ``python …``, or a program in Python, by their paths; other commands
+    as they are."""
     if Path(command[0]).name.startswith("python"):
         return [str(warm_python(Path(command[0]))), *command[1:]]
-    python = Path(command[0]).read_text().partition("\n")[0].removeprefix("#!")
-    return [str(warm_python(Path(python))), *command]
+    with Path(command[0]).open("rb") as file:
+        line = file.readline().strip()
+    if line.startswith(b"#!") and b"python" in line:
+        return [str(warm_python(Path(line[2:].decode()))), *command]
+    return list(command)
 
 
 def _forked(address: str) -> Callable[[], object]:
