@@ -2,20 +2,23 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from click.testing import Result
 
+from core.config import load_config
 from simulators.faults import Delay
 from simulators.recording import RecordedRequest
 from simulators.xtream_node.server import XtreamNode, rejected
 from tests.worlds.forked import run
 from tests.worlds.served import environment, served
 from tests.worlds.waiting import until
+from wsgi import build
 
 SECRET = "a-node-s-password"
 
@@ -49,18 +52,34 @@ def _ask(url: str, query: str) -> Any:
         return session.get(f"{url}/api.php?{query}", timeout=60).json()
 
 
-def test_the_commands(tmp_path: Path, node: XtreamNode) -> None:
+Operator = Callable[..., Result]
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """``flask --app wsgi xtream …`` within this process, for the many."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NODE_SECRET", SECRET)
+    app, panel = build(load_config(None, {}))
+    yield lambda *arguments: app.test_cli_runner().invoke(args=["xtream", *arguments])
+    panel.close()
+
+
+def test_the_commands(tmp_path: Path, node: XtreamNode, operator: Operator) -> None:
     _prepare(tmp_path, node)
+    refused = _flask(tmp_path, "xtream", "servers", "remove", "99")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    assert _flask(tmp_path, "xtream", "export").stdout == operator("export").stdout
     with closing(sqlite3.connect(tmp_path / "var/showbox.db")) as database:
         [(stored,)] = database.execute("SELECT secret FROM _sbx_xt_server_control")
     assert SECRET not in stored
-    listed = _flask(tmp_path, "xtream", "servers", "list").stdout
+    listed = operator("servers", "list").stdout
     assert listed == f"1  One: http://127.0.0.1:{node.port}/api.php (xc_new)\n"
-    exported = _flask(tmp_path, "xtream", "export")
+    exported = operator("export")
     assert SECRET not in exported.stdout
     (tmp_path / "again.json").write_text(exported.stdout)
-    assert _flask(tmp_path, "xtream", "import", "again.json", "--replace").returncode == 0
-    assert _flask(tmp_path, "xtream", "export").stdout == exported.stdout
+    assert operator("import", "again.json", "--replace").exit_code == 0
+    assert operator("export").stdout == exported.stdout
     steps = {
         ("servers", "add", "2", "127.0.0.1", "--dialect", "xc_old", "--secret", "x"): "servers: 2 added.\n",
         ("servers", "set", "2", "--port", "25500", "--disabled"): "Server 2 set.\n",
@@ -75,8 +94,8 @@ def test_the_commands(tmp_path: Path, node: XtreamNode) -> None:
         ("unlink", "boss"): "boss is not linked any more.\n",
     }
     for arguments, said in steps.items():
-        done = _flask(tmp_path, "xtream", *arguments)
-        assert (done.returncode, done.stdout) == (0, said), (arguments, done.stderr)
+        done = operator(*arguments)
+        assert (done.exit_code, done.stdout) == (0, said), (arguments, done.stderr)
     assert node.calls == ["POST vod/stop/6"]
     refusals = {
         ("servers", "add", "1", "127.0.0.1", "--secret", "x"): "servers: there is a number 1 already",
@@ -88,8 +107,8 @@ def test_the_commands(tmp_path: Path, node: XtreamNode) -> None:
         ("unlink", "boss"): "This user has no link",
     }
     for arguments, said in refusals.items():
-        done = _flask(tmp_path, "xtream", *arguments)
-        assert done.returncode == 1, arguments
+        done = operator(*arguments)
+        assert done.exit_code == 1, arguments
         assert said in done.stderr
         assert "Traceback" not in done.stderr
 

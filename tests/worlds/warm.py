@@ -6,6 +6,7 @@ a crontab or of a unit names an interpreter instead, and waits two seconds and m
 """
 
 import atexit
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.worlds import warm_server
-from tests.worlds.forked import CONTEXT
+from tests.worlds.forked import forked
 from tests.worlds.waiting import until
 
 # ends as the call does, and passes on what it is told
@@ -64,8 +65,7 @@ def warmed(command: Sequence[str]) -> list[str]:
 
 
 def _forked(address: str) -> Callable[[], object]:
-    server = CONTEXT.Process(target=warm_server.serve_parent, args=(address,), daemon=True)
-    server.start()
+    server = forked(warm_server.serve_parent, address, daemon=True)
     until(lambda: _listens(address), "the warm interpreter serves")
 
     def end() -> None:
@@ -83,7 +83,8 @@ def _listens(address: str) -> bool:
 def _started(python: Path, address: str) -> Callable[[], object]:
     """It must not find this checkout: the file is run by itself."""
     command = [str(python), "-P", warm_server.__file__, address]
-    server = subprocess.Popen(command, cwd=Path(address).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOWBOX_", "PYTHON"))}
+    server = subprocess.Popen(command, cwd="/", env=clean, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.stdout is not None
     with server.stdout:
         assert server.stdout.readline() == b"ready\n"
