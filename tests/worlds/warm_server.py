@@ -70,7 +70,7 @@ def _answer(caller: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         caller.close()
-        os._exit(_run(*json.loads(call[4:]), files))
+        os._exit(run(*json.loads(call[4:]), files))
     for file in files:
         os.close(file)
     caller.sendall(f"{child}\n".encode())
@@ -82,7 +82,7 @@ def _answer(caller: socket.socket) -> None:
     os._exit(0)
 
 
-def _run(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
+def run(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
     """The exit code of ``python`` with these arguments."""
     for number, file in enumerate(files):
         os.dup2(file, number)
