@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.worlds import warm_server
 from tests.worlds.forked import forked
+from tests.worlds.places import ROOT
 from tests.worlds.waiting import until
 
 # ends as the call does, and passes on what it is told
@@ -36,15 +37,16 @@ _HERE = Path(sys.executable)
 
 
 @cache
-def warm_python(python: Path = _HERE) -> Path:
+def warm_python(python: Path = _HERE, checkout: Path = ROOT) -> Path:
     """A program to be called as ``python -m …``, ``python -c …`` or ``python wsgi.py …``; it serves this test process.
 
-    ``python``: of an environment that has our packages; this process' own by default. What a fresh interpreter reads of
-    its environment (the locale, ``PYTHON…``) is that of the tests.
+    ``python``: of an environment that has our packages; this process' own by default. ``checkout``: a copy whose
+    packages it uses instead. What a fresh interpreter reads of its environment (the locale, ``PYTHON…``) is that of the
+    tests.
     """
     directory = Path(tempfile.mkdtemp(prefix="sbx-warm-"))
     address = str(directory / "socket")
-    end = _forked(address) if python == _HERE else _started(python, address)
+    end = _forked(address) if (python, checkout) == (_HERE, ROOT) else _started(python, address, checkout)
     caller = directory / "python"
     caller.write_text(_CALLER.format(python=python, address=address))
     caller.chmod(0o755)
@@ -80,10 +82,12 @@ def _listens(address: str) -> bool:
         return client.connect_ex(address) == 0
 
 
-def _started(python: Path, address: str) -> Callable[[], object]:
+def _started(python: Path, address: str, checkout: Path) -> Callable[[], object]:
     """It must not find this checkout: the file is run by itself."""
     command = [str(python), "-P", warm_server.__file__, address]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOWBOX_", "PYTHON"))}
+    if checkout != ROOT:
+        clean["PYTHONPATH"] = str(checkout)
     server = subprocess.Popen(command, cwd="/", env=clean, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert server.stdout is not None
     with server.stdout:
