@@ -26,6 +26,11 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--in-process-gpu",
+    "--enable-features=NetworkServiceInProcess2",
+    "--renderer-process-limit=1",
+    "--disable-extensions",
+    "--disable-dev-shm-usage",
 ]
 
 
