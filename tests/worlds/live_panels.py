@@ -30,7 +30,7 @@ class LivePanel:
 
     @contextmanager
     def lent(self) -> Iterator[World]:
-        """A served panel on it. Rows that a test changes are inserted anew; where it changes tables, all is made anew."""
+        """A served panel on it. Changed rows are inserted anew afterwards; if tables were changed, all is made anew."""
         if self._known is None:
             self._make()
         world = World(self._url, self._settings, known=self._known)
