@@ -154,6 +154,7 @@ class Bench:
         self._panel = panel
         self._hello = hello
         self._php = php
+        self._databases = database_processes()
         self._client = client
         self._plan = plan
         self._progress = progress
@@ -287,10 +288,9 @@ class Bench:
         return Job(port, requests, self._plan.connections, wanted, self._plan.seconds, count)
 
     def _run(self, row: Row, server: Server, job: Job) -> Sample:
-        databases = database_processes()
-        cpu_before, db_before = server.cpu_seconds(), cpu_seconds(databases)
+        cpu_before, db_before = server.cpu_seconds(), cpu_seconds(self._databases)
         sample = self._client.run(job)
-        cpu_after, db_after = server.cpu_seconds(), cpu_seconds(databases)
+        cpu_after, db_after = server.cpu_seconds(), cpu_seconds(self._databases)
         answers = len(sample.latencies)
         reading = Reading(
             rate=answers / sample.elapsed if sample.elapsed else 0.0,

@@ -122,19 +122,23 @@ def database_processes() -> list[int]:
 
 def cpu_seconds(pids: Iterable[int]) -> float | None:
     """Processor time, user and system; None where none of them is known."""
-    wanted = set(pids)
-    used = [int(fields[11]) + int(fields[12]) for pid, fields in _processes() if pid in wanted]
+    used = [int(fields[11]) + int(fields[12]) for pid in set(pids) if (fields := _stat(Path(f"/proc/{pid}/stat")))]
     return sum(used) / os.sysconf("SC_CLK_TCK") if used else None
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:
-    """What /proc tells of each process, after its name, which may itself contain blanks and brackets."""
+    """All that there are."""
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            stat = path.read_text(encoding="ascii", errors="replace")
-        except OSError:
-            continue
-        yield int(path.parent.name), stat.rpartition(")")[2].split()
+        if fields := _stat(path):
+            yield int(path.parent.name), fields
+
+
+def _stat(path: Path) -> list[str]:
+    """What /proc tells of a process, after its name, which may itself contain blanks and brackets; empty for none."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 class LoadClient(Process):

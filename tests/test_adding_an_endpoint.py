@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.worlds.places import ROOT
+from tests.worlds.warm import warm_python
 
 PAGE = ROOT / "docs" / "adding-an-endpoint.md"
 PARTS = ("bench", "commands", "compat", "core", "deploy", "docs", "legacy_routes", "simulators", "tests")
@@ -17,15 +17,18 @@ NEW_FILE = re.compile(r"^The new file `([^`]+)`:\n\n```python\n(.*?)^```$", re.M
 LINE = re.compile(r"^In `([^`]+)`, (below|instead of) `([^`]+)`, comes\n`([^`]+)`\.$", re.MULTILINE)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The checkout, before the first step."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.gz")
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout after the last step."""
+    copy = tmp_path_factory.mktemp("copy")
+    # what is compiled comes with it
+    ignored = shutil.ignore_patterns("*.gz")
     for part in PARTS:
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=ignored)
+        shutil.copytree(ROOT / part, copy / part, ignore=ignored)
     for file in ("pyproject.toml", "wsgi.py", "README.md"):
-        shutil.copy(ROOT / file, tmp_path)
-    return tmp_path
+        shutil.copy(ROOT / file, copy)
+    _follow(copy)
+    return copy
 
 
 def _follow(copy: Path) -> None:
@@ -42,7 +45,7 @@ def _follow(copy: Path) -> None:
 
 def _run(copy: Path, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(copy)}
-    command = [sys.executable, *arguments]
+    command = [str(warm_python(checkout=copy)), *arguments]
     result = subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, timeout=180, check=False
     )
@@ -59,7 +62,6 @@ def test_every_step_is_followed() -> None:
 
 
 def test_the_walk_arrives(copy: Path) -> None:
-    _follow(copy)
     _run(copy, "-m", "docs.generate")
     lines = (copy / "docs" / "endpoints.md").read_text().splitlines()
     [line] = [line for line in lines if line.startswith("| `count_ended_accounts.php` |")]
@@ -75,8 +77,9 @@ def test_the_walk_arrives(copy: Path) -> None:
 
 
 def test_a_forgotten_step_is_missed(copy: Path) -> None:
-    _follow(copy)
     permissions = copy / "tests/routes/test_permissions.py"
-    permissions.write_text(permissions.read_text().replace('("count_ended_accounts", "GET")', '("get_none", "GET")'))
+    followed = permissions.read_text()
+    permissions.write_text(followed.replace('("count_ended_accounts", "GET")', '("get_none", "GET")'))
     with pytest.raises(AssertionError, match="test_the_matrix_covers_every_declaration"):
         _run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(permissions), "-k", "covers")
+    permissions.write_text(followed)

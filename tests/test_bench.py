@@ -5,18 +5,24 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
+from bench import processes
+from bench.__main__ import main
 from bench.client import Checker, Job, run
 from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile, php_name
 from bench.php_server import programs
 from bench.report import BUDGETS, Budget
 from tests.worlds.databases import require
 from tests.worlds.places import ROOT
+from tests.worlds.started import start_warm
+
+RunBench = Callable[..., tuple[int, str]]
 
 TINY = (
     "--accounts",
@@ -39,14 +45,23 @@ TINY = (
 _OPTIONS = {name: TINY[TINY.index(name) + 1] for name in TINY[::2]}
 
 
-def run_bench(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *TINY, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def run_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunBench:
+    """``python -m bench`` with tiny counts and these options, in this process: its exit code, and what it printed."""
+    start_warm(monkeypatch, processes)
+    # watches over bars that stand still, in a thread that stays
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)
+
+    def done(*options: str) -> tuple[int, str]:
+        code = main([*TINY, *options])
+        return code, "".join(capsys.readouterr())
+
+    return done
 
 
-def test_measures_every_request_type(tmp_path: Path) -> None:
-    done = run_bench("--only", "sqlite", "--json", str(tmp_path / "result.json"))
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_measures_every_request_type(run_bench: RunBench, tmp_path: Path) -> None:
+    code, told = run_bench("--only", "sqlite", "--json", str(tmp_path / "result.json"))
+    assert code == 0, told
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["plan"]["accounts"] == int(_OPTIONS["--accounts"])
     rows = result["rows"]
@@ -56,20 +71,20 @@ def test_measures_every_request_type(tmp_path: Path) -> None:
     assert rows[SWITCHES]["answers"] == 25 * int(_OPTIONS["--changes"])
     assert rows[UNCACHED]["answers"] == int(_OPTIONS["--changes"])
     for budget in BUDGETS:
-        assert f"{budget.row}:" in done.stdout
+        assert f"{budget.row}:" in told
     growth = result["growth"]
     assert (growth["requests"], growth["failures"]) == (40, 0)
-    assert "memory of the panel:" in done.stdout
+    assert "memory of the panel:" in told
     assert growth["after"] > 20
 
 
-def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
+def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path) -> None:
     require("mariadb")
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- written by the bench -->\nold\n<!-- end of what the bench writes -->\nafter\n")
     file = tmp_path / "result.json"
-    done = run_bench("--only", "mariadb", "--processes", "2", "--json", str(file), "--readme", str(readme))
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, told = run_bench("--only", "mariadb", "--processes", "2", "--json", str(file), "--readme", str(readme))
+    assert code == 0, told
     result = json.loads(file.read_text())
     assert (result["plan"]["database"], result["plan"]["processes"]) == ("mysql", 2)
     in_php = {php_name(step.name) for step in STEPS if step.in_php} | {php_name(UNCACHED)}
@@ -83,14 +98,15 @@ def test_measures_mariadb_and_php_beside_it(tmp_path: Path) -> None:
     assert "old" not in text
 
 
-def test_wrong_answers_fail_the_run() -> None:
-    done = run_bench("--only", "sqlite", "--login", "admin:not the password")
-    assert done.returncode == 1
-    assert "Invalid username or password" in done.stdout + done.stderr
+def test_wrong_answers_fail_the_run(run_bench: RunBench) -> None:
+    code, told = run_bench("--only", "sqlite", "--login", "admin:not the password")
+    assert code == 1
+    assert "Invalid username or password" in told
 
 
 def test_existing_database_needs_a_login() -> None:
-    done = run_bench("--database-url", "sqlite:///nowhere.db")
+    command = [sys.executable, "-m", "bench", "--database-url", "sqlite:///nowhere.db"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--login" in done.stderr
 
@@ -106,7 +122,7 @@ class _Answers(socketserver.BaseRequestHandler):
 @pytest.fixture
 def canned() -> Iterator[Any]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,12 @@ def test_commands_work(document: Path, tmp_path: Path) -> None:
         )
         (tmp_path / "bin" / program).chmod(0o755)
     places = _panel_of_php(tmp_path, source) if EXAMPLE_PANEL in document.read_text() else {}
-    with served(tmp_path, "--demo") as (address, _):
-        named = {DEFAULT_ADDRESS: address, EXAMPLE_SOURCE: source, **places}
-        for command in (line for block in _blocks(document, "sh") for line in block.splitlines()):
+    commands = [line for block in _blocks(document, "sh") for line in block.splitlines()]
+    with ExitStack() as stack:
+        named = {EXAMPLE_SOURCE: source, **places}
+        if DEFAULT_ADDRESS in "".join(commands):
+            named[DEFAULT_ADDRESS], _ = stack.enter_context(served(tmp_path, "--demo"))
+        for command in commands:
             for example, real in named.items():
                 command = command.replace(example, real)
             _run(command, tmp_path)

@@ -1,23 +1,28 @@
 """The kill drill runs, counts, and can tell a difference (``python -m drill``, two rounds on SQLite)."""
 
-import subprocess
-import sys
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from drill import ground
+from drill.__main__ import main
 from drill.clients import Client, Expected
 from drill.proof import _against_portal, _balances, _promises
-from tests.worlds.places import ROOT
+from tests.worlds.started import start_warm
 
 
-def test_two_rounds_of_kills_on_sqlite_leave_no_difference() -> None:
-    command = [sys.executable, "-m", "drill", "--databases", "sqlite", "--rounds", "2", "--calls", "1", "--seed", "7"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "sqlite: 2 rounds" in done.stdout
-    assert "sqlite: 0 differences" in done.stdout
-    assert "killed: " in done.stdout
+def test_two_rounds_of_kills_on_sqlite_leave_no_difference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_warm(monkeypatch, ground)
+    code = main(["--databases", "sqlite", "--rounds", "2", "--calls", "1", "--seed", "7"])
+    told = capsys.readouterr().out
+    assert code == 0, told
+    assert "sqlite: 2 rounds" in told
+    assert "sqlite: 0 differences" in told
+    assert "killed: " in told
 
 
 def _row(**values: Any) -> SimpleNamespace:

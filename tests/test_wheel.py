@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.worlds.places import ROOT
+from tests.worlds.warm import warmed
 
 PACKAGES = ("commands", "compat", "core", "deploy", "legacy_routes", "simulators")
 # what a checkout holds beside its source
@@ -58,7 +59,13 @@ def _environment() -> dict[str, str]:
 
 def _run(python: Path, cwd: Path, *arguments: str) -> str:
     result = subprocess.run(
-        [str(python), *arguments], cwd=cwd, env=_environment(), capture_output=True, text=True, timeout=60, check=False
+        warmed([str(python), *arguments]),
+        cwd=cwd,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -86,7 +93,7 @@ def demo(python: Path, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(python.with_name("showbox")), "demo", "--port", str(port)]
+    command = warmed([str(python.with_name("showbox")), "demo", "--port", str(port)])
     with subprocess.Popen(
         command, cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

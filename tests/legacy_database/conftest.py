@@ -7,21 +7,27 @@ import pytest
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
 from tests.worlds.accounts import configured
-from tests.worlds.databases import DUMPS, create_database, load_dump, require
+from tests.worlds.databases import DUMPS, require
 from tests.worlds.harness import World
+from tests.worlds.live_panels import LivePanel
 
 LIVE_SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}
 
 
+@pytest.fixture(scope="session")
+def _live_panels() -> Iterator[dict[str, LivePanel]]:
+    panels = {version: LivePanel(version, LIVE_SETTINGS) for version in DUMPS}
+    yield panels
+    for panel in panels.values():
+        panel.close()
+
+
 @pytest.fixture(params=DUMPS)
-def live(request: pytest.FixtureRequest) -> Iterator[World]:
+def live(request: pytest.FixtureRequest, _live_panels: dict[str, LivePanel]) -> Iterator[World]:
     """The database of a live panel, as its PHP left it, of each version."""
     require("mariadb")
-    url = create_database("mariadb", f"writes{request.param.replace('.', '_')}")
-    load_dump(url, DUMPS[request.param])
-    world = World(url, LIVE_SETTINGS)
-    yield world
-    world.close()
+    with _live_panels[request.param].lent() as world:
+        yield world
 
 
 @pytest.fixture

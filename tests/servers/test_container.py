@@ -16,6 +16,7 @@ from tests.worlds.containers import CONTAINERFILE, Image, build, compose, steps
 from tests.worlds.databases import create_database, require
 from tests.worlds.places import FRONTENDS, ROOT
 from tests.worlds.programs import CRON_KEY, free_port, missing, require_program, running
+from tests.worlds.warm import warmed
 
 DEBIAN = Path("/usr/bin/python3")
 # what docs/operating.md tells to run once in the server's container
@@ -99,7 +100,7 @@ def _variables(image: Image, service: str, places: dict[str, str]) -> dict[str, 
 def test_the_steps_of_the_container_make_what_its_services_run(image: Image, tmp_path: Path) -> None:
     # what the build makes is all that is used
     told = subprocess.run(
-        _on_path(image, ["showbox", "--version"]), capture_output=True, text=True, check=True, cwd="/"
+        warmed(_on_path(image, ["showbox", "--version"])), capture_output=True, text=True, check=True, cwd="/"
     )
     assert told.stdout.startswith("showbox, version ")
     database = create_database("mariadb", "container")
@@ -121,15 +122,16 @@ def test_the_steps_of_the_container_make_what_its_services_run(image: Image, tmp
         start("redis", [*redis, "--port", str(redis_port), "--bind", "127.0.0.1"], redis_port)
         for line in OPERATOR:
             subprocess.run(
-                _on_path(image, line), env=server, cwd=tmp_path, check=True, capture_output=True, timeout=120
+                warmed(_on_path(image, line)), env=server, cwd=tmp_path, check=True, capture_output=True, timeout=120
             )
         start("server", _on_path(image, image.command), port, server)
         health = [part.replace(":8000", f":{port}") for part in image.health]
-        assert subprocess.run(_on_path(image, health), env=server, timeout=60, check=False).returncode == 0
+        health = warmed(_on_path(image, health))
+        assert subprocess.run(health, env=server, timeout=60, check=False).returncode == 0
         # the port is the server's: the worker has none
         start("worker", _on_path(image, compose()["services"]["worker"]["command"]), port, worker)
         serves_login_page_and_job(f"http://127.0.0.1:{port}", requests)
-    assert subprocess.run(_on_path(image, health), env=server, timeout=60, check=False, capture_output=True).returncode
+    assert subprocess.run(health, env=server, timeout=60, check=False, capture_output=True).returncode
 
 
 def test_what_the_build_must_not_see_stays_outside(image: Image) -> None:

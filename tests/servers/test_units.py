@@ -105,7 +105,9 @@ def test_what_the_units_name_serves_and_works(tmp_path: Path) -> None:
             place = tmp_path / name
             place.mkdir()
             # the worker has no port: it begins when the server has its own
-            stack.enter_context(running(command, port, cwd=place, environment=environment))
+            # nor has it numbers, which are kept in files where the environment says so at their import
+            fresh = "PROMETHEUS_MULTIPROC_DIR" in environment
+            stack.enter_context(running(command, port, cwd=place, environment=environment, fresh=fresh))
         serves_login_page_and_job(f"http://127.0.0.1:{port}", requests)
         metrics = requests.get(f"http://127.0.0.1:{port}/_metrics", timeout=20)
         assert "showbox_requests_total" in metrics.text

@@ -18,5 +18,5 @@ Which ground to take, the cheapest first (in seconds of a processor, the databas
 
 Name each database for its test file: a name is unique within a test process only. What a fixture makes is dropped at
 the end of the process, unless it drops it before. Processes are started by :mod:`tests.worlds.forked` where they can
-be: a fresh interpreter takes a second.
+be, or by an interpreter of :mod:`tests.worlds.warm`: a fresh one takes two seconds of a processor for its imports.
 """

@@ -9,8 +9,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,8 @@ def build(root: Path) -> Image:
     _furnish(root)
     for name, rest in steps():
         if name == "RUN":
+            if "requirements.lock" in rest:
+                _lend(image)
             _run(image, rest)
         elif name == "COPY" and "--from" not in rest:
             source, target = shlex.split(rest)
@@ -90,9 +95,31 @@ def _furnish(root: Path) -> None:
         program.chmod(0o755)
 
 
+def _lend(image: Image) -> None:
+    """Link into the image what the lock names and this environment has of the same version, so that pip finds it there
+    and fetches the others only. That all are fetched, and have their hashes, is what ``.ci/clean-machine`` shows."""
+    [packages] = (image.root / "opt/showbox").glob("lib/*/site-packages")
+    if packages.parent.name != f"python{sys.version_info.major}.{sys.version_info.minor}":
+        return
+    for name, version in re.findall(r"^(\S+)==(\S+) ", (ROOT / "requirements.lock").read_text(), re.MULTILINE):
+        with suppress(PackageNotFoundError):
+            if distribution(name).version == version:
+                _link(name, packages)
+    # by which ours is built; pip would fetch it for each build
+    (image.root / "tools").mkdir()
+    _link("setuptools", image.root / "tools")
+
+
+def _link(name: str, place: Path) -> None:
+    found = distribution(name)
+    for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+        (place / top).symlink_to(Path(str(found.locate_file(top))))
+
+
 def _run(image: Image, line: str) -> None:
     require_program("useradd", "passwd")
     kept = {name: value for name, value in os.environ.items() if _WAY_TO_PACKAGES.match(name)}
+    tools = image.root / "tools"
     # what was fetched for one step is kept for the next run of the tests
     command = image.inside(line).replace("--no-cache-dir ", "")
     result = subprocess.run(
@@ -103,6 +130,8 @@ def _run(image: Image, line: str) -> None:
             "HOME": os.environ.get("HOME", "/"),
             "PATH": f"{image.root}/stand-ins:/usr/bin:/bin",
             "LANG": "C.UTF-8",
+            # its name says the contrary of what it does
+            **({"PYTHONPATH": str(tools), "PIP_NO_BUILD_ISOLATION": "no"} if tools.exists() else {}),
         },
         capture_output=True,
         text=True,

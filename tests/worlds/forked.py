@@ -1,4 +1,4 @@
-"""Our program in processes of its own, forked from one that has imported everything already: a second less each."""
+"""Our program in processes of its own, forked from one that has imported everything already: two seconds less each."""
 
 import json
 import multiprocessing
@@ -7,18 +7,43 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from multiprocessing import connection
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir, suppress
+from functools import cache
+from multiprocessing import connection, forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from flask import cli
 
 import showbox
 import wsgi
+from tests.worlds.places import ROOT
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([__name__])
+_CONTEXT = multiprocessing.get_context("forkserver")
+_WARMED = "tests.worlds.warmed"
+_CONTEXT.set_forkserver_preload([__name__, _WARMED])
+
+
+def forked(target: Callable[..., None], *arguments: Any, daemon: bool = False) -> ForkServerProcess:
+    """A process that does this, begun."""
+    _begin()
+    process = _CONTEXT.Process(target=_warm, args=(target, *arguments), daemon=daemon)
+    process.start()
+    return process
+
+
+@cache
+def _begin() -> None:
+    """Where it begins, it finds what it shall import."""
+    with chdir(ROOT):
+        forkserver.ensure_running()
+
+
+def _warm(target: Callable[..., None], *arguments: Any) -> None:
+    assert _WARMED in sys.modules, "the process that all are forked from could not import it, without a word"
+    target(*arguments)
 
 
 class Forked:
@@ -32,10 +57,9 @@ class Forked:
         self._path = Path(self._directory.name)
         (self._path / "in").write_text(stdin)
         os.mkfifo(self._path / "out")
-        self.process = CONTEXT.Process(
-            target=_child, args=(program, list(arguments), str(cwd), json.dumps(dict(environment)), str(self._path))
+        self.process = forked(
+            _child, program, list(arguments), str(cwd), json.dumps(dict(environment)), str(self._path)
         )
-        self.process.start()
         assert self.process.pid is not None
         self.pid: int = self.process.pid
         # opens when the child has opened its end
@@ -52,8 +76,9 @@ class Forked:
         return self.wait(60)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone; another thread may wait for the exit code meanwhile."""
-        os.kill(self.pid, signal.SIGKILL)
+        """SIGKILL, and wait until it is gone, as it may be already; another thread may wait for the exit code."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
         connection.wait([self.process.sentinel], 20)
 
     def wait(self, seconds: float) -> int:

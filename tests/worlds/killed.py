@@ -1,9 +1,8 @@
 """A worker in a process of its own, which a test kills in the middle of its work."""
 
 import os
-import subprocess
-import sys
 
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 _WORK = """
@@ -15,6 +14,9 @@ jobs.work_off(Panel(load_config(None)), workers.KINDS)
 """
 
 
-def start_worker() -> "subprocess.Popen[bytes]":
-    """It works off the open jobs of the panel that the environment's ``SHOWBOX_...`` describe, and ends."""
-    return subprocess.Popen([sys.executable, "-c", _WORK], cwd=ROOT, env=os.environ.copy())
+def start_worker() -> Forked:
+    """It works off the open jobs of the panel that the environment's ``SHOWBOX_...`` describe, and ends.
+
+    It may have begun before this returns: who is to kill it waits until it is known.
+    """
+    return Forked("-c", [_WORK], cwd=ROOT, environment=os.environ)

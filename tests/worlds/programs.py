@@ -18,6 +18,7 @@ from core.panel import Panel
 from tests.worlds.databases import prepared_database
 from tests.worlds.places import FRONTENDS, ROOT
 from tests.worlds.waiting import until
+from tests.worlds.warm import warmed
 
 CRON_KEY = "a-key-for-the-crontab-of-a-test"
 # where Debian has what only root calls
@@ -46,12 +47,19 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int | Path, *, cwd: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int | Path,
+    *,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """The command, from the moment something listens at the port or socket; it and its children are ended afterwards.
 
-    What it prints stands in ``cwd/log`` and is shown where it does not begin.
+    What it prints stands in ``cwd/log`` and is shown where it does not begin. What Python runs is forked from a warm
+    interpreter, unless it must be ``fresh`` since its imports look at the environment.
     """
+    command = command if fresh else warmed(command)
     log = cwd / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,134 +1,107 @@
-"""An interpreter that starts at once, for lines of a shell: each call is forked from one that has imported our program.
+"""Interpreters that start at once, for lines of a shell and programs of others: each call is forked from one that has
+imported our program (:mod:`tests.worlds.warm_server`).
 
-For tests that start processes themselves there is :mod:`tests.worlds.forked`; a line of a document or of a crontab
-names an interpreter instead, and waits a second and more for its imports.
+For tests that start processes themselves, and kill them, there is :mod:`tests.worlds.forked`; a line of a document, of
+a crontab or of a unit names an interpreter instead, and waits two seconds and more for its imports.
 """
 
 import atexit
-import json
 import os
-import runpy
-import select
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
+from tests.worlds import warm_server
+from tests.worlds.forked import forked
 from tests.worlds.places import ROOT
+from tests.worlds.waiting import until
 
-_BYTES = 1 << 20
+# ends as the call does, and passes on what it is told
 _CALLER = """#!{python} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
 call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 socket.send_fds(server, [len(call).to_bytes(4, "big") + call], [0, 1, 2])
-sys.exit(int(server.recv(16) or b"255"))
+answers = server.makefile()
+pid = int(answers.readline())
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+sys.exit(int(answers.readline() or "255"))
 """
+_HERE = Path(sys.executable)
 
 
 @cache
-def warm_python() -> Path:
-    """A program to be called as ``python -m …`` or ``python wsgi.py …``; it serves this test process.
+def warm_python(python: Path = _HERE, checkout: Path = ROOT) -> Path:
+    """A program to be called as ``python -m …``, ``python -c …`` or ``python wsgi.py …``; it serves this test process.
 
-    What a fresh interpreter reads of its environment (the locale, ``PYTHON…``) is that of the tests.
+    ``python``: of an environment that has our packages; this process' own by default. ``checkout``: a copy whose
+    packages it uses instead. What a fresh interpreter reads of its environment (the locale, ``PYTHON…``) is that of the
+    tests.
     """
     directory = Path(tempfile.mkdtemp(prefix="sbx-warm-"))
     address = str(directory / "socket")
-    server = subprocess.Popen(
-        [sys.executable, "-m", __name__, address], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with server.stdout:
-        assert server.stdout.readline() == b"ready\n"
+    end = _forked(address) if (python, checkout) == (_HERE, ROOT) else _started(python, address, checkout)
     caller = directory / "python"
-    caller.write_text(_CALLER.format(python=sys.executable, address=address))
+    caller.write_text(_CALLER.format(python=python, address=address))
     caller.chmod(0o755)
-    atexit.register(_end, server, directory)
+    atexit.register(_end, end, directory)
     return caller
 
 
-def _end(server: "subprocess.Popen[bytes]", directory: Path) -> None:
-    server.kill()
-    server.communicate()
+def warmed(command: Sequence[str]) -> list[str]:
+    """The command as a warm interpreter does it: ``python …``, or a program in Python, by their paths; other commands
+    as they are."""
+    if Path(command[0]).name.startswith("python"):
+        return [str(warm_python(Path(command[0]))), *command[1:]]
+    with Path(command[0]).open("rb") as file:
+        line = file.readline().strip()
+    if line.startswith(b"#!") and b"python" in line:
+        return [str(warm_python(Path(line[2:].decode()))), *command]
+    return list(command)
+
+
+def _forked(address: str) -> Callable[[], object]:
+    server = forked(warm_server.serve_parent, address, daemon=True)
+    until(lambda: _listens(address), "the warm interpreter serves")
+
+    def end() -> None:
+        server.kill()
+        server.join()
+
+    return end
+
+
+def _listens(address: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(address) == 0
+
+
+def _started(python: Path, address: str, checkout: Path) -> Callable[[], object]:
+    """It must not find this checkout: the file is run by itself."""
+    command = [str(python), "-P", warm_server.__file__, address]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOWBOX_", "PYTHON"))}
+    if checkout != ROOT:
+        clean["PYTHONPATH"] = str(checkout)
+    server = subprocess.Popen(command, cwd="/", env=clean, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    with server.stdout:
+        assert server.stdout.readline() == b"ready\n"
+
+    def end() -> None:
+        server.kill()
+        server.communicate()
+
+    return end
+
+
+def _end(end: Callable[[], object], directory: Path) -> None:
+    end()
     for path in directory.iterdir():
         path.unlink()
     directory.rmdir()
-
-
-def _serve(address: str) -> None:
-    for name in ("flask.cli", "wsgi"):
-        import_module(name)
-    # the forks that answer are nobody's to wait for
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
-        listener.listen()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        # nothing comes by the pipe; it ends with the process that started this one, however that ends
-        while select.select([listener, sys.stdin], [], [])[0] == [listener]:
-            caller, _ = listener.accept()
-            with caller:
-                if os.fork() == 0:
-                    _answer(caller)
-
-
-def _answer(caller: socket.socket) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    call, files, _, _ = socket.recv_fds(caller, _BYTES, 3)
-    while len(call) - 4 < int.from_bytes(call[:4], "big"):
-        call += caller.recv(_BYTES)
-    child = os.fork()
-    if child == 0:
-        caller.close()
-        os._exit(_run(*json.loads(call[4:]), files))
-    for file in files:
-        os.close(file)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    caller.sendall(str(code % 256).encode())
-    os._exit(0)
-
-
-def _run(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
-    """The exit code of ``python`` with these arguments."""
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(directory)
-    try:
-        if arguments[0] == "-m":
-            sys.argv = arguments[1:]
-            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
-        else:
-            sys.argv = arguments
-            runpy.run_path(arguments[0], run_name="__main__")
-    except SystemExit as end:
-        return _code(end)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
-
-
-def _code(end: SystemExit) -> int:
-    if end.code is None or isinstance(end.code, int):
-        return end.code or 0
-    sys.stderr.write(f"{end.code}\n")
-    return 1
-
-
-if __name__ == "__main__":
-    _serve(sys.argv[1])

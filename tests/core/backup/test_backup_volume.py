@@ -1,8 +1,6 @@
 """Speed and memory of backups: five thousand accounts within seconds, and files that are larger than memory."""
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from tests.conftest import MakeWorld
 from tests.worlds.backups import dump_text, fill_chapter_70, fixture_text, import_text
 from tests.worlds.databases import create_database
+from tests.worlds.forked import run
 from tests.worlds.places import ROOT
 
 EXPORT_SECONDS, IMPORT_SECONDS = 2.0, 10.0
@@ -68,15 +67,7 @@ def test_a_large_dump_takes_little_memory(tmp_path: Path) -> None:
         "SHOWBOX_DATABASE_URL": create_database("sqlite", "large"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data"),
     }
-    result = subprocess.run(
-        [sys.executable, "-c", _RUN, str(path)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
+    result = run("-c", _RUN, str(path), cwd=ROOT, environment=environment, seconds=1200)
     assert result.returncode == 0, result.stderr
     imported, exported, kib = map(int, result.stdout.split())
     assert imported == rows

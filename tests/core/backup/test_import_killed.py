@@ -6,7 +6,6 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from core.config import load_config
 from core.panel import Panel
 from tests.worlds.backups import Held, dump_text, held, import_text
 from tests.worlds.databases import create_database, drop_database
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
@@ -96,18 +96,13 @@ def test_old_or_new_and_nothing_between(settings: dict[str, str], tmp_path: Path
 
 
 def _kill(settings: dict[str, str], file: Path, *, after: str, delay: float) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _IMPORT, str(file)],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() in (after, "done"):
-            break
-    time.sleep(delay)
-    process.kill()
-    process.stdout.close()
-    assert process.wait(60) in (-signal.SIGKILL, 0)
+    process = Forked("-c", [_IMPORT, str(file)], cwd=ROOT, environment={**os.environ, **settings})
+    try:
+        for line in process.stdout:
+            if line.strip() in (after, "done"):
+                break
+        time.sleep(delay)
+        process.kill()
+        assert process.wait(60) in (-signal.SIGKILL, 0), process.stderr
+    finally:
+        process.close()

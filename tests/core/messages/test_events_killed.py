@@ -6,7 +6,6 @@
 import os
 import random
 import signal
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -49,9 +48,11 @@ from simulators.push_service import PushService
 from simulators.sms_provider import SmsProvider
 from simulators.telegram import TOKEN, BotApi
 from tests.worlds.databases import create_database
+from tests.worlds.forked import Forked
 from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
 from tests.worlds.sms import NUMBER, SENDER
+from tests.worlds.waiting import until
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
 ADMIN, BOB = 1, 2
@@ -67,7 +68,7 @@ class _Services:
     sms: SmsProvider
     push: PushService
     at: int = 0
-    victim: "subprocess.Popen[bytes] | None" = None
+    victim: Forked | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, at: int) -> None:
@@ -90,9 +91,8 @@ class _Services:
     def _seen(self) -> None:
         with self._lock:
             self.at -= 1
-            if self.at == 0 and self.victim is not None:
-                self.victim.kill()
-                self.victim.wait()
+            if self.at == 0:
+                until(lambda: self.victim, "the worker is known").kill()
 
     @property
     def arrived(self) -> Counter[tuple[str, ...]]:
@@ -246,6 +246,7 @@ def test_a_killed_worker_s_messages_are_finished_and_none_is_repeated(panel: Pan
         _announce(panel)
         services.victim = start_worker()
         assert services.victim.wait(60) == -signal.SIGKILL
+        services.victim.close()
         workers_at_once = [threading.Thread(target=jobs.work_off, args=(panel, workers.KINDS)) for _ in range(2)]
         for worker in workers_at_once:
             worker.start()

@@ -37,6 +37,7 @@ from tests.worlds.forked import Forked
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
 from tests.worlds.reminders import Lines
 from tests.worlds.served import environment
+from tests.worlds.waiting import until
 
 ACCOUNTS = 120
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
@@ -52,8 +53,7 @@ class _Victim:
     def message(self) -> None:
         self._left -= 1
         if self._left == 0:
-            assert self.process is not None
-            self.process.kill()
+            until(lambda: self.process, "the process is known").kill()
 
 
 Ambush = Callable[[_Victim], None]

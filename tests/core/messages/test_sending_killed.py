@@ -6,7 +6,6 @@
 import os
 import random
 import signal
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,8 +29,10 @@ from core.workers import workers
 from simulators.recording import RecordedRequest
 from simulators.telegram import TOKEN, BotApi
 from tests.worlds.databases import create_database
+from tests.worlds.forked import Forked
 from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
+from tests.worlds.waiting import until
 
 ROUNDS = int(os.environ.get("SHOWBOX_TEST_KILLS", "1"))
 MESSAGES = 30
@@ -90,19 +91,18 @@ class _Killer:
 
     def __init__(self, at: int) -> None:
         self._at, self._seen = at, 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
 
     def seen(self) -> None:
         self._seen += 1
         if self._seen == self._at:
-            assert self.process is not None
-            self.process.kill()
-            self.process.wait()
+            until(lambda: self.process, "the worker is known").kill()
 
 
 def _killed_and_finished(panel: Panel, killer: _Killer) -> None:
     killer.process = start_worker()
     assert killer.process.wait(60) == -signal.SIGKILL
+    killer.process.close()
     jobs.work_off(panel, workers.KINDS)
     with panel.database.read() as connection:
         assert set(connection.scalars(sa.select(Job.state))) == {"done"}

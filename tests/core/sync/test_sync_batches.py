@@ -34,7 +34,10 @@ from tests.worlds.databases import KINDS, prepared_database
 from tests.worlds.places import ROOT
 from tests.worlds.waiting import until
 
-MANY = 4000
+# accounts, and how many of them are a part where the test is brief
+MANY, PART = 400, 50
+# of which ten are gone, and ten are new
+LATER = range(10, MANY + 10)
 
 
 @pytest.fixture
@@ -80,8 +83,10 @@ def panel(request: pytest.FixtureRequest) -> Iterator[Panel]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part of a long sync is a batch."""
+    """Each part of a long sync is a batch, and small."""
     monkeypatch.setattr(batches, "HELD_SECONDS", 0.0)
+    monkeypatch.setattr(batches, "_PART", PART)
+    monkeypatch.setattr(batches, "_AT_ONCE", 2 * PART)
 
 
 @pytest.mark.usefixtures("brief")
@@ -114,9 +119,9 @@ def test_others_write_between_two_batches(panel: Panel) -> None:
 def test_no_batch_begins_another_part_when_its_time_is_over(sqlite_panel: Panel) -> None:
     """Held for a tenth of a second and what one part takes, whatever the number of accounts."""
     reports: list[int] = []
-    _sync(sqlite_panel, _list(sqlite_panel, *_many("gold")), lambda done, total: reports.append(done))
+    _sync(sqlite_panel, _list(sqlite_panel, *_many("gold", range(4000))), lambda done, total: reports.append(done))
     steps = [after - before for before, after in zip([0, *reports], reports, strict=False)]
-    assert sum(steps) == MANY
+    assert sum(steps) == 4000
     # at some 20 µs a row they are several on any machine that we know
     assert all(step % batches._PART == 0 for step in steps)
 
@@ -204,7 +209,7 @@ def test_what_php_changes_in_a_row_that_is_being_written_waits(kind: str, monkey
 _KILLED = """
 import os, signal, sys
 from tests.core.sync import test_sync_batches as here
-here.batches.HELD_SECONDS = 0.0
+here.batches.HELD_SECONDS, here.batches._PART, here.batches._AT_ONCE = 0.0, here.PART, 2 * here.PART
 panel = here._panel(sys.argv[1])
 after = int(sys.argv[2])
 
@@ -214,7 +219,7 @@ def report(done, total):
 
 if not after:
     here.batches.Writer.write = lambda *_: report(0, 0)
-here._sync(panel, here._list(panel, *here._many("gold", range(100, here.MANY + 100))), report)
+here._sync(panel, here._list(panel, *here._many("gold", here.LATER)), report)
 """
 
 
@@ -231,21 +236,25 @@ def _refused(panel: Panel) -> None:
 
 _FINISHERS: dict[str, Callable[[Panel], object]] = {
     "the next start": workers.start,
-    "the next sync": lambda panel: _sync(panel, _list(panel, *_many("gold", range(100, MANY + 100)))),
+    "the next sync": lambda panel: _sync(panel, _list(panel, *_many("gold", LATER))),
     "a sync whose list is refused": _refused,
 }
 
 
 # rows that were written when the process ended; the last are all of them
-_AFTER = (0, 500, 2500, MANY)
+_AFTER = (0, PART, 5 * PART, MANY)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize(
     ("after", "finisher"),
-    [*((after, "the next start") for after in _AFTER), (2500, "the next sync"), (2500, "a sync whose list is refused")],
+    [
+        *((after, "the next start") for after in _AFTER),
+        *((5 * PART, finisher) for finisher in ("the next sync", "a sync whose list is refused")),
+    ],
 )
 def test_what_a_killed_process_left_half_written_is_finished(sqlite_panel: Panel, after: int, finisher: str) -> None:
-    """100 accounts go, 100 come, all others change; killed once ``after`` rows were written."""
+    """Ten accounts go, ten come, all others change; killed once ``after`` rows were written."""
     panel = sqlite_panel
     _sync(panel, _list(panel, *_many("silver")))
     _killed(panel, after)
@@ -256,7 +265,7 @@ def test_what_a_killed_process_left_half_written_is_finished(sqlite_panel: Panel
     assert _tariffs(panel) == {"gold": MANY}
     with panel.database.read() as connection:
         for model in (ArchivedAccount, AuditEntry):
-            assert connection.scalar(sa.select(sa.func.count()).select_from(model)) == 100
+            assert connection.scalar(sa.select(sa.func.count()).select_from(model)) == 10
 
 
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
@@ -264,7 +273,7 @@ def test_it_is_finished_on_a_server_as_well(kind: str) -> None:
     panel = _panel(prepared_database(kind, "batches"))
     try:
         _sync(panel, _list(panel, *_many("silver")))
-        _killed(panel, 2500)
+        _killed(panel, 5 * PART)
         assert set(_tariffs(panel)) == {"silver", "gold"}
         finish_interrupted(panel)
         assert _tariffs(panel) == {"gold": MANY}
