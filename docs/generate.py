@@ -192,16 +192,22 @@ The encoded list of accounts is kept while nothing in it changes, whoever change
 - **SQLite**: exact. Triggers count every change of the tables.
 - **PostgreSQL, MySQL**: the server digests the rows of the list at every request.
 - **MariaDB**: the list is shown again without reading it when the server's time of change of `_accounts`
-  (`information_schema.TABLES.UPDATE_TIME`) is the one that was seen before, is older than
-  `[database] longest_transaction_seconds` ({longest}), the server's clock has not gone back, the names of plans and
-  resellers are the same, and the rows were digested within the last {digest} seconds. In any other case, a restart
-  included, the rows are digested. The time alone is no proof, for a transaction that commits later can leave it as it
-  was; whether such a one is open cannot be asked (`INNODB_TRX` tells who asks often what was, not what is).
+  (`information_schema.TABLES.UPDATE_TIME`) is the one that was seen before and is settled, the server's clock has not
+  gone back, the names of plans and resellers are the same, and the rows were digested within the last {digest}
+  seconds. In any other case, a restart included, the rows are digested.
+- A time of change is **settled** when no transaction can leave it as it is and still change something. It is the second
+  in which a transaction began, shown when that commits; so all that began in that second must have ended. That is so
+  after `[database] longest_transaction_seconds` ({longest}). An account with the right `PROCESS` need not wait: some
+  two seconds after a change the server asks once whether a transaction is open that began by then, and goes by the
+  answer. It is asked of `information_schema.INNODB_TRX`, whose answer may be an old one when others ask as well; it
+  counts only when it tells of the very question. A server of a Galera cluster is not asked.
+- On a panel that is changed all day this decides whether most requests read a digest or nothing:
+  `GRANT PROCESS ON *.* TO 'panel'@'localhost'`. It lets the account see what other accounts' connections are doing.
 - **MariaDB** also: a page of the ledger, and the number of accounts in `get_user_info`, are shown again by the same
   rule, without a digest: only while the times of change of `_accounts`, for the ledger of `_transactions` as well, are
-  older than that setting and as they were; at any other time they are read.
-- So a change is seen by the next request, unless its transaction stayed open for longer than the setting, or it was
-  made with a clock that stood still or was set back: then within {digest} seconds.
+  settled and as they were; at any other time they are read.
+- So a change is seen by the next request, unless its transaction stayed open for longer than the setting and the
+  account may not ask, or it was made with a clock that stood still or was set back: then within {digest} seconds.
 - A digest is the number of rows and a sum of their CRC-32, weighted by their ids; of four thousand million changes one
   may go unseen, until the next one.
 """

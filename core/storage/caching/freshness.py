@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
+from core.storage.caching.open_transactions import OpenTransactions
 from core.storage.database import Database
 from core.storage.lookups import AnySelect
 from core.storage.tables import Version
@@ -82,15 +83,22 @@ def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], K
 
 
 def is_settled(changed: Any, now: Any, longest_transaction: int) -> Any:
-    """Whether no transaction that changed a table in the second ``changed`` can still be open; values, or SQL."""
+    """Whether a transaction that began in the second ``changed`` has lasted longer than any does; values, or SQL."""
     return changed < now - longest_transaction
+
+
+def _have_ended(database: Database, second: int, now: int) -> bool:
+    """Whether no transaction that began in ``second`` can still be open."""
+    if is_settled(second, now, database.longest_transaction):
+        return True
+    return OpenTransactions.of(database).have_ended(second, now)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``changed``: the seconds of the statements that last changed the large tables (None: unknown); ``now``: the
-    server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other tables' digest.
-    """
+    """``changed``: the seconds in which those transactions began that last changed the large tables (None: unknown);
+    ``now``: the server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other
+    tables' digest."""
 
     changed: tuple[int | None, ...]
     now: int
@@ -100,8 +108,8 @@ class Stamp:
     @classmethod
     def of(cls, database: Database, changed: Iterable[int | None], now: int, small: Token = ()) -> Self:
         """Of what :func:`changed_at` and :data:`SERVER_NOW` give."""
-        seconds, longest = tuple(changed), database.longest_transaction
-        settled = all(second is not None and is_settled(second, now, longest) for second in seconds)
+        seconds = tuple(changed)
+        settled = all(second is not None and _have_ended(database, second, now) for second in seconds)
         return cls(seconds, now, settled, small)
 
 
@@ -145,20 +153,28 @@ def settled_stamp(database: Database, watched: Watched) -> Stamp | None:
     stamp = _read_stamp(database, watched)
     if stamp.settled:
         return stamp
-    known = [second for second in stamp.changed if second is not None]
-    passed = stamp.now - max(known) if len(known) == len(stamp.changed) else 0
-    longest = database.longest_transaction
-    # it is told in whole seconds
-    database.proofs[settled_stamp, watched] = time.monotonic() + min(max(longest - passed, 0), longest) + 1
+    database.proofs[settled_stamp, watched] = time.monotonic() + _until_worth_asking(database, stamp)
     return None
 
 
+def _until_worth_asking(database: Database, stamp: Stamp) -> float:
+    """In how many seconds ``stamp``, if it stays equal, may be settled."""
+    longest = database.longest_transaction
+    if None in stamp.changed:
+        # whatever comes of it
+        return longest + 1
+    latest = max(second for second in stamp.changed if second is not None)
+    # it is told in whole seconds
+    by_itself = min(max(longest - (stamp.now - latest), 0), longest) + 1
+    return min(by_itself, OpenTransactions.of(database).seconds_until_worth_asking(latest, stamp.now))
+
+
 def changed_at(table: str) -> sa.ColumnElement[int | None]:
-    """MariaDB: the second of the statement that last changed ``table``, one of our own names; NULL where unknown.
+    """MariaDB: the second in which the transaction began that was the last to change ``table``, one of our own names;
+    NULL where unknown.
 
     A tenth of what it costs to count the rows of a large table.
     """
-    # not whether any transaction is open: who asks for that ten times a second is told what was, for as long as he asks
     return sa.literal_column(
         "(SELECT UNIX_TIMESTAMP(update_time) FROM information_schema.tables"  # noqa: S608 - our own table's name
         f" WHERE table_schema = DATABASE() AND table_name = '{table}')"
