@@ -207,9 +207,10 @@ The encoded list of accounts is kept while nothing in it changes, whoever change
   counts only when it tells of the very question. A server of a Galera cluster is not asked.
 - On a panel that is changed all day this decides whether most requests read a digest or nothing:
   `GRANT PROCESS ON *.* TO 'panel'@'localhost'`. It lets the account see what other accounts' connections are doing.
-- **MariaDB** also: a page of the ledger, and the number of accounts in `get_user_info`, are shown again by the same
-  rule, without a digest: only while the times of change of `_accounts`, for the ledger of `_transactions` as well, are
-  settled and as they were; at any other time they are read.
+- **SQLite and MariaDB** also: a page of the ledger and its days with data, on MariaDB the number of accounts in
+  `get_user_info` as well, are shown again by the same rule, without a digest: on MariaDB only while the times of change
+  of the tables that they are made of (`_accounts`, `_transactions`) are settled and as they were; at any other time
+  they are read.
 - So a change is seen by the next request, unless its transaction stayed open for longer than the setting and the
   account may not ask, or it was made with a clock that stood still or was set back: then within {digest} seconds.
 - A digest is the number of rows and a sum of their CRC-32, weighted by their ids; of four thousand million changes one

@@ -54,9 +54,8 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
     large table's time of change leaves a doubt. On MariaDB and MySQL the second item is the rows of ``digests``.
     """
     if database.dialect == "sqlite":
-        found, versions = database.first(_versions(watched.tables))
-        # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
-        return (versions,) if found == len(watched.tables) else (object(),)
+        versions = _counted(database, watched)
+        return (object(),) if versions is None else (versions,)
     if database.dialect == "postgresql":
         return tuple(database.first(_postgresql_digest(watched.rows), **parameters))
     stamp = _read_stamp(database, watched)
@@ -64,6 +63,13 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
         return stamp.small, _digests(database, watched, parameters)
     key = (watched, *sorted(parameters.items()))
     return kept(database, key, stamp, lambda: (stamp.small, _digests(database, watched, parameters)))
+
+
+def _counted(database: Database, watched: Watched) -> int | None:
+    """SQLite: a number that grows with each change; None for a database that was not made by us and has no triggers:
+    then nothing is known, and nothing may be kept."""
+    found, versions = database.first(_versions(watched.tables))
+    return int(versions) if found == len(watched.tables) else None
 
 
 def _digests(database: Database, watched: Watched, parameters: Mapping[str, Any]) -> Token:
@@ -144,10 +150,14 @@ def _read_stamp(database: Database, watched: Watched) -> Stamp:
 
 
 def settled_stamp(database: Database, watched: Watched) -> Stamp | None:
-    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on all but MariaDB.
+    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on PostgreSQL and MySQL.
 
-    After a change it proves nothing for as long as a transaction may last, and is not asked for again until then.
+    On SQLite it is the number of changes so far. On MariaDB, after a change it proves nothing for as long as a
+    transaction may last, and is not asked for again until then.
     """
+    if database.dialect == "sqlite":
+        versions = _counted(database, watched)
+        return None if versions is None else Stamp((versions,), now=0, settled=True)
     if not database.is_mariadb or time.monotonic() < database.proofs.get((settled_stamp, watched), 0.0):
         return None
     stamp = _read_stamp(database, watched)
