@@ -88,14 +88,10 @@ def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], K
     return told
 
 
-def is_settled(changed: Any, now: Any, longest_transaction: int) -> Any:
-    """Whether a transaction that began in the second ``changed`` has lasted longer than any does; values, or SQL."""
-    return changed < now - longest_transaction
-
-
 def _have_ended(database: Database, second: int, now: int) -> bool:
     """Whether no transaction that began in ``second`` can still be open."""
-    if is_settled(second, now, database.longest_transaction):
+    # longer than any lasts
+    if second < now - database.longest_transaction:
         return True
     return OpenTransactions.of(database).have_ended(second, now)
 

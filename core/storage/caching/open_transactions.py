@@ -10,7 +10,6 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -44,12 +43,8 @@ class Horizon:
     seen_at: int = 0
 
     def covers(self, second: int, now: int) -> bool:
-        return bool(has_passed(second, now, self.second, self.seen_at))
-
-
-def has_passed(second: Any, now: Any, horizon: Any, seen_at: Any) -> Any:
-    """Whether ``second`` lies before the horizon, which a clock that went back makes worthless; values, or SQL."""
-    return (second < horizon) & (now >= seen_at)
+        """Whether ``second`` lies before it, which a clock that went back makes worthless."""
+        return second < self.second and now >= self.seen_at
 
 
 class OpenTransactions:

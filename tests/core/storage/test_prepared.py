@@ -7,6 +7,7 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
+from core.storage.caching.freshness import SERVER_NOW, changed_at
 from core.storage.database import Database
 from core.storage.prepared import Prepared
 from core.storage.tables import Account
@@ -99,3 +100,12 @@ def test_a_refused_one_is_asked_as_it_is(database: Database, monkeypatch: pytest
     for _ in range(3):
         assert database.first(BY_NAME, username="a").id == 1
     assert len(asked) == 1
+
+
+def test_what_reads_the_information_schema_is_never_told(database: Database, proxy: MysqlProxy) -> None:
+    """The server crashes on the second execution of some of it."""
+    database.first(LIMITED, limit=1)
+    before = proxy.told
+    for _ in range(3):
+        assert database.first(sa.select(changed_at("_accounts"), SERVER_NOW)) is not None
+    assert proxy.told == before
