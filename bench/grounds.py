@@ -1,6 +1,7 @@
 """The databases that are measured on: a file of SQLite, and a MariaDB server where there is one."""
 
 import gzip
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from core.storage.caching.freshness import SERVER_NOW, Stamp, changed_at
 from core.storage.database import Database
 from core.storage.tables import Account, Transaction
 
-_NAME = "showbox_bench"
+# two measurements at once have one each
+_NAME = f"showbox_bench_{os.getpid()}"
 _LARGE = (Account.__tablename__, Transaction.__tablename__)
 
 
