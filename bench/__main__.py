@@ -5,22 +5,22 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
 
-from bench.grounds import is_there, mariadb_ground, sqlite_ground
+from bench.grounds import is_there, mariadb_ground, settle, sqlite_ground
 from bench.measure import PHP_MARK, STEPS, Bench, Plan, Row
 from bench.memory import Growth
 from bench.php_server import PhpServer, programs
 from bench.processes import ROOT, LoadClient, NotStarted, hello_server, panel_server
 from bench.report import Budget, as_json, budgets_of, readme_table, table, write_into
 from core.administration.demo import USERS
-from core.config import DatabaseSection
+from core.config import DatabaseSection, Server
 from core.storage.database import Database
 from core.values.database_urls import normal_url
 
@@ -28,6 +28,7 @@ ACCOUNTS = 5000
 MARIADB = "mysql://root@127.0.0.1:3306/"
 # every one of the sessions logs in at once, from one address
 _LOGIN_ATTEMPTS = 10_000
+_USUAL_ENGINE = Server().engine
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         for name, url in _grounds(options, stack):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
-            for processes in _process_counts(options, url):
-                place = folder / f"{name}-{processes}"
+            for processes, engine in _servers(options, url):
+                place = folder / f"{name}-{processes}-{engine}"
                 place.mkdir()
                 try:
-                    outcome = _measure(options, place, url, processes)
+                    outcome = _measure(options, place, url, processes, engine)
                 except (NotStarted, RuntimeError) as error:
                     sys.stderr.write(f"{error}\n")
                     return 1
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "session_store": options.session_store,
                     "processes": processes,
                     "threads": options.threads,
-                    "engine": options.engine,
+                    "engine": engine,
                 }
                 budgets = budgets_of(facts, with_php=PHP_MARK in "".join(outcome.rows))
                 result = as_json(_plan(options), outcome.rows, outcome.memory, facts, budgets)
@@ -89,18 +90,19 @@ def _grounds(options: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[st
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
         yield "sqlite", sqlite_ground(folder, options.accounts)
     if options.only != "sqlite" and is_there(options.mariadb):
-        made = stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
-        # as a panel's that nobody has changed for a minute; what a change costs is measured by itself
-        time.sleep(options.settle)
-        yield "mariadb", made
+        yield "mariadb", stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
 
 
-def _process_counts(options: argparse.Namespace, url: str) -> list[int]:
-    """A file is served by one; a server also by as many as there are processors."""
-    if options.processes:
-        return [options.processes]
+def _servers(options: argparse.Namespace, url: str) -> list[tuple[int, str]]:
+    """How many processes, and by which engine. A file is served by one; a server also by as many as there are
+    processors: by what serves unless it is configured, and by the faster one where that is installed."""
     is_file = normal_url(url).get_backend_name() == "sqlite"
-    return [1] if is_file else sorted({1, os.cpu_count() or 1})
+    several = options.processes or os.cpu_count() or 1
+    if options.engine or is_file or several == 1:
+        counts = [options.processes] if options.processes else sorted({1, 1 if is_file else several})
+        return [(count, options.engine or _USUAL_ENGINE) for count in counts]
+    engines = [_USUAL_ENGINE, *(["granian"] if find_spec("granian") else [])]
+    return [*([] if options.processes else [(1, _USUAL_ENGINE)]), *((several, engine) for engine in engines)]
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -115,19 +117,19 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int) -> Outcome:
+def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int, engine: str) -> Outcome:
     plan, database = _plan(options), Database(url, pool_size=1)
     # it takes long, and what customers have counts
     is_last = normal_url(url).get_backend_name() != "sqlite" or options.only == "sqlite"
     with_php = normal_url(url).get_backend_name() == "mysql" and programs() is not None and not options.no_php
     with ExitStack() as stack:
         stack.callback(database.dispose)
-        settings = _settings(options, folder, url, processes)
+        settings = _settings(options, folder, url, processes, engine)
         panel = stack.enter_context(panel_server(folder, settings))
-        hello = stack.enter_context(hello_server(folder, options.threads, processes, options.engine))
+        hello = stack.enter_context(hello_server(folder, options.threads, processes, engine))
         php = stack.enter_context(PhpServer(url, options.connections)) if with_php else None
         client = stack.enter_context(LoadClient(folder))
-        mixed = options.mixed if processes == _process_counts(options, url)[-1] and is_last else 0
+        mixed = options.mixed if (processes, engine) == _servers(options, url)[-1] and is_last else 0
         steps = plan.rounds * (len(STEPS) + 1) + 2 * plan.changes + bool(mixed)
         bar = stack.enter_context(tqdm(total=steps, unit="step", file=sys.stderr))
 
@@ -137,6 +139,8 @@ def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int
 
         bench = Bench(panel, hello, client, plan, advance, php)
         listed = bench.warm_up()
+        # as a panel's that nobody has just changed; what a change costs is measured by itself
+        settle(database, options.settle)
         for _ in range(plan.rounds):
             bench.round()
         bench.changes(database)
@@ -145,13 +149,15 @@ def _measure(options: argparse.Namespace, folder: Path, url: str, processes: int
         return Outcome(bench.rows, memory, listed, bench.memory(mixed) if mixed else None)
 
 
-def _settings(options: argparse.Namespace, folder: Path, url: str, processes: int) -> dict[str, dict[str, object]]:
+def _settings(
+    options: argparse.Namespace, folder: Path, url: str, processes: int, engine: str
+) -> dict[str, dict[str, object]]:
     session: dict[str, object] = {"store": options.session_store, "redis_url": options.redis_url}
     if options.session_store == "php-files":
         session["php_save_path"] = folder / "sessions"
         (folder / "sessions").mkdir(mode=0o700)
     return {
-        "server": {"threads": options.threads, "processes": processes, "engine": options.engine},
+        "server": {"threads": options.threads, "processes": processes, "engine": engine},
         "panel": {"data_directory": folder / "data"},
         "database": {"url": url},
         "session": session,
@@ -179,10 +185,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--mariadb", default=MARIADB, metavar="URL", help="the server to measure on as well (default: %(default)s)")
     add("--dump", type=Path, help="a panel's dump to fill MariaDB with, in place of generated rows")
     settled = DatabaseSection().longest_transaction_seconds + 2
-    add("--settle", type=float, default=settled, help="seconds between filling MariaDB and measuring (%(default)s)")
+    add(
+        "--settle", type=float, default=settled, help="seconds that changes of MariaDB may take to settle (%(default)s)"
+    )
     add("--only", choices=("sqlite", "mariadb"), help="one of the two")
     add("--processes", type=number, help="of both servers (default: SQLite 1, else 1 and one each processor)")
-    add("--engine", choices=("waitress", "granian"), default="waitress", help="of both (default: %(default)s)")
+    engine = "of both servers (default: what the panel has by default; of several processes also granian, if installed)"
+    add("--engine", choices=("waitress", "granian"), help=engine)
     add("--no-php", action="store_true", help="leave nginx and php-fpm out where they are installed")
     into = "write the table into README.md, or this file, between its marks"
     add("--readme", type=Path, nargs="?", const=ROOT / "README.md", metavar="FILE", help=into)
@@ -192,7 +201,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--sessions", type=number, default=16, help="default: %(default)s")
     add("--connections", type=number, default=8, help="default: %(default)s")
     add("--threads", type=number, default=8, help="of both servers (default: %(default)s)")
-    add("--rounds", type=number, default=4, help="runs of each request type (default: %(default)s)")
+    add("--rounds", type=number, default=3, help="runs of each request type (default: %(default)s)")
     add("--seconds", type=duration, default=1.0, help="length of one run (default: %(default)s)")
     add("--changes", type=number, default=40, help="rebuilt lists to measure (default: %(default)s)")
     mixed = "requests of all kinds, twice, to see the memory after each; 0: none (default: %(default)s)"

@@ -1,15 +1,19 @@
 """Flask and its response, without the work that no request of ours needs. What requests mean: :mod:`compat.dispatcher`.
 
 Flask asks three times per request what host it is for, searches the rules, looks at each function whether it is a
-coroutine, and goes through all headers whenever one is set: on a short request more than all the rest.
+coroutine, looks for blueprints, and goes through all headers whenever one is set: on a short request more than all the
+rest.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, Request, Response
+from flask.globals import request_ctx
 from werkzeug.datastructures import Headers
 from werkzeug.routing import MapAdapter, Rule
+
+Complete = Callable[[Request, Any], Any]
 
 
 class JsonResponse(Response):
@@ -30,10 +34,14 @@ class JsonResponse(Response):
 
 
 class Application(Flask):
-    """A Flask whose fixed paths are found at once, and whose functions are none of them coroutines."""
+    """A Flask without blueprints, whose fixed paths are found at once, and whose functions are none of them coroutines.
+
+    What completes each answer is given the request itself (:meth:`completes`), which is behind a proxy elsewhere.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._fixed: dict[str, _Found | None] | None = None
+        self._completing: list[Complete] = []
         super().__init__(*arguments, **options)
 
     def add_url_rule(self, *arguments: Any, **options: Any) -> None:
@@ -50,6 +58,30 @@ class Application(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+    def completes(self, complete: Complete) -> Complete:
+        """Register what is called with each request and its answer, and returns the answer; the last one first."""
+        self._completing.insert(0, complete)
+        return complete
+
+    def preprocess_request(self) -> Any:
+        return super().preprocess_request() if self.before_request_funcs or self.url_value_preprocessors else None
+
+    def process_response(self, response: Response) -> Response:
+        request = request_ctx.request
+        for complete in self._completing:
+            response = complete(request, response)
+        # saves the session
+        return response if self._saves_at_once(response) else super().process_response(response)
+
+    def _saves_at_once(self, response: Response) -> bool:
+        """Whether there is nothing else to do, and it is done."""
+        context: Any = request_ctx._get_current_object()  # type: ignore[attr-defined]
+        if self.after_request_funcs or context._after_request_functions:
+            return False
+        if not self.session_interface.is_null_session(context._session):
+            self.session_interface.save_session(self, context._session, response)
+        return True
 
     def _fixed_paths(self) -> "dict[str, _Found | None]":
         found: dict[str, _Found | None] = {}

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, request
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
+
+from compat.application import Application
 
 _DOUBLED = re.compile("//+")
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -26,11 +27,11 @@ def with_single_slashes(app: WsgiApp) -> WsgiApp:
     return call
 
 
-def install_prefixed_redirects(app: Flask) -> None:
+def install_prefixed_redirects(app: Application) -> None:
     """Redirects to a path of ours name it as the browser sees it, below the path that the panel lies under for it."""
 
-    @app.after_request
-    def prefixed(response: Response) -> Response:
+    @app.completes
+    def prefixed(request: Request, response: Response) -> Response:
         if not request.environ.get("SCRIPT_NAME"):
             return response
         location = response.headers.get("Location", "")

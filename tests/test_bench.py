@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from bench import __main__ as bench
 from bench import processes
-from bench.__main__ import main
 from bench.client import Checker, Job, run
 from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile, php_name
 from bench.php_server import programs
@@ -53,7 +53,7 @@ def run_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     monkeypatch.setattr(tqdm, "monitor_interval", 0)
 
     def done(*options: str) -> tuple[int, str]:
-        code = main([*TINY, *options])
+        code = bench.main([*TINY, *options])
         return code, "".join(capsys.readouterr())
 
     return done
@@ -78,12 +78,26 @@ def test_measures_every_request_type(run_bench: RunBench, tmp_path: Path) -> Non
     assert growth["after"] > 20
 
 
+def test_several_processes_are_measured_with_what_the_panel_has_by_default_and_the_faster_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench, "find_spec", lambda name: name)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    none, given = bench._options([]), bench._options(["--processes", "3", "--engine", "granian"])
+    assert bench._servers(none, "sqlite:///panel.db") == [(1, "waitress")]
+    assert bench._servers(none, "mysql://host/panel") == [(1, "waitress"), (2, "waitress"), (2, "granian")]
+    assert bench._servers(given, "mysql://host/panel") == [(3, "granian")]
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    assert bench._servers(none, "mysql://host/panel") == [(1, "waitress"), (2, "waitress")]
+
+
 def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path) -> None:
     require("mariadb")
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- written by the bench -->\nold\n<!-- end of what the bench writes -->\nafter\n")
     file = tmp_path / "result.json"
-    code, told = run_bench("--only", "mariadb", "--processes", "2", "--json", str(file), "--readme", str(readme))
+    server = ("--only", "mariadb", "--processes", "2", "--engine", "waitress")
+    code, told = run_bench(*server, "--json", str(file), "--readme", str(readme))
     assert code == 0, told
     result = json.loads(file.read_text())
     assert (result["plan"]["database"], result["plan"]["processes"]) == ("mysql", 2)
@@ -91,6 +105,9 @@ def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path)
     assert in_php <= set(result["rows"]) or programs() is None
     assert all(row["answers"] > 0 and row["failures"] == 0 for row in result["rows"].values())
     text = readme.read_text()
+    assert "| hello |" in text
+    assert "| asked | MariaDB, 2 processes |" in text
+    assert "heartbeat GET, at least 0.45 of hello's" in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "| requests/s | MariaDB, 2 processes |" in text

@@ -3,10 +3,10 @@
 Those of the pages, which say more, are in :mod:`compat.pages.delivery`.
 """
 
-from flask import Flask, Request, request
+from flask import Request
 from werkzeug.wrappers import Response
 
-from compat.application import JsonResponse
+from compat.application import Application, JsonResponse
 
 # an answer of an endpoint is no page: nothing in it is loaded, run, framed or sent on
 _ANSWER_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -22,11 +22,11 @@ ANSWER_HEADERS = {**_OF_ANSWERS, **_OF_ALL}
 STRICT_TRANSPORT = "max-age=31536000"
 
 
-def install_security_headers(app: Flask, *, hsts: bool) -> None:
+def install_security_headers(app: Application, *, hsts: bool) -> None:
     """``hsts``: send Strict-Transport-Security where the request came by HTTPS."""
 
-    @app.after_request
-    def complete(response: Response) -> Response:
+    @app.completes
+    def complete(request: Request, response: Response) -> Response:
         return completed(response, request, hsts=hsts)
 
 

@@ -6,9 +6,10 @@ Its logger is ``showbox.security``, so that a log keeper can send it elsewhere.
 import logging
 
 import orjson
-from flask import Flask, request, session
+from flask import Request, session
 from werkzeug.wrappers import Response
 
+from compat.application import Application
 from compat.client import ClientResolver
 from compat.sessions import SessionUnavailable
 
@@ -21,9 +22,9 @@ _FAILED = b'{"error":1'
 _MOST_BYTES = 4096
 
 
-def install_security_log(app: Flask, clients: ClientResolver) -> None:
-    @app.after_request
-    def note(response: Response) -> Response:
+def install_security_log(app: Application, clients: ClientResolver) -> None:
+    @app.completes
+    def note(request: Request, response: Response) -> Response:
         code = _code(response)
         if response.status_code in _STATUSES or code in _CODES:
             rule = request.url_rule.rule if request.url_rule is not None else "no endpoint"

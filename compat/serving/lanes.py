@@ -1,9 +1,13 @@
-"""Two lanes to the server's threads: what holds a thread and a processor for long takes at most half of them.
+"""Whose turn it is at the server's threads: few requests begin at once, and what takes long takes half of the threads.
 
-Everything else overtakes it. Which requests these are is said in their declarations (``hashes``), not here.
+Threads that have all just begun take the interpreter from each other at every look into the database: a switch costs
+more than that. So two may be in their first moments; who is at work for longer waits for somebody else, and is not
+counted. What holds a processor for long (hashing) is overtaken by everything else; which requests these are is said in
+their declarations (``hashes``), not here.
 """
 
 import re
+import time
 from collections import deque
 from collections.abc import Collection
 from typing import Any
@@ -13,18 +17,86 @@ from waitress.task import ThreadedTaskDispatcher
 _DOUBLED = re.compile("//+")
 
 
+_BEGINNERS = 2
+_FIRST_SECONDS = 0.005
+
+
 class LaneDispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress has no types
-    """Of the requests of ``held_back`` paths no more than half of the ``threads`` work at once, but one always may."""
+    """Of the requests of ``held_back`` paths no more than half of the ``threads`` work at once, but one always may.
+
+    Everything of it is used under the lock of the dispatcher, as that of the base is.
+    """
 
     def __init__(self, threads: int, held_back: Collection[str]) -> None:
         super().__init__()
-        # used under the lock of the dispatcher, as that of the base is
         self.queue = _Lanes(self, max(1, threads // 2), held_back)
+        # by the number of the thread
+        self._began: dict[int, float] = {}
+        # one thread waits for the moment at which the next may begin
+        self._has_lookout = False
         self.set_thread_count(threads)
+
+    def add_task(self, task: Any) -> None:
+        with self.lock:
+            self.queue.append(task)
+            # else nobody could do anything: who ends takes the next one without being called
+            if not self._has_lookout or self._is_turn:
+                self.queue_cv.notify()
+
+    def handler_thread(self, thread_no: int) -> None:
+        while (task := self._next(thread_no)) is not None:
+            try:
+                task.service()
+            except BaseException:
+                self.logger.exception("Exception when servicing %r", task)
+
+    def _next(self, thread_no: int) -> Any:
+        """The task that the thread does now; None when it is to end."""
+        with self.lock:
+            self._began.pop(thread_no, None)
+            while not self.stop_count and not self._is_turn:
+                self._wait()
+            if self.stop_count:
+                self._end(thread_no)
+                return None
+            self._began[thread_no] = time.monotonic()
+            task = self.queue.popleft()
+            if len(self.queue) and not self._has_lookout:
+                self.queue_cv.notify()
+            return task
+
+    @property
+    def _is_turn(self) -> bool:
+        return bool(self.queue) and self._seconds_to_turn <= 0
+
+    @property
+    def _seconds_to_turn(self) -> float:
+        if len(self._began) < _BEGINNERS:
+            return 0.0
+        return sorted(self._began.values())[-_BEGINNERS] + _FIRST_SECONDS - time.monotonic()
+
+    def _wait(self) -> None:
+        self.active_count -= 1
+        if len(self.queue) and not self._has_lookout:
+            self._has_lookout = True
+            # also where the lane is full: then it is called when that changes
+            seconds = self._seconds_to_turn
+            self.queue_cv.wait(seconds if seconds > 0 else _FIRST_SECONDS)
+            self._has_lookout = False
+        else:
+            self.queue_cv.wait()
+        self.active_count += 1
+
+    def _end(self, thread_no: int) -> None:
+        """As the base's threads do."""
+        self.active_count -= 1
+        self.stop_count -= 1
+        self.threads.discard(thread_no)
+        self.thread_exit_cv.notify()
 
 
 class _Lanes:
-    """The queue of a dispatcher: true, while there is a task that may be begun now."""
+    """The queue of a dispatcher: true, while there is a task whose lane is not full."""
 
     def __init__(self, dispatcher: LaneDispatcher, most: int, held_back: Collection[str]) -> None:
         self._dispatcher = dispatcher

@@ -180,7 +180,9 @@ class PhpSession(SessionMixin):
         return key in self._current()
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._current().get(key, default)
+        # asked a dozen times for each request
+        data = self._data
+        return (self._current() if data is None else data).get(key, default)
 
     def _current(self) -> dict[str, Any]:
         if self._data is not None:

@@ -7,11 +7,12 @@ each tells the sum.
 import os
 from functools import cache
 
-from flask import Flask, request
+from flask import Request
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, process_collector
 from prometheus_client import exposition as formats
 from werkzeug.wrappers import Response
 
+from compat.application import Application
 from compat.watching.requests import seconds_since_begin
 
 CONTENT_TYPE = formats.CONTENT_TYPE_LATEST
@@ -41,14 +42,14 @@ def _histogram(path: str) -> Histogram:
     return _SECONDS.labels(path)
 
 
-def install_metrics(app: Flask) -> None:
-    @app.after_request
-    def count(response: Response) -> Response:
+def install_metrics(app: Application) -> None:
+    @app.completes
+    def count(request: Request, response: Response) -> Response:
         # of declared paths there are few; what else is asked for may be anything
         path = request.url_rule.rule if request.url_rule is not None else "other"
         method = request.method if request.method in _METHODS else "other"
         _counter(path, method, response.status_code).inc()
-        _histogram(path).observe(seconds_since_begin())
+        _histogram(path).observe(seconds_since_begin(request))
         return response
 
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, request
+from flask import Request
 from werkzeug.wrappers import Response
 
+from compat.application import Application
 from compat.client import ClientResolver
 from compat.watching.log_lines import ACCESS_FIELDS, request_id
 
@@ -38,18 +39,18 @@ def with_request_ids(app: WsgiApp, clients: ClientResolver) -> WsgiApp:
     return call
 
 
-def install_access_log(app: Flask, clients: ClientResolver, *, lines: bool) -> None:
+def install_access_log(app: Application, clients: ClientResolver, *, lines: bool) -> None:
     """Answers bear the id of their request. ``lines``: one is written for each."""
 
-    @app.after_request
-    def note(response: Response) -> Response:
+    @app.completes
+    def note(request: Request, response: Response) -> Response:
         response.headers.add(ID_HEADER, request_id.get())
         if lines:
             fields = {
                 "method": request.method if request.method.isalpha() else "?",
-                "path": place(response),
+                "path": place(request, response),
                 "status": response.status_code,
-                "milliseconds": round(1000 * seconds_since_begin(), 1),
+                "milliseconds": round(1000 * seconds_since_begin(request), 1),
                 "bytes": response.calculate_content_length() or 0,
                 "address": clients.address(request.environ) or "-",
             }
@@ -57,7 +58,7 @@ def install_access_log(app: Flask, clients: ClientResolver, *, lines: bool) -> N
         return response
 
 
-def place(response: Response) -> str:
+def place(request: Request, response: Response) -> str:
     """Where the request went: its endpoint's path, or that of a file that was delivered; of others only "-"."""
     rule = request.url_rule
     if rule is None:
@@ -67,5 +68,5 @@ def place(response: Response) -> str:
     return ascii(request.path)[1:-1] if response.status_code in _DELIVERED else rule.rule
 
 
-def seconds_since_begin() -> float:
+def seconds_since_begin(request: Request) -> float:
     return time.perf_counter() - float(request.environ.get(BEGAN, time.perf_counter()))

@@ -132,14 +132,16 @@ _CREDENTIAL = select(Credential.changed_at, Credential.fingerprint, Credential.s
 
 def find_user(panel: Panel, username: str, *, counting: bool = False) -> Any:
     """The row of a user name (see :func:`actor_of`) with ``password``, or None; compared as the collation does."""
-    statement = _user_by_name(panel.database.dialect, panel.layout, Counting.of(panel) if counting else None)
-    return panel.database.first(statement, username=username)
+    counted = Counting.of(panel) if counting else None
+    statement = _user_by_name(panel.database.dialect, panel.layout, counted)
+    return panel.database.first(statement, username=username, **(counted.parameters(panel) if counted else {}))
 
 
 def find_session(panel: Panel, session_id: str, *, counting: bool = False) -> Any:
     """The row of a stored session with the row of its user beside it (all NULL without one), or None."""
-    statement = _session_and_user(panel.database.dialect, panel.layout, Counting.of(panel) if counting else None)
-    return panel.database.first(statement, sid=session_id)
+    counted = Counting.of(panel) if counting else None
+    statement = _session_and_user(panel.database.dialect, panel.layout, counted)
+    return panel.database.first(statement, sid=session_id, **(counted.parameters(panel) if counted else {}))
 
 
 def replace_session(panel: Panel, session_id: str, old: str, new: str, touched_at: int) -> bool:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from core.access.actors import Actor
 from core.access.whose_accounts import whose_accounts
 from core.panel import Panel
-from core.storage.caching.freshness import SERVER_NOW, Stamp, changed_at, is_settled, kept
+from core.storage.caching.freshness import SERVER_NOW, Stamp, changed_at, kept
+from core.storage.caching.open_transactions import OpenTransactions
 from core.storage.schema import Layout
 from core.storage.tables import Account, User
 
@@ -31,10 +32,13 @@ def seen_accounts(panel: Panel, actor: Actor, row: Any) -> int | None:
     """How many ``actor`` sees without asking for everybody's, by a row with the columns of :class:`Counting`; None for
     one without them."""
     counted: int | None = getattr(row, "accounts_seen", None)
-    if counted is not None or not hasattr(row, "accounts_changed"):
+    if not hasattr(row, "accounts_changed"):
+        return counted
+    # also of what was counted: it may find that the next time nothing has to be
+    stamp = Stamp.of(panel.database, (row.accounts_changed,), row.server_now)
+    if counted is not None:
         return counted
     scope = whose_accounts(actor, view_all=False)
-    stamp = Stamp.of(panel.database, (row.accounts_changed,), row.server_now)
     return kept(panel.database, (count_accounts, scope), stamp, lambda: count_accounts(panel, scope))
 
 
@@ -49,6 +53,13 @@ class Counting:
     def of(cls, panel: Panel) -> Self:
         return cls(panel.database.longest_transaction if panel.database.is_mariadb else None)
 
+    def parameters(self, panel: Panel) -> dict[str, int]:
+        """Of a statement with :meth:`columns`."""
+        if self.settled_after is None:
+            return {}
+        horizon = OpenTransactions.of(panel.database).horizon
+        return {"horizon": horizon.second, "horizon_seen_at": horizon.seen_at}
+
     def columns(self, layout: Layout) -> tuple[sa.ColumnElement[Any], ...]:
         """SQL beside a row of ``_users``, for :func:`seen_accounts`."""
         everybodys = sa.select(sa.func.count()).select_from(Account)
@@ -58,7 +69,9 @@ class Counting:
         if self.settled_after is None:
             return (seen.label("accounts_seen"),)
         changed = changed_at(Account.__tablename__)
-        settled = is_settled(changed, SERVER_NOW, self.settled_after)
+        # named once: the server looks it up as often as it is
+        horizon = sa.case((sa.bindparam("horizon_seen_at") <= SERVER_NOW, sa.bindparam("horizon")), else_=0)
+        settled = changed < sa.func.greatest(SERVER_NOW - self.settled_after, horizon)
         return (
             sa.case((settled, None), else_=seen).label("accounts_seen"),
             changed.label("accounts_changed"),

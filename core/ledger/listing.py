@@ -46,7 +46,7 @@ _CORRECTION = (
 # a note is written with its row, in one transaction, and never changed
 _WATCHED = freshness.Watched(
     select(Transaction.id),
-    (),
+    ("accounts", "transactions", "users"),
     (Transaction.__tablename__, Account.__tablename__),
     (select(User.id, User.name, User.username, User.currency_id),),
 )

@@ -21,6 +21,9 @@ from core.storage.schema import Layout
 from core.storage.tables import Plan, PlanNote
 from core.values.currencies import ANY_CURRENCY, currency_code
 
+# of which what is read and shown is kept: plans change seldom, and are asked for all day
+KEPT_PLANS = 2000
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan(PlanRow):
@@ -34,7 +37,7 @@ class StoredPlan(PlanRow):
 def list_plans(panel: Panel, actor: Actor, *, view_all: bool) -> list[StoredPlan]:
     """The plans that ``actor`` sees: all, newest first, or those assigned in their order."""
     statement = _all_plans(panel.layout)
-    plans = [_stored_plan(row) for row in panel.database.rows(statement)]
+    plans = [_read_once(row) for row in panel.database.rows(statement)]
     return plans[::-1] if whose_accounts(actor, view_all=view_all) is None else _assigned(plans, actor)
 
 
@@ -68,6 +71,9 @@ def _stored_plan(row: Any) -> StoredPlan:
         category=row.category or None,
         created_at=row.created_at or 0,
     )
+
+
+_read_once = lru_cache(KEPT_PLANS)(_stored_plan)
 
 
 def find_by_key(plans: Iterable[StoredPlan], key: PlanKey) -> StoredPlan | None:

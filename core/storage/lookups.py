@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.engines import SILENT_SECONDS, seems_connected
 from core.storage.faults import not_connected, set_up_fault
+from core.storage.prepared import Prepared, takes_names
 from core.storage.tables.texts import held_by
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.$ ]*")
@@ -58,6 +59,7 @@ class Lookup:
             unnamed = {name: self._defaults[name] for bind, name in binds if bind.unique and name in self._defaults}
             self._sql, known = _with_constants(self._sql, unnamed)
             self._defaults = {name: value for name, value in self._defaults.items() if name not in known}
+        self._prepared = Prepared(self._sql, self._is_lost) if engine.dialect.name == "mysql" else None
         self._held = [(name, held) for bind, name in binds if (held := held_by(bind.type)) is not None]
         names = statement.selected_columns.keys() if isinstance(statement, sa.Select) else ()
         self.named = namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined]
@@ -103,7 +105,8 @@ class Lookup:
         connection = lender.take(looked_at=looked_at)
         try:
             cursor = connection.cursor()
-            cursor.execute(self._sql, values)
+            if not self._is_asked_by_name(connection, cursor, values):
+                cursor.execute(self._sql, values)
             # a change is not read, and its count is not asked of a select
             done = _Done((), cursor.rowcount) if looked_at else _Done(cursor.fetchall(), 0)
             cursor.close()
@@ -112,6 +115,11 @@ class Lookup:
             raise
         lender.give_back(connection)
         return done
+
+    def _is_asked_by_name(self, connection: Any, cursor: Any, values: Any) -> bool:
+        """Whether it was executed so (:mod:`core.storage.prepared`)."""
+        prepared = self._prepared
+        return prepared is not None and takes_names(self._dialect) and prepared.execute(connection, cursor, values)
 
 
 def _with_constants(sql: str, values: Mapping[str, Any]) -> tuple[str, Collection[str]]:

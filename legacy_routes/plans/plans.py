@@ -1,8 +1,10 @@
 """Plans and currencies (contract chapter 40 §3.1 to §3.5, §3.13 to §3.15); tariffs are in the module beside."""
 
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from functools import lru_cache
+from typing import Annotated, ClassVar
 
+import orjson
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from compat import envelope
@@ -16,7 +18,7 @@ from core.plans.edit import PlanFields, Saved, set_price
 from core.plans.edit import add_plan as core_add
 from core.plans.edit import edit_plan as core_edit
 from core.plans.edit import remove_plan as core_remove
-from core.plans.plans import StoredPlan, list_plans
+from core.plans.plans import KEPT_PLANS, StoredPlan, list_plans
 from core.values import money, sinks
 from core.values.numerals import folded
 from legacy_routes.forms import ViewForm
@@ -45,7 +47,8 @@ def get_plans(call: Call, form: ViewForm) -> Answer:
     return {"err_msg": "", "message": "", "plans": [_shown(plan) for plan in plans]}
 
 
-def _shown(plan: StoredPlan) -> dict[str, Any]:
+@lru_cache(KEPT_PLANS)
+def _shown(plan: StoredPlan) -> orjson.Fragment:
     row = {
         "id": plan.id,
         "plan_id": plan.external_id,
@@ -59,7 +62,7 @@ def _shown(plan: StoredPlan) -> dict[str, Any]:
         "category": plan.category or None,
         "timestamp": plan.created_at,
     }
-    return sinks.shown("plan", row)
+    return orjson.Fragment(orjson.dumps(sinks.shown("plan", row)))
 
 
 class PlanForm(RequestModel):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from core.storage.caching.freshness import Proof
 from core.storage.caching.gzip_pieces import Piece
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -62,6 +63,8 @@ class AnswerCache:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         #: parts that several answers, or one and its successor, have in common
         self.parts: Parts[Piece] = Parts()
+        #: small facts, each with the proof that it still holds (:class:`core.storage.caching.freshness.Proof`)
+        self.facts: Parts[Proof] = Parts()
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, tuple[Token, EncodedAnswer]] = OrderedDict()

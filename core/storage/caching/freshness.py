@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import func, select
 
+from core.storage.caching.open_transactions import OpenTransactions
 from core.storage.database import Database
 from core.storage.lookups import AnySelect
 from core.storage.tables import Version
@@ -53,9 +54,8 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
     large table's time of change leaves a doubt. On MariaDB and MySQL the second item is the rows of ``digests``.
     """
     if database.dialect == "sqlite":
-        found, versions = database.first(_versions(watched.tables))
-        # a database that was not made by us has no triggers: then nothing is known, and nothing may be kept
-        return (versions,) if found == len(watched.tables) else (object(),)
+        versions = _counted(database, watched)
+        return (object(),) if versions is None else (versions,)
     if database.dialect == "postgresql":
         return tuple(database.first(_postgresql_digest(watched.rows), **parameters))
     stamp = _read_stamp(database, watched)
@@ -63,6 +63,13 @@ def token(database: Database, watched: Watched, **parameters: Any) -> Token:
         return stamp.small, _digests(database, watched, parameters)
     key = (watched, *sorted(parameters.items()))
     return kept(database, key, stamp, lambda: (stamp.small, _digests(database, watched, parameters)))
+
+
+def _counted(database: Database, watched: Watched) -> int | None:
+    """SQLite: a number that grows with each change; None for a database that was not made by us and has no triggers:
+    then nothing is known, and nothing may be kept."""
+    found, versions = database.first(_versions(watched.tables))
+    return int(versions) if found == len(watched.tables) else None
 
 
 def _digests(database: Database, watched: Watched, parameters: Mapping[str, Any]) -> Token:
@@ -81,16 +88,19 @@ def kept(database: Database, key: Hashable, stamp: "Stamp", read: Callable[[], K
     return told
 
 
-def is_settled(changed: Any, now: Any, longest_transaction: int) -> Any:
-    """Whether no transaction that changed a table in the second ``changed`` can still be open; values, or SQL."""
-    return changed < now - longest_transaction
+def _have_ended(database: Database, second: int, now: int) -> bool:
+    """Whether no transaction that began in ``second`` can still be open."""
+    # longer than any lasts
+    if second < now - database.longest_transaction:
+        return True
+    return OpenTransactions.of(database).have_ended(second, now)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """``changed``: the seconds of the statements that last changed the large tables (None: unknown); ``now``: the
-    server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other tables' digest.
-    """
+    """``changed``: the seconds in which those transactions began that last changed the large tables (None: unknown);
+    ``now``: the server's clock; ``settled``: no transaction of those seconds can still be open; ``small``: the other
+    tables' digest."""
 
     changed: tuple[int | None, ...]
     now: int
@@ -100,8 +110,8 @@ class Stamp:
     @classmethod
     def of(cls, database: Database, changed: Iterable[int | None], now: int, small: Token = ()) -> Self:
         """Of what :func:`changed_at` and :data:`SERVER_NOW` give."""
-        seconds, longest = tuple(changed), database.longest_transaction
-        settled = all(second is not None and is_settled(second, now, longest) for second in seconds)
+        seconds = tuple(changed)
+        settled = all(second is not None and _have_ended(database, second, now) for second in seconds)
         return cls(seconds, now, settled, small)
 
 
@@ -136,29 +146,41 @@ def _read_stamp(database: Database, watched: Watched) -> Stamp:
 
 
 def settled_stamp(database: Database, watched: Watched) -> Stamp | None:
-    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on all but MariaDB.
+    """The stamp of now, None where it proves nothing (see :class:`Proof`), and on PostgreSQL and MySQL.
 
-    After a change it proves nothing for as long as a transaction may last, and is not asked for again until then.
+    On SQLite it is the number of changes so far. On MariaDB, after a change it proves nothing for as long as a
+    transaction may last, and is not asked for again until then.
     """
+    if database.dialect == "sqlite":
+        versions = _counted(database, watched)
+        return None if versions is None else Stamp((versions,), now=0, settled=True)
     if not database.is_mariadb or time.monotonic() < database.proofs.get((settled_stamp, watched), 0.0):
         return None
     stamp = _read_stamp(database, watched)
     if stamp.settled:
         return stamp
-    known = [second for second in stamp.changed if second is not None]
-    passed = stamp.now - max(known) if len(known) == len(stamp.changed) else 0
-    longest = database.longest_transaction
-    # it is told in whole seconds
-    database.proofs[settled_stamp, watched] = time.monotonic() + min(max(longest - passed, 0), longest) + 1
+    database.proofs[settled_stamp, watched] = time.monotonic() + _until_worth_asking(database, stamp)
     return None
 
 
+def _until_worth_asking(database: Database, stamp: Stamp) -> float:
+    """In how many seconds ``stamp``, if it stays equal, may be settled."""
+    longest = database.longest_transaction
+    if None in stamp.changed:
+        # whatever comes of it
+        return longest + 1
+    latest = max(second for second in stamp.changed if second is not None)
+    # it is told in whole seconds
+    by_itself = min(max(longest - (stamp.now - latest), 0), longest) + 1
+    return min(by_itself, OpenTransactions.of(database).seconds_until_worth_asking(latest, stamp.now))
+
+
 def changed_at(table: str) -> sa.ColumnElement[int | None]:
-    """MariaDB: the second of the statement that last changed ``table``, one of our own names; NULL where unknown.
+    """MariaDB: the second in which the transaction began that was the last to change ``table``, one of our own names;
+    NULL where unknown.
 
     A tenth of what it costs to count the rows of a large table.
     """
-    # not whether any transaction is open: who asks for that ten times a second is told what was, for as long as he asks
     return sa.literal_column(
         "(SELECT UNIX_TIMESTAMP(update_time) FROM information_schema.tables"  # noqa: S608 - our own table's name
         f" WHERE table_schema = DATABASE() AND table_name = '{table}')"

@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
-from core.storage.tables import Base, State
+from core.storage.tables import Base, State, Version
+from core.storage.writing import insert_if_absent
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -162,3 +163,31 @@ def _missing_indexes(inspector: Inspector, dialect: str, table: Table, columns: 
 def _index_addition(index: Index, table: Table) -> Change:
     columns = ", ".join(str(key.name) if isinstance(key, Column) else str(key) for key in index.expressions)
     return Change(f"add index on {table.name} ({columns})", partial(index.create, checkfirst=False))
+
+
+def counted(connection: Connection, watched: Mapping[str, str]) -> list[Change]:
+    """SQLite: triggers that count each change of the tables ``watched``, in the row of ``_sbx_versions`` of that name.
+
+    A cache can then tell exactly whether any writer, of this process or another, changed a table.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    present = set(connection.scalars(sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")))
+    return [
+        Change(f"count each {event} of {table}", partial(_count, table, event, name))
+        for table, name in watched.items()
+        for event in ("insert", "update", "delete")
+        if _trigger(table, event) not in present
+    ]
+
+
+def _trigger(table: str, event: str) -> str:
+    return f"sbx{table.removeprefix('_sbx')}_{event}"
+
+
+def _count(table: str, event: str, name: str, connection: Connection) -> None:
+    insert_if_absent(connection, Version, name=name, version=0)
+    connection.exec_driver_sql(
+        f"CREATE TRIGGER {_trigger(table, event)} AFTER {event.upper()} ON {table} "  # noqa: S608 - own names
+        f"BEGIN UPDATE _sbx_versions SET version = version + 1 WHERE name = '{name}'; END"
+    )

@@ -14,9 +14,11 @@ from core.accounts.listing import answer as listing
 from core.storage import schema
 from core.storage.caching import freshness
 from core.storage.caching.freshness import Proof, Stamp
+from core.storage.caching.open_transactions import Horizon, OpenTransactions
 from core.storage.database import Database
 from core.storage.tables import Account, Plan, User
 from tests.worlds.private_mariadb import PrivateMariadb
+from tests.worlds.waiting import until
 
 WATCHED = listing._WATCHED[listing._ALL]
 HAMMERED_SECONDS = 8.0
@@ -31,6 +33,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateMariadb]
         "CREATE DATABASE panel CHARACTER SET utf8mb4", "CREATE USER plain@localhost", "CREATE USER plain@'127.0.0.1'"
     )
     made.run("GRANT ALL ON panel.* TO plain@localhost", "GRANT ALL ON panel.* TO plain@'127.0.0.1'")
+    # it may ask which transactions are open
+    made.run("CREATE USER sees@localhost", "CREATE USER sees@'127.0.0.1'")
+    for host in ("localhost", "'127.0.0.1'"):
+        made.run(f"GRANT ALL ON panel.* TO sees@{host}", f"GRANT PROCESS ON *.* TO sees@{host}")
     database = Database(f"{made.url}panel")
     schema.prepare(database)
     with database.write() as connection:
@@ -46,6 +52,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateMariadb]
 @pytest.fixture
 def database(server: PrivateMariadb) -> Iterator[Database]:
     made = Database(f"mysql://plain@127.0.0.1:{server.port}/panel", longest_transaction=LONGEST_SECONDS)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def seeing(server: PrivateMariadb) -> Iterator[Database]:
+    """Of an account that may ask which transactions are open, which alone must do: they may last for ever."""
+    made = Database(f"mysql://sees@127.0.0.1:{server.port}/panel", longest_transaction=3600)
     yield made
     made.dispose()
 
@@ -76,6 +90,15 @@ def _write(database: Database, *statements: str, rolled_back: bool = False, open
         connection.rollback() if rolled_back else connection.commit()
 
 
+def _write_late(database: Database, open_for: float) -> None:
+    """A transaction that has begun long before it changes anything."""
+    with database.engine.connect() as connection:
+        connection.execute(sa.text("SELECT * FROM _plans"))
+        time.sleep(open_for)
+        connection.execute(sa.text(_rename()))
+        connection.commit()
+
+
 def _rename() -> str:
     return f"UPDATE _accounts SET full_name = '{random.random()}' WHERE id = {random.randrange(1, 60)}"
 
@@ -89,26 +112,33 @@ HITS: tuple[Callable[[Database], None], ...] = (
     lambda database: _write(database, f"UPDATE _users SET name = '{random.random()}'"),
     lambda database: _write(database, f"UPDATE _plans SET name = '{random.random()}'"),
     lambda database: time.sleep(random.uniform(0.1, 0.6)),
+    lambda database: _write_late(database, random.uniform(0, LONGEST_SECONDS - 1)),
+    lambda database: _write(database, f"UPDATE _accounts SET full_name = '{random.random()}' WHERE SLEEP(0.05) = 0"),
 )
 
 
-def _hammer(database: Database, until: float) -> None:
-    while time.monotonic() < until:
+def _hammer(database: Database, ends: float, pause: float) -> None:
+    while time.monotonic() < ends:
         try:
             random.choice(HITS)(database)
         except sa.exc.OperationalError:
             # two that lock each other's rows: rolled back, which is a hit as well
             continue
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, pause))
 
 
-def test_under_the_hammer_every_answer_is_the_truth(database: Database, server: PrivateMariadb) -> None:
-    writers = Database(f"{server.url}panel")
-    kept, until, compared = Kept(database), time.monotonic() + HAMMERED_SECONDS, 0
-    threads = [threading.Thread(target=_hammer, args=(writers, until)) for _ in range(3)]
+# seldom: so that there are times at which nothing is in doubt
+@pytest.mark.parametrize("pause", [0.3, 6.0], ids=("often", "seldom"))
+@pytest.mark.parametrize("account", ["database", "seeing"])
+def test_under_the_hammer_every_answer_is_the_truth(
+    account: str, pause: float, request: pytest.FixtureRequest, server: PrivateMariadb
+) -> None:
+    database, writers = request.getfixturevalue(account), Database(f"{server.url}panel")
+    kept, ends, compared = Kept(database), time.monotonic() + HAMMERED_SECONDS, 0
+    threads = [threading.Thread(target=_hammer, args=(writers, ends, pause)) for _ in range(3)]
     for thread in threads:
         thread.start()
-    while time.monotonic() < until:
+    while time.monotonic() < ends:
         before, rows, after = kept.truth(), kept.rows(), kept.truth()
         # what changes meanwhile may show or not
         if before == after:
@@ -130,13 +160,114 @@ def test_a_change_in_the_same_second_that_is_committed_later_is_seen(
         late.execute(sa.text("UPDATE _accounts SET full_name = 'late' WHERE id = 1"))
         soon.execute(sa.text("UPDATE _accounts SET full_name = 'soon' WHERE id = 2"))
         soon.commit()
-        until = time.monotonic() + LONGEST_SECONDS - 0.7
-        while time.monotonic() < until:
+        ends = time.monotonic() + LONGEST_SECONDS - 0.7
+        while time.monotonic() < ends:
             kept.rows()
             time.sleep(0.2)
         late.commit()
     assert kept.rows() == kept.truth()
     writers.dispose()
+
+
+@pytest.mark.parametrize("first", ["SELECT * FROM _plans", "UPDATE _accounts SET full_name = 'x' WHERE id = 5"])
+def test_a_transaction_that_is_open_is_waited_for(seeing: Database, server: PrivateMariadb, first: str) -> None:
+    """It began in the second of the last change, and commits when that is long over: the time stays equal."""
+    writers, kept = Database(f"{server.url}panel"), Kept(seeing)
+    changed = sa.select(freshness.changed_at("_accounts"))
+    kept.rows()
+    with writers.engine.connect() as late:
+        # both within one second
+        until(lambda: time.time() % 1 < 0.3, "a second that has just begun")
+        late.execute(sa.text(first))
+        _write(writers, _rename())
+        before = seeing.all(changed)
+        ends = time.monotonic() + 4
+        while time.monotonic() < ends:
+            assert kept.rows() == kept.truth()
+            time.sleep(0.05)
+        late.execute(sa.text("UPDATE _accounts SET full_name = CONCAT(RAND()) WHERE id = 6"))
+        late.commit()
+    assert seeing.all(changed) == before
+    assert kept.rows() == kept.truth()
+    writers.dispose()
+
+
+def _settles(database: Database, kept: Kept) -> None:
+    """Wait until the rows are not digested again."""
+
+    def is_kept() -> bool:
+        kept.rows()
+        taken = database.proofs.copy()
+        kept.rows()
+        return database.proofs == taken and any(
+            isinstance(proof, Proof) and proof.stamp.settled for proof in taken.values()
+        )
+
+    until(is_kept, "nothing is in doubt")
+
+
+def test_what_no_open_transaction_can_change_has_settled(seeing: Database, server: PrivateMariadb) -> None:
+    writers, kept = Database(f"{server.url}panel"), Kept(seeing)
+    for _ in range(2):
+        _write(writers, _rename())
+        assert kept.rows() == kept.truth()
+        # long before the hour that a transaction may last
+        _settles(seeing, kept)
+    writers.dispose()
+
+
+def test_what_others_were_told_of_open_transactions_is_no_proof(seeing: Database, server: PrivateMariadb) -> None:
+    """Who asks ten times a second makes the server repeat itself."""
+    others, writers, kept, ended = Database(f"{server.url}panel"), Database(f"{server.url}panel"), Kept(seeing), False
+
+    def ask() -> None:
+        with others.engine.connect() as connection:
+            while not ended:
+                connection.execute(sa.text("SELECT COUNT(*) FROM information_schema.innodb_trx"))
+                time.sleep(0.01)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    kept.rows()
+    _write(writers, _rename())
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        assert kept.rows() == kept.truth()
+        time.sleep(0.1)
+    assert not any(isinstance(proof, Proof) and proof.stamp.settled for proof in seeing.proofs.values())
+    ended = True
+    asking.join()
+    _settles(seeing, kept)
+    for database in (others, writers):
+        database.dispose()
+
+
+def test_what_the_same_connection_was_told_a_moment_ago_is_no_proof(seeing: Database) -> None:
+    def is_refused_when_repeated() -> bool:
+        # so that the first one is told what is
+        time.sleep(0.2)
+        with seeing.read() as connection:
+            ages = [OpenTransactions._age_of_the_oldest(connection) for _ in range(2)]
+        return ages == [0, None]
+
+    # a slow machine asks again too late for that
+    until(is_refused_when_repeated, "a copy is told as one")
+
+
+def test_an_account_that_may_not_ask_does_not_ask_again(server: PrivateMariadb) -> None:
+    database = Database(f"mysql://plain@127.0.0.1:{server.port}/panel", longest_transaction=3600)
+    known = OpenTransactions.of(database)
+    assert not known.have_ended(1000, 2000)
+    assert known.seconds_until_worth_asking(1000, 2000) > 60
+    assert known.horizon == Horizon()
+    database.dispose()
+
+
+def test_a_clock_that_went_back_makes_what_was_seen_worthless() -> None:
+    seen = Horizon(second=2000, seen_at=2001)
+    assert seen.covers(1999, 2001)
+    assert not seen.covers(2000, 2001)
+    assert not seen.covers(1000, 2000)
 
 
 def test_what_has_settled_is_not_read_again(database: Database, server: PrivateMariadb) -> None:

@@ -443,7 +443,7 @@ class TestSecret:
 class TestVersions:
     def test_each_change_counts(self, sqlite: Database) -> None:
         schema.prepare(sqlite)
-        counted = {"accounts": 0, "plans": 0, "users": 0}
+        counted = {"accounts": 0, "plans": 0, "users": 0, "transactions": 0}
         assert _versions(sqlite) == counted
         for statement, name in (
             ("INSERT INTO _accounts (username, mac) VALUES ('a', 'm')", "accounts"),
@@ -454,6 +454,9 @@ class TestVersions:
             ("INSERT INTO _sbx_deleted_plans (id, deleted_at) VALUES (1, 1)", "plans"),
             ("INSERT INTO _users (username, password) VALUES ('a', 'p')", "users"),
             ("UPDATE _users SET balance = 5", "users"),
+            ("INSERT INTO _transactions (creator, for_user, amount) VALUES ('a', 1, 5)", "transactions"),
+            ("UPDATE _transactions SET amount = 6", "transactions"),
+            ("DELETE FROM _transactions", "transactions"),
         ):
             _execute(sqlite, statement)
             counted[name] += 1

@@ -1,12 +1,9 @@
 """Every table of panel 1.18.2 and our own first ones; on SQLite, triggers that count changes."""
 
-from functools import partial
-
-import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
-from core.storage.tables import Currency, Version
+from core.storage.tables import Currency
 from core.storage.writing import insert_if_absent
 
 revision = "0001"
@@ -102,7 +99,7 @@ def plan(connection: Connection) -> list[additive.Change]:
     return [
         *additive.missing(connection, PROMISED),
         *additive.widened(connection, "_transactions", "correction_amount"),
-        *_missing_triggers(connection),
+        *additive.counted(connection, WATCHED),
     ]
 
 
@@ -121,29 +118,3 @@ def _add_currencies(connection: Connection) -> None:
 def upgrade() -> None:
     additive.run(plan)
     additive.run(first_rows)
-
-
-def _missing_triggers(connection: Connection) -> list[additive.Change]:
-    """A cache can then tell exactly whether any writer, of this process or another, changed a table."""
-    if connection.dialect.name != "sqlite":
-        return []
-    present = set(connection.scalars(sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")))
-    return [
-        additive.Change(f"count each {event} of {table}", partial(_watch, table, event))
-        for table in WATCHED
-        for event in ("insert", "update", "delete")
-        if _trigger(table, event) not in present
-    ]
-
-
-def _trigger(table: str, event: str) -> str:
-    return f"sbx{table.removeprefix('_sbx')}_{event}"
-
-
-def _watch(table: str, event: str, connection: Connection) -> None:
-    name = WATCHED[table]
-    insert_if_absent(connection, Version, name=name, version=0)
-    connection.exec_driver_sql(
-        f"CREATE TRIGGER {_trigger(table, event)} AFTER {event.upper()} ON {table} "  # noqa: S608 - own names
-        f"BEGIN UPDATE _sbx_versions SET version = version + 1 WHERE name = '{name}'; END"
-    )
