@@ -6,18 +6,16 @@ that it takes where nothing fails, and what it should have done is what it did t
 is done when" 1, lines 3, 10 and 11.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from core.accounts import operations, recovery
 from core.storage import database as storage
-from simulators.faults import Cut, Fault, Refuse
 from tests.conftest import MakeWorld
-from tests.worlds.breaking import Steps, breakable_sqlite, changes, ends, transactions
-from tests.worlds.deeds import CHAPTERS, DEEDS, Deed, Deeds, deeds_of, deeds_world
-from tests.worlds.harness import Client
-from tests.worlds.truth import Ground, standing
+from tests.worlds.breaking import Steps, busy_places, changes, commits, ends
+from tests.worlds.deeds import CHAPTERS, Deed, Deeds, deeds_of, deeds_world
+from tests.worlds.truth import Ground, Healthy, standing
 
 SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_JOBS_IN_PROCESS": "no"}
 
@@ -27,80 +25,47 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What lasts is given up soon: here faults pass at once, or when the answer is there."""
     monkeypatch.setattr(storage, "_PAUSES", (0.002, 0.002))
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(recovery, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(operations, "WAIT_SECONDS", 0.1)
 
 
 # the database fails: where, and how
-DATABASE = {
-    "busy": (transactions, Steps.busy_once),
+Places = Callable[[Sequence[str]], Sequence[int]]
+DATABASE: dict[str, tuple[Places, Callable[[Steps, int], None]]] = {
     "gone": (ends, Steps.gone_from),
     "refused": (changes, Steps.never_takes),
+    "lost": (ends, Steps.lost_once),
+    "unanswered": (commits, Steps.unanswered),
 }
 
 
 @pytest.fixture
-def deeds(make_world: MakeWorld) -> Iterator[Deeds]:
-    with deeds_world(make_world, "sqlite", **SETTINGS) as deeds:
+def deeds(make_world: MakeWorld, kind: str) -> Iterator[Deeds]:
+    with deeds_world(make_world, kind, **SETTINGS) as deeds:
         yield deeds
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_database_that_fails_at_any_step(deeds: Deeds, chapter: str) -> None:
-    with breakable_sqlite(deeds.panel) as steps, standing(deeds) as ground:
-        complaints: list[str] = []
-        for deed in deeds_of(chapter):
-            healthy = ground.healthy(deed)
-            seen = _steps(ground, deed, steps)
-            assert transactions(seen), (deed, "it writes nothing, also not that its session was used")
-            for name, (places, fail) in DATABASE.items():
-                for at in places(seen):
-                    session = _ready(ground, deed)
-                    fail(steps, at)
-                    response = deeds.do(deed, session)
-                    steps.forget()
-                    if found := ground.complaint(deed, healthy, response):
-                        complaints.append(f"{deed.name}, {name} at {at} ({seen[at][:60]}): {found}")
-    assert not complaints, "\n\n".join(complaints)
-
-
-def _steps(ground: Ground, deed: Deed, steps: Steps) -> Sequence[str]:
-    """What the deed asks of the database."""
-    session = _ready(ground, deed)
-    steps.forget()
-    ground.deeds.do(deed, session)
-    return list(steps.seen)
-
-
-def _ready(ground: Ground, deed: Deed) -> Client:
-    """A session for the deed, nothing of which is done yet."""
-    ground.undo()
-    return ground.deeds.session(deed)
-
-
-# the portal fails
-
-
-# that is late, or says what is not so: tests.core.accounts.test_operations
-PORTAL: dict[str, Fault] = {"down": Refuse(), "half": Cut()}
-# what could not be sent is logged, and its job is done
-_LOGGED = frozenset({"_stb_action_logs", "_sbx_jobs"})
-
-
-@pytest.mark.parametrize("fault", PORTAL)
-def test_a_portal_that_fails_at_any_call(deeds: Deeds, fault: str) -> None:
     complaints: list[str] = []
     with standing(deeds) as ground:
-        for deed in DEEDS:
+        for deed in deeds_of(chapter):
             healthy = ground.healthy(deed)
-            calls = list(deeds.portal.calls)
-            for at, call in enumerate(calls):
-                # what a box was sent cannot be looked up: then the portal's word is all that is known
-                if fault != "down" and "accounts/" not in call:
-                    continue
-                session = _ready(ground, deed)
-                deeds.portal.fail("*", PORTAL[fault], after=at)
+            for name, at, fail in _failures(ground.steps, healthy):
+                session = ground.ready(deed)
+                fail(ground.steps, at)
                 response = deeds.do(deed, session)
-                deeds.portal.clear_faults()
-                if found := ground.complaint(deed, healthy, response, kept=_LOGGED):
-                    complaints.append(f"{deed.name}, {fault} at {call}: {found}")
+                ground.steps.forget()
+                if found := ground.complaint(deed, healthy, response):
+                    complaints.append(f"{deed.name}, {name} at {at} ({healthy.seen[at][:60]}): {found}")
     assert not complaints, "\n\n".join(complaints)
+
+
+def _failures(steps: Steps, healthy: Healthy) -> Iterator[tuple[str, int, Callable[[Steps, int], None]]]:
+    is_file = steps.driver.says_begin
+    for at in busy_places(healthy.seen, says_begin=is_file):
+        yield "busy", at, Steps.busy_once
+    for name, (places, fail) in DATABASE.items():
+        if not (is_file and name in ("lost", "unanswered")):
+            for at in places(healthy.seen):
+                yield name, at, fail
