@@ -14,8 +14,8 @@ from core.accounts import operations, recovery
 from core.storage import database as storage
 from tests.conftest import MakeWorld
 from tests.worlds.breaking import Steps, busy_places, changes, commits, ends
-from tests.worlds.deeds import CHAPTERS, Deed, Deeds, deeds_of, deeds_world
-from tests.worlds.truth import Ground, Healthy, standing
+from tests.worlds.deeds import CHAPTERS, Deeds, deeds_of, deeds_world
+from tests.worlds.truth import Healthy, standing
 
 SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_JOBS_IN_PROCESS": "no"}
 

@@ -206,8 +206,9 @@ def breakable(panel: Panel) -> Iterator[Steps]:
             own.is_writing = True
             steps.step(BEGIN, own)
 
-    # before the engine's own, which connects
-    sa.event.listen(engine, "do_connect", connect, insert=True)
+    sa.event.listen(engine, "do_connect", connect)
+    # before the engine's own, the first of which connects; ``insert`` is not heeded here
+    engine.dialect.dispatch.do_connect.listeners.rotate(1)
     if not driver.says_begin:
         sa.event.listen(engine, "connect", connected)
         sa.event.listen(engine, "begin", began)

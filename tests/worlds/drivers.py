@@ -1,7 +1,7 @@
 """Drivers whose connections report each of their statements, and what those connections meet when a database fails.
 
-One class for each kind of database; what fails and when is decided in :mod:`tests.worlds.breaking`. The errors are those
-that the drivers raise: a connection that is to be lost is really ended by its server.
+One class for each kind of database; what fails and when is decided in :mod:`tests.worlds.breaking`. The errors are
+those that the drivers raise: a connection that is to be lost is really ended by its server.
 """
 
 import sqlite3
@@ -107,9 +107,7 @@ class Sqlite:
 
     def __init__(self) -> None:
         self.passing = [lambda: self._error(sqlite3.OperationalError, "database is locked", sqlite3.SQLITE_BUSY)]
-        self.refusal = lambda: self._error(
-            sqlite3.IntegrityError, "CHECK constraint failed", sqlite3.SQLITE_CONSTRAINT
-        )
+        self.refusal = lambda: self._error(sqlite3.IntegrityError, "CHECK constraint failed", sqlite3.SQLITE_CONSTRAINT)
 
     @staticmethod
     def _error(kind: type[sqlite3.Error], text: str, code: int) -> sqlite3.Error:

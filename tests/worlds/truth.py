@@ -12,9 +12,11 @@ from typing import Any
 import requests
 import sqlalchemy as sa
 
-from core.accounts import recovery
+from core.accounts import operations, recovery
 from core.errors import PanelError
+from core.jobs import jobs
 from core.storage.tables import Base, Job
+from core.workers.workers import KINDS
 from legacy_routes.devices.stb import NOT_RECORDED
 from tests.worlds.breaking import Steps, breakable
 from tests.worlds.deeds import Deed, Deeds
@@ -32,9 +34,12 @@ _AT_WORK = ("job-", "sync-fetch", "operation-", "reservation")
 # of a job counts that it is there: how far it is may be the worker's business
 _JOB = {"kind", "payload", "actor_id"}
 _KEPT = {"_sbx_sessions", "_sbx_versions", "_sbx_alembic"}
+# what is locked by its row has it from its first use on
+_STAYING = {"_sbx_state"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _KEPT]
-# longer than a portal may be at work on what it was asked
-_LATER_SECONDS = 60
+# longer than a portal may be at work on what it was asked, and than any lease
+_LATER_SECONDS = 200
+_DONE_JOBS = sa.select(Job.kind).where(Job.state == jobs.DONE)
 # what is said where neither "nothing" nor "all" would be true
 BETWEEN = (
     "it is being booked in the background",
@@ -79,6 +84,8 @@ class Healthy:
     seen: Sequence[str] = ()
     calls: Sequence[str] = ()
     tables: frozenset[str] = frozenset()
+    #: the kinds of jobs that it carries out itself
+    jobs: frozenset[str] = frozenset()
 
 
 class Ground:
@@ -93,6 +100,9 @@ class Ground:
         self._tables = {table.name: _Table(table, deeds.panel.database.dialect) for table in _TABLES}
         for who in ("admin", "reseller1"):
             deeds.client(who)
+        with deeds.panel.database.write() as connection:
+            # its row is made here, and so can be put back
+            operations.lock_accounts(deeds.panel, connection)
         self.before = self.look()
         self._portal = copy.deepcopy(deeds.portal.state.__dict__)
         steps.changed.clear()
@@ -106,6 +116,10 @@ class Ground:
         portal["events"] = [event for event in portal["events"] if not event["event"].startswith("cut_")]
         return Moment(rows, portal)
 
+    @property
+    def tables(self) -> set[str]:
+        return set(self._tables)
+
     def _chosen(self, names: Collection[str] | None) -> list[str]:
         """In the order in which rows can be put back."""
         return [name for name in self._tables if names is None or name in names]
@@ -115,7 +129,7 @@ class Ground:
         self.steps.forget()
         chosen, before = self._chosen(self.steps.changed), self.before.rows
         with self.deeds.panel.database.write() as connection:
-            for name in reversed(chosen):
+            for name in reversed([name for name in chosen if name not in _STAYING]):
                 self._tables[name].take_away(connection, before[name])
             for name in chosen:
                 self._tables[name].put_back(connection, before[name])
@@ -157,7 +171,7 @@ class Ground:
         arbitrary["_sbx_jobs"] = arbitrary.get("_sbx_jobs", set()) | jobs
         masked = _masked(second, arbitrary)
         assert masked == _masked(first, arbitrary), (deed, _difference(masked, _masked(first, arbitrary)))
-        return Healthy(answer, masked, arbitrary, seen, calls, frozenset(self.steps.changed))
+        return Healthy(answer, masked, arbitrary, seen, calls, frozenset(self.steps.changed), self._own_jobs())
 
     def ready(self, deed: Deed) -> Client:
         """A session for the deed, nothing of which is done yet."""
@@ -166,7 +180,12 @@ class Ground:
         self.steps.forget()
         return session
 
-    def settle(self) -> None:
+    def _own_jobs(self) -> frozenset[str]:
+        if "_sbx_jobs" not in self.steps.changed:
+            return frozenset()
+        return frozenset(row["kind"] for row in self.deeds.world.rows(_DONE_JOBS))
+
+    def settle(self, healthy: Healthy) -> None:
         """What goes on in the background comes to its end, once the portal cannot be late any more."""
 
         def is_settled() -> bool:
@@ -177,6 +196,10 @@ class Ground:
 
         if "_sbx_operations" in self.steps.changed:
             until(is_settled, "what was begun is done")
+        if healthy.jobs and "_sbx_jobs" in self.steps.changed:
+            self._wait_for_jobs()
+            self.deeds.forward += _LATER_SECONDS
+            jobs.work_off(self.deeds.panel, {kind: KINDS[kind] for kind in healthy.jobs})
 
     def _wait_for_jobs(self) -> None:
         """For the threads of those that requests have begun, and of operations that are settled.
@@ -202,7 +225,7 @@ class Ground:
         answer = {"error": None} if response is None else read(response)
         told = response is None or between(answer, healthy)
         if told or answer["error"]:
-            self.settle()
+            self.settle(healthy)
         self._wait_for_jobs()
         if "_sbx_operations" in self.steps.changed and (found := self.deeds.open_operations()):
             return f"open after {answer}: {found}"
@@ -227,8 +250,9 @@ def standing(deeds: Deeds) -> Iterator[Ground]:
         ground = Ground(deeds, steps)
         yield ground
         ground.undo()
-        left = ground.look()
-        assert left == ground.before, "something was changed that no step told of"
+        names = ground.tables - _STAYING
+        before = Moment({name: ground.before.rows[name] for name in names}, ground.before.portal)
+        assert ground.look(names) == before, "something was changed that no step told of"
 
 
 Row = tuple[Any, ...]
