@@ -52,10 +52,15 @@ class Steps:
     _now: Fault | None = None
     _is_answer_lost: bool = False
     is_gone: bool = False
+    #: called once when a statement has failed
+    at_failure: Callable[[], None] | None = None
+    #: what new connections are told
+    prepared: str | None = None
 
     def forget(self) -> None:
         self.seen, self.at, self._fault, self._now = [], None, None, None
         self._is_answer_lost = self.is_gone = False
+        self.at_failure = None
 
     def _fail(self, at: int, fault: Fault) -> None:
         self.forget()
@@ -122,6 +127,11 @@ class Steps:
         if self._fault is not None and self.at == len(self.seen) - 1:
             fault, self.at = self._fault, None
             fault(sql, connection)
+
+    def failed(self) -> None:
+        if (act := self.at_failure) is not None:
+            self.at_failure = None
+            act()
 
     def commit(self, connection: Any, commit: Callable[[], None]) -> None:
         self.step(COMMIT, connection)
@@ -198,6 +208,10 @@ def breakable(panel: Panel) -> Iterator[Steps]:
         return driver.connect(steps, options)
 
     def connected(connection: Any, _record: Any) -> None:
+        if steps.prepared is not None:
+            cursor = connection.cursor()
+            cursor.execute(steps.prepared)
+            cursor.close()
         connection.is_ready = True
 
     def began(connection: sa.Connection) -> None:

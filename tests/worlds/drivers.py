@@ -28,6 +28,9 @@ class Witness(Protocol):
 
     def step(self, sql: str, connection: Any) -> None: ...
 
+    def failed(self) -> None:
+        """The database has refused a statement."""
+
     def commit(self, connection: Any, commit: Callable[[], None]) -> None:
         """``commit`` ends a transaction that changed something."""
 
@@ -68,7 +71,11 @@ def _reporting(cursor: Any, witness: Witness) -> Any:
         def execute(self, sql: Any, *values: Any, **options: Any) -> Any:
             if getattr(self.connection, "is_ready", True):
                 witness.step(_text(sql), self.connection)
-            return super().execute(sql, *values, **options)
+            try:
+                return super().execute(sql, *values, **options)
+            except Exception:
+                witness.failed()
+                raise
 
     return Cursor
 

@@ -214,11 +214,18 @@ class Ground:
         until(is_over, "the jobs are done")
 
     def complaint(
-        self, deed: Deed, healthy: Healthy, response: requests.Response | None, *, kept: frozenset[str] = frozenset()
+        self,
+        deed: Deed,
+        healthy: Healthy,
+        response: requests.Response | None,
+        *,
+        kept: frozenset[str] = frozenset(),
+        believes: bool = False,
     ) -> str | None:
         """What is wrong with the answer, now that all that failed works again; None: it is true.
 
         ``response`` None: who would have answered was killed. ``kept``: tables that also keep what failed.
+        ``believes``: what the portal says that it did is nobody's lie but its own.
         """
         if response is not None and response.status_code == 500:
             return f"500: {response.text}"
@@ -230,9 +237,12 @@ class Ground:
         if "_sbx_operations" in self.steps.changed and (found := self.deeds.open_operations()):
             return f"open after {answer}: {found}"
         done = _masked(self.done(deed), healthy.arbitrary)
+        if believes:
+            done = replace(done, portal=healthy.done.portal if done.come or done.gone else self.before.portal)
         nothing = not done.come.keys() - kept and not done.gone and done.portal == self.before.portal
         everything = done == healthy.done
-        if "theme" in str(answer.get("warning_text")).lower():
+        # a theme is no more than tried, also where who would have told of it was killed
+        if response is None or "theme" in str(answer.get("warning_text")).lower():
             done, everything = _without_themes(done), _without_themes(done) == _without_themes(healthy.done)
         if NOT_RECORDED in str(answer.get("warning_text")):
             everything = nothing = done.portal == healthy.done.portal
