@@ -5,6 +5,7 @@ those that the drivers raise: a connection that is to be lost is really ended by
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -153,6 +154,7 @@ class _Server:
         self._url = database.url
         self._engine = database.engine
         self._error = database.engine.dialect.loaded_dbapi
+        self._lock = threading.Lock()
 
     @cached_property
     def _other(self) -> sa.Connection:
@@ -165,7 +167,8 @@ class _Server:
             self._other.close()
 
     def _end(self, statement: str, connection: Any) -> None:
-        self._other.exec_driver_sql(statement)
+        with self._lock:
+            self._other.exec_driver_sql(statement)
         until(lambda: not seems_connected(connection), "the server has ended the connection")
 
 

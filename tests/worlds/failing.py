@@ -1,10 +1,12 @@
 """The ways in which a write endpoint's world can fail: each is a case, which does a deed while something does not work.
 
-By default a sample: on SQLite every step of what moves money or accounts, elsewhere some, but each way for each
-endpoint wherever it has a place at all (:meth:`Cases._some`). ``SHOWBOX_TEST_MATRIX=all`` takes every step on every
-kind of database.
+By default a sample (:meth:`Cases._some`): each way at least once for each endpoint that it can meet. What moves money
+or accounts is looked at more closely, with each way on each kind of database, and killed at each step on SQLite; the
+rest meets each way on SQLite if it has it, and on one of the servers. ``SHOWBOX_TEST_MATRIX=all`` takes every step on
+every kind of database.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -60,6 +62,7 @@ class Cases:
         self._deed = deed
         self._healthy = healthy
         self._steps = ground.steps
+        self._dialect = ground.deeds.panel.database.dialect
         self._is_file = ground.steps.driver.says_begin
         self._is_dear = not _DEAR.isdisjoint(healthy.tables)
 
@@ -69,13 +72,18 @@ class Cases:
         yield from self._locked()
         yield from self._killed()
 
-    def _some(self, places: Sequence[Any], way: str, *, on_file: int | None, on_server: int) -> Sequence[Any]:
-        """So many of the ``places``, spread, from one on that the names decide; None: all of them."""
-        most = on_file if self._is_file else on_server
-        if EVERYTHING or most is None or len(places) <= most:
+    def _some(self, places: Sequence[Any], way: str, *, most: int | None = None) -> Sequence[Any]:
+        """So many of the ``places``, spread, from one on that the names decide; None: as many as is usual."""
+        number = crc32(f"{self._deed.name} {way}".encode())
+        if EVERYTHING:
             return places
-        first = crc32(f"{self._deed.name} {way}".encode())
-        return sorted({places[(first + number * len(places) // most) % len(places)] for number in range(most)})
+        if most is None:
+            most = (5 if self._is_file else 2) if self._is_dear else 1
+            is_here = self._is_file or self._is_dear or number % 2 == (self._dialect == "mysql")
+            most = most if is_here else 0
+        if len(places) <= most:
+            return places
+        return sorted({places[(number + turn * len(places) // most) % len(places)] for turn in range(most)})
 
     # the database
 
@@ -89,8 +97,7 @@ class Cases:
             ways["lost"] = (ends(self._healthy.seen), Steps.lost_once)
             ways["unanswered"] = (commits(self._healthy.seen), Steps.unanswered)
         for way, (places, fail) in ways.items():
-            chosen = (None, 2) if self._is_dear else (3, 1)
-            for at in self._some(places, way, on_file=chosen[0], on_server=chosen[1]):
+            for at in self._some(places, way):
                 name = f"the database {way} at {at} ({self._healthy.seen[at][:60]})"
                 yield Case(name, partial(self._do_broken, fail, at))
 
@@ -108,7 +115,7 @@ class Cases:
             places = [at for at, call in enumerate(self._healthy.calls) if way in _ANYTIME or _can_be_looked_up(call)]
             if way in _LYING:
                 places = [at for at in places if not self._healthy.calls[at].startswith("GET")]
-            for at in self._some(places, way, on_file=None, on_server=1):
+            for at in self._some(places, way, most=2 if self._is_file else None):
                 name = f"the portal {way} at {at} ({self._healthy.calls[at]})"
                 do = partial(self._do_with_portal, make, at)
                 yield Case(name, do, way == "slow", way in _LYING, _LOGGED)
@@ -127,11 +134,11 @@ class Cases:
     # somebody else's locks
 
     def _locked(self) -> Iterator[Case]:
-        if self._ground.deeds.panel.database.dialect != "mysql":
+        if self._dialect != "mysql":
             return
         tables = sorted(self._healthy.tables - {"_sbx_sessions"})
         chosen = [tables] if tables else []
-        if EVERYTHING or self._is_dear:
+        if EVERYTHING:
             chosen += [[name] for name in tables]
         for names in chosen:
             yield Case(f"{names} locked for a moment", partial(self._do_locked, names, briefly=True), must_work=True)
@@ -158,18 +165,22 @@ class Cases:
     # who works on it is killed
 
     def _killed(self) -> Iterator[Case]:
-        if not self._is_dear and not EVERYTHING and not self._is_file:
+        if not (self._is_file or self._is_dear or EVERYTHING):
             return
-        most = None if self._is_dear else 1
+        is_close = self._is_file and self._is_dear
         after = [at + 1 for at in effects(self._healthy.seen) if at + 1 < len(self._healthy.seen)]
-        for at in self._some(after, "killed", on_file=most, on_server=2):
+        for at in self._some(after, "killed", most=len(after) if is_close else 1):
             name = f"killed at {at} ({self._healthy.seen[at][:60]})"
             yield Case(name, partial(self._do_killed, at, None))
-        for number, call in enumerate(self._healthy.calls):
-            for way in ("before", "done", "later") if _can_be_looked_up(call) else ():
-                if way == "before" or not call.startswith("GET"):
-                    name = f"killed at the portal's {call}, {way}"
-                    yield Case(name, partial(self._do_killed, None, (number, way)))
+        calls = [
+            (number, way)
+            for number, call in enumerate(self._healthy.calls)
+            for way in ("before", "done", "later")
+            if _can_be_looked_up(call) and (way == "before" or not call.startswith("GET"))
+        ]
+        for number, way in self._some(calls, "killed there", most=len(calls) if is_close else 1):
+            name = f"killed at the portal's {self._healthy.calls[number]}, {way}"
+            yield Case(name, partial(self._do_killed, None, (number, way)))
 
     def _do_killed(self, at: int | None, call: tuple[int, str] | None, session: Client) -> None:
         deeds, steps = self._ground.deeds, self._steps
@@ -275,18 +286,18 @@ class Child:
         with warnings.catch_warnings():
             # threads that wait for requests hold no lock
             warnings.simplefilter("ignore", DeprecationWarning)
+            # what is left alone need not be copied
+            gc.freeze()
             self.pid = os.fork()
         if self.pid == 0:
             try:
+                gc.disable()
                 threading.current_thread().name = "waitress-forked"
                 act()
             finally:
                 os._exit(0)
+        gc.unfreeze()
         os.waitpid(self.pid, 0)
-        self.is_gone.set()
-
-    def __init__(self) -> None:
-        self.is_gone = threading.Event()
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
