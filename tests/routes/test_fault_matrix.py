@@ -35,6 +35,7 @@ def deeds(make_world: MakeWorld, kind: str) -> Iterator[Deeds]:
         yield deeds
 
 
+@pytest.mark.one_process("what fails is the database of one process, and that one is killed")
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_its_answer_is_true_whatever_fails(deeds: Deeds, chapter: str) -> None:
     complaints: list[str] = []
@@ -49,3 +50,20 @@ def test_its_answer_is_true_whatever_fails(deeds: Deeds, chapter: str) -> None:
                 if found:
                     complaints.append(f"{deed.name}, {case.name}: {found}")
     assert not complaints, "\n\n".join(complaints)
+
+
+@pytest.mark.one_process("the steps of one process are seen")
+def test_an_untrue_answer_is_complained_of(make_world: MakeWorld) -> None:
+    with deeds_world(make_world, "sqlite", **SETTINGS) as deeds, standing(deeds) as ground:
+        [deed] = [deed for deed in deeds_of("40") if deed.name == "remove_plan"]
+        healthy = ground.healthy(deed)
+        good = deeds.do(deed, ground.ready(deed))
+        assert ground.complaint(deed, healthy, good) is None
+        refused = deeds.do(deed, deeds.session(deed))
+        assert "changed gone _plans" in str(ground.complaint(deed, healthy, refused))
+        ground.undo()
+        assert "changed nothing" in str(ground.complaint(deed, healthy, good))
+        # half of it, which nobody tells of
+        deeds.world.execute("DELETE FROM _plans WHERE id = 12")
+        assert "_audit_log" in str(ground.complaint(deed, healthy, good))
+        assert "_audit_log" in str(ground.complaint(deed, healthy, None))
