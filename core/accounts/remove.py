@@ -21,7 +21,7 @@ from core.accounts.on_portals import Lag, may_still_follow, one_operation, refus
 from core.accounts.operations import Draft, Record
 from core.accounts.records import AMBIGUOUS, Removal, audit, note_lag
 from core.accounts.rows import DELETED, AccountRow, archive_account, find_by_id, find_by_username
-from core.errors import DatabaseFailed, DatabaseRefused, InvalidInput, NotFound
+from core.errors import DatabaseFailed, DatabaseRefused, InvalidInput, NotFound, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 KIND = "remove"
 _FAILED = "The account could not be deleted"
+# a late deletion is completed: the account cannot be made again, without its password
+_DOUBTFUL = "it may still be: the portal is asked again in the background"
 
 
 class NotArchived(DatabaseFailed):
@@ -141,8 +143,9 @@ def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
         if is_there is False:
             log.warning("portal %s: the account is gone although the call failed", server.name)
             return
-        _give_up(panel, record, doubtful=is_there is None or may_still_follow(error))
-        raise refusal_of(error, _FAILED) from error
+        doubtful, refused = is_there is None or may_still_follow(error), refusal_of(error, _FAILED)
+        _give_up(panel, record, doubtful=doubtful)
+        raise UpstreamFailed(f"{refused.text}; {_DOUBTFUL}") if doubtful else refused from error
 
 
 def _give_up(panel: Panel, record: Record, *, doubtful: bool = False) -> None:

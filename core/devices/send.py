@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 NOT_KNOWN = "Device not found"
 NOT_YOURS = "Permission denied. This device does not belong to you."
 _SERVER2_CHARACTERS = 100
+Write = Callable[[Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,16 @@ def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[
 
 
 @one_operation
-def deliver(panel: Panel, actor: Actor, mac: str, content: Content) -> Delivery:
-    """Hand ``content`` to the portals for the device, and log what became of it; never raises PortalError."""
+def deliver(panel: Panel, actor: Actor, mac: str, content: Content, *, also: Write | None = None) -> Delivery:
+    """Hand ``content`` to the portals for the device, and log what became of it, ``also`` together with that if it was
+    sent; never raises PortalError."""
     delivery = _deliver(panel, mac, content)
-    return replace(delivery, is_recorded=note(panel, actor, delivery, content))
+    also = also if delivery.error is None else None
+    return replace(delivery, is_recorded=note(panel, actor, delivery, content, also=also))
 
 
-def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> bool:
-    """The log's row of one device, and a line in the log file; whether the row was stored."""
+def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content, *, also: Write | None = None) -> bool:
+    """The log's row of one device, ``also`` in its transaction, and a line in the log file; whether it was stored."""
     outcome = f"failed: {delivery.error}" if delivery.error else "sent"
     log.info("%s to %s by user %d: %s", content.file_label, delivery.mac, actor.id, outcome)
 
@@ -108,18 +111,23 @@ def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content) -> bo
             full_text=content.full_text,
             error=delivery.error,
         )
+        if also is not None:
+            also(connection)
 
     return _record(panel, write)
 
 
 def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> bool:
-    """One audit row for what was sent to one or many devices; whether it was stored."""
+    """One audit row for what was sent to many devices; whether it was stored."""
+    return _record(panel, _audited(panel, by, content, target, new, details))
 
+
+def _audited(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> Write:
     def write(connection: Connection) -> None:
         target_type = f"stb_{content.kind}"
         by.write_audit(panel, connection, "send", target_type, target_name=target, new=new, details=details)
 
-    return _record(panel, write)
+    return write
 
 
 def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
@@ -150,11 +158,11 @@ def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
 
 
 def _send(panel: Panel, by: By, mac: str, content: Content) -> Sent:
-    delivery = deliver(panel, by.actor, mac, content)
+    audit = _audited(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
+    delivery = deliver(panel, by.actor, mac, content, also=audit)
     if delivery.error is not None:
         raise UpstreamFailed(failure_text(content, delivery.error))
-    is_audited = audit_sent(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
-    return Sent(note_server2(panel, by, content.kind, [delivery]), delivery.is_recorded and is_audited)
+    return Sent(note_server2(panel, by, content.kind, [delivery]), delivery.is_recorded)
 
 
 def failure_text(content: Content, error: str) -> str:
@@ -190,7 +198,7 @@ def _server2_sentence(kind: str, delivery: Delivery, limit: int | None) -> str:
     return f"Server 2 failed: {kind} for {delivery.mac}: {(delivery.server2 or '')[:limit]}"
 
 
-def _record(panel: Panel, write: Callable[[Connection], None]) -> bool:
+def _record(panel: Panel, write: Write) -> bool:
     """What was sent cannot be taken back: when it cannot be written down, the answer still is the portal's.
 
     Whether it was written down.

@@ -169,13 +169,20 @@ def reserve(
     """Store a job in the caller's transaction that this process is going to run itself: :func:`run_reserved`, or
     :func:`carry_out` within ``lease_seconds``.
 
-    If the process dies before, another one takes it up.
+    If the process dies before, another one takes it up. The transaction should be told of :func:`is_stored`: nobody
+    else would run it before its lease ends.
     """
     lease = claims.new_lease(panel.clock.stamp(), lease_seconds)
     claimed = {"state": RUNNING, "attempts": 1, **lease}
     record = _read(connection, _insert(panel, connection, kind, payload, actor_id, claimed))
     assert record is not None  # noqa: S101 - it was stored just now
     return record
+
+
+def is_stored(panel: Panel, reserved: Record | None) -> bool:
+    """Whether the job is there as it was reserved, where the commit was not answered. Raises DatabaseFailed."""
+    found = None if reserved is None else read_job(panel, reserved.id)
+    return found is not None and reserved is not None and found.owner == reserved.owner
 
 
 def run_reserved(panel: Panel, kinds: Mapping[str, Kind], record: Record, seconds: float) -> Record:
@@ -201,7 +208,7 @@ def run_and_wait(
     def act(connection: Connection) -> Record:
         return reserve(panel, connection, kind, payload, actor_id)
 
-    record = panel.database.transact(act)
+    record = panel.database.transact(act, is_stored=partial(is_stored, panel))
     return run_reserved(panel, kinds, record, seconds)
 
 

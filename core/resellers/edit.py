@@ -16,6 +16,7 @@ from core.access.credentials import credential_of, refuse_common, renew_credenti
 from core.access.permissions import Field
 from core.access.user_rows import require_reseller
 from core.errors import AlreadyExists, NotAllowed, WrongCredentials
+from core.jobs import jobs
 from core.jobs.jobs import Record
 from core.panel import Panel
 from core.resellers import rules, themes
@@ -98,7 +99,9 @@ def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) ->
         propagation = themes.reserve(panel, connection, by.actor, old.id, theme) if theme else None
         return credential, new, old, propagation, theme
 
-    credential, new, old, propagation, theme = panel.database.transact(act)
+    credential, new, old, propagation, theme = panel.database.transact(
+        act, is_stored=lambda made: jobs.is_stored(panel, made[3])
+    )
     username, permissions = new.get("username", old.username), new.get("permissions", old.permissions)
     return Edited(username, permissions, theme, propagation, credential)
 

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import Connection, func, select
@@ -139,7 +140,7 @@ def change_accounts_theme(panel: Panel, by: By, reseller_id: int, theme: str) ->
         )
         return reserve(panel, connection, by.actor, reseller_id, theme)
 
-    reserved = panel.database.transact(act)
+    reserved = panel.database.transact(act, is_stored=partial(jobs.is_stored, panel))
     return carry_out(panel, reserved)
 
 

@@ -120,18 +120,18 @@ class Database:
                 raise
             _commit(transaction)
 
-    def transact(self, act: Callable[[Connection], Done]) -> Done:
+    def transact(self, act: Callable[[Connection], Done], *, is_stored: Callable[[Done], bool] | None = None) -> Done:
         """What ``act`` returns of one transaction (see :meth:`write`), repeated whole while it meets passing faults.
 
         Deadlocks are nobody's mistake, and a connection that was lost before the commit has done nothing. ``act`` may
-        call nothing outside of the database. Raises DatabaseBusy or DatabaseUnavailable when the fault does not pass
-        within some tries, or came only after a long wait.
+        call nothing outside of the database. ``is_stored`` is asked whether what ``act`` returned is there when a
+        commit was not answered; then all is well. Raises DatabaseBusy or DatabaseUnavailable when the fault does not
+        pass within some tries, or came only after a long wait.
         """
         for pause in _PAUSES:
             began = time.monotonic()
             try:
-                with self.write() as connection:
-                    return act(connection)
+                return self._transact_once(act, is_stored)
             except CommitUncertain:
                 raise
             except (DatabaseBusy, DatabaseUnavailable):
@@ -139,8 +139,20 @@ class Database:
                     raise
                 # not all who met each other again at the same instant
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, protects nothing
-        with self.write() as connection:
-            return act(connection)
+        return self._transact_once(act, is_stored)
+
+    def _transact_once(self, act: Callable[[Connection], Done], is_stored: Callable[[Done], bool] | None) -> Done:
+        made: list[Done] = []
+        try:
+            with self.write() as connection:
+                made.append(act(connection))
+        except CommitUncertain:
+            # what cannot be seen now stays uncertain
+            with suppress(DatabaseFailed):
+                if is_stored is not None and is_stored(made[0]):
+                    return made[0]
+            raise
+        return made[0]
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

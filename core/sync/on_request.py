@@ -163,7 +163,8 @@ class Flights:
         lease = int(panel.config.portal.list_seconds) + jobs.LEASE_SECONDS
         order = Order(wish.scope or EVERY, by.origin)
         arguments: dict[str, Any] = {"payload": order.stored(), "actor_id": by.actor.id, "lease_seconds": lease}
-        record = panel.database.transact(partial(jobs.reserve, panel, kind=KIND, **arguments))
+        act = partial(jobs.reserve, panel, kind=KIND, **arguments)
+        record = panel.database.transact(act, is_stored=partial(jobs.is_stored, panel))
         landed: Future[Counts] = Future()
         fetch = fetches(panel).join(panel)
         fetch.watch(Work(panel, record, lease).report)

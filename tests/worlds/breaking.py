@@ -1,6 +1,6 @@
-"""An SQLite database that fails at a chosen step of a request: the driver's connection is one of ours."""
+"""A panel's database that fails at a chosen step of a request, whatever kind it is."""
 
-import sqlite3
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +10,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.panel import Panel
-from core.storage.database import Database
+from core.storage.tables import Base
+from tests.worlds.drivers import Driver, driver_of
 
 BEGIN, COMMIT = "BEGIN IMMEDIATE", "COMMIT"
 _CHANGES = ("INSERT", "UPDATE", "DELETE")
-
-
-def _error(kind: type[sqlite3.Error], text: str, code: int) -> sqlite3.Error:
-    error = kind(text)
-    error.sqlite_errorcode = code
-    return error
+_TARGET = re.compile(r"(?:INTO|UPDATE|DELETE FROM)\s+[`\"]?(\w+)")
+_TABLES = {table.name for table in Base.metadata.sorted_tables}
+# by table: those whose rows change together with its own, without a statement
+_FOLLOWING = {
+    name: {
+        table.name
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.ondelete and key.column.table.name == name
+    }
+    for name in _TABLES
+}
 
 
 def is_served() -> bool:
@@ -27,70 +34,130 @@ def is_served() -> bool:
     return threading.current_thread().name.startswith("waitress")
 
 
+Fault = Callable[[str, Any], None]
+
+
 @dataclass
 class Steps:
-    """What the requests ask of an SQLite database, in order, and how it fails at the ``at``-th step (from 0)."""
+    """What the requests ask of a database, in order, and how it fails at the ``at``-th step (from 0).
 
+    ``changed``: the tables in which anybody has changed rows since it was cleared.
+    """
+
+    driver: Driver
     seen: list[str] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
     at: int | None = None
-    _fault: Callable[[str], None] | None = None
-    _now: Callable[[str], None] | None = None
+    _fault: Fault | None = None
+    _now: Fault | None = None
+    _is_answer_lost: bool = False
+    is_gone: bool = False
+    #: called once when a statement has failed
+    at_failure: Callable[[], None] | None = None
+    #: what new connections are told
+    prepared: str | None = None
 
     def forget(self) -> None:
         self.seen, self.at, self._fault, self._now = [], None, None, None
+        self._is_answer_lost = self.is_gone = False
+        self.at_failure = None
+
+    def _fail(self, at: int, fault: Fault) -> None:
+        self.forget()
+        self.at, self._fault = at, fault
 
     def busy_once(self, at: int) -> None:
-        """Another one holds the lock, once."""
-        self.forget()
-        self.at = at
+        """Another one has the lock, or the transaction is the victim of a deadlock: once."""
+        passing = self.driver.passing[at % len(self.driver.passing)]
 
-        def fail(_: str) -> None:
-            self.at = None
-            raise _error(sqlite3.OperationalError, "database is locked", sqlite3.SQLITE_BUSY)
+        def fail(_sql: str, _connection: Any) -> None:
+            raise passing()
 
-        self._fault = fail
+        self._fail(at, fail)
 
     def gone_from(self, at: int) -> None:
         """From then on nothing can be read or written, by anybody."""
-        self.forget()
-        self.at = at
 
-        def fail(_: str) -> None:
-            self._now = fail
-            raise _error(sqlite3.OperationalError, "disk I/O error", sqlite3.SQLITE_IOERR)
+        def fail(_sql: str, connection: Any) -> None:
+            self.is_gone = True
+            self._now = lambda _, connection: self.driver.cut(connection)
+            self.driver.cut(connection)
 
-        self._fault = fail
+        self._fail(at, fail)
+
+    def lost_once(self, at: int) -> None:
+        """The connection is lost before the statement; the server has gone nowhere."""
+        self._fail(at, lambda _, connection: self.driver.cut(connection))
+
+    def unanswered(self, at: int) -> None:
+        """A commit is done, and the connection lost before its answer."""
+
+        def fail(_sql: str, _connection: Any) -> None:
+            self._is_answer_lost = True
+
+        self._fail(at, fail)
 
     def never_takes(self, at: int) -> None:
         """That statement is refused whoever sends it, as by a trigger."""
-        self.forget()
-        self.at = at
 
-        def fail(refused: str) -> None:
-            def again(sql: str) -> None:
+        def fail(refused: str, connection: Any) -> None:
+            def again(sql: str, _connection: Any) -> None:
                 if sql == refused:
-                    raise _error(sqlite3.IntegrityError, "CHECK constraint failed", sqlite3.SQLITE_CONSTRAINT)
+                    raise self.driver.refusal()
 
             self._now = again
-            again(refused)
+            again(refused, connection)
 
-        self._fault = fail
+        self._fail(at, fail)
 
-    def step(self, sql: str) -> None:
+    def call_at(self, at: int, act: Callable[[], None]) -> None:
+        self._fail(at, lambda _sql, _connection: act())
+
+    # what the driver tells
+
+    def step(self, sql: str, connection: Any) -> None:
         if sql.startswith("PRAGMA"):
             return
+        self._note_changes(sql)
         if self._now is not None:
-            self._now(sql)
+            self._now(sql, connection)
         if not is_served():
             return
         self.seen.append(sql)
         if self._fault is not None and self.at == len(self.seen) - 1:
-            self._fault(sql)
+            fault, self.at = self._fault, None
+            fault(sql, connection)
+
+    def failed(self) -> None:
+        if (act := self.at_failure) is not None:
+            self.at_failure = None
+            act()
+
+    def commit(self, connection: Any, commit: Callable[[], None]) -> None:
+        self.step(COMMIT, connection)
+        commit()
+        if self._is_answer_lost:
+            self._is_answer_lost = False
+            self.driver.cut(connection)
+            # finds that the connection is lost
+            commit()
+
+    def _note_changes(self, sql: str) -> None:
+        if not sql.startswith("SELECT"):
+            for name in _TABLES.intersection(_TARGET.findall(sql)):
+                self.changed |= {name} | _FOLLOWING[name]
 
 
-def transactions(seen: Sequence[str]) -> list[int]:
-    """Where a lock of somebody else is met: where transactions that write begin, and changes that are one each."""
-    return [number for number, sql in enumerate(seen) if sql == BEGIN or (number in _alone(seen))]
+# where it makes a difference that a database fails
+
+
+def busy_places(seen: Sequence[str], *, says_begin: bool) -> list[int]:
+    """Where somebody else's lock is met: a file's where transactions that write begin, a server's at each of their
+    statements; and changes that are transactions by themselves."""
+    within = _within(seen)
+    if says_begin:
+        return sorted({number for number, sql in enumerate(seen) if sql == BEGIN} | _alone(seen))
+    return sorted({number for number in within if seen[number] != BEGIN} | _alone(seen))
 
 
 def ends(seen: Sequence[str]) -> list[int]:
@@ -101,8 +168,23 @@ def ends(seen: Sequence[str]) -> list[int]:
     return sorted(edges | reads)
 
 
+def commits(seen: Sequence[str]) -> list[int]:
+    return [number for number, sql in enumerate(seen) if sql == COMMIT]
+
+
+def changes(seen: Sequence[str]) -> list[int]:
+    """The statements that change rows, the first of each spelling."""
+    first = {sql: number for number, sql in reversed(list(enumerate(seen)))}
+    return sorted(number for sql, number in first.items() if sql.startswith(_CHANGES))
+
+
+def effects(seen: Sequence[str]) -> list[int]:
+    """The steps after which others see what was changed."""
+    return sorted({*commits(seen)} | _alone(seen))
+
+
 def _within(seen: Sequence[str]) -> set[int]:
-    """The statements within transactions that write."""
+    """The statements of transactions that write, but for their ends."""
     found, is_within = set(), False
     for number, sql in enumerate(seen):
         is_within = (is_within or sql == BEGIN) and sql != COMMIT
@@ -116,49 +198,41 @@ def _alone(seen: Sequence[str]) -> set[int]:
     return {number for number, sql in enumerate(seen) if sql.startswith(_CHANGES)} - _within(seen)
 
 
-def changes(seen: Sequence[str]) -> list[int]:
-    """The statements that change rows, the first of each spelling."""
-    first = {sql: number for number, sql in reversed(list(enumerate(seen)))}
-    return sorted(number for sql, number in first.items() if sql.startswith(_CHANGES))
-
-
 @contextmanager
-def breakable_sqlite(panel: Panel) -> Iterator[Steps]:
-    """The panel's SQLite database, each statement of which is a step that can fail."""
-    steps = Steps()
+def breakable(panel: Panel) -> Iterator[Steps]:
+    """The panel's database, each statement of which is a step that can fail. All connections are made anew."""
+    engine, driver = panel.database.engine, driver_of(panel.database)
+    steps = Steps(driver)
 
-    class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-            steps.step(sql)
-            return super().execute(sql, *values)
+    def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:
+        return driver.connect(steps, options)
 
-        def executemany(self, sql: str, values: Any) -> sqlite3.Cursor:
-            steps.step(sql)
-            return super().executemany(sql, values)
+    def connected(connection: Any, _record: Any) -> None:
+        if steps.prepared is not None:
+            cursor = connection.cursor()
+            cursor.execute(steps.prepared)
+            cursor.close()
+        connection.is_ready = True
 
-    class Connection(sqlite3.Connection):
-        def cursor(self, factory: Any = Cursor) -> Any:
-            return super().cursor(factory)
+    def began(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("sbx_write"):
+            own: Any = connection.connection.dbapi_connection
+            own.is_writing = True
+            steps.step(BEGIN, own)
 
-        def commit(self) -> None:
-            if self.in_transaction:
-                steps.step(COMMIT)
-            super().commit()
-
-    def connecting(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
-        options["factory"] = Connection
-
-    with _connecting(panel.database, connecting):
-        yield steps
-
-
-@contextmanager
-def _connecting(database: Database, change: Callable[..., None]) -> Iterator[None]:
-    """All connections are made anew, and ``change`` sees how."""
-    sa.event.listen(database.engine, "do_connect", change)
-    database.dispose()
+    sa.event.listen(engine, "do_connect", connect)
+    # before the engine's own, the first of which connects; ``insert`` is not heeded here
+    engine.dialect.dispatch.do_connect.listeners.rotate(1)
+    if not driver.says_begin:
+        sa.event.listen(engine, "connect", connected)
+        sa.event.listen(engine, "begin", began)
+    panel.database.dispose()
     try:
-        yield
+        yield steps
     finally:
-        sa.event.remove(database.engine, "do_connect", change)
-        database.dispose()
+        sa.event.remove(engine, "do_connect", connect)
+        if not driver.says_begin:
+            sa.event.remove(engine, "connect", connected)
+            sa.event.remove(engine, "begin", began)
+        panel.database.dispose()
+        driver.close()

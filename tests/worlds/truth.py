@@ -4,7 +4,7 @@ import copy
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +12,15 @@ from typing import Any
 import requests
 import sqlalchemy as sa
 
-from core.accounts import recovery
+from core.accounts import operations, recovery
 from core.errors import PanelError
+from core.jobs import jobs
 from core.storage.tables import Base, Job
+from core.workers.workers import KINDS
 from legacy_routes.devices.stb import NOT_RECORDED
+from tests.worlds.breaking import Steps, breakable
 from tests.worlds.deeds import Deed, Deeds
+from tests.worlds.harness import Client
 from tests.worlds.waiting import until
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -26,11 +30,16 @@ _BESIDE = {
     *("_sbx_operations", "_login_history", "_sbx_synced_sessions"),
 }
 # threads of jobs, of syncs, and of operations that are settled
-_AT_WORK = ("job-", "sync-fetch", "operation-")
+_AT_WORK = ("job-", "sync-fetch", "operation-", "reservation")
 # of a job counts that it is there: how far it is may be the worker's business
 _JOB = {"kind", "payload", "actor_id"}
 _KEPT = {"_sbx_sessions", "_sbx_versions", "_sbx_alembic"}
+# what is locked by its row has it from its first use on
+_STAYING = {"_sbx_state"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _KEPT]
+# longer than a portal may be at work on what it was asked, and than any lease
+_LATER_SECONDS = 200
+_DONE_JOBS = sa.select(Job.kind).where(Job.state == jobs.DONE)
 # what is said where neither "nothing" nor "all" would be true
 BETWEEN = (
     "it is being booked in the background",
@@ -71,53 +80,74 @@ class Healthy:
     answer: dict[str, Any]
     done: Done
     arbitrary: dict[str, set[int]] = field(default_factory=dict)
+    #: what it asked of the database and of the portal, and in which tables it changed rows
+    seen: Sequence[str] = ()
+    calls: Sequence[str] = ()
+    tables: frozenset[str] = frozenset()
+    #: the kinds of jobs that it carries out itself
+    jobs: frozenset[str] = frozenset()
 
 
 class Ground:
-    """A world to which one deed after the other is done and undone."""
+    """A world to which one deed after the other is done and undone.
 
-    def __init__(self, deeds: Deeds) -> None:
+    Looked at is only what anybody has changed: ``steps`` sees each statement. That it sees all is proved at the end.
+    """
+
+    def __init__(self, deeds: Deeds, steps: Steps) -> None:
         self.deeds = deeds
-        self._tables = [_Table(table, deeds.panel.database.dialect) for table in _TABLES]
+        self.steps = steps
+        self._tables = {table.name: _Table(table, deeds.panel.database.dialect) for table in _TABLES}
         for who in ("admin", "reseller1"):
             deeds.client(who)
+        with deeds.panel.database.write() as connection:
+            # its row is made here, and so can be put back
+            operations.lock_accounts(deeds.panel, connection)
         self.before = self.look()
         self._portal = copy.deepcopy(deeds.portal.state.__dict__)
+        steps.changed.clear()
 
-    @property
-    def tables(self) -> list[str]:
-        return [table.name for table in self._tables]
-
-    def look(self) -> Moment:
+    def look(self, names: Collection[str] | None = None) -> Moment:
+        """``names``: of the tables; None is all of them."""
         with self.deeds.panel.database.read() as connection:
-            rows = {table.name: table.rows(connection) for table in self._tables}
+            rows = {name: self._tables[name].rows(connection) for name in self._chosen(names)}
         portal = self.deeds.portal.snapshot()
         # a box that is cut off and on again for what was taken back has lost nothing
         portal["events"] = [event for event in portal["events"] if not event["event"].startswith("cut_")]
         return Moment(rows, portal)
 
+    @property
+    def tables(self) -> set[str]:
+        return set(self._tables)
+
+    def _chosen(self, names: Collection[str] | None) -> list[str]:
+        """In the order in which rows can be put back."""
+        return [name for name in self._tables if names is None or name in names]
+
     def undo(self) -> None:
         """All is as it was before the first deed."""
-        now, before = self.look().rows, self.before.rows
-        changed = [table for table in self._tables if now[table.name] != before[table.name]]
+        self.steps.forget()
+        chosen, before = self._chosen(self.steps.changed), self.before.rows
         with self.deeds.panel.database.write() as connection:
-            for table in reversed(changed):
-                table.take_away(connection, now[table.name], before[table.name])
-            for table in changed:
-                # looked at again, for with what was taken away other rows may have gone
-                table.put_back(connection, table.rows(connection), before[table.name])
+            for name in reversed([name for name in chosen if name not in _STAYING]):
+                self._tables[name].take_away(connection, before[name])
+            for name in chosen:
+                self._tables[name].put_back(connection, before[name])
             # so long ago that the next request notes it again
             long_ago = int(time.time()) - 120
             connection.execute(sa.text("UPDATE _sbx_sessions SET touched_at = :then"), {"then": long_ago})
+        self.steps.forget()
+        self.steps.changed.clear()
+        self.deeds.forward = 0.0
         self.deeds.portal.clear_faults()
         self.deeds.portal.state.__dict__.update(copy.deepcopy(self._portal))
         self.deeds.forget()
 
     def done(self, deed: Deed) -> Done:
-        now = self.look()
+        now = self.look(self.steps.changed - _BESIDE - deed.later)
         gone, come = {}, {}
         for name, rows in now.rows.items():
-            if name not in _BESIDE and name not in deed.later and rows != self.before.rows[name]:
+            if rows != self.before.rows[name]:
                 old, new = Counter(self.before.rows[name]), Counter(rows)
                 gone[name], come[name] = old - new, new - old
         return Done(gone, come, now.portal)
@@ -125,12 +155,13 @@ class Ground:
     def healthy(self, deed: Deed) -> Healthy:
         """The work of the deed, found by doing it twice."""
         runs = []
-        for _ in range(2):
-            self.undo()
+        for forward in (0, 2):
+            session = self.ready(deed)
             # what depends on the time differs
-            self.deeds.forward += 2
-            answer = read(self.deeds.do(deed))
+            self.deeds.forward += forward
+            answer = read(self.deeds.do(deed, session))
             assert answer["error"] == 0, (deed, answer)
+            seen, calls = list(self.steps.seen), list(self.deeds.portal.calls)
             self._wait_for_jobs()
             runs.append(self.done(deed))
         first, second = runs
@@ -140,17 +171,35 @@ class Ground:
         arbitrary["_sbx_jobs"] = arbitrary.get("_sbx_jobs", set()) | jobs
         masked = _masked(second, arbitrary)
         assert masked == _masked(first, arbitrary), (deed, _difference(masked, _masked(first, arbitrary)))
-        return Healthy(answer, masked, arbitrary)
+        return Healthy(answer, masked, arbitrary, seen, calls, frozenset(self.steps.changed), self._own_jobs())
 
-    def settle(self) -> None:
-        """What goes on in the background comes to its end."""
+    def ready(self, deed: Deed) -> Client:
+        """A session for the deed, nothing of which is done yet."""
+        self.undo()
+        session = self.deeds.session(deed)
+        self.steps.forget()
+        return session
+
+    def _own_jobs(self) -> frozenset[str]:
+        if "_sbx_jobs" not in self.steps.changed:
+            return frozenset()
+        return frozenset(row["kind"] for row in self.deeds.world.rows(_DONE_JOBS))
+
+    def settle(self, healthy: Healthy) -> None:
+        """What goes on in the background comes to its end, once the portal cannot be late any more."""
 
         def is_settled() -> bool:
+            self.deeds.forward += _LATER_SECONDS
             with suppress(PanelError):
                 recovery.finish_open_operations(self.deeds.panel, even_if_not_due=True)
             return not self.deeds.open_operations()
 
-        until(is_settled, "what was begun is done")
+        if "_sbx_operations" in self.steps.changed:
+            until(is_settled, "what was begun is done")
+        if healthy.jobs and "_sbx_jobs" in self.steps.changed:
+            self._wait_for_jobs()
+            self.deeds.forward += _LATER_SECONDS
+            jobs.work_off(self.deeds.panel, {kind: KINDS[kind] for kind in healthy.jobs})
 
     def _wait_for_jobs(self) -> None:
         """For the threads of those that requests have begun, and of operations that are settled.
@@ -165,25 +214,35 @@ class Ground:
         until(is_over, "the jobs are done")
 
     def complaint(
-        self, deed: Deed, healthy: Healthy, response: requests.Response, *, kept: frozenset[str] = frozenset()
+        self,
+        deed: Deed,
+        healthy: Healthy,
+        response: requests.Response | None,
+        *,
+        kept: frozenset[str] = frozenset(),
+        believes: bool = False,
     ) -> str | None:
         """What is wrong with the answer, now that all that failed works again; None: it is true.
 
-        ``kept``: tables that also keep what failed.
+        ``response`` None: who would have answered was killed. ``kept``: tables that also keep what failed.
+        ``believes``: what the portal says that it did is nobody's lie but its own.
         """
-        if response.status_code == 500:
+        if response is not None and response.status_code == 500:
             return f"500: {response.text}"
-        answer = read(response)
-        told = between(answer, healthy)
+        answer = {"error": None} if response is None else read(response)
+        told = response is None or between(answer, healthy)
         if told or answer["error"]:
-            self.settle()
+            self.settle(healthy)
         self._wait_for_jobs()
-        if found := self.deeds.open_operations():
+        if "_sbx_operations" in self.steps.changed and (found := self.deeds.open_operations()):
             return f"open after {answer}: {found}"
         done = _masked(self.done(deed), healthy.arbitrary)
+        if believes:
+            done = replace(done, portal=healthy.done.portal if done.come or done.gone else self.before.portal)
         nothing = not done.come.keys() - kept and not done.gone and done.portal == self.before.portal
         everything = done == healthy.done
-        if "theme" in str(answer.get("warning_text")).lower():
+        # a theme is no more than tried, also where who would have told of it was killed
+        if response is None or "theme" in str(answer.get("warning_text")).lower():
             done, everything = _without_themes(done), _without_themes(done) == _without_themes(healthy.done)
         if NOT_RECORDED in str(answer.get("warning_text")):
             everything = nothing = done.portal == healthy.done.portal
@@ -197,9 +256,13 @@ class Ground:
 @contextmanager
 def standing(deeds: Deeds) -> Iterator[Ground]:
     """A ground that is left as it was found, also what worlds keep."""
-    ground = Ground(deeds)
-    yield ground
-    ground.undo()
+    with breakable(deeds.panel) as steps:
+        ground = Ground(deeds, steps)
+        yield ground
+        ground.undo()
+        names = ground.tables - _STAYING
+        before = Moment({name: ground.before.rows[name] for name in names}, ground.before.portal)
+        assert ground.look(names) == before, "something was changed that no step told of"
 
 
 Row = tuple[Any, ...]
@@ -227,14 +290,15 @@ class _Table:
         cursor.close()
         return rows
 
-    def take_away(self, connection: sa.Connection, now: list[Row], before: list[Row]) -> None:
+    def take_away(self, connection: sa.Connection, before: list[Row]) -> None:
         kept = {self._key(row) for row in before}
-        for row in now:
+        for row in self.rows(connection):
             if self._key(row) not in kept:
                 connection.exec_driver_sql(self._delete, self._key(row))
 
-    def put_back(self, connection: sa.Connection, now: list[Row], before: list[Row]) -> None:
-        present = {self._key(row): row for row in now}
+    def put_back(self, connection: sa.Connection, before: list[Row]) -> None:
+        # looked at again, for with what was taken away other rows may have gone
+        present = {self._key(row): row for row in self.rows(connection)}
         for row in before:
             if self._key(row) not in present:
                 connection.exec_driver_sql(self._insert, row)

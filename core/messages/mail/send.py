@@ -103,7 +103,7 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
         record = jobs.reserve(panel, connection, KIND, order.stored(), by.actor.id)
         return mails, record
 
-    mails, record = panel.database.transact(act)
+    mails, record = panel.database.transact(act, is_stored=lambda made: jobs.is_stored(panel, made[1]))
     seconds = min(panel.config.jobs.wait_seconds, LONGEST_WAIT_SECONDS)
     record = jobs.run_reserved(panel, KINDS, record, seconds)
     if record.state == jobs.FAILED:

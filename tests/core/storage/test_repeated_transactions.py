@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from core.errors import CommitUncertain, DatabaseRefused
+from core.errors import CommitUncertain, DatabaseRefused, DatabaseUnavailable
 from core.storage.database import Database
 from tests.worlds.databases import create_database, require
 from tests.worlds.places import ROOT
@@ -79,6 +79,27 @@ def test_a_commit_without_an_answer_is_not_done_again(database: Database) -> Non
     with pytest.raises(CommitUncertain, match="may be done or not"):
         database.transact(act)
     assert len(tries) == 1
+
+
+@pytest.mark.parametrize("answer", [True, False, DatabaseUnavailable()], ids=["stored", "not stored", "not seen"])
+def test_a_commit_without_an_answer_is_well_where_its_work_is_seen(
+    database: Database, answer: bool | DatabaseUnavailable
+) -> None:
+    def act(connection: Connection) -> int:
+        _cut(database, connection)
+        return 7
+
+    def is_stored(made: int) -> bool:
+        assert made == 7
+        if isinstance(answer, bool):
+            return answer
+        raise answer
+
+    if answer is True:
+        assert database.transact(act, is_stored=is_stored) == 7
+    else:
+        with pytest.raises(CommitUncertain):
+            database.transact(act, is_stored=is_stored)
 
 
 def test_a_connection_that_breaks_under_the_driver_itself_is_a_named_failure_and_all_is_done_again(
