@@ -8,7 +8,7 @@ the second time.
 
 import re
 from collections.abc import Callable, Mapping
-from itertools import count
+from hashlib import sha256
 from typing import Any
 
 # of each connection; servers bound how many there may be in all
@@ -17,7 +17,6 @@ _MOST = 100
 _UNKNOWN_NAME = 1243
 _NEVER = "information_schema"
 _PLACE = re.compile(r"%\((\w+)\)s|%%")
-_numbers = count(1)
 
 
 def takes_names(dialect: Any) -> bool:
@@ -31,7 +30,8 @@ class Prepared:
     def __init__(self, sql: str, is_lost: Callable[[Exception], bool]) -> None:
         self._places = [place[1] for place in _PLACE.finditer(sql) if place[1]]
         self._text = _PLACE.sub(lambda place: "?" if place[1] else "%", sql)
-        self._name = f"sbx_{next(_numbers)}"
+        # of the text: whoever shares a connection with us, behind a proxy, has told the same by this name
+        self._name = f"sbx_{sha256(self._text.encode()).hexdigest()[:24]}"
         values = ", ".join(["%s"] * len(self._places))
         self._execute = f"EXECUTE {self._name} USING {values}" if values else f"EXECUTE {self._name}"
         self._is_lost = is_lost
