@@ -57,6 +57,8 @@ def warm_python(python: Path = _HERE, checkout: Path = ROOT) -> Path:
 def warmed(command: Sequence[str]) -> list[str]:
     """The command as a warm interpreter does it: ``python …``, or a program in Python, by their paths; other commands
     as they are."""
+    if not Path(command[0]).is_absolute():
+        return list(command)
     if Path(command[0]).name.startswith("python"):
         return [str(warm_python(Path(command[0]))), *command[1:]]
     with Path(command[0]).open("rb") as file:
