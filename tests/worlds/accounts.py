@@ -173,7 +173,7 @@ def _fill(world: World) -> None:
     ]
     priced = [dict(zip(columns, plan, strict=True)) for plan in plans]
     world.insert_all([(User, users), (Plan, priced), (Account, accounts)])
-    _next_account_is_13(world)
+    next_account_is_13(world)
 
 
 def _account(id: int, number: int, **values: Any) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _account(id: int, number: int, **values: Any) -> dict[str, Any]:
     return row | values
 
 
-def _next_account_is_13(world: World) -> None:
+def next_account_is_13(world: World) -> None:
     world.execute("UPDATE _sbx_state SET value = '0' WHERE name = 'account_number'")
     if world.panel.database.dialect == "sqlite":
         world.execute("UPDATE sqlite_sequence SET seq = 12 WHERE name = '_accounts'")
