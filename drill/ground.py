@@ -85,8 +85,11 @@ class Process:
 
     def end(self) -> None:
         if self._child is not None:
-            with suppress(ProcessLookupError):
+            try:
                 os.killpg(self._child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                # it leads no group, as where a test has forked it
+                self._child.send_signal(signal.SIGKILL)
             self._child.wait(30)
             self._child = None
 
