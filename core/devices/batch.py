@@ -5,7 +5,7 @@ twice: what was on its way when its process died may have arrived. Who may send 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from sqlalchemy import Connection
@@ -51,14 +51,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the boxes that were tried so far; ``server2``: of the first that server 2 did not take."""
+    """What became of the boxes that were tried so far; ``server2``: of the first that server 2 did not take;
+    ``is_recorded``: the logs have all of it."""
 
     deliveries: Sequence[Delivery] = ()
     server2: str | None = None
+    is_recorded: bool = True
 
     def stored(self) -> dict[str, Any]:
         """``done``: MAC, error of server 1 and of server 2 of each box."""
-        return {"done": [[item.mac, item.error, item.server2] for item in self.deliveries], "server2": self.server2}
+        done = [[item.mac, item.error, item.server2] for item in self.deliveries]
+        return {"done": done, "server2": self.server2, "is_recorded": self.is_recorded}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Self:
@@ -66,7 +69,8 @@ class Result:
         if stored is None:
             return cls()
         done = [Delivery(mac, error, server2=server2) for mac, error, server2 in stored["done"]]
-        return cls(done, stored["server2"])
+        # jobs of an older version did not tell
+        return cls(done, stored["server2"], stored.get("is_recorded", True))
 
 
 def _run(work: Work) -> Mapping[str, Any]:
@@ -74,25 +78,29 @@ def _run(work: Work) -> Mapping[str, Any]:
     content = batch.content
     with panel.database.read() as connection:
         by = batch.began.by(panel, connection)
-    known = {delivery.mac: delivery for delivery in Result.read(work.record.result).deliveries}
+    before = Result.read(work.record.result)
+    known = {delivery.mac: delivery for delivery in before.deliveries}
     deliveries: list[Delivery] = []
-    timeouts = 0
+    timeouts, is_recorded = 0, before.is_recorded
     for mac in batch.macs:
         if mac in known:
             delivery = known[mac]
         elif not _claim(panel, work, mac):
-            delivery = Delivery(mac, INTERRUPTED)
-            note(panel, by.actor, delivery, content)
+            delivery = _noted(panel, by, Delivery(mac, INTERRUPTED), content)
         elif timeouts < _PATIENCE_TIMEOUTS:
             delivery = deliver(panel, by.actor, mac, content)
             timeouts = timeouts + 1 if delivery.is_timeout else 0
         else:
-            delivery = Delivery(mac, PortalTimeout.default_text)
-            note(panel, by.actor, delivery, content)
+            delivery = _noted(panel, by, Delivery(mac, PortalTimeout.default_text), content)
+        is_recorded &= delivery.is_recorded
         deliveries.append(delivery)
-        work.report(len(deliveries), len(batch.macs), Result(deliveries).stored())
-    _audit(panel, by, batch, deliveries)
-    return Result(deliveries, note_server2(panel, by, content.kind, deliveries)).stored()
+        work.report(len(deliveries), len(batch.macs), Result(deliveries, is_recorded=is_recorded).stored())
+    is_recorded &= _audit(panel, by, batch, deliveries)
+    return Result(deliveries, note_server2(panel, by, content.kind, deliveries), is_recorded).stored()
+
+
+def _noted(panel: Panel, by: By, delivery: Delivery, content: Content) -> Delivery:
+    return replace(delivery, is_recorded=note(panel, by.actor, delivery, content))
 
 
 def _claim(panel: Panel, work: Work, mac: str) -> bool:
@@ -104,20 +112,20 @@ def _claim(panel: Panel, work: Work, mac: str) -> bool:
     return panel.database.transact(act)
 
 
-def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery]) -> None:
-    """One row, unless no box was reached."""
+def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery]) -> bool:
+    """One row, unless no box was reached; whether it was stored."""
     content = batch.content
     sent = [delivery.mac for delivery in deliveries if delivery.error is None]
     failed = [*batch.refused, *(delivery.mac for delivery in deliveries if delivery.error is not None)]
     total = len(sent) + len(failed)
     if not sent:
-        return
+        return True
     if not failed:
         target, new = f"Bulk: {total} devices", {**content.facts, "devices": sent}
     else:
         target = f"Bulk: {len(sent)}/{total} devices"
         new = {**content.facts, "success_count": len(sent), "failed_count": len(failed), "failed_devices": failed}
-    audit_sent(panel, by, content, target, new, f"{content.kind.title()} sent to {len(sent)} of {total} STBs")
+    return audit_sent(panel, by, content, target, new, f"{content.kind.title()} sent to {len(sent)} of {total} STBs")
 
 
-KINDS = {KIND: jobs.Kind(_run)}
+KINDS = {KIND: jobs.Kind(_run, carries_on=True)}

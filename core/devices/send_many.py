@@ -21,7 +21,8 @@ from core.portal import normal_mac
 
 @dataclass(slots=True)
 class Report:
-    """Failed targets with their reasons, in the order of the request; ``server2``: of the first that it refused.
+    """Failed targets with their reasons, in the order of the request; ``server2``: of the first that it refused;
+    ``is_recorded``: the logs have all of it.
 
     ``pending``: not tried yet; the job ``job_id`` goes on with them.
     """
@@ -29,6 +30,7 @@ class Report:
     total: int
     failed: dict[str, PanelError] = field(default_factory=dict)
     server2: str | None = None
+    is_recorded: bool = True
     pending: int = 0
     job_id: int | None = None
 
@@ -75,6 +77,7 @@ def _carry_out(panel: Panel, by: By, report: Report, macs: list[str], content: C
     failed = {mac: UpstreamFailed(failure_text(content, error)) for mac, error in errors.items()}
     report.failed = {**report.failed, **failed}
     report.server2 = result.server2
+    report.is_recorded = result.is_recorded
     report.pending = len(macs) - len(result.deliveries)
     report.job_id = record.id if report.pending else None
 

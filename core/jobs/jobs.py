@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, or_, select
 
-from core.errors import DatabaseFailed, PanelError
+from core.errors import DatabaseFailed, DatabaseRefused, PanelError
 from core.jobs import claims
 from core.jobs.bell import bell
 from core.jobs.waiting_places import waiting_places
@@ -34,6 +34,8 @@ LEASE_SECONDS = 180
 KEPT_SECONDS = 7 * 24 * 3600
 # how long a failed attempt waits for the next one: 1, 2, 4, … minutes, an hour at most
 _RETRY_SECONDS = 60
+# of what is done by half when the database fails: soon, and for some hours in all
+_CARRY_ON_SECONDS, _CARRIED_ON = 2, 15
 _LONGEST_RETRY_SECONDS = 3600
 # how often a job whose process died is taken up again
 _RESTARTS = 5
@@ -110,10 +112,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How jobs of one kind are run: ``attempts``: how often at most when it fails by a named error."""
+    """How jobs of one kind are run: ``attempts``: how often at most when it fails by a named error.
+
+    ``carries_on``: a part of its work may be done when the database fails, so it is taken up again, as after a crash,
+    until the database can take the rest; what was done is not done again.
+    """
 
     handler: Callable[[Work], Mapping[str, Any] | None]
     attempts: int = 1
+    carries_on: bool = False
 
 
 def add(
@@ -297,6 +304,11 @@ def carry_out(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
     except JobTaken:
         log.warning("job %d (%s) was taken over", record.id, record.kind)
         return
+    except DatabaseFailed as error:
+        may_pass = kind.carries_on and not isinstance(error, DatabaseRefused)
+        most, first = (_CARRIED_ON, _CARRY_ON_SECONDS) if may_pass else (kind.attempts, _RETRY_SECONDS)
+        _after_failure(panel, record, error.text, again=record.attempts < most, first=first)
+        return
     except PanelError as error:
         _after_failure(panel, record, error.text, again=record.attempts < kind.attempts)
         return
@@ -308,12 +320,13 @@ def carry_out(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
     _close(panel, record, state=DONE, result=None if result is None else orjson.dumps(result).decode(), error=None)
 
 
-def _after_failure(panel: Panel, record: Record, text: str, *, again: bool) -> None:
+def _after_failure(panel: Panel, record: Record, text: str, *, again: bool, first: int = _RETRY_SECONDS) -> None:
+    """``first``: seconds before the second attempt; each later one waits twice as long."""
     log.warning("job %d (%s) failed%s", record.id, record.kind, ", it is tried again" if again else "")
     if not again:
         _close(panel, record, state=FAILED, error=text[:_ERROR_CHARACTERS])
         return
-    wait = min(_RETRY_SECONDS * 2 ** (record.attempts - 1), _LONGEST_RETRY_SECONDS)
+    wait = min(first * 2 ** (record.attempts - 1), _LONGEST_RETRY_SECONDS)
     due = panel.clock.stamp() + wait
     _close(panel, record, state=WAITING, due_at=due, error=text[:_ERROR_CHARACTERS])
     bell(panel).ring(wait)

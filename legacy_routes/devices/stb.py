@@ -143,16 +143,22 @@ def _open(report: Report, what: str) -> dict[str, Any]:
 
 
 def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
+    unrecorded = None if report.is_recorded else NOT_RECORDED
     if report.failed:
         # shown as HTML, and what is no MAC may be anything
         lines = [html.escape(target) for target in report.failed]
         warning = f"{what} sent to {report.sent} of {report.total} devices. Failed:<br />"
         listed = "".join(f"{line}<br />" for line in lines)
         told = f"{what} sent to {report.sent} of {report.total} devices"
-        failed = {**warned(told), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
+        failed = {**warned(told, unrecorded), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
         return failed | told_of_server2(report.server2)
     text = "" if form.is_legacy else f"{what} sent successfully"
-    return {"err_msg": text, **({"message": text} if text else {}), **told_of_server2(report.server2)}
+    return {
+        "err_msg": text,
+        **({"message": text} if text else {}),
+        **warned(unrecorded),
+        **told_of_server2(report.server2),
+    }
 
 
 class LogForm(RequestModel):

@@ -213,4 +213,4 @@ def _result(tally: Tally[str]) -> Result[str]:
     return Result(tally.reached, [f"{address}: {error}" for address, error in tally.errors])
 
 
-KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run)}
+KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run, carries_on=True)}

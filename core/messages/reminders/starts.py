@@ -60,9 +60,10 @@ def sweep_now(panel: Panel, by: By) -> Sweep:
     """
     require(by.actor, SEND_REMINDERS)
     live = _Live()
-    kinds = {KIND: Kind(partial(_handle, live=live))}
+    kinds = {KIND: Kind(partial(_handle, live=live), carries_on=True)}
     record = jobs.run_and_wait(panel, kinds, KIND, by.origin.stored(), by.actor.id, panel.config.jobs.wait_seconds)
-    if live.error is not None:
+    # else it carries on, and what was sent by now may not be called undone
+    if live.error is not None and record.is_closed:
         raise live.error
     if record.state == jobs.FAILED:
         raise PanelError("The reminders could not be sent because of an internal error")
@@ -108,7 +109,7 @@ def _actor(panel: Panel, user_id: int) -> Actor:
     return actor
 
 
-KINDS: dict[str, Kind] = {KIND: Kind(_handle)}
+KINDS: dict[str, Kind] = {KIND: Kind(_handle, carries_on=True)}
 
 
 # by the clock

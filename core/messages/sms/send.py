@@ -247,4 +247,4 @@ def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
     panel.database.transact(act)
 
 
-KINDS = {KIND: jobs.Kind(_run)}
+KINDS = {KIND: jobs.Kind(_run, carries_on=True)}

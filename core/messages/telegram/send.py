@@ -128,4 +128,4 @@ def _result(tally: Tally[int]) -> Result[tuple[int, str]]:
     return Result(tally.reached, tally.errors)
 
 
-KINDS = {KIND: jobs.Kind(_run)}
+KINDS = {KIND: jobs.Kind(_run, carries_on=True)}
