@@ -151,7 +151,8 @@ class Flights:
             flight = self._of.get(wish.scope)
             if flight is not None and not flight.is_over:
                 return flight, False
-            elsewhere = _under_way(self._panel, wish)
+            # one that has landed here may not be closed yet: what it found is older than this call
+            elsewhere = _under_way(self._panel, wish, other_than=None if flight is None else flight.job_id)
             if elsewhere is not None:
                 return Flight(elsewhere.id, None), False
             flight = self._of[wish.scope] = self._begun(by, wish)
@@ -172,9 +173,10 @@ class Flights:
         return Flight(record.id, landed)
 
 
-def _under_way(panel: Panel, wish: Wish) -> Record | None:
+def _under_way(panel: Panel, wish: Wish, *, other_than: int | None) -> Record | None:
     scope = wish.scope or EVERY
-    return next((record for record in jobs.running(panel, KIND) if Order.read(record.payload).scope == scope), None)
+    running = (record for record in jobs.running(panel, KIND) if record.id != other_than)
+    return next((record for record in running if Order.read(record.payload).scope == scope), None)
 
 
 def _land(panel: Panel, record: Record, landed: "Future[Counts]", fetch: Fetch, by: By, wish: Wish) -> None:

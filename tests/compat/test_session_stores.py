@@ -23,7 +23,7 @@ from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import PURGE_SECONDS, TOUCH_SECONDS, SqlSessions
 from core.storage.database import Database
 from tests.compat.session_browser import Browser, Moment, app_with
-from tests.worlds.forked import CONTEXT
+from tests.worlds.forked import forked
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 LIFETIME = 1440
@@ -450,9 +450,7 @@ def place_of(store: SessionStore) -> str:
 def test_processes_lose_nothing(house: House) -> None:
     browser = logged_in(house.app())
     arguments = (house.kind, place_of(house.open()), house.moment, browser.cookie)
-    processes = [CONTEXT.Process(target=hammer_process, args=(*arguments, n)) for n in range(2)]
-    for process in processes:
-        process.start()
+    processes = [forked(hammer_process, *arguments, n) for n in range(2)]
     for process in processes:
         process.join()
         assert process.exitcode == 0
