@@ -61,7 +61,8 @@ class Result:
     def stored(self) -> dict[str, Any]:
         """``done``: MAC, error of server 1 and of server 2 of each box."""
         done = [[item.mac, item.error, item.server2] for item in self.deliveries]
-        return {"done": done, "server2": self.server2, "is_recorded": self.is_recorded}
+        stored = {"done": done, "server2": self.server2}
+        return stored if self.is_recorded else {**stored, "is_recorded": False}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Self:
@@ -69,7 +70,6 @@ class Result:
         if stored is None:
             return cls()
         done = [Delivery(mac, error, server2=server2) for mac, error, server2 in stored["done"]]
-        # jobs of an older version did not tell
         return cls(done, stored["server2"], stored.get("is_recorded", True))
 
 
