@@ -73,7 +73,8 @@ def _boxes(portal: Asking) -> list[_Box]:
     try:
         records = portal.ask(
             portal.list_call("list boxes", "stb/"),
-            lambda answer, writing: records_with(results_of(answer, writing), "login", "mac"),
+            # boxes without their addresses are no list of boxes: then the accounts themselves are asked for
+            lambda answer, writing: records_with(results_of(answer, writing), "mac"),
         )
     except _NO_ANSWER:
         raise

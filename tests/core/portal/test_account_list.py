@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from core.portal import PortalAccount, PortalInvalidAnswer, PortalServer
 from core.portal.account_list import BATCH, FEW
+from simulators.faults import Answer
 from simulators.portal import faults
 from simulators.stalker import StalkerPortal
+from simulators.wire import Response
 from tests.worlds.portals import connected
 
 MANY = FEW + 2 * BATCH
@@ -61,6 +64,15 @@ def test_what_has_not_changed_is_not_asked_for_again(portal: StalkerPortal, serv
 def test_without_boxes_the_whole_list_is_asked_for(portal: StalkerPortal, server: PortalServer) -> None:
     portal.settings.has_stb = False
     assert len(server.accounts().accounts) == MANY
+    assert _kinds(portal) == ["GET stb/", "GET accounts/"]
+
+
+def test_boxes_without_an_address_are_no_list(portal: StalkerPortal, server: PortalServer) -> None:
+    """With none of them usable it would be an empty success."""
+    boxes = [{"login": user.login, "status": 1} for user in portal.users]
+    portal.fail("GET stb", Answer(Response(orjson.dumps({"status": "OK", "results": boxes}))), times=None)
+    listed = server.accounts()
+    assert (len(listed.accounts), listed.skipped, listed.is_whole) == (MANY, 0, True)
     assert _kinds(portal) == ["GET stb/", "GET accounts/"]
 
 
