@@ -47,6 +47,9 @@ BETWEEN = (
     "it may be done or not",
     "the database cannot book its deletion; it is tried again",
     "settled in the background",
+    "sent in the background",
+    "go on in the background",
+    "follow in the background",
     "asked again",
 )
 

@@ -60,8 +60,13 @@ class Tally:
     answer: Any = None
 
     @property
+    def reached(self) -> int:
+        """Of what an earlier attempt sent, or may have, this one knows no more."""
+        return self.sent + self.known
+
+    @property
     def done(self) -> int:
-        return self.sent + self.failed + self.known
+        return self.reached + self.failed
 
     def count(self, delivery: SmsDelivery, messages: int) -> None:
         if delivery.outcome is Outcome.SENT:

@@ -100,7 +100,7 @@ class Result:
 
     @classmethod
     def of(cls, tally: Tally) -> Self:
-        return cls(tally.sent, tally.failed, tally.bulk_id, tally.answer, tally.error)
+        return cls(tally.reached, tally.failed, tally.bulk_id, tally.answer, tally.error)
 
     def stored(self) -> dict[str, Any]:
         """As ``get_job_status`` shows it."""
@@ -232,7 +232,7 @@ def _read_accounts(connection: Connection, ids: Sequence[int]) -> dict[int, Reci
 
 
 def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
-    counts = {"sent": tally.sent, "failed": tally.failed, "skipped": skipped}
+    counts = {"sent": tally.reached, "failed": tally.failed, "skipped": skipped}
 
     def act(connection: Connection) -> None:
         by.write_audit(
@@ -241,7 +241,7 @@ def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
             "send",
             "sms",
             new=counts,
-            details=f"SMS sent: {tally.sent}, failed: {tally.failed}",
+            details=f"SMS sent: {tally.reached}, failed: {tally.failed}",
         )
 
     panel.database.transact(act)
