@@ -151,7 +151,7 @@ class Flights:
             flight = self._of.get(wish.scope)
             if flight is not None and not flight.is_over:
                 return flight, False
-            # one that has landed here may not be closed yet: what it found is older than this call
+            # what has landed here is over, also where the database could not be told
             elsewhere = _under_way(self._panel, wish, other_than=None if flight is None else flight.job_id)
             if elsewhere is not None:
                 return Flight(elsewhere.id, None), False
@@ -181,22 +181,26 @@ def _under_way(panel: Panel, wish: Wish, *, other_than: int | None) -> Record | 
 
 def _land(panel: Panel, record: Record, landed: "Future[Counts]", fetch: Fetch, by: By, wish: Wish) -> None:
     """The job itself, in the fetch's thread, when that has ended."""
+    found: Counts | PanelError = PanelError("The accounts could not be synchronised because of an internal error")
 
     def handle(work: Work) -> Mapping[str, Any]:
+        nonlocal found
         reporting = replace(wish, report=lambda step, done, total: work.report(done, total))
         try:
-            counts = Counts.of(bring_in_line(panel, fetch.listed(0), by, reporting, lock=fetch.lock))
+            found = Counts.of(bring_in_line(panel, fetch.listed(0), by, reporting, lock=fetch.lock))
         except PanelError as error:
-            landed.set_exception(error)
+            found = error
             raise
-        landed.set_result(counts)
-        return counts.stored()
+        return found.stored()
 
     try:
         jobs.carry_out(panel, {KIND: Kind(handle)}, record)
     finally:
-        if not landed.done():
-            landed.set_exception(PanelError("The accounts could not be synchronised because of an internal error"))
+        # not before the job is closed: whoever asks any process after this answer gets a sync of his own
+        if isinstance(found, Counts):
+            landed.set_result(found)
+        else:
+            landed.set_exception(found)
 
 
 def _handle(work: Work) -> Mapping[str, Any]:

@@ -43,6 +43,7 @@ def accounts(make_world: MakeWorld) -> Iterator[Accounts]:
         yield made
 
 
+@pytest.mark.one_process("each process has places of its own")
 @pytest.mark.parametrize("name", CALLS)
 def test_6_a_slow_portal_leaves_threads_for_others(accounts: Accounts, name: str) -> None:
     path, fields = CALLS[name]

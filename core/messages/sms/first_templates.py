@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.panel import Panel
 from core.storage.schema import Layout
 from core.storage.tables import SmsSettings, SmsStagesGiven, SmsTemplate, User
+from core.storage.tables.texts import UnstorableText
 from core.storage.writing import insert_if_absent
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ def _initialise(
                 connection.execute(insert(SmsTemplate), rows)
                 if len(rows) > len(STAGES):
                     note_stages_given(panel, connection, user_id)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnstorableText) as error:
         # nobody is refused a user because of the texts of messages
         log.warning("user %d got no message templates: %s", user_id, type(error).__name__)
 
