@@ -5,7 +5,7 @@ blocks have changed, and only those are read; the other databases' rows are read
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ from core.storage.lookups import AnySelect
 from core.storage.tables import Account, DeletedPlan, Plan, User
 
 _BITS = 6
-# more changed blocks than this are read together with their neighbours, so many at once: a thousand rows
-_MOST_SINGLE, _AT_ONCE = 8, 16
+# more changed blocks than this are read in one statement, with all that lies between them
+_MOST_SINGLE = 8
 
 PLANS, DELETED_PLANS = select(Plan.id, Plan.name), select(DeletedPlan.id, DeletedPlan.name)
 USERS = select(User.id, User.name, User.currency_id)
@@ -84,13 +84,6 @@ def digested_blocks(
             made[number] = _make(list(block), (scope, names.key, number), names, parts, encode)
     found = {number: piece for (number, *_), piece in known.items() if piece is not None} | made
     return [found[number] for number in sorted(found, reverse=True)]
-
-
-def _ranges(numbers: Collection[int]) -> list[tuple[int, int]]:
-    """First and last block of each statement that reads ``numbers``, and perhaps what lies between them."""
-    size, ordered = 1 if len(numbers) <= _MOST_SINGLE else _AT_ONCE, sorted(numbers)
-    batches = (ordered[start : start + size] for start in range(0, len(ordered), size))
-    return [(batch[0], batch[-1]) for batch in batches]
 
 
 def _make(
