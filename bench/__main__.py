@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy.engine import make_url
 from tqdm import tqdm
 
 from bench.grounds import is_there, mariadb_ground, settle, sqlite_ground
@@ -46,6 +48,21 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _options(arguments)
+    try:
+        results, code = _all(options)
+    except (NotStarted, RuntimeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if options.json:
+        whole = results[0] if len(results) == 1 else {"grounds": results}
+        options.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    if options.readme:
+        write_into(options.readme, readme_table(results))
+    return code
+
+
+def _all(options: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
+    """What was measured on each ground by each server, and the exit code."""
     results, code = [], 0
     with ExitStack() as stack:
         for name, url in _grounds(options, stack):
@@ -53,11 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for processes, engine in _servers(options, url):
                 place = folder / f"{name}-{processes}-{engine}"
                 place.mkdir()
-                try:
-                    outcome = _measure(options, place, url, processes, engine)
-                except (NotStarted, RuntimeError) as error:
-                    sys.stderr.write(f"{error}\n")
-                    return 1
+                outcome = _measure(options, place, url, processes, engine)
                 facts = {
                     "accounts": outcome.listed,
                     "database": normal_url(url).get_backend_name(),
@@ -73,12 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 missed = any(not budget.is_met(outcome.rows) for budget in budgets)
                 missed = missed or (outcome.growth is not None and not outcome.growth.is_met)
                 code = code or int(bool(outcome.failed) or (options.strict and missed))
-    if options.json:
-        whole = results[0] if len(results) == 1 else {"grounds": results}
-        options.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-    if options.readme:
-        write_into(options.readme, readme_table(results))
-    return code
+    return results, code
 
 
 def _grounds(options: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[str, str]]:
@@ -89,8 +97,12 @@ def _grounds(options: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[st
     if options.dump is None and options.only != "mariadb":
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="showbox-bench-")))
         yield "sqlite", sqlite_ground(folder, options.accounts)
-    if options.only != "sqlite" and is_there(options.mariadb):
+    if options.only == "sqlite":
+        return
+    if is_there(options.mariadb):
         yield "mariadb", stack.enter_context(mariadb_ground(options.mariadb, options.accounts, options.dump))
+    elif options.only or options.dump:
+        raise NotStarted(f"no MariaDB server answers at {make_url(options.mariadb)!r}")
 
 
 def _servers(options: argparse.Namespace, url: str) -> list[tuple[int, str]]:

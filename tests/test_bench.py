@@ -18,7 +18,7 @@ from bench.client import Checker, Job, run
 from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile, php_name
 from bench.php_server import programs
 from bench.report import BUDGETS, Budget
-from tests.worlds.databases import require
+from tests.worlds.databases import MARIADB_URL, require
 from tests.worlds.places import ROOT
 from tests.worlds.started import start_warm
 
@@ -96,7 +96,7 @@ def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path)
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- written by the bench -->\nold\n<!-- end of what the bench writes -->\nafter\n")
     file = tmp_path / "result.json"
-    server = ("--only", "mariadb", "--processes", "2", "--engine", "waitress")
+    server = ("--mariadb", MARIADB_URL, "--only", "mariadb", "--processes", "2", "--engine", "waitress")
     code, told = run_bench(*server, "--json", str(file), "--readme", str(readme))
     assert code == 0, told
     result = json.loads(file.read_text())
@@ -113,6 +113,12 @@ def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path)
     assert "| requests/s | MariaDB, 2 processes |" in text
     assert "get_accounts" in text
     assert "old" not in text
+
+
+def test_a_server_that_does_not_answer_is_named(run_bench: RunBench) -> None:
+    code, told = run_bench("--only", "mariadb", "--mariadb", "mysql://root:secret@127.0.0.1:1/")
+    assert code == 1
+    assert told == "no MariaDB server answers at mysql://root:***@127.0.0.1:1/\n"
 
 
 def test_wrong_answers_fail_the_run(run_bench: RunBench) -> None:

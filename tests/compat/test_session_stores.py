@@ -4,7 +4,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,15 @@ from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import PURGE_SECONDS, TOUCH_SECONDS, SqlSessions
 from core.storage.database import Database
 from tests.compat.session_browser import Browser, Moment, app_with
+from tests.worlds.databases import REDIS_URL, create_database, require_redis
 from tests.worlds.forked import forked
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+PREFIX = f"sbx-test-{os.getpid()}:"
 LIFETIME = 1440
 UNKNOWN = "a" * 26
 SQL = ["sqlite", "mariadb", "postgresql"]
-URLS = {
-    "mariadb": f"mysql://root@127.0.0.1/sbx_sessions_{WORKER}",
-    "postgresql": "postgresql://root@127.0.0.1/root",
-}
 TABLE = sa.Table(
-    f"sbx_sessions_{WORKER}",
+    "sbx_sessions",
     sa.MetaData(),
     sa.Column("id", sa.String(256), primary_key=True),
     sa.Column("data", sa.Text, nullable=False),
@@ -54,51 +50,19 @@ class House:
         return app_with(self.open(), **options)
 
 
-def missing(kind: str, error: Exception) -> None:
-    if os.environ.get("CI"):
-        raise error
-    pytest.skip(f"{kind} does not answer on 127.0.0.1")
-
-
-def reach(kind: str, folder: Path) -> Database:
-    """An empty database of that kind, or of the tests of this worker before."""
-    if kind == "mariadb":
-        server = Database("mysql://root@127.0.0.1/")
-        with closing_pool(server), server.engine.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE IF NOT EXISTS sbx_sessions_{WORKER}"))
-    database = Database(URLS.get(kind, f"sqlite:///{folder}/sessions.db"))
-    TABLE.drop(database.engine, checkfirst=True)
-    TABLE.create(database.engine)
-    return database
-
-
-@contextmanager
-def closing_pool(database: Database) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        database.dispose()
-
-
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Database]]:
-    folder = tmp_path_factory.mktemp("sessions")
+def databases() -> Iterator[Callable[[str], Database]]:
+    """One of each kind."""
     opened: dict[str, Database] = {}
 
     def database(kind: str) -> Database:
         if kind not in opened:
-            try:
-                opened[kind] = reach(kind, folder)
-            except sa.exc.OperationalError as error:
-                missing(kind, error)
+            opened[kind] = Database(create_database(kind, "sessions"))
         return opened[kind]
 
     yield database
-    for kind, one in opened.items():
-        with closing_pool(one), one.engine.begin() as connection:
-            TABLE.drop(connection, checkfirst=True)
-            if kind == "mariadb":
-                connection.execute(sa.text(f"DROP DATABASE sbx_sessions_{WORKER}"))
+    for one in opened.values():
+        one.dispose()
 
 
 def sql_house(kind: str, database: Database) -> House:
@@ -110,15 +74,11 @@ def sql_house(kind: str, database: Database) -> House:
 
 
 def redis_house() -> Iterator[House]:
+    require_redis()
     moment = Moment()
-    client = Redis()
-    prefix = f"sbx-test-{WORKER}:"
-    try:
-        client.ping()
-    except Exception as error:
-        missing("redis", error)
-    yield House("redis", moment, lambda: RedisSessions(client, prefix, LIFETIME, moment))
-    for key in client.scan_iter(f"{prefix}*"):
+    client = Redis.from_url(REDIS_URL)
+    yield House("redis", moment, lambda: RedisSessions(client, PREFIX, LIFETIME, moment))
+    for key in client.scan_iter(f"{PREFIX}*"):
         client.delete(key)
     client.close()
 
@@ -430,7 +390,7 @@ def store_in_another_process(kind: str, place: str, moment: Moment) -> SessionSt
     if kind in SQL:
         return SqlSessions(Database(place).engine, TABLE, LIFETIME, moment)
     if kind == "redis":
-        return RedisSessions(Redis(), place, LIFETIME, moment)
+        return RedisSessions(Redis.from_url(REDIS_URL), place, LIFETIME, moment)
     return PhpFileSessions(place, kind, LIFETIME, moment)
 
 
@@ -561,11 +521,11 @@ def test_sql_a_lost_connection_is_not_used_again(sql: House) -> None:
     browser = logged_in(app_with(store))
     end = {
         "mariadb": "SELECT GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';') FROM information_schema.processlist"
-        f" WHERE db = 'sbx_sessions_{WORKER}' AND id <> CONNECTION_ID()",
+        " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
         "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        f" WHERE query LIKE '%sbx_sessions_{WORKER}%' AND pid <> pg_backend_pid()",
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
     }[sql.kind]
-    killer = Database(URLS[sql.kind])
+    killer = Database(place_of(store))
     with killer.engine.connect() as connection:
         killed = connection.scalars(sa.text(end)).all()
         if sql.kind == "mariadb":
@@ -601,10 +561,9 @@ def redis() -> Iterator[House]:
 
 @pytest.mark.parametrize("decoding", [False, True])
 def test_redis_lets_go_by_itself_and_refreshes_on_reading(redis: House, decoding: bool) -> None:
-    client = Redis(decode_responses=decoding)
-    prefix = f"sbx-test-{WORKER}:"
-    browser = logged_in(app_with(RedisSessions(client, prefix, LIFETIME, redis.moment)), text="é")
-    key = _redis_key(prefix, browser)
+    client = Redis.from_url(REDIS_URL, decode_responses=decoding)
+    browser = logged_in(app_with(RedisSessions(client, PREFIX, LIFETIME, redis.moment)), text="é")
+    key = _redis_key(PREFIX, browser)
     client.expire(key, 100)
     assert browser.read()["text"] == "é"
     assert LIFETIME - 5 < client.ttl(key) <= LIFETIME
@@ -617,9 +576,9 @@ def test_redis_lets_go_by_itself_and_refreshes_on_reading(redis: House, decoding
 
 
 def test_redis_garbage_reads_as_no_session_and_stays(redis: House) -> None:
-    client = Redis()
+    client = Redis.from_url(REDIS_URL)
     browser = logged_in(redis.app())
-    key = _redis_key(f"sbx-test-{WORKER}:", browser)
+    key = _redis_key(PREFIX, browser)
     with again(browser).request() as stale:
         stale["login"] = 2
         # a pickle, which Flask-Session's own serializer would load

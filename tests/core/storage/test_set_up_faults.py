@@ -22,6 +22,7 @@ from core.storage.database import Database
 from core.storage.faults import DatabaseSetUp, LacksTable, NoDatabaseServer
 from core.storage.revisions import NewerDatabase
 from core.storage.table_faults import NotReferable, narrow_texts
+from core.values import database_urls
 from core.values.database_urls import normal_url
 from tests.worlds.databases import (
     DUMPS,
@@ -180,13 +181,15 @@ def test_localhost_is_the_socket_as_in_php() -> None:
 
 
 @pytest.mark.parametrize("by_name", [True, False])
-def test_a_server_is_reached_through_its_socket(by_name: bool) -> None:
+def test_a_server_is_reached_through_its_socket(by_name: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     require("mariadb")
     if make_url(MARIADB_URL).host not in ("127.0.0.1", "localhost"):
         pytest.skip("the MariaDB of these tests is on another machine")
     with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@socket")
         socket = cursor.fetchone()[0]  # type: ignore[index]
+    # a server of the tests' own does not listen where distributions let theirs
+    monkeypatch.setattr(database_urls, "_SOCKETS", ("/nowhere/mysqld.sock", socket))
     url = "mysql://root@localhost/mysql" + (f"?unix_socket={socket}" if by_name else "")
     database = Database(url)
     with database.read() as connection:
