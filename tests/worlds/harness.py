@@ -5,11 +5,12 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import md5
-from http.cookiejar import DefaultCookiePolicy
 from itertools import cycle, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import phpserialize
 import requests
@@ -25,6 +26,7 @@ from core.panel import Panel
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
+from tests.worlds.sending import send, set_cookies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -35,10 +37,6 @@ _EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.na
 _FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
 ENCODINGS = ("json", "form", "multipart", "query")
 PREFIXES = ("/", "/api/")
-# the connections of all clients: none looks for a proxy, and none finds the cookies of another
-_CONNECTIONS = requests.Session()
-_CONNECTIONS.trust_env = False
-_CONNECTIONS.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 NOT_LOGGED_IN = {"error": 1, "err_msg": "Not logged in", "message": "Not logged in", "code": 2}
 
 
@@ -89,15 +87,19 @@ class Client:
         headers = {**self.headers, **options.pop("headers", {})}
         if self.cookies and "Cookie" not in headers:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        response = _CONNECTIONS.request(
-            method, self.url + path, headers=headers, allow_redirects=False, timeout=60, **options
-        )
-        for name, value in response.cookies.items():
-            self.cookies[name] = value
-        for line in response.raw.headers.getlist("Set-Cookie"):
+        response = send(method, self._address, self.url + path, headers, **options)
+        for line in set_cookies(response):
+            name, _, value = line.partition(";")[0].partition("=")
             if "Max-Age=0" in line:
-                self.cookies.pop(line.partition("=")[0], None)
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
         return response
+
+    @cached_property
+    def _address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 80)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.request("GET", path, **options)
