@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 from limits.storage import MovingWindowSupport, Storage
-from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy import Connection, bindparam, case, delete, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from core.storage.database import Database
 from core.storage.tables import Counter
@@ -26,6 +27,25 @@ _LOCKING = {
     "postgresql": postgresql.insert(Counter).on_conflict_do_update(
         index_elements=["name"], set_={"name": Counter.name}
     ),
+}
+_COUNT = select(Counter.count).where(Counter.name == bindparam("name"))
+# a window that has ended begins anew with what is counted
+_HAS_ENDED = Counter.ends <= bindparam("now")
+_SUM = Counter.count + bindparam("amount", type_=sa.Integer)
+_CHANGES = [
+    # in this order: MariaDB takes the new values of the columns before
+    ("count", case((_HAS_ENDED, bindparam("first")), (_SUM < 0, 0), else_=_SUM)),
+    ("ends", case((_HAS_ENDED, bindparam("until")), else_=Counter.ends)),
+]
+_NEW: dict[str, Any] = {"name": bindparam("name"), "count": bindparam("first"), "ends": bindparam("until")}
+_COUNTING_IN_MYSQL = mysql.insert(Counter).values(_NEW).on_duplicate_key_update(_CHANGES)
+_COUNTING = {
+    "mysql": _COUNTING_IN_MYSQL,
+    "mariadb": _COUNTING_IN_MYSQL,
+    "postgresql": postgresql.insert(Counter)
+    .values(_NEW)
+    .on_conflict_do_update(index_elements=["name"], set_=dict(_CHANGES)),
+    "sqlite": sqlite.insert(Counter).values(_NEW).on_conflict_do_update(index_elements=["name"], set_=dict(_CHANGES)),
 }
 _MILLISECOND = 1000
 _LONGEST_NAME = 250
@@ -95,12 +115,16 @@ def _name(key: str) -> str:
 
 
 def _counted(connection: Connection, *, name: str, seconds: int, amount: int) -> int:
-    row = _locked(connection, name)
     now = _now()
-    count = max(0, amount if row.ends <= now else row.count + amount)
-    ends = now + seconds * _MILLISECOND if row.ends <= now else row.ends
-    connection.execute(update(Counter).where(Counter.name == name).values(count=count, ends=ends))
-    return count
+    values = {
+        "name": name,
+        "amount": amount,
+        "first": max(0, amount),
+        "now": now,
+        "until": now + seconds * _MILLISECOND,
+    }
+    connection.execute(_COUNTING[connection.dialect.name], values)
+    return int(connection.execute(_COUNT, {"name": name}).scalar_one())
 
 
 def _entered(connection: Connection, *, name: str, limit: int, seconds: int, amount: int) -> bool:
