@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
 from sqlalchemy import Connection, SQLColumnExpression
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -259,6 +258,9 @@ def _accepted(connection: Connection) -> Shape:
 
 def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> None:
     """Apply pending revisions; then look again, since a restored backup may lack what was once added."""
+    # see core.storage.revisions
+    from alembic import command
+
     pending(connection)  # raises for a database of a newer version
     _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
     config = alembic_config()

@@ -7,16 +7,16 @@ work on the same tables (chapter 01). Which tables and columns a revision promis
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import context, op
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from sqlalchemy import Column, Connection, Index, Inspector, Table
 
 from core.storage.tables import Base, State, Version
 from core.storage.writing import insert_if_absent
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 VERSION_TABLE = "_sbx_alembic"
 
@@ -44,6 +44,8 @@ def is_ours(connection: Connection) -> bool:
 
 def run(plan: Plan) -> None:
     """The body of a revision's ``upgrade``: what was promised, and ``first_rows`` where it has some."""
+    from alembic import context, op
+
     connection = op.get_bind()
     carry_out(connection, plan(connection), context.config.attributes["report"])
 
@@ -125,7 +127,11 @@ def _is_narrower(found: sa.types.TypeEngine[Any], wanted: sa.types.TypeEngine[An
     return isinstance(found, sa.String) and found.length is not None and found.length < length
 
 
-def _operations(connection: Connection) -> Operations:
+def _operations(connection: Connection) -> "Operations":
+    # see core.storage.revisions
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
     return Operations(MigrationContext.configure(connection))
 
 
