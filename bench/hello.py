@@ -1,14 +1,17 @@
-"""The yardstick: a bare Flask application with one route, served as the panel is.
+"""The yardstick: a bare Flask application with one route, under the panel's engine as that is, with nothing of ours.
 
-``python -m bench.hello PORT THREADS PROCESSES ENGINE``
+What the panel's own serving makes better is seen beside it, and not in it. ``python -m bench.hello PORT THREADS
+PROCESSES ENGINE``
 """
 
 import logging
 import sys
 
+import waitress
 from flask import Flask
 
-from compat.serving.engines import ServingSettings, serve_by_several, serve_here
+from compat.serving.granian_engine import serve_with_granian
+from compat.serving.processes import Crew, listening_sockets
 
 HOST = "127.0.0.1"
 
@@ -26,20 +29,13 @@ def create_app() -> Flask:
 def main(port: int, threads: int, processes: int, engine: str) -> None:
     # as the panel's own server does: writing a warning per burst would slow the yardstick down
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    settings = ServingSettings(
-        host=HOST,
-        port=port,
-        processes=processes,
-        threads=threads,
-        engine=engine,
-        connections_per_address=0,
-        exempt=(),
-        largest_body=2**20,
-    )
-    if settings.is_one_process:
-        serve_here(create_app(), settings)
+    if engine == "granian":
+        serve_with_granian(create_app, lambda: None, (HOST, port), processes=processes, threads=threads)
+    elif processes == 1:
+        waitress.serve(create_app(), host=HOST, port=port, threads=threads)
     else:
-        serve_by_several(create_app, settings, "")
+        sockets = listening_sockets(HOST, port)
+        Crew(processes, lambda _: waitress.serve(create_app(), sockets=sockets, threads=threads)).run()
 
 
 if __name__ == "__main__":
