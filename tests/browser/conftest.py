@@ -68,7 +68,13 @@ def _sites(_worlds: MakeWorld) -> Iterator[MakeSite]:
     sites: dict[tuple[str, str], Site] = {}
 
     def make(generation: str, store: str) -> Site:
-        world = _worlds("sqlite", SHOWBOX_SESSION_STORE=store, SHOWBOX_FRONTEND_ROOT=str(FRONTENDS / generation))
+        settings = {
+            "SHOWBOX_SESSION_STORE": store,
+            "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / generation),
+            # pages ask for what is today in UTC (05 §10.7), which is yesterday in Tehran in the evening
+            "SHOWBOX_PANEL_TIMEZONE": "UTC",
+        }
+        world = _worlds("sqlite", **settings)
         fill(world)
         key = (generation, store)
         if key not in sites:
