@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import waitress
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer, MultiSocketServer
 
+from compat.serving.answers import AnsweringChannel
 from compat.serving.lanes import LaneDispatcher
 from compat.serving.processes import Share
 
@@ -36,7 +36,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(AnsweringChannel):
     """A connection that is closed when a head is not complete, or a body stops, within :data:`PATIENCE_SECONDS`."""
 
     parser_class = _Parser
