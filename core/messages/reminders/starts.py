@@ -159,6 +159,8 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
     sweep.carry_out(run.panel, By(actor, CRON), settings, tally, pace, heard)
     counts = tally.counts
     run.stamped(f"User {actor.username}: " + ", ".join(f"{name.title()}={count}" for name, count in counts.items()))
+    if not tally.is_recorded:
+        run.stamped(f"WARNING: User {actor.username}: the database could not take all of it into the logs")
     return counts
 
 

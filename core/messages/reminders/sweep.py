@@ -16,6 +16,7 @@ from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
 from core.jobs.claims import INTERRUPTED
+from core.messages.by_hand import recorded
 from core.messages.delivery import Delivery, Outbox, Outcome
 from core.messages.pace import Pace
 from core.messages.placeholders import account_values, render
@@ -45,12 +46,13 @@ class Result:
 
 @dataclass(slots=True)
 class Tally:
-    """How far a sweep is; ``results`` grows."""
+    """How far a sweep is; ``results`` grows. ``is_recorded``: the logs have all of it."""
 
     days: int
     target: date
     total: int = 0
     results: list[Result] = field(default_factory=list)
+    is_recorded: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,6 +109,7 @@ def carry_out(
         earlier = channel.done.get(item.due.mac.upper(), item.earlier)
         reminder = Reminder(item.due, stage, item.text, earlier)
         result = _skipped(item) if item.is_over else _send(panel, outbox, reminder, pace)
+        tally.is_recorded = outbox.is_recorded
         tally.results.append(result)
         heard(result)
     _finish(panel, by, tally)
@@ -167,4 +170,4 @@ def _finish(panel: Panel, by: By, tally: Tally) -> None:
         connection.execute(row.values(last_sweep_at=panel.clock.now()))
         by.write_audit(panel, connection, "send", "reminder", target_name=by.actor.username, new=told)
 
-    panel.database.transact(act)
+    tally.is_recorded &= recorded(panel, act)
