@@ -112,7 +112,8 @@ def _once(work: Work, by: By, mac: str, content: Content, *, is_tried: bool) -> 
         return Delivery(mac, None if was_sent else error_text or INTERRUPTED)
     # one that was given up counts as a timeout, so that the next one is given up too
     delivery = Delivery(mac, PortalTimeout.default_text if claim.is_ours else INTERRUPTED, is_timeout=claim.is_ours)
-    return replace(delivery, is_recorded=note(panel, by.actor, delivery, content, row_id=claim.row_id))
+    row_id = claim.row_id if claim.is_ours else 0
+    return replace(delivery, is_recorded=note(panel, by.actor, delivery, content, row_id=row_id))
 
 
 @dataclass(frozen=True, slots=True)

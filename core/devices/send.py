@@ -117,10 +117,17 @@ def note(
             settle_row(panel, connection, row_id, delivery.error)
         else:
             _write_row(panel, connection, actor, delivery, content)
+
+    def write_both(connection: Connection) -> None:
+        write(connection)
         if also is not None:
             also(connection)
 
-    return _record(panel, write)
+    is_recorded = _record(panel, write_both)
+    if not is_recorded and also is not None:
+        # the one must not be missing because of the other
+        _record(panel, write)
+    return is_recorded
 
 
 def _write_row(panel: Panel, connection: Connection, actor: Actor, delivery: Delivery, content: Content) -> int:

@@ -246,11 +246,12 @@ class Ground:
             done = replace(done, portal=healthy.done.portal if done.come or done.gone else self.before.portal)
         nothing = not done.come.keys() - kept and not done.gone and done.portal == self.before.portal
         everything = done == healthy.done
-        # a theme is no more than tried, also where who would have told of it was killed
-        if response is None or "theme" in str(answer.get("warning_text")).lower():
-            done, everything = _without_themes(done), _without_themes(done) == _without_themes(healthy.done)
         if response is None and _owns_up(done):
             everything = done.portal in (self.before.portal, healthy.done.portal)
+        # a theme is no more than tried, also where who would have told of it was killed
+        if response is None or "theme" in str(answer.get("warning_text")).lower():
+            done = _without_themes(done)
+            everything = everything or done == _without_themes(healthy.done)
         if NOT_RECORDED in str(answer.get("warning_text")):
             everything = nothing = done.portal == healthy.done.portal
         is_true = everything if answer["error"] == 0 else nothing
