@@ -19,12 +19,11 @@ from core.devices.rules import Content, Event, Message
 from core.devices.send import Delivery, audit_sent, deliver, note, note_server2, on_its_way
 from core.errors import DatabaseRefused
 from core.jobs import jobs
-from core.jobs.claims import INTERRUPTED
+from core.jobs.claims import INTERRUPTED, first_time
 from core.jobs.jobs import Work
 from core.panel import Panel
 from core.portal import PortalTimeout
 from core.storage.tables import Claim
-from core.storage.writing import insert_if_absent
 
 KIND = "stb_batch"
 _CHANNEL = "stb"
@@ -92,8 +91,10 @@ def _run(work: Work) -> Mapping[str, Any]:
         is_recorded &= delivery.is_recorded
         deliveries.append(delivery)
         work.report(len(deliveries), len(batch.macs), Result(deliveries, is_recorded=is_recorded).stored())
-    is_recorded &= _audit(panel, by, batch, deliveries)
-    return Result(deliveries, note_server2(panel, by, content.kind, deliveries), is_recorded).stored()
+    once = f"job:{work.record.id}"
+    is_recorded &= _audit(panel, by, batch, deliveries, once)
+    server2 = note_server2(panel, by, content.kind, deliveries, once=f"{once}:2")
+    return Result(deliveries, server2, is_recorded).stored()
 
 
 def _once(work: Work, by: By, mac: str, content: Content, *, is_tried: bool) -> Delivery:
@@ -125,11 +126,11 @@ class _Claimed:
 
 
 def _claimed(work: Work, by: By, mac: str, content: Content) -> _Claimed:
-    panel, key = work.panel, {"channel": _CHANNEL, "name": f"job:{work.record.id}:{mac}"}
-    row = (Claim.channel == key["channel"]) & (Claim.name == key["name"])
+    panel, name = work.panel, f"job:{work.record.id}:{mac}"
+    row = (Claim.channel == _CHANNEL) & (Claim.name == name)
 
     def act(connection: Connection, *, is_logged: bool = True) -> _Claimed:
-        if not insert_if_absent(connection, Claim, **key, claimed_at=panel.clock.stamp()):
+        if not first_time(connection, _CHANNEL, name, panel.clock.stamp()):
             return _Claimed(False, connection.scalar(select(Claim.row_id).where(row)) or 0)
         row_id = on_its_way(panel, connection, by.actor, mac, content) if is_logged else 0
         if row_id:
@@ -143,8 +144,8 @@ def _claimed(work: Work, by: By, mac: str, content: Content) -> _Claimed:
         return panel.database.transact(partial(act, is_logged=False))
 
 
-def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery]) -> bool:
-    """One row, unless no box was reached; whether it was stored."""
+def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery], once: str) -> bool:
+    """One row of the job, unless no box was reached; whether it was stored."""
     content = batch.content
     sent = [delivery.mac for delivery in deliveries if delivery.error is None]
     failed = [*batch.refused, *(delivery.mac for delivery in deliveries if delivery.error is not None)]
@@ -156,7 +157,8 @@ def _audit(panel: Panel, by: By, batch: Batch, deliveries: Sequence[Delivery]) -
     else:
         target = f"Bulk: {len(sent)}/{total} devices"
         new = {**content.facts, "success_count": len(sent), "failed_count": len(failed), "failed_devices": failed}
-    return audit_sent(panel, by, content, target, new, f"{content.kind.title()} sent to {len(sent)} of {total} STBs")
+    details = f"{content.kind.title()} sent to {len(sent)} of {total} STBs"
+    return audit_sent(panel, by, content, target, new, details, once=once)
 
 
 KINDS = {KIND: jobs.Kind(_run, carries_on=True)}

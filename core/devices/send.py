@@ -20,7 +20,7 @@ from core.accounts.rows import owners_by_mac
 from core.devices.log import is_written, settle_row, write_row
 from core.devices.rules import Content, checked_event, checked_mac, checked_message
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, UpstreamFailed
-from core.jobs.claims import INTERRUPTED
+from core.jobs.claims import AUDITED, INTERRUPTED, first_time
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout
 
@@ -135,9 +135,19 @@ def _write_row(panel: Panel, connection: Connection, actor: Actor, delivery: Del
     return write_row(panel, connection, actor, kind, delivery.mac, label, full_text=text, error=delivery.error)
 
 
-def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> bool:
-    """One audit row for what was sent to many devices; whether it was stored."""
-    return _record(panel, _audited(panel, by, content, target, new, details))
+def audit_sent(
+    panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str, *, once: str
+) -> bool:
+    """One audit row for what was sent to many devices, ``once`` under that name; whether it is stored."""
+    return _record(panel, _only(panel, once, _audited(panel, by, content, target, new, details)))
+
+
+def _only(panel: Panel, once: str, write: Write) -> Write:
+    def act(connection: Connection) -> None:
+        if first_time(connection, AUDITED, once, panel.clock.stamp()):
+            write(connection)
+
+    return act
 
 
 def _audited(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> Write:
@@ -148,8 +158,9 @@ def _audited(panel: Panel, by: By, content: Content, target: str, new: dict[str,
     return write
 
 
-def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
-    """Audit rows for the devices that server 2 did not take, and a sentence that tells of the first."""
+def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery], *, once: str | None = None) -> str | None:
+    """Audit rows for the devices that server 2 did not take, ``once`` under that name, and a sentence that tells of the
+    first."""
     late = [delivery for delivery in deliveries if delivery.server2 is not None]
     if not late:
         return None
@@ -166,7 +177,7 @@ def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) ->
                 details=_server2_sentence(kind, delivery, None),
             )
 
-    _record(panel, write)
+    _record(panel, write if once is None else _only(panel, once, write))
     return _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)
 
 

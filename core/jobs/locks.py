@@ -89,36 +89,40 @@ def is_held(panel: Panel, name: str) -> bool:
 
 
 def _taken(panel: Panel, name: str, wait: float) -> Held:
-    started = time.monotonic()
+    started, ours = time.monotonic(), Held(panel, name, claims.new_owner())
     while True:
-        busy: DatabaseBusy | None = None
+        busy: DatabaseFailed | None = None
         try:
-            taken = _try(panel, name)
-        except DatabaseBusy as error:
+            taken = _try(panel, ours)
+        except DatabaseFailed as error:
             taken, busy = None, error
         if isinstance(taken, Held):
             return taken
         # where it was let go in this very moment, one more look
-        if time.monotonic() >= started + (wait if taken is not None else max(wait, _MOMENT_SECONDS)):
+        patience = wait if taken is not None else max(wait, _MOMENT_SECONDS)
+        may_pass = busy is None or isinstance(busy, DatabaseBusy)
+        if not may_pass or time.monotonic() >= started + patience:
+            if busy is not None:
+                # our row may be there all the same
+                panel.own(_Left).owners.add(ours.owner)
             raise busy or LockHeld(age=taken or 0)
         time.sleep(_POLL_SECONDS)
 
 
-def _try(panel: Panel, name: str) -> Held | int | None:
-    """The lock, or since how many seconds somebody else has it; None when that changed while we looked."""
-    now = panel.clock.stamp()
-    values = {"taken_at": now, **claims.new_lease(now, LEASE_SECONDS)}
-    owner = str(values["owner"])
+def _try(panel: Panel, ours: Held) -> Held | int | None:
+    """``ours``, or since how many seconds somebody else has it; None when that changed while we looked."""
+    name, owner, now = ours.name, ours.owner, panel.clock.stamp()
+    values: dict[str, Any] = {"taken_at": now, "owner": owner, "lease_until": now + LEASE_SECONDS}
     panel.database.transact(partial(insert_if_absent, table=Lock, name=name, **values))
     with panel.database.read() as connection:
         holder = _holder(connection, name)
     if holder is None or holder.owner == owner:
-        return None if holder is None else Held(panel, name, owner)
+        return None if holder is None else ours
     if not _is_free(panel, holder):
         return max(0, now - int(holder.taken_at))
 
     change = partial(claims.change_held, table=Lock, row=Lock.name == name, owner=holder.owner, values=values)
-    return Held(panel, name, owner) if panel.database.transact(change) else None
+    return ours if panel.database.transact(change) else None
 
 
 def _holder(connection: Connection, name: str) -> Any:

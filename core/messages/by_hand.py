@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from core.access.began import Began
 from core.errors import DatabaseRefused, UpstreamFailed
+from core.jobs.claims import AUDITED, first_time
+from core.jobs.jobs import Work
 from core.messages.delivery import Delivery, Outcome
 from core.panel import Panel
 
@@ -97,10 +99,14 @@ class Counted(Protocol):
     def failed(self) -> int: ...
 
 
-def audit_sending(panel: Panel, began: Began, channel: str, what: str, tally: Counted, **counts: int) -> None:
-    """One row with the counts, as who had it sent; ``tally`` is told where the database will never take it."""
+def audit_sending(work: Work, began: Began, channel: str, what: str, tally: Counted, **counts: int) -> None:
+    """One row of the job with the counts, as who had it sent; ``tally`` is told where the database will never take
+    it."""
+    panel = work.panel
 
     def act(connection: Connection) -> None:
+        if not first_time(connection, AUDITED, f"job:{work.record.id}", panel.clock.stamp()):
+            return
         began.by(panel, connection).write_audit(
             panel,
             connection,

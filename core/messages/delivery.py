@@ -18,6 +18,7 @@ A sweep opens with :func:`settle_interrupted`, also when nothing is due. Source:
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -25,7 +26,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
-from core.errors import DatabaseRefused
+from core.errors import DatabaseFailed, DatabaseRefused
 from core.jobs import claims
 from core.panel import Panel
 from core.storage import patience
@@ -158,7 +159,13 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         except DatabaseRefused:
             self.is_recorded = False
             log.error("what became of %d messages by %s cannot be recorded", len(claimed), self._channel.name)
-            database.transact(partial(self._end, names=names, delivery=delivery))
+            # each by itself, as far as it goes: a claim that cannot be ended ends with its lease
+            for part in (
+                partial(self._channel.settle, claimed=claimed, delivery=delivery),
+                partial(self._end, names=names, delivery=delivery),
+            ):
+                with suppress(DatabaseFailed):
+                    database.transact(part)
 
     def _is_settled(self, names: Sequence[str]) -> bool:
         """Whether none of our claims is left."""

@@ -207,7 +207,7 @@ def _run(work: Work) -> Mapping[str, Any]:
         work.report(tally.done, len(postings), _result(tally).stored())
 
     tally = post(panel, settings, postings, pause=_PAUSE_SECONDS, report=report)
-    audit_sending(panel, order.began, "mail", "Mails", tally)
+    audit_sending(work, order.began, "mail", "Mails", tally)
     return _result(tally).stored()
 
 

@@ -196,7 +196,7 @@ def _run(work: Work) -> Mapping[str, Any]:
     if sender is None:
         raise InvalidInput(_NOT_CONFIGURED)
     tally = _deliver(work, sender, by.actor.id, messages)
-    audit_sending(panel, order.began, "sms", "SMS", tally, skipped=order.skipped)
+    audit_sending(work, order.began, "sms", "SMS", tally, skipped=order.skipped)
     return Result.of(tally).stored()
 
 

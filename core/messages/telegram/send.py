@@ -122,7 +122,7 @@ def _run(work: Work) -> Mapping[str, Any]:
         work.report(tally.done, len(messages), _result(tally).stored())
 
     tally = deliver(panel, stored.token, messages, report)
-    audit_sending(panel, order.began, "telegram", "Telegram messages", tally)
+    audit_sending(work, order.began, "telegram", "Telegram messages", tally)
     return _result(tally).stored()
 
 
