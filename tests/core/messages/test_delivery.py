@@ -239,11 +239,11 @@ class _Interrupting:
         self.left, self._fault = times, fault
         usual = _Letters.settle
 
-        def settle(letters: _Letters, *arguments: Any) -> None:
+        def settle(letters: _Letters, *arguments: Any, **named: Any) -> None:
             if self.left:
                 self.left -= 1
                 raise self._fault()
-            usual(letters, *arguments)
+            usual(letters, *arguments, **named)
 
         monkeypatch.setattr(_Letters, "settle", settle)
         monkeypatch.setattr("core.messages.delivery._POLL_SECONDS", 0.001)
