@@ -20,9 +20,10 @@ from sqlalchemy import Connection
 
 from core.accounts import operations
 from core.accounts.operations import OperationTaken, Record
-from core.errors import CommitUncertain, DatabaseFailed, DatabaseRefused, NotFound, PanelError
+from core.errors import DatabaseFailed, DatabaseRefused, NotFound, PanelError
 from core.jobs import jobs
 from core.panel import Panel
+from core.storage import patience
 from core.storage.tables import Operation
 from core.storage.tables.texts import UnstorableText
 
@@ -85,25 +86,12 @@ def persist(panel: Panel, record: Record, state: str, act: Callable[[Connection]
 
     None when a try whose commit was not answered turns out to be done. Raises the last fault.
     """
-    until = time.monotonic() + PATIENCE_SECONDS
-    uncertain: CommitUncertain | None = None
-    while True:
-        try:
-            if uncertain is not None and _is_in(panel, record, state):
-                return None
-            return panel.database.transact(act)
-        except DatabaseRefused:
-            raise
-        except UnstorableText as error:
-            # found before, else; a column was changed meanwhile
-            raise DatabaseRefused(error.text) from error
-        except CommitUncertain as error:
-            uncertain = error
-        except DatabaseFailed as error:
-            if time.monotonic() >= until:
-                # what came of the earlier try is not known either
-                raise uncertain or error from error
-        time.sleep(_POLL_SECONDS)
+    is_stored = partial(_is_in, panel, record, state)
+    try:
+        return patience.persist(panel.database, act, is_stored, seconds=PATIENCE_SECONDS, poll=_POLL_SECONDS)
+    except UnstorableText as error:
+        # found before, else; a column was changed meanwhile
+        raise DatabaseRefused(error.text) from error
 
 
 def _is_in(panel: Panel, record: Record, state: str) -> bool:

@@ -1,7 +1,8 @@
 """The log of what was sent to set-top boxes: writing its rows, and reading them page by page.
 
-Rows hold the texts as they were sent; what a page shows is escaped where it is answered. Source: contract chapter 50,
-``get_stb_logs``.
+A row is there before the portal is asked, and says until its outcome is known that this was interrupted: so nothing
+that was sent is missing, also where its process was killed. Rows hold the texts as they were sent; what a page shows is
+escaped where it is answered. Source: contract chapter 50, ``get_stb_logs``.
 """
 
 import math
@@ -11,16 +12,18 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, func, insert, or_, select
+from sqlalchemy import Connection, func, or_, select, update
 
 from core.access.actors import Actor
 from core.access.permissions import READ_STB_LOG, Scope, scope_of
 from core.panel import Panel
 from core.storage.tables import StbActionLog
+from core.storage.writing import insert_row
 
 PER_PAGE = 20
 MAX_PER_PAGE = 100
 KINDS = ("event", "message")
+_SENT = "success"
 _ERROR_CHARACTERS = 255
 _NAME_CHARACTERS = 100
 _TABLE = StbActionLog.__tablename__
@@ -74,23 +77,48 @@ def write_row(
     *,
     full_text: str | None = None,
     error: str | None = None,
-) -> None:
-    """One row in the transaction of ``connection``, failed with ``error``; none where the table is missing."""
+) -> int:
+    """One row in the transaction of ``connection``, failed with ``error``; its id, 0 where the table is missing."""
     if not panel.layout.has_table(_TABLE):
-        return
-    connection.execute(
-        insert(StbActionLog).values(
-            user_id=actor.id,
-            username=actor.username[:_NAME_CHARACTERS],
-            action_type=kind,
-            mac_address=mac,
-            action_detail=label,
-            full_message=full_text,
-            status="success" if error is None else "failed",
-            error_message=None if error is None else error[:_ERROR_CHARACTERS],
-            created_at=panel.clock.now(),
-        )
-    )
+        return 0
+    values = {
+        "user_id": actor.id,
+        "username": actor.username[:_NAME_CHARACTERS],
+        "action_type": kind,
+        "mac_address": mac,
+        "action_detail": label,
+        "full_message": full_text,
+    }
+    return insert_row(connection, StbActionLog, {**values, **_outcome(panel, error)})
+
+
+def settle_row(panel: Panel, connection: Connection, row_id: int, error: str | None) -> None:
+    """What came of it."""
+    row = update(StbActionLog).where(StbActionLog.id == row_id)
+    connection.execute(row.values(**_outcome(panel, error)))
+
+
+def is_written(panel: Panel, row_id: int) -> bool:
+    with panel.database.read() as connection:
+        return connection.execute(select(StbActionLog.id).where(StbActionLog.id == row_id)).first() is not None
+
+
+def read_outcome(panel: Panel, row_id: int) -> tuple[bool, str | None] | None:
+    """Whether it was sent, and the error; None where there is no such row."""
+    if not row_id or not panel.layout.has_table(_TABLE):
+        return None
+    with panel.database.read() as connection:
+        found = select(StbActionLog.status, StbActionLog.error_message).where(StbActionLog.id == row_id)
+        row = connection.execute(found).first()
+    return None if row is None else (row.status == _SENT, row.error_message)
+
+
+def _outcome(panel: Panel, error: str | None) -> dict[str, Any]:
+    return {
+        "status": _SENT if error is None else "failed",
+        "error_message": None if error is None else error[:_ERROR_CHARACTERS],
+        "created_at": panel.clock.now(),
+    }
 
 
 def read_log(panel: Panel, actor: Actor, wanted: Wanted, page: int, per_page: int) -> LogPage:

@@ -7,6 +7,7 @@ at once: :mod:`core.devices.send_many`.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,9 +17,10 @@ from core.access.audit import By
 from core.access.permissions import SEND_EVENTS, SEND_MESSAGES, Right, Scope, may_touch, require, scope_of
 from core.accounts.on_portals import one_operation
 from core.accounts.rows import owners_by_mac
-from core.devices.log import write_row
+from core.devices.log import is_written, settle_row, write_row
 from core.devices.rules import Content, checked_event, checked_mac, checked_message
 from core.errors import DatabaseFailed, InvalidInput, NotAllowed, NotFound, UpstreamFailed
+from core.jobs.claims import AUDITED, INTERRUPTED, first_time
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout
 
@@ -87,39 +89,65 @@ def refusals(panel: Panel, actor: Actor, right: Right, macs: list[str]) -> dict[
 
 
 @one_operation
-def deliver(panel: Panel, actor: Actor, mac: str, content: Content, *, also: Write | None = None) -> Delivery:
-    """Hand ``content`` to the portals for the device, and log what became of it, ``also`` together with that if it was
-    sent; never raises PortalError."""
+def deliver(
+    panel: Panel, actor: Actor, mac: str, content: Content, *, row_id: int = 0, also: Write | None = None
+) -> Delivery:
+    """Hand ``content`` to the portals for the device, and log what became of it as :func:`note` does, ``also`` together
+    with that if it was sent; never raises PortalError."""
     delivery = _deliver(panel, mac, content)
     also = also if delivery.error is None else None
-    return replace(delivery, is_recorded=note(panel, actor, delivery, content, also=also))
+    return replace(delivery, is_recorded=note(panel, actor, delivery, content, row_id=row_id, also=also))
 
 
-def note(panel: Panel, actor: Actor, delivery: Delivery, content: Content, *, also: Write | None = None) -> bool:
-    """The log's row of one device, ``also`` in its transaction, and a line in the log file; whether it was stored."""
+def on_its_way(panel: Panel, connection: Connection, actor: Actor, mac: str, content: Content) -> int:
+    """The log's row of a device that is about to be told, which :func:`note` settles; its id, 0 for none."""
+    return _write_row(panel, connection, actor, Delivery(mac, INTERRUPTED), content)
+
+
+def note(
+    panel: Panel, actor: Actor, delivery: Delivery, content: Content, *, row_id: int = 0, also: Write | None = None
+) -> bool:
+    """The outcome in the log's row of one device (0: a new one), ``also`` in its transaction, and a line in the log
+    file; whether it was stored."""
     outcome = f"failed: {delivery.error}" if delivery.error else "sent"
     log.info("%s to %s by user %d: %s", content.file_label, delivery.mac, actor.id, outcome)
 
     def write(connection: Connection) -> None:
-        write_row(
-            panel,
-            connection,
-            actor,
-            content.kind,
-            delivery.mac,
-            content.label,
-            full_text=content.full_text,
-            error=delivery.error,
-        )
+        if row_id:
+            settle_row(panel, connection, row_id, delivery.error)
+        else:
+            _write_row(panel, connection, actor, delivery, content)
+
+    def write_both(connection: Connection) -> None:
+        write(connection)
         if also is not None:
             also(connection)
 
-    return _record(panel, write)
+    is_recorded = _record(panel, write_both)
+    if not is_recorded and also is not None:
+        # the one must not be missing because of the other
+        _record(panel, write)
+    return is_recorded
 
 
-def audit_sent(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> bool:
-    """One audit row for what was sent to many devices; whether it was stored."""
-    return _record(panel, _audited(panel, by, content, target, new, details))
+def _write_row(panel: Panel, connection: Connection, actor: Actor, delivery: Delivery, content: Content) -> int:
+    kind, label, text = content.kind, content.label, content.full_text
+    return write_row(panel, connection, actor, kind, delivery.mac, label, full_text=text, error=delivery.error)
+
+
+def audit_sent(
+    panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str, *, once: str
+) -> bool:
+    """One audit row for what was sent to many devices, ``once`` under that name; whether it is stored."""
+    return _record(panel, _only(panel, once, _audited(panel, by, content, target, new, details)))
+
+
+def _only(panel: Panel, once: str, write: Write) -> Write:
+    def act(connection: Connection) -> None:
+        if first_time(connection, AUDITED, once, panel.clock.stamp()):
+            write(connection)
+
+    return act
 
 
 def _audited(panel: Panel, by: By, content: Content, target: str, new: dict[str, Any], details: str) -> Write:
@@ -130,8 +158,9 @@ def _audited(panel: Panel, by: By, content: Content, target: str, new: dict[str,
     return write
 
 
-def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) -> str | None:
-    """Audit rows for the devices that server 2 did not take, and a sentence that tells of the first."""
+def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery], *, once: str | None = None) -> str | None:
+    """Audit rows for the devices that server 2 did not take, ``once`` under that name, and a sentence that tells of the
+    first."""
     late = [delivery for delivery in deliveries if delivery.server2 is not None]
     if not late:
         return None
@@ -148,7 +177,7 @@ def note_server2(panel: Panel, by: By, kind: str, deliveries: list[Delivery]) ->
                 details=_server2_sentence(kind, delivery, None),
             )
 
-    _record(panel, write)
+    _record(panel, write if once is None else _only(panel, once, write))
     return _server2_sentence(kind, late[0], _SERVER2_CHARACTERS)
 
 
@@ -159,10 +188,24 @@ def _require_own(panel: Panel, actor: Actor, right: Right, mac: str) -> None:
 
 def _send(panel: Panel, by: By, mac: str, content: Content) -> Sent:
     audit = _audited(panel, by, content, mac, content.facts, f"{content.kind.title()} sent to STB {mac}")
-    delivery = deliver(panel, by.actor, mac, content, also=audit)
+    delivery = deliver(panel, by.actor, mac, content, row_id=_begun(panel, by.actor, mac, content), also=audit)
     if delivery.error is not None:
         raise UpstreamFailed(failure_text(content, delivery.error))
     return Sent(note_server2(panel, by, content.kind, [delivery]), delivery.is_recorded)
+
+
+def _begun(panel: Panel, actor: Actor, mac: str, content: Content) -> int:
+    """As :func:`on_its_way`; a log that cannot be written keeps nothing from being sent."""
+
+    def act(connection: Connection) -> int:
+        return on_its_way(panel, connection, actor, mac, content)
+
+    try:
+        row_id: int = panel.database.transact(act, is_stored=partial(is_written, panel))
+        return row_id
+    except DatabaseFailed as error:
+        log.warning("the log of devices could not be told beforehand: %s", type(error.__cause__).__name__)
+        return 0
 
 
 def failure_text(content: Content, error: str) -> str:

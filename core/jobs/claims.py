@@ -17,10 +17,13 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Connection, update
 
 from core.storage.tables import Claim, Job, Lock, Operation
+from core.storage.writing import insert_if_absent
 
 # what people read of a message or event whose sender died: nobody can tell whether it went out
 INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is not sent again"
 
+# what a job that sends writes into the audit log
+AUDITED = "audit"
 Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
 
 
@@ -50,6 +53,14 @@ def change_held(
     """Change the ``row`` if ``owner`` still has it (None: if still nobody has); False: another one was faster."""
     held = table.owner.is_(None) if owner is None else table.owner == owner
     return connection.execute(update(table).where(row, held).values(**values)).rowcount == 1
+
+
+def first_time(connection: Connection, what: str, name: str, now: int) -> bool:
+    """Whether nobody has done ``what`` (16 characters) under that name: from this transaction on somebody has.
+
+    A job that could not be closed runs again, and must not tell again what it told.
+    """
+    return insert_if_absent(connection, Claim, channel=what, name=name, claimed_at=now)
 
 
 def new_owner() -> str:

@@ -47,12 +47,13 @@ def hears(
     event: type[AnyEvent], job: str, *, attempts: int = 1, only: Callable[[AnyEvent], bool] = lambda event: True
 ) -> Callable[[Listener[AnyEvent]], Listener[AnyEvent]]:
     """Declare a listener. ``job``: the name of its jobs; ``attempts``: how often at most when it fails by a named
-    error; ``only``: which events are worth a job."""
+    error; ``only``: which events are worth a job. What its claims say that it has done it does not do again, so it
+    carries on where the database fails."""
 
     def declare(listener: Listener[AnyEvent]) -> Listener[AnyEvent]:
         if job in KINDS:
             raise ValueError(f"there is a listener {job} already")
-        KINDS[job] = Kind(lambda work: listener(work, event.read(work.payload)), attempts)
+        KINDS[job] = Kind(lambda work: listener(work, event.read(work.payload)), attempts, carries_on=True)
         _LISTENERS.setdefault(event, []).append((job, only))
         return listener
 

@@ -122,6 +122,11 @@ class Kind:
     attempts: int = 1
     carries_on: bool = False
 
+    @property
+    def most(self) -> int:
+        """How often at most, whatever it fails by."""
+        return max(self.attempts, _CARRIED_ON) if self.carries_on else self.attempts
+
 
 def add(
     panel: Panel,
@@ -280,7 +285,7 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
         rows = connection.execute(select(*Job.__table__.c).where(due, Job.kind.in_(kinds)).order_by(Job.id))
         candidates = [record for record in map(_record, rows) if record.state == WAITING or claims.is_free(record, now)]
     for record in candidates:
-        if record.attempts >= kinds[record.kind].attempts + _RESTARTS:
+        if record.attempts >= kinds[record.kind].most + _RESTARTS:
             log.error("job %d (%s) ended its process again and again, and is given up", record.id, record.kind)
             _close(panel, record, state=FAILED, error="given up: its process ended again and again")
             continue
@@ -304,13 +309,11 @@ def carry_out(panel: Panel, kinds: Mapping[str, Kind], record: Record) -> None:
     except JobTaken:
         log.warning("job %d (%s) was taken over", record.id, record.kind)
         return
-    except DatabaseFailed as error:
-        may_pass = kind.carries_on and not isinstance(error, DatabaseRefused)
-        most, first = (_CARRIED_ON, _CARRY_ON_SECONDS) if may_pass else (kind.attempts, _RETRY_SECONDS)
-        _after_failure(panel, record, error.text, again=record.attempts < most, first=first)
-        return
     except PanelError as error:
-        _after_failure(panel, record, error.text, again=record.attempts < kind.attempts)
+        may_pass = isinstance(error, DatabaseFailed) and not isinstance(error, DatabaseRefused)
+        carries_on = kind.carries_on and may_pass
+        most, first = (kind.most, _CARRY_ON_SECONDS) if carries_on else (kind.attempts, _RETRY_SECONDS)
+        _after_failure(panel, record, error.text, again=record.attempts < most, first=first)
         return
     except Exception as error:
         # the message of an unexpected exception may hold anything; its type helps without telling secrets

@@ -4,17 +4,21 @@
 ``send``    no transaction: the provider, mail server, portal or push service may take its time
 ``settle``  one transaction: the channel marks its rows, and the claim ends
 
-What was certainly refused loses its claim, and may be sent again; what may have gone out keeps it. The services cannot
-be asked whether they have a message: so what a process that died left on its way counts as "may have arrived"
-(:func:`settle_interrupted`). The moment in which that loses a message, between the claim's commit and the first byte,
-is some milliseconds; the other choice would repeat messages whenever a process dies while a service answers.
+What was certainly refused loses its claim, and may be sent again; what may have gone out keeps it. What became of a
+message is known to nobody but who sent it, so that is written down with patience; what the database will never take of
+it is said (:attr:`Outbox.is_recorded`), and is no failure of what was sent. The services cannot be asked whether they
+have a message: so what a process that died left on its way counts as "may have arrived" (:func:`settle_interrupted`).
+The moment in which that loses a message, between the claim's commit and the first byte, is some milliseconds; the other
+choice would repeat messages whenever a process dies while a service answers.
 
 A channel says what it writes down (:class:`Channel`), and calls its own client; channels do not know each other.
 A sweep opens with :func:`settle_interrupted`, also when nothing is due. Source: contract chapters 60 S6 and S7, 70, 80.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -22,13 +26,18 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
+from core.errors import DatabaseFailed, DatabaseRefused
 from core.jobs import claims
 from core.panel import Panel
+from core.storage import patience
 from core.storage.tables import Claim
 from core.storage.writing import insert_if_absent
 
 # longer than any call with all its tries: a push service may ask for ten minutes between two
 LEASE_SECONDS = 1800
+# how long it is tried to write down what became of a message; within the lease of any job
+PATIENCE_SECONDS = 120.0
+_POLL_SECONDS = 0.5
 # so many hopeless calls one after the other, and the rest is not tried
 GIVE_UP_AFTER = 3
 # longer than a reminder can be due before its account ends
@@ -57,6 +66,8 @@ class Delivery:
         return type(self)(Outcome.REFUSED, f"Not tried: {self.error}"[:_ERROR_CHARACTERS], is_hopeless=True)
 
 
+log = logging.getLogger(__name__)
+
 AnyMessage = TypeVar("AnyMessage")
 AnyDelivery = TypeVar("AnyDelivery", bound=Delivery)
 # a message and the id of the channel's row of it
@@ -66,10 +77,12 @@ Claimed = tuple[AnyMessage, int]
 class Channel(ABC, Generic[AnyMessage, AnyDelivery]):
     """What one way of sending keeps of its messages. A subclass is known from its definition on.
 
-    ``keeps_claims`` False: the channel's own rows remember what went out, and a claim ends with the sending.
+    ``made``: its kind of :class:`Delivery`. ``keeps_claims`` False: the channel's own rows remember what went out, and
+    a claim ends with the sending.
     """
 
     name: ClassVar[str]
+    made: ClassVar[type[Any]] = Delivery
     keeps_claims: ClassVar[bool] = True
     known: ClassVar[dict[str, type["Channel[Any, Any]"]]] = {}
 
@@ -97,7 +110,10 @@ class Channel(ABC, Generic[AnyMessage, AnyDelivery]):
 
 
 class Outbox(Generic[AnyMessage, AnyDelivery]):
-    """Sends a channel's messages, for one run: after three hopeless calls one after the other the rest is given up."""
+    """Sends a channel's messages, for one run: after three hopeless calls one after the other the rest is given up.
+
+    ``is_recorded``: the database has taken what became of each.
+    """
 
     def __init__(self, panel: Panel, channel: Channel[AnyMessage, AnyDelivery]) -> None:
         self._panel = panel
@@ -105,6 +121,7 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         self._lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
         self._hopeless = 0
         self._last: AnyDelivery | None = None
+        self.is_recorded = True
 
     @property
     def is_given_up(self) -> bool:
@@ -115,9 +132,14 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
     ) -> tuple[int, AnyDelivery | None]:
         """Send those of ``batch`` that were not sent before, by one ``call``; how many, and what became of them.
 
-        Raises only what the database raises; messages that were not tried by then have no claim.
+        Raises only what the database raises and may pass; messages that were not tried by then have no claim. What can
+        never be written down is not sent, and told as refused.
         """
-        claimed = self._panel.database.transact(partial(self._claim, batch=batch))
+        try:
+            claimed = self._panel.database.transact(partial(self._claim, batch=batch))
+        except DatabaseRefused as error:
+            refused: AnyDelivery = self._channel.made(Outcome.REFUSED, error.text)
+            return len(batch), refused
         if not claimed:
             return 0, None
         if self.is_given_up and self._last is not None:
@@ -125,8 +147,31 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         else:
             delivery = self._last = call([message for message, _ in claimed])
         self._hopeless = self._hopeless + 1 if delivery.is_hopeless else 0
-        self._panel.database.transact(partial(self._settle, claimed=claimed, delivery=delivery))
+        self._record(claimed, delivery)
         return len(claimed), delivery
+
+    def _record(self, claimed: Sequence[Claimed[AnyMessage]], delivery: AnyDelivery) -> None:
+        database, names = self._panel.database, [self._channel.claim_name(message) for message, _ in claimed]
+        settle = partial(self._settle, claimed=claimed, delivery=delivery)
+        is_stored = partial(self._is_settled, names)
+        try:
+            patience.persist(database, settle, is_stored, seconds=PATIENCE_SECONDS, poll=_POLL_SECONDS)
+        except DatabaseRefused:
+            self.is_recorded = False
+            log.error("what became of %d messages by %s cannot be recorded", len(claimed), self._channel.name)
+            # each by itself, as far as it goes: a claim that cannot be ended ends with its lease
+            for part in (
+                partial(self._channel.settle, claimed=claimed, delivery=delivery),
+                partial(self._end, names=names, delivery=delivery),
+            ):
+                with suppress(DatabaseFailed):
+                    database.transact(part)
+
+    def _is_settled(self, names: Sequence[str]) -> bool:
+        """Whether none of our claims is left."""
+        held = select(Claim.name).where(Claim.channel == self._channel.name, Claim.owner == self._lease["owner"])
+        with self._panel.database.read() as connection:
+            return connection.execute(held.where(Claim.name.in_(names))).first() is None
 
     def _claim(self, connection: Connection, batch: Sequence[AnyMessage]) -> list[Claimed[AnyMessage]]:
         claimed: list[Claimed[AnyMessage]] = []
@@ -147,8 +192,10 @@ class Outbox(Generic[AnyMessage, AnyDelivery]):
         return claimed
 
     def _settle(self, connection: Connection, claimed: Sequence[Claimed[AnyMessage]], delivery: AnyDelivery) -> None:
-        names = [self._channel.claim_name(message) for message, _ in claimed]
         self._channel.settle(connection, claimed, delivery)
+        self._end(connection, [self._channel.claim_name(message) for message, _ in claimed], delivery)
+
+    def _end(self, connection: Connection, names: Sequence[str], delivery: AnyDelivery) -> None:
         # of one that was taken for dead meanwhile the claim is nobody's, or already another one's
         ours = Claim.owner.is_(None) | (Claim.owner == self._lease["owner"])
         _end(connection, self._channel.name, names, ours, is_kept=delivery.outcome is not Outcome.REFUSED)

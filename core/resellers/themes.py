@@ -20,7 +20,7 @@ from core.accounts.on_portals import servers
 from core.errors import DatabaseFailed, InvalidInput, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
-from core.jobs.locks import Held, LockHeld, named_lock
+from core.jobs.locks import Held, LockHeld, is_held, named_lock
 from core.panel import Panel
 from core.portal import PortalError, PortalNotConfigured, PortalServer, PortalTimeout, PortalUnreachable
 from core.resellers.rules import MISSING, checked_theme
@@ -39,6 +39,8 @@ TIMEOUT, NO_CONNECTION, INVALID, NOT_CONFIGURED = (
 # so many accounts in a row without a connection, and the rest is not tried
 _PATIENCE = 3
 _TELL_SECONDS, _RENEW_SECONDS = 1, 60
+# longer in all than the lock of a process that is gone
+_ATTEMPTS = 5
 
 
 class ThemeRunning(PanelError):
@@ -92,6 +94,11 @@ class ThemeCounts:
         else:
             self.failed += 1
             self.errors.append(f"{username}: {reason}")
+
+    def give_up(self, reason: str) -> None:
+        """The rest was not tried."""
+        self.failed = self.total - self.updated
+        self.errors.append(reason)
 
     def stored(self) -> dict[str, Any]:
         """As ``get_job_status`` shows it."""
@@ -149,6 +156,8 @@ def refuse_while_running(panel: Panel, reseller_id: int) -> None:
     for record in jobs.open_jobs(panel):
         if record.kind == KIND and not record.is_closed and Order.read(record.payload).reseller_id == reseller_id:
             raise ThemeRunning
+    if is_held(panel, _lock(reseller_id)):
+        raise ThemeRunning
 
 
 def reserve(panel: Panel, connection: Connection, actor: Actor, reseller_id: int, theme: str) -> jobs.Record | None:
@@ -160,14 +169,13 @@ def reserve(panel: Panel, connection: Connection, actor: Actor, reseller_id: int
 
 
 def carry_out(panel: Panel, reserved: jobs.Record | None) -> Propagation:
-    """Propagate, and wait for it as long as is configured. Raises ThemeRunning."""
+    """Propagate, and wait for it as long as is configured: what asked for it is done, whatever comes of this."""
     if reserved is None:
         return Propagation(ThemeCounts())
     record = jobs.run_reserved(panel, KINDS, reserved, panel.config.jobs.wait_seconds)
-    if record.state == jobs.FAILED:
-        # only what was refused by the lock ends so, or a database that went away
-        raise ThemeRunning(record.error)
     counts = ThemeCounts.read(record.result, Order.read(record.payload).total)
+    if record.state == jobs.FAILED:
+        counts.give_up(record.error or PanelError.default_text)
     return Propagation(counts, None if record.is_closed else record.id)
 
 
@@ -279,15 +287,20 @@ class _Progress:
 def _run(work: Work) -> Mapping[str, Any]:
     order, counts = Order.read(work.payload), ThemeCounts.read(work.record.result)
     try:
-        with named_lock(work.panel, f"theme:{order.reseller_id}") as held:
+        with named_lock(work.panel, _lock(order.reseller_id)) as held:
             progress = _Progress(work, held)
             return propagate(work.panel, order.reseller_id, order.theme, progress, counts).stored()
     except LockHeld:
+        # asked for at the same moment, or by a job that was taken for dead: this one comes after it
         raise ThemeRunning from None
+
+
+def _lock(reseller_id: int) -> str:
+    return f"theme:{reseller_id}"
 
 
 def _shown(theme: str) -> str:
     return theme.replace("_", " ").title() if theme.islower() else theme
 
 
-KINDS: Mapping[str, Kind] = {KIND: Kind(_run)}
+KINDS: Mapping[str, Kind] = {KIND: Kind(_run, attempts=_ATTEMPTS, carries_on=True)}

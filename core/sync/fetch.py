@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 
-from core.errors import PanelError, UpstreamFailed
+from core.errors import DatabaseBusy, PanelError, UpstreamFailed
 from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
 from core.portal import PortalError, PortalTimeout
@@ -115,7 +115,8 @@ def _obtained(panel: Panel, whole: bool, report: Report) -> Listed:
         try:
             with named_lock(panel, _LOCK):
                 return _ended_after(panel, number) or _fetched(panel, whole, report)
-        except LockHeld:
+        except (LockHeld, DatabaseBusy):
+            # somebody is at it, or keeps the database from telling who
             pass
         retry_at = time.monotonic() + _RETRY_SECONDS
         while time.monotonic() < retry_at:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar
 
-from core.errors import PanelError
+from core.errors import DatabaseFailed, PanelError
 from core.jobs.locks import LockHeld, named_lock
 from core.panel import Panel
 from core.xtream.node_client import NodeClient, NodeFailed, NodeSettings, Trouble
@@ -141,7 +141,8 @@ class Nodes:
         try:
             with named_lock(self._panel, name, wait=max(0.0, until - monotonic())):
                 client.carry_out(command.kind, command.function, command.target, until)
-        except LockHeld:
+        except (LockHeld, DatabaseFailed):
+            # without the lock nothing was sent
             raise NodeFailed(Trouble.TIMEOUT) from None
         return None
 

@@ -27,11 +27,10 @@ from core.values.numerals import folded
 from legacy_routes.forms import Number, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.server2 import told_of_server2
-from legacy_routes.warnings import warned
+from legacy_routes.warnings import unrecorded, warned
 
 endpoints = Endpoints(chapter="50")
 
-NOT_RECORDED = "It was sent, but the database could not take it into the log"
 CHANNEL = AliasChoices("channel_id", "channel_number", "channel")
 
 
@@ -70,7 +69,7 @@ def send_stb_message(call: Call, form: MessageForm) -> Answer:
 
 
 def _told(sent: Sent) -> dict[str, Any]:
-    return told_of_server2(sent.server2) | warned(None if sent.is_recorded else NOT_RECORDED)
+    return told_of_server2(sent.server2) | warned(unrecorded(sent.is_recorded))
 
 
 class TargetsForm(RequestModel):
@@ -143,20 +142,20 @@ def _open(report: Report, what: str) -> dict[str, Any]:
 
 
 def _closed(report: Report, what: str, form: TargetsForm) -> dict[str, Any]:
-    unrecorded = None if report.is_recorded else NOT_RECORDED
+    lacking = unrecorded(report.is_recorded)
     if report.failed:
         # shown as HTML, and what is no MAC may be anything
         lines = [html.escape(target) for target in report.failed]
         warning = f"{what} sent to {report.sent} of {report.total} devices. Failed:<br />"
         listed = "".join(f"{line}<br />" for line in lines)
         told = f"{what} sent to {report.sent} of {report.total} devices"
-        failed = {**warned(told, unrecorded), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
+        failed = {**warned(told, lacking), "wrn_msg": warning + listed, "err_msg": "", "failed": list(report.failed)}
         return failed | told_of_server2(report.server2)
     text = "" if form.is_legacy else f"{what} sent successfully"
     return {
         "err_msg": text,
         **({"message": text} if text else {}),
-        **warned(unrecorded),
+        **warned(lacking),
         **told_of_server2(report.server2),
     }
 

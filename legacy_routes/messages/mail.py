@@ -36,7 +36,7 @@ from core.values.clock import shown
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import Call, by, caller, having
 from legacy_routes.messages.answers import DayLogForm, said
-from legacy_routes.warnings import warned
+from legacy_routes.warnings import unrecorded, warned
 
 endpoints = Endpoints(chapter="80")
 
@@ -204,7 +204,7 @@ def send_mail(call: Call, form: SendForm) -> Answer:
     if sending.pending:
         text += f", {sending.pending} are being sent in the background"
     job = {"pending_count": sending.pending, "job_id": sending.job_id} if sending.pending else {}
-    return {**said(text), **_counts(sending), **job}
+    return {**said(text), **_counts(sending), **job, **warned(unrecorded(sending.is_recorded))}
 
 
 def _counts(sending: Sending) -> dict[str, Any]:

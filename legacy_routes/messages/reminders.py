@@ -18,6 +18,7 @@ from core.values.clock import shown
 from core.values.days import day_of_a_filter
 from core.values.numerals import folded
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
+from legacy_routes.warnings import unrecorded, warned
 
 endpoints = Endpoints(chapter="60")
 
@@ -28,7 +29,7 @@ _WHOLE = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 def send_expiry_reminders(call: Call) -> Answer:
     """Remind the caller's customers whose accounts end in the configured number of days."""
     sweep = sweep_now(call.panel, by(call))
-    answer = {"err_msg": "", **_told(sweep.tally)}
+    answer = {"err_msg": "", **_told(sweep.tally), **warned(unrecorded(sweep.tally.is_recorded))}
     if sweep.job_id is not None:
         text = "The reminders are still being sent, and go on in the background"
         answer |= {"message": text, "running": True, "job_id": sweep.job_id}

@@ -23,7 +23,7 @@ from core.values.clock import shown
 from core.values.days import checked_date
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 from legacy_routes.messages.answers import said
-from legacy_routes.warnings import warned
+from legacy_routes.warnings import unrecorded, warned
 
 endpoints = Endpoints(chapter="60")
 
@@ -175,6 +175,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
         failed = {"sent_count": 0, "failed_count": error.sending.failed}
         answer = {"bulk_id": None, "api_response": error.sending.answer}
         raise FailedWith(error, failed | answer) from error
+    sentence = _sentence(sending) if sending.failed or not sending.is_closed else None
     return {
         **said(_sentence(sending)),
         "sent_count": sending.sent,
@@ -182,7 +183,7 @@ def send_sms(call: Call, form: SendForm) -> Answer:
         "skipped_count": sending.skipped,
         "bulk_id": sending.bulk_id,
         "api_response": sending.answer,
-        **(warned(_sentence(sending)) if sending.failed or not sending.is_closed else {}),
+        **warned(sentence, unrecorded(sending.is_recorded)),
         **({} if sending.is_closed else {"job_id": sending.job_id}),
     }
 

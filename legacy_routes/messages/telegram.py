@@ -30,6 +30,7 @@ from core.values.clock import shown
 from legacy_routes.forms import ChosenIds, PageNumber
 from legacy_routes.gate import LOGGED_IN, Call, by, caller, having
 from legacy_routes.messages.answers import DayLogForm, said
+from legacy_routes.warnings import unrecorded, warned
 
 endpoints = Endpoints(chapter="80")
 _LARGEST_UPDATE = 64 * 1024
@@ -192,7 +193,7 @@ def send_message(call: Call, form: MessageForm) -> Answer:
         raise FailedWith(error, {"results": _results(error.sending)}) from error
     text = f"Message sent to {sending.sent} of {sending.total}"
     if not sending.pending:
-        return {**said(text), "results": _results(sending)}
+        return {**said(text), "results": _results(sending), **warned(unrecorded(sending.is_recorded))}
     text += "; the others are being sent in the background"
     return {**said(text), "results": _results(sending), "job_id": sending.job_id}
 

@@ -67,7 +67,7 @@ def _going_on(text: str, outcome: Propagation) -> dict[str, Any]:
     done = counts.updated + counts.failed
     running = f"The theme is being changed in the background: {done} of {counts.total} accounts so far."
     text = f"{text} {running}".strip()
-    return {"err_msg": text, "message": text, "job_id": outcome.job_id, "details": _numbers(counts)}
+    return {"err_msg": text, "message": text, "pending": 1, "job_id": outcome.job_id, "details": _numbers(counts)}
 
 
 def _numbers(counts: ThemeCounts) -> dict[str, int]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from core.devices import batch
 from core.jobs import jobs
 from core.jobs.claims import INTERRUPTED
-from core.storage.tables import Claim, Job
+from core.storage.tables import Claim, Job, StbActionLog
 from core.workers import workers
 from simulators.faults import Delay
 from tests.worlds.stb import MAC1, MAC2, Boxes
@@ -73,6 +73,26 @@ def test_a_job_whose_process_died_goes_on_without_repeating(boxes: Boxes) -> Non
     assert closed_job["state"] == "done"
     assert closed_job["result"].count(INTERRUPTED) == 1
     assert [row["mac_address"] for row in boxes.log] == MACS[1:]
+
+
+def test_a_job_whose_process_died_believes_what_the_log_says_of_a_box(boxes: Boxes) -> None:
+    """It had sent to two and told of none, and was sending to the third."""
+    prepared(boxes)
+    assert boxes.post("admin", "/send_event.php", {"mac": "|".join(MACS), "event": "reboot"})["error"] == 0
+    [job] = boxes.world.rows(sa.select(Job.id))
+    for mac in MACS[3:]:
+        boxes.world.execute(sa.delete(Claim).where(Claim.name == f"job:{job['id']}:{mac}"))
+        boxes.world.execute(sa.delete(StbActionLog).where(StbActionLog.mac_address == mac))
+    third = sa.update(StbActionLog).where(StbActionLog.mac_address == MACS[2])
+    boxes.world.execute(third.values(status="failed", error_message=INTERRUPTED))
+    boxes.world.execute(sa.update(Job).values(state="running", owner=None, lease_until=0, result=None))
+    asked = len(boxes.asked)
+    assert jobs.work_off(boxes.world.panel, workers.KINDS) == 1
+    assert len(boxes.asked) == asked + 2
+    [closed_job] = boxes.world.rows(sa.select(Job.result))
+    errors = [None, None, INTERRUPTED, None, None]
+    assert [error for _, error, _ in json.loads(closed_job["result"] or "{}")["done"]] == errors
+    assert [(row["mac_address"], row["error_message"]) for row in boxes.log] == list(zip(MACS, errors, strict=True))
 
 
 def test_counts_of_what_is_refused_and_what_failed(light_boxes: Boxes) -> None:

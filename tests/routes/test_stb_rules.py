@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.storage.tables import Account
-from legacy_routes.devices.stb import NOT_RECORDED
+from legacy_routes.warnings import NOT_RECORDED
 from simulators.faults import Answer, Fault, Hang, HangUp, Huge
 from simulators.wire import Response
 from tests.worlds.stb import MAC1, MAC2, Boxes, permit

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from core.storage.tables import TelegramLog, TelegramNotificationSettings, TelegramSettings, TelegramTemplate, User
+from core.storage.tables import (
+    Claim,
+    TelegramLog,
+    TelegramNotificationSettings,
+    TelegramSettings,
+    TelegramTemplate,
+    User,
+)
 from core.storage.tables.secret_columns import BOT
 from simulators.faults import Answer, Delay
 from simulators.telegram import TOKEN, BotApi, refusal
@@ -411,6 +418,19 @@ def test_8_the_log(panel: Channels) -> None:
         assert len(found["logs"]) == count, query
         assert found["stats"]["total"] == 3
         assert found["pagination"]["current_page"] == 1
+
+
+def test_what_is_on_its_way_is_in_the_log_when_its_outcome_is_known(panel: Channels) -> None:
+    add_logs(panel, {"status": "pending"}, {"status": "pending", "message": "of the PHP panel"})
+    first = min(row["id"] for row in panel.rows(TelegramLog))
+    claim = {"channel": "telegram", "name": "n", "row_id": first, "lease_until": 2**31 - 1, "claimed_at": 1}
+    panel.world.insert(Claim, [{**claim, "owner": "far:1:1:x"}])
+    for is_known in (False, True):
+        if is_known:
+            panel.world.execute(sa.update(Claim).values(owner=None, lease_until=0))
+        answer = panel.get("admin", "telegram/get_logs.php?date=2026-11-22")
+        assert (len(answer["logs"]), answer["stats"]["total"]) == (1 + is_known, 1 + is_known)
+        assert panel.get("admin", "telegram/get_settings.php")["stats"]["total_sent"] == 1 + is_known
 
 
 def test_markup_of_names_does_not_reach_the_page(sqlite_panel: Channels) -> None:

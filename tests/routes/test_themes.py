@@ -241,6 +241,33 @@ def test_two_at_once_do_not_interleave(light_resellers: Resellers) -> None:
     assert light_resellers.portal.requests == []
 
 
+def test_of_two_that_were_asked_for_at_the_same_moment_one_comes_after_the_other(resellers: Resellers) -> None:
+    resellers.configure("jobs", wait_seconds=0)
+    now = resellers.panel.clock.stamp()
+    row = {"kind": themes.KIND, "state": "waiting", "payload": '{"reseller_id":2,"theme":"emerald","total":3}'}
+    resellers.world.insert(Job, [{**row, "due_at": now, "created_at": now, "updated_at": now}])
+    with named_lock(resellers.panel, "theme:2"):
+        assert work_off(resellers.panel, themes.KINDS) == 1
+    assert (resellers.world.rows(sa.select(Job.state)), resellers.themed) == ([{"state": "waiting"}], [])
+    resellers.world.execute(sa.update(Job).values(due_at=now))
+    assert work_off(resellers.panel, themes.KINDS) == 1
+    assert resellers.world.rows(sa.select(Job.state)) == [{"state": "done"}]
+    assert len(resellers.themed) == 3
+
+
+def test_a_reseller_is_changed_also_where_the_theme_could_not_be_given_to_anybody(
+    light_resellers: Resellers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(themes, "propagate", broken)
+    answer = light_resellers.post("admin", "update_reseller", id=2, theme="emerald")
+    text = "Reseller updated. Theme changed for 0/3 accounts (3 failed)."
+    assert answer == {"error": 0, "warning": 1, "warning_text": text, "err_msg": text}
+    assert light_resellers.world.user("reseller1")["theme"] == "emerald"
+
+
 def test_a_run_whose_process_died_goes_on_where_it_was(resellers: Resellers) -> None:
     counts = ThemeCounts(total=3, updated=1, failed=1, errors=["user00005: Invalid response"], last_id=5)
     now = resellers.panel.clock.stamp()

@@ -30,8 +30,13 @@ _FOLLOWING = {
 
 
 def is_served() -> bool:
-    """Whether this thread answers a request, as opposed to work in the background."""
+    """Whether this thread answers a request."""
     return threading.current_thread().name.startswith("waitress")
+
+
+def is_waited_for() -> bool:
+    """Whether a request waits for this thread, which carries out its job."""
+    return threading.current_thread().name.startswith("job-")
 
 
 Fault = Callable[[str, Any], None]
@@ -46,6 +51,8 @@ class Steps:
 
     driver: Driver
     seen: list[str] = field(default_factory=list)
+    #: which of them were those of jobs
+    of_jobs: set[int] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     at: int | None = None
     _fault: Fault | None = None
@@ -58,7 +65,7 @@ class Steps:
     prepared: str | None = None
 
     def forget(self) -> None:
-        self.seen, self.at, self._fault, self._now = [], None, None, None
+        self.seen, self.of_jobs, self.at, self._fault, self._now = [], set(), None, None, None
         self._is_answer_lost = self.is_gone = False
         self.at_failure = None
 
@@ -121,8 +128,10 @@ class Steps:
         self._note_changes(sql)
         if self._now is not None:
             self._now(sql, connection)
-        if not is_served():
+        if not is_served() and not is_waited_for():
             return
+        if is_waited_for():
+            self.of_jobs.add(len(self.seen))
         self.seen.append(sql)
         if self._fault is not None and self.at == len(self.seen) - 1:
             fault, self.at = self._fault, None

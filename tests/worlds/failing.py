@@ -29,7 +29,7 @@ from simulators.wire import Response
 from tests.worlds.breaking import Steps, busy_places, changes, commits, effects, ends
 from tests.worlds.deeds import Deed
 from tests.worlds.harness import Client
-from tests.worlds.truth import Ground, Healthy
+from tests.worlds.truth import LOGS, Ground, Healthy
 
 EVERYTHING = os.environ.get("SHOWBOX_TEST_MATRIX") == "all"
 # what moves one of these is looked at more closely
@@ -100,7 +100,9 @@ class Cases:
         for way, (places, fail) in ways.items():
             for at in self._some(places, way):
                 name = f"the database {way} at {at} ({self._healthy.seen[at][:60]})"
-                yield Case(name, partial(self._do_broken, fail, at))
+                # what a job could not send is told there
+                kept = _UNSENT if way == "refused" and at in self._healthy.of_jobs else frozenset[str]()
+                yield Case(name, partial(self._do_broken, fail, at), kept=kept)
 
     def _do_broken(self, fail: Callable[[Steps, int], None], at: int, session: Client) -> requests.Response:
         fail(self._steps, at)
@@ -264,6 +266,7 @@ _LYING = ("says yes, did nothing", "says no, did it")
 _ANYTIME = ("down", "slow", "refusing", "broken, not done")
 # what could not be sent is logged, and its job is done
 _LOGGED = frozenset({"_stb_action_logs", "_sbx_jobs"})
+_UNSENT = frozenset({"_audit_log", "_sbx_jobs", *LOGS})
 # a job that could do nothing stays as one that failed
 _GIVEN_UP = frozenset({"_sbx_jobs"})
 

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 from core.accounts import operations, recovery
 from core.errors import PanelError
 from core.jobs import jobs
+from core.jobs.claims import INTERRUPTED
+from core.messages import delivery
 from core.storage.tables import Base, Job
 from core.workers.workers import KINDS
-from legacy_routes.devices.stb import NOT_RECORDED
+from legacy_routes.warnings import NOT_RECORDED
 from tests.worlds.breaking import Steps, breakable
 from tests.worlds.deeds import Deed, Deeds
 from tests.worlds.harness import Client
@@ -39,6 +41,8 @@ _STAYING = {"_sbx_state"}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _KEPT]
 # longer than a portal may be at work on what it was asked, and than any lease
 _LATER_SECONDS = 200
+# what channels write of what they send
+LOGS = frozenset({"_expiry_reminders", "_mail_logs", "_sms_logs", "_stb_action_logs", "_telegram_logs"})
 _DONE_JOBS = sa.select(Job.kind).where(Job.state == jobs.DONE)
 # what is said where neither "nothing" nor "all" would be true
 BETWEEN = (
@@ -85,6 +89,7 @@ class Healthy:
     arbitrary: dict[str, set[int]] = field(default_factory=dict)
     #: what it asked of the database and of the portal, and in which tables it changed rows
     seen: Sequence[str] = ()
+    of_jobs: frozenset[int] = frozenset()
     calls: Sequence[str] = ()
     tables: frozenset[str] = frozenset()
     #: the kinds of jobs that it carries out itself
@@ -164,7 +169,7 @@ class Ground:
             self.deeds.forward += forward
             answer = read(self.deeds.do(deed, session))
             assert answer["error"] == 0, (deed, answer)
-            seen, calls = list(self.steps.seen), list(self.deeds.portal.calls)
+            seen, of_jobs, calls = list(self.steps.seen), frozenset(self.steps.of_jobs), list(self.deeds.portal.calls)
             self._wait_for_jobs()
             runs.append(self.done(deed))
         first, second = runs
@@ -174,7 +179,8 @@ class Ground:
         arbitrary["_sbx_jobs"] = arbitrary.get("_sbx_jobs", set()) | jobs
         masked = _masked(second, arbitrary)
         assert masked == _masked(first, arbitrary), (deed, _difference(masked, _masked(first, arbitrary)))
-        return Healthy(answer, masked, arbitrary, seen, calls, frozenset(self.steps.changed), self._own_jobs())
+        tables = frozenset(self.steps.changed)
+        return Healthy(answer, masked, arbitrary, seen, of_jobs, calls, tables, self._own_jobs())
 
     def ready(self, deed: Deed) -> Client:
         """A session for the deed, nothing of which is done yet."""
@@ -203,6 +209,9 @@ class Ground:
             self._wait_for_jobs()
             self.deeds.forward += _LATER_SECONDS
             jobs.work_off(self.deeds.panel, {kind: KINDS[kind] for kind in healthy.jobs})
+            # what nobody is left to tell of
+            self.deeds.forward += delivery.LEASE_SECONDS
+            delivery.settle_interrupted(self.deeds.panel)
 
     def _wait_for_jobs(self) -> None:
         """For the threads of those that requests have begun, and of operations that are settled.
@@ -244,9 +253,13 @@ class Ground:
             done = replace(done, portal=healthy.done.portal if done.come or done.gone else self.before.portal)
         nothing = not done.come.keys() - kept and not done.gone and done.portal == self.before.portal
         everything = done == healthy.done
+        if told and _owns_up(done):
+            everything = done.portal in (self.before.portal, healthy.done.portal)
+            everything = everything and _without_outcomes(done) == _without_outcomes(healthy.done)
         # a theme is no more than tried, also where who would have told of it was killed
         if response is None or "theme" in str(answer.get("warning_text")).lower():
-            done, everything = _without_themes(done), _without_themes(done) == _without_themes(healthy.done)
+            done = _without_themes(done)
+            everything = everything or done == _without_themes(healthy.done)
         if NOT_RECORDED in str(answer.get("warning_text")):
             everything = nothing = done.portal == healthy.done.portal
         is_true = everything if answer["error"] == 0 else nothing
@@ -351,6 +364,17 @@ def _masked(done: Done, arbitrary: Mapping[str, set[int]]) -> Done:
         return {name: counted for name, counted in masked.items() if counted}
 
     return Done(mask(done.gone), mask(done.come), done.portal)
+
+
+def _owns_up(done: Done) -> bool:
+    """Whether a log says that nobody knows whether it was sent."""
+    return any(INTERRUPTED in row for name in LOGS for row in done.come.get(name, ()))
+
+
+def _without_outcomes(done: Done) -> tuple[dict[str, Counter[Any]], dict[str, int]]:
+    """What is there besides, without the audit row, which tells the outcome; and how many messages the logs have."""
+    others = {name: rows for name, rows in done.come.items() if name not in {*LOGS, "_audit_log", "_sbx_jobs"}}
+    return others, {name: done.come[name].total() for name in LOGS if name in done.come}
 
 
 def _without_themes(done: Done) -> Done:

@@ -35,6 +35,7 @@ def post(
     if settings is None:
         for posting in postings:
             tally.count(posting.mail.recipient, outbox.deliver([posting], _not_configured)[1])
+        tally.is_recorded = outbox.is_recorded
         return tally
     with MailSession(settings.server, verify_tls=panel.config.mail.verify_tls) as session:
 
@@ -47,6 +48,7 @@ def post(
 
         for posting in postings:
             tally.count(posting.mail.recipient, outbox.deliver([posting], call)[1])
+            tally.is_recorded = outbox.is_recorded
             report(tally)
     return tally
 

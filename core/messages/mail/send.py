@@ -81,13 +81,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """``pending``: not tried yet; the job goes on. ``errors``: ``address: reason``."""
+    """``pending``: not tried yet; the job goes on. ``errors``: ``address: reason``. ``is_recorded``: the logs have all
+    of it."""
 
     job_id: int
     sent: int
     failed: int
     pending: int
     errors: Sequence[str]
+    is_recorded: bool = True
 
 
 def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
@@ -110,7 +112,7 @@ def send_mail(panel: Panel, by: By, wish: Wish) -> Sending:
         raise PanelError(record.error)
     result: Result[str] = Result.read(record.result)
     errors, sent = result.errors, result.sent
-    sending = Sending(record.id, sent, len(errors), len(mails) - sent - len(errors), errors)
+    sending = Sending(record.id, sent, len(errors), len(mails) - sent - len(errors), errors, result.is_recorded)
     if mode == MANUAL and sending.failed:
         raise NothingSent(f"The mail was not sent: {errors[0].partition(': ')[2]}", sending)
     return sending
@@ -205,12 +207,12 @@ def _run(work: Work) -> Mapping[str, Any]:
         work.report(tally.done, len(postings), _result(tally).stored())
 
     tally = post(panel, settings, postings, pause=_PAUSE_SECONDS, report=report)
-    audit_sending(panel, order.began, "mail", "Mails", tally)
+    audit_sending(work, order.began, "mail", "Mails", tally)
     return _result(tally).stored()
 
 
 def _result(tally: Tally[str]) -> Result[str]:
-    return Result(tally.reached, [f"{address}: {error}" for address, error in tally.errors])
+    return Result(tally.reached, [f"{address}: {error}" for address, error in tally.errors], tally.is_recorded)
 
 
 KINDS: dict[str, jobs.Kind] = {KIND: jobs.Kind(_run, carries_on=True)}

@@ -131,6 +131,7 @@ class _Notices(Channel[_Notice, _Told]):
     """Nothing is written down of a notice but the jobs that try devices again."""
 
     name = "push"
+    made = _Told
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel

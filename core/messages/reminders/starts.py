@@ -59,6 +59,8 @@ def sweep_now(panel: Panel, by: By) -> Sweep:
     Raises NotAllowed, LockHeld (a sweep is running), PortalNotConfigured, DatabaseFailed.
     """
     require(by.actor, SEND_REMINDERS)
+    # what is told where the job has told nothing yet
+    waiting = sweep.begin(panel, read_settings(panel, by.actor.id))
     live = _Live()
     kinds = {KIND: Kind(partial(_handle, live=live), carries_on=True)}
     record = jobs.run_and_wait(panel, kinds, KIND, by.origin.stored(), by.actor.id, panel.config.jobs.wait_seconds)
@@ -67,7 +69,7 @@ def sweep_now(panel: Panel, by: By) -> Sweep:
         raise live.error
     if record.state == jobs.FAILED:
         raise PanelError("The reminders could not be sent because of an internal error")
-    tally = live.tally or sweep.begin(panel, read_settings(panel, by.actor.id))
+    tally = live.tally or waiting
     # the thread may go on meanwhile
     return Sweep(replace(tally, results=tally.results[:]), None if record.is_closed else record.id)
 
@@ -97,7 +99,7 @@ def _sweep_of(work: Work, live: _Live) -> Tally:
 
         settle_interrupted(panel)
         by = By(actor, Origin.read(work.payload))
-        sweep.carry_out(panel, by, settings, tally, Pace.of(panel), heard)
+        sweep.carry_out(panel, by, settings, tally, Pace.of(panel), heard, once=f"job:{work.record.id}")
     return tally
 
 
@@ -159,6 +161,8 @@ def _for_user(run: Run, user_id: int, settings: Settings, pace: Pace) -> Mapping
     sweep.carry_out(run.panel, By(actor, CRON), settings, tally, pace, heard)
     counts = tally.counts
     run.stamped(f"User {actor.username}: " + ", ".join(f"{name.title()}={count}" for name, count in counts.items()))
+    if not tally.is_recorded:
+        run.stamped(f"WARNING: User {actor.username}: the database could not take all of it into the logs")
     return counts
 
 

@@ -15,7 +15,8 @@ from core.access.actors import Actor
 from core.access.audit import By
 from core.access.permissions import SEND_REMINDERS, Scope, scope_of
 from core.accounts.on_portals import servers
-from core.jobs.claims import INTERRUPTED
+from core.jobs.claims import AUDITED, INTERRUPTED, first_time
+from core.messages.by_hand import recorded
 from core.messages.delivery import Delivery, Outbox, Outcome
 from core.messages.pace import Pace
 from core.messages.placeholders import account_values, render
@@ -45,12 +46,13 @@ class Result:
 
 @dataclass(slots=True)
 class Tally:
-    """How far a sweep is; ``results`` grows."""
+    """How far a sweep is; ``results`` grows. ``is_recorded``: the logs have all of it."""
 
     days: int
     target: date
     total: int = 0
     results: list[Result] = field(default_factory=list)
+    is_recorded: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,10 +97,13 @@ def carry_out(
     tally: Tally,
     pace: Pace,
     heard: Callable[[Result], None],
+    *,
+    once: str | None = None,
 ) -> None:
     """Send what is due and not sent yet, one after the other; ``heard`` is called after each account.
 
-    To be run under the lock of all sweeps. A failed message hinders no other. Raises PortalNotConfigured.
+    To be run under the lock of all sweeps; told in the audit log ``once`` under that name. A failed message hinders no
+    other. Raises PortalNotConfigured.
     """
     stage, channel = Stage(tally.target, tally.days, by.actor.id), ReminderChannel(panel)
     outbox = Outbox(panel, channel)
@@ -107,9 +112,10 @@ def carry_out(
         earlier = channel.done.get(item.due.mac.upper(), item.earlier)
         reminder = Reminder(item.due, stage, item.text, earlier)
         result = _skipped(item) if item.is_over else _send(panel, outbox, reminder, pace)
+        tally.is_recorded = outbox.is_recorded
         tally.results.append(result)
         heard(result)
-    _finish(panel, by, tally)
+    _finish(panel, by, tally, once)
 
 
 def _send(panel: Panel, outbox: Outbox[Reminder, Delivery], reminder: Reminder, pace: Pace) -> Result:
@@ -158,13 +164,15 @@ def _text(template: str, due: Due, tally: Tally) -> str:
     return render(template, values)
 
 
-def _finish(panel: Panel, by: By, tally: Tally) -> None:
+def _finish(panel: Panel, by: By, tally: Tally, once: str | None) -> None:
     told: dict[str, Any] = {**tally.counts, "days_before": tally.days, "target_date": tally.target.isoformat()}
 
     def act(connection: Connection) -> None:
+        if once is not None and not first_time(connection, AUDITED, once, panel.clock.stamp()):
+            return
         ensure_row(panel, connection, by.actor.id)
         row = update(ReminderSettings).where(ReminderSettings.user_id == by.actor.id)
         connection.execute(row.values(last_sweep_at=panel.clock.now()))
         by.write_audit(panel, connection, "send", "reminder", target_name=by.actor.username, new=told)
 
-    panel.database.transact(act)
+    tally.is_recorded &= recorded(panel, act)

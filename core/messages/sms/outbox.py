@@ -50,7 +50,7 @@ class Message:
 @dataclass(slots=True)
 class Tally:
     """What became of the messages. ``known``: sent, or perhaps sent, before. ``error``, ``answer``: of the first call
-    that failed, else ``answer`` is the last one's."""
+    that failed, else ``answer`` is the last one's. ``is_recorded``: the logs have all of it."""
 
     sent: int = 0
     failed: int = 0
@@ -58,6 +58,7 @@ class Tally:
     bulk_id: str | None = None
     error: str | None = None
     answer: Any = None
+    is_recorded: bool = True
 
     @property
     def reached(self) -> int:
@@ -102,6 +103,7 @@ def deliver(
         tally.known += len(batch) - count
         if delivery is not None:
             tally.count(delivery, count)
+        tally.is_recorded = outbox.is_recorded
         report(tally)
     return tally
 
@@ -123,6 +125,7 @@ class SmsChannel(Channel[Message, SmsDelivery]):
     """``_sms_logs``, and ``_sms_reminder_tracking``, where the panel looks what it has sent."""
 
     name = "sms"
+    made = SmsDelivery
 
     def __init__(self, panel: Panel, sent_by: int) -> None:
         self._panel = panel

@@ -17,7 +17,7 @@ from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import NothingSent
+from core.messages.by_hand import NothingSent, audit_sending, unrecorded
 from core.messages.placeholders import render
 from core.messages.sms.numbers import provider_number
 from core.messages.sms.outbox import Message, Tally, deliver
@@ -48,7 +48,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """``is_closed``: all was tried; else the job goes on. ``skipped``: accounts without a usable number."""
+    """``is_closed``: all was tried; else the job goes on. ``skipped``: accounts without a usable number.
+    ``is_recorded``: the logs have all of it."""
 
     job_id: int
     is_closed: bool
@@ -58,6 +59,7 @@ class Sending:
     total: int
     bulk_id: str | None
     answer: Any
+    is_recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,11 @@ class Result:
     bulk_id: str | None = None
     answer: Any = None
     error: str | None = None
+    is_recorded: bool = True
 
     @classmethod
     def of(cls, tally: Tally) -> Self:
-        return cls(tally.reached, tally.failed, tally.bulk_id, tally.answer, tally.error)
+        return cls(tally.reached, tally.failed, tally.bulk_id, tally.answer, tally.error, tally.is_recorded)
 
     def stored(self) -> dict[str, Any]:
         """As ``get_job_status`` shows it."""
@@ -110,6 +113,7 @@ class Result:
             "bulk_id": self.bulk_id,
             "api_response": self.answer,
             "error": self.error,
+            **unrecorded(self.is_recorded),
         }
 
     @classmethod
@@ -141,6 +145,7 @@ def send_sms(panel: Panel, by: By, wish: Wish) -> Sending:
         len(targets),
         result.bulk_id,
         result.answer,
+        result.is_recorded,
     )
     if sending.is_closed and not sending.sent:
         raise NothingSent(f"Failed to send: {result.error or 'unknown error'}", sending)
@@ -191,7 +196,7 @@ def _run(work: Work) -> Mapping[str, Any]:
     if sender is None:
         raise InvalidInput(_NOT_CONFIGURED)
     tally = _deliver(work, sender, by.actor.id, messages)
-    _audit(panel, by, tally, order.skipped)
+    audit_sending(work, order.began, "sms", "SMS", tally, skipped=order.skipped)
     return Result.of(tally).stored()
 
 
@@ -229,22 +234,6 @@ def _read_accounts(connection: Connection, ids: Sequence[int]) -> dict[int, Reci
         ).where(Account.id.in_(ids))
     )
     return {row.id: Recipient.of(row) for row in rows}
-
-
-def _audit(panel: Panel, by: By, tally: Tally, skipped: int) -> None:
-    counts = {"sent": tally.reached, "failed": tally.failed, "skipped": skipped}
-
-    def act(connection: Connection) -> None:
-        by.write_audit(
-            panel,
-            connection,
-            "send",
-            "sms",
-            new=counts,
-            details=f"SMS sent: {tally.reached}, failed: {tally.failed}",
-        )
-
-    panel.database.transact(act)
 
 
 KINDS = {KIND: jobs.Kind(_run, carries_on=True)}

@@ -1,4 +1,7 @@
-"""The log of Telegram messages: a page of a day, and its counts. Source: contract chapter 80, "get_logs"."""
+"""The log of Telegram messages: a page of a day, and its counts. What is on its way is not in it yet.
+
+Source: contract chapter 80, "get_logs", settled 7.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +13,10 @@ from sqlalchemy import Connection, select
 from core.access.actors import Actor
 from core.access.permissions import READ_TELEGRAM, require
 from core.messages.log_page import Counts, LogPage, Query, read_counts
+from core.messages.telegram.outbox import TelegramChannel
 from core.messages.telegram.settings import has_telegram
 from core.panel import Panel
-from core.storage.tables import TelegramLog, User
+from core.storage.tables import Claim, TelegramLog, User
 
 STATUSES = ("sent", "failed", "pending")
 TYPES = (
@@ -62,7 +66,7 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
     per_page = query.size
     if not has_telegram(panel):
         return TelegramPage([], 1, per_page, 0, Counts(), [])
-    scope = _scope(actor)
+    scope = [_IS_OVER, *_scope(actor)]
     on_day = [*scope, *query.on_day(TelegramLog.sent_at)]
     where = [*on_day, *_filters(query)]
     with panel.database.read() as connection:
@@ -82,10 +86,12 @@ def read_log(panel: Panel, actor: Actor, query: Query) -> TelegramPage:
 
 def count_log(connection: Connection, user_id: int | None) -> Counts:
     """Of all rows, or with ``user_id`` of those to that user."""
-    where = [] if user_id is None else [TelegramLog.user_id == user_id]
+    where: list[sa.ColumnElement[bool]] = [_IS_OVER] if user_id is None else [_IS_OVER, TelegramLog.user_id == user_id]
     return _counts(connection, where)
 
 
+_ON_THEIR_WAY = select(Claim.row_id).where(Claim.channel == TelegramChannel.name, Claim.owner.is_not(None))
+_IS_OVER = TelegramLog.id.not_in(_ON_THEIR_WAY)
 _ROWS = (
     select(*(TelegramLog.__table__.c[name] for name in LogRow._fields[:-1]), User.username)
     .outerjoin(User, User.id == TelegramLog.user_id)

@@ -25,13 +25,15 @@ KIND = "send_telegram"
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """``pending``: not tried yet; the job goes on. ``errors``: user name and reason of each failure."""
+    """``pending``: not tried yet; the job goes on. ``errors``: user name and reason of each failure. ``is_recorded``:
+    the logs have all of it."""
 
     job_id: int
     total: int
     sent: int
     failed: int
     errors: Sequence[tuple[str, str]]
+    is_recorded: bool = True
 
     @property
     def pending(self) -> int:
@@ -78,7 +80,7 @@ def send_message(panel: Panel, by: By, message: str, recipient_ids: Sequence[int
     result: Result[tuple[int, str]] = Result.read(record.result)
     names = {item.id: item.username for item in recipients}
     errors = [(names.get(user_id, str(user_id)), error) for user_id, error in result.errors]
-    sending = Sending(record.id, len(recipients), result.sent, len(errors), errors)
+    sending = Sending(record.id, len(recipients), result.sent, len(errors), errors, result.is_recorded)
     if not sending.sent and not sending.pending:
         raise NothingSent("The message could not be sent to anybody", sending)
     return sending
@@ -120,12 +122,12 @@ def _run(work: Work) -> Mapping[str, Any]:
         work.report(tally.done, len(messages), _result(tally).stored())
 
     tally = deliver(panel, stored.token, messages, report)
-    audit_sending(panel, order.began, "telegram", "Telegram messages", tally)
+    audit_sending(work, order.began, "telegram", "Telegram messages", tally)
     return _result(tally).stored()
 
 
 def _result(tally: Tally[int]) -> Result[tuple[int, str]]:
-    return Result(tally.reached, tally.errors)
+    return Result(tally.reached, tally.errors, tally.is_recorded)
 
 
 KINDS = {KIND: jobs.Kind(_run, carries_on=True)}

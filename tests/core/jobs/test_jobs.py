@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.config import load_config
-from core.errors import UpstreamFailed
+from core.errors import DatabaseBusy, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
 from core.jobs.jobs import Kind, Work
 from core.panel import Panel
@@ -124,6 +124,29 @@ def test_a_failure_is_tried_again_later_and_then_given_up(make_world: MakeWorld,
         moment[0] += jobs.KEPT_SECONDS
         jobs.forget_old(world.panel)
         assert jobs.read_job(world.panel, job_id) is None
+    finally:
+        world.panel.clock = original
+
+
+def test_what_carries_on_is_tried_for_hours_while_the_database_is_away(
+    make_world: MakeWorld, handlers: Handlers
+) -> None:
+    world = make_world("sqlite")
+    original, moment = world.panel.clock, [time.time()]
+    world.panel.clock = Clock("Asia/Tehran", source=lambda: moment[0])
+
+    def away(work: Work) -> None:
+        handlers.seen.append(work.payload)
+        raise DatabaseBusy if len(handlers.seen) < 14 else DatabaseRefused
+
+    kinds = {"away": Kind(away, carries_on=True)}
+    try:
+        job_id, began = _add(world, "away"), moment[0]
+        while jobs.work_off(world.panel, kinds):
+            moment[0] = max(moment[0], _job(world, job_id).due_at)
+        record = _job(world, job_id)
+        assert (record.state, record.error, len(handlers.seen)) == (jobs.FAILED, DatabaseRefused.default_text, 14)
+        assert moment[0] - began > 3600
     finally:
         world.panel.clock = original
 

@@ -4,12 +4,16 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sa
 
-from core.jobs.locks import LEASE_SECONDS, LockHeld, LockLost, named_lock
+from core.errors import DatabaseBusy
+from core.jobs.locks import LEASE_SECONDS, LockHeld, LockLost, is_held, named_lock
+from core.storage import database as storage
 from core.storage.tables import Lock
 from core.values.clock import Clock
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World
+from tests.worlds.locked import ForeignLock, impatient
 
 
 @pytest.fixture
@@ -70,6 +74,44 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_holder_told(make_world: Make
                 held.renew()
     finally:
         world.panel.clock = original
+
+
+def test_a_lock_that_the_database_is_too_busy_to_tell_of_is_nobodys(world: World) -> None:
+    panel = world.panel
+    with named_lock(panel, "other"):
+        pass
+    stranger = ForeignLock(
+        panel, "INSERT INTO _sbx_locks (name, owner, taken_at, lease_until) VALUES ('sweep','x',1,1)"
+    )
+    with impatient(panel):
+        stranger.take()
+        try:
+            with pytest.raises(DatabaseBusy), named_lock(panel, "sweep"):
+                pass
+            if panel.database.dialect != "sqlite":
+                with named_lock(panel, "other"):
+                    pass
+        finally:
+            stranger.let_go()
+        with named_lock(panel, "sweep"):
+            pass
+
+
+def test_what_was_done_under_a_lock_is_done_although_its_end_is_not_taken(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, done = make_world("sqlite"), []
+    stranger = ForeignLock(world.panel, "DELETE FROM _sbx_locks")
+    monkeypatch.setattr(storage, "_PAUSES", ())
+    with impatient(world.panel), named_lock(world.panel, "sweep"):
+        done.append(1)
+        stranger.take()
+    stranger.let_go()
+    assert (done, len(world.rows(sa.select(Lock.name)))) == ([1], 1)
+    assert not is_held(world.panel, "sweep")
+    with named_lock(world.panel, "sweep"):
+        assert is_held(world.panel, "sweep")
+    assert world.rows(sa.select(Lock.name)) == []
 
 
 def test_a_run_of_many_hours_is_stale(make_world: MakeWorld) -> None:

@@ -1,7 +1,7 @@
 """The one outbox on each database: each message at most once, whatever becomes of the call or of the process."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from core.messages.delivery import (
     settle_interrupted,
 )
 from core.panel import Panel
+from core.storage import database as storage
 from core.storage import schema
 from core.storage.database import Database
 from core.storage.tables import Claim, MailLog, SmsLog
@@ -229,6 +230,77 @@ def test_the_victim_of_a_deadlock_is_tried_again(light_desk: _Desk, monkeypatch:
     monkeypatch.setattr(_Letters, "write_down", fail)
     assert light_desk.outbox().deliver(["a"], light_desk.call) == (1, SENT)
     assert light_desk.logs == [("a", "sent", None)]
+
+
+class _Interrupting:
+    """A settling that meets a fault so many ``times``; -1: each time."""
+
+    def __init__(self, times: int, fault: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left, self._fault = times, fault
+        usual = _Letters.settle
+
+        def settle(letters: _Letters, *arguments: Any, **named: Any) -> None:
+            if self.left:
+                self.left -= 1
+                raise self._fault()
+            usual(letters, *arguments, **named)
+
+        monkeypatch.setattr(_Letters, "settle", settle)
+        monkeypatch.setattr("core.messages.delivery._POLL_SECONDS", 0.001)
+
+
+def test_what_became_of_it_is_written_when_the_database_is_back(
+    light_desk: _Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_PAUSES", (0.001,))
+    gone = _Interrupting(9, lambda: sa.exc.OperationalError("", {}, Exception("disk full")), monkeypatch)
+    light_desk.delivery = LOST
+    outbox = light_desk.outbox()
+    assert outbox.deliver(["a"], light_desk.call) == (1, LOST)
+    assert (gone.left, outbox.is_recorded) == (0, True)
+    assert (light_desk.logs, light_desk.claims) == ([("a", "failed", "no answer")], [("a", False)])
+
+
+def test_a_database_that_does_not_come_back_is_waited_for_with_an_end(
+    light_desk: _Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Interrupting(-1, lambda: sa.exc.OperationalError("", {}, Exception("disk full")), monkeypatch)
+    monkeypatch.setattr("core.messages.delivery.PATIENCE_SECONDS", 0.05)
+    with pytest.raises(DatabaseFailed):
+        light_desk.outbox().deliver(["a"], light_desk.call)
+    # what is on its way may have arrived
+    assert (light_desk.calls, light_desk.logs) == (["a"], [("a", "pending", None)])
+    light_desk.world.execute(sa.update(Claim).values(lease_until=0))
+    assert settle_interrupted(light_desk.world.panel) == 1
+    assert light_desk.logs == [("a", "failed", INTERRUPTED)]
+
+
+@CHANNELS
+@pytest.mark.parametrize("became", [SENT, REFUSED], ids=["sent", "refused"])
+def test_what_the_database_never_takes_ends_all_the_same(
+    light_desk: _Desk, channel: type[_Letters], became: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Interrupting(-1, lambda: sa.exc.DataError("", {}, Exception("too long")), monkeypatch)
+    light_desk.delivery = became
+    outbox = light_desk.outbox(channel)
+    assert outbox.deliver(["a"], light_desk.call) == (1, became)
+    assert not outbox.is_recorded
+    is_kept = became is SENT and channel is _Letters
+    assert light_desk.claims == ([("a", False)] if is_kept else [])
+
+
+def test_what_cannot_be_written_down_is_not_sent(light_desk: _Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> int:
+        raise sa.exc.DataError("", {}, Exception("too long"))
+
+    outbox = light_desk.outbox()
+    outbox.deliver(["a"], light_desk.call)
+    with monkeypatch.context() as patched:
+        patched.setattr(_Letters, "write_down", refuse)
+        count, told = outbox.deliver(["b"], light_desk.call)
+    assert (count, told and told.outcome, light_desk.calls) == (1, Outcome.REFUSED, ["a"])
+    outbox.deliver(["b"], light_desk.call)
+    assert light_desk.logs == [("a", "sent", None), ("b", "sent", None)]
 
 
 def test_old_claims_are_forgotten_and_those_at_work_are_not(light_desk: _Desk) -> None:
