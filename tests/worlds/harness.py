@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import md5
-from itertools import cycle, groupby
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,7 +17,6 @@ import requests
 import sqlalchemy as sa
 import waitress
 from flask import Flask
-from sqlalchemy import delete, insert
 
 import commands
 from core.config import Config, load_config
@@ -26,15 +25,15 @@ from core.panel import Panel
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
+from tests.worlds.rows import Emptied, put
 from tests.worlds.sending import send, set_cookies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# what a reset empties, those that refer to others first, and one question which of them have rows
+# what a reset empties, those that refer to others first
 _KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic", "_currencies", "_iranian_banks"}
-_EMPTIED = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT]
-_FILLED = sa.select(*(sa.exists(sa.select(sa.literal(1)).select_from(table)) for table in _EMPTIED))
+_EMPTIED = Emptied([table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT])
 ENCODINGS = ("json", "form", "multipart", "query")
 PREFIXES = ("/", "/api/")
 NOT_LOGGED_IN = {"error": 1, "err_msg": "Not logged in", "message": "Not logged in", "code": 2}
@@ -158,10 +157,7 @@ class World:
     def reset(self) -> None:
         """Forget all rows, sessions and counted failures; currencies and banks stay, as on a fresh installation."""
         with self.panel.database.write() as connection:
-            filled = connection.execute(_FILLED).one()
-            for table, has_rows in zip(_EMPTIED, filled, strict=True):
-                if has_rows:
-                    connection.execute(delete(table))
+            _EMPTIED(connection)
         if self.config.session.store == "php-files":
             for path in self.session_directory.iterdir():
                 path.unlink()
@@ -173,9 +169,7 @@ class World:
         """The rows of several tables in one transaction, which is faster."""
         with self.panel.database.write() as connection:
             for model, rows in tables:
-                # one statement for all rows that name the same columns
-                for _, same in groupby(rows, key=lambda row: sorted(row)):
-                    connection.execute(insert(model), list(same))
+                put(connection, model, rows)
 
     def execute(self, statement: Any) -> None:
         with self.panel.database.write() as connection:

@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,8 @@ from simulators.xtream_node.server import XtreamNode
 from tests.conftest import MakeWorld
 from tests.worlds.databases import create_database, require
 from tests.worlds.harness import Client, World, legacy_hash, php_encode, user_row
-from tests.worlds.xtream_databases import NEW, OLD, empty, xtream_tables
+from tests.worlds.rows import Emptied, put
+from tests.worlds.xtream_databases import NEW, OLD, xtream_tables
 
 OWN = "own"
 MODES = ("own sqlite", "own mariadb", "own postgresql", NEW, OLD)
@@ -41,7 +42,8 @@ WATCHER = "watcher"
 # in a bound database a panel's user and its account have different ids
 _BOUND_SHIFT = 500
 _sessions = itertools.count(1)
-_made: dict[str, str] = {}
+_made: dict[str, tuple[str, Emptied]] = {}
+Rows = Mapping[str, Iterable[Mapping[str, Any]]]
 
 
 def no(code: int, text: str, **more: Any) -> dict[str, Any]:
@@ -110,10 +112,14 @@ class Xtream:
             return [dict(row) for row in connection.execute(wanted.order_by(*table.primary_key.columns)).mappings()]
 
     def insert(self, role: str, *rows: Mapping[str, Any]) -> None:
-        table: sa.Table = getattr(self.tables, role)
+        self.insert_all({role: rows})
+
+    def insert_all(self, rows_of: Rows) -> None:
+        """By the roles of the tables, in one transaction."""
         with store(self.panel).database.write() as connection:
-            for row in rows:
-                connection.execute(sa.insert(table).values(known(table, row)))
+            for role, rows in rows_of.items():
+                table: sa.Table = getattr(self.tables, role)
+                put(connection, table, [known(table, row) for row in rows])
 
     def update(self, role: str, where: Mapping[str, Any], **values: Any) -> None:
         table: sa.Table = getattr(self.tables, role)
@@ -167,14 +173,16 @@ def _made_world(make_world: MakeWorld, mode: str, settings: Mapping[str, str]) -
         require(kind)
         return make_world(kind, **settings)
     require("mariadb")
-    tables = xtream_tables(mode)
     if mode not in _made:
-        _made[mode] = create_database("mariadb", mode)
-        engine = sa.create_engine(_made[mode].replace("mysql://", "mysql+pymysql://"))
+        tables = xtream_tables(mode)
+        _made[mode] = create_database("mariadb", mode), Emptied(tables.sorted_tables)
+        engine = sa.create_engine(_made[mode][0].replace("mysql://", "mysql+pymysql://"))
         tables.create_all(engine)
         engine.dispose()
-    world = make_world("sqlite", SHOWBOX_XTREAM_DATABASE_URL=_made[mode], **settings)
-    empty(store(world.panel).database.engine, tables)
+    url, empty = _made[mode]
+    world = make_world("sqlite", SHOWBOX_XTREAM_DATABASE_URL=url, **settings)
+    with store(world.panel).database.write() as connection:
+        empty(connection)
     return world
 
 
@@ -206,27 +214,28 @@ def _fill(xtream: Xtream) -> None:
         for id, secret in SECRETS.items()
     ]
     world.insert_all([(User, users), (XtreamMember, links), (XtreamServerControl, controls)])
-    _fill_groups(xtream)
-    xtream.insert(
-        "servers",
-        *(
-            {
-                "id": id,
-                "server_name": f"S{id}",
-                "server_ip": "127.0.0.1",
-                "http_broadcast_port": port,
-                "https_broadcast_port": 0,
-                "is_main": int(id == 1),
-                "can_delete": int(id != 1),
-            }
-            for id, port in ports.items()
-        ),
+    xtream.insert_all(
+        {**_servers(ports), **_groups(), **(_bound() if xtream.is_bound else {}), **_streams(), **_lines()}
     )
-    _fill_streams(xtream)
-    _fill_lines(xtream)
 
 
-def _fill_groups(xtream: Xtream) -> None:
+def _servers(ports: Mapping[int, int]) -> Rows:
+    rows = [
+        {
+            "id": id,
+            "server_name": f"S{id}",
+            "server_ip": "127.0.0.1",
+            "http_broadcast_port": port,
+            "https_broadcast_port": 0,
+            "is_main": int(id == 1),
+            "can_delete": int(id != 1),
+        }
+        for id, port in ports.items()
+    ]
+    return {"servers": rows}
+
+
+def _groups() -> Rows:
     flags = {"is_banned": 0, "is_admin": 0, "is_reseller": 0, "delete_users": 0, "edit_isplock": 0}
     groups = {
         1: {"is_admin": 1, "allowed_pages": "[]"},
@@ -234,50 +243,44 @@ def _fill_groups(xtream: Xtream) -> None:
         5: {"is_reseller": 1, "delete_users": 1, "edit_isplock": 1, "allowed_pages": None},
         6: {"is_admin": 1, "allowed_pages": '["edit_movie","edit_episode"]'},
     }
-    xtream.insert("groups", *({"group_id": id, "group_name": f"G{id}", **flags, **more} for id, more in groups.items()))
-    if xtream.is_bound:
-        accounts = [
-            {"id": id, "username": name, "member_group_id": group, "owner_id": owner, "status": 1}
-            for name, (id, group, owner) in ACCOUNTS.items()
-        ]
-        xtream.insert("accounts", *accounts)
-        settings = [("reseller_can_isplock", "1"), ("reseller_reset_isplock", "1")]
-        xtream.insert("admin_settings", *({"type": name, "value": value} for name, value in settings))
-        xtream.insert("settings", {"id": 1, "save_closed_connection": "1"})
+    return {"groups": [{"group_id": id, "group_name": f"G{id}", **flags, **more} for id, more in groups.items()]}
+
+
+def _bound() -> Rows:
+    """What a bound database alone has."""
+    accounts = [
+        {"id": id, "username": name, "member_group_id": group, "owner_id": owner, "status": 1}
+        for name, (id, group, owner) in ACCOUNTS.items()
+    ]
+    settings = [("reseller_can_isplock", "1"), ("reseller_reset_isplock", "1")]
+    return {
+        "accounts": accounts,
+        "admin_settings": [{"type": name, "value": value} for name, value in settings],
+        "settings": [{"id": 1, "save_closed_connection": "1"}],
+    }
 
 
 # id → type, servers
 STREAMS = {5: (1, (1, 2)), 6: (2, (1,)), 7: (1, ()), 8: (5, (2,)), 9: (2, (1, 2)), 51: (2, (1,)), 10: (1, (3,))}
 
 
-def _fill_streams(xtream: Xtream) -> None:
-    xtream.insert(
-        "streams", *({"id": id, "type": type, "stream_display_name": f"X{id}"} for id, (type, _) in STREAMS.items())
-    )
-    xtream.insert(
-        "assignments",
-        *(
-            {"stream_id": id, "server_id": server, "stream_info": "", "progress_info": ""}
-            for id, (_, servers) in STREAMS.items()
-            for server in servers
-        ),
-    )
-    xtream.insert("episodes", {"id": 1, "season_num": 1, "series_id": 1, "stream_id": 8, "sort": 1})
-    empty = {"bouquet_movies": "[]", "bouquet_radios": "[]", "bouquet_series": "[8]"}
-    xtream.insert("bouquets", {"id": 1, "bouquet_name": "All", "bouquet_channels": "[5,6,7,8]", **empty})
+def _streams() -> Rows:
+    assignments = [
+        {"stream_id": id, "server_id": server, "stream_info": "", "progress_info": ""}
+        for id, (_, servers) in STREAMS.items()
+        for server in servers
+    ]
+    bouquet = {"id": 1, "bouquet_name": "All", "bouquet_channels": "[5,6,7,8]", "bouquet_series": "[8]"}
+    return {
+        "streams": [{"id": id, "type": type, "stream_display_name": f"X{id}"} for id, (type, _) in STREAMS.items()],
+        "assignments": assignments,
+        "episodes": [{"id": 1, "season_num": 1, "series_id": 1, "stream_id": 8, "sort": 1}],
+        "bouquets": [{**bouquet, "bouquet_movies": "[]", "bouquet_radios": "[]"}],
+    }
 
 
-def _fill_lines(xtream: Xtream) -> None:
+def _lines() -> Rows:
     owners = {101: 10, 102: 11, 103: 12, 104: 20}
-    xtream.insert(
-        "lines",
-        *(
-            {"id": id, "member_id": owner, "username": f"line{id}", "password": f"pw-of-{id}", "isp_desc": "X"}
-            for id, owner in owners.items()
-        ),
-    )
-    xtream.insert("outputs", {"user_id": 104, "access_output_id": 1})
-    xtream.insert("mags", {"user_id": 104, "mac": "00:1A:79:00:00:01"})
     connections = (
         (1, 101, 5, 1, 4242, "ts"),
         (2, 104, 5, 2, 4242, "ts"),
@@ -285,4 +288,12 @@ def _fill_lines(xtream: Xtream) -> None:
         (4, 104, None, 1, 5151, "ts"),
     )
     names = ("activity_id", "user_id", "stream_id", "server_id", "pid", "container")
-    xtream.insert("live", *({**dict(zip(names, row, strict=True)), "date_start": 1700000000} for row in connections))
+    return {
+        "lines": [
+            {"id": id, "member_id": owner, "username": f"line{id}", "password": f"pw-of-{id}", "isp_desc": "X"}
+            for id, owner in owners.items()
+        ],
+        "outputs": [{"user_id": 104, "access_output_id": 1}],
+        "mags": [{"user_id": 104, "mac": "00:1A:79:00:00:01"}],
+        "live": [dict(zip(names, row, strict=True)) | {"date_start": 1700000000} for row in connections],
+    }

@@ -1,12 +1,14 @@
 """Empty Xtream Codes databases of both families, with the columns that contract chapter 95 §9 names."""
 
-import sqlalchemy as sa
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, Text
+from functools import cache
+
+from sqlalchemy import Column, Integer, MetaData, String, Table, Text
 
 NEW, OLD = "xc_new", "xc_old"
 _LINE_FLAGS = ("enabled", "admin_enabled", "is_mag", "is_e2", "is_isplock")
 
 
+@cache
 def xtream_tables(family: str) -> MetaData:
     """The tables of that family. Nobody else's columns: what ours needs beyond them is a fault of ours."""
     is_new = family == NEW
@@ -130,10 +132,3 @@ def xtream_tables(family: str) -> MetaData:
         Column("type", String(255)),
     )
     return tables
-
-
-def empty(engine: Engine, tables: MetaData) -> None:
-    """Remove all rows."""
-    with engine.begin() as connection:
-        for table in tables.sorted_tables:
-            connection.execute(sa.delete(table))
