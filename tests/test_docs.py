@@ -20,6 +20,7 @@ from tests.worlds.warm import warm_python
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WALK = ROOT / "docs" / "adding-an-endpoint.md"
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
+RESTORING = "/import_database.php"
 EXAMPLE_PANEL, EXAMPLE_SESSIONS = "/srv/showbox-panel", "/var/lib/php/sessions"
 EXAMPLE_SOURCE = "mysql://panel:secret@127.0.0.1/panel"
 
@@ -51,10 +52,17 @@ def test_configuration_examples_are_valid(document: Path, tmp_path: Path) -> Non
         load_config(file, {})
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that the documents share."""
+    with served(tmp_path_factory.mktemp("demo"), "--demo") as (url, _):
+        yield url
+
+
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if "```sh" in d.read_text() and d != WALK], ids=lambda path: path.name
 )
-def test_commands_work(document: Path, tmp_path: Path) -> None:
+def test_commands_work(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     source = ""
     if EXAMPLE_SOURCE in document.read_text():
         require("mariadb")
@@ -71,8 +79,11 @@ def test_commands_work(document: Path, tmp_path: Path) -> None:
     commands = [line for block in _blocks(document, "sh") for line in block.splitlines()]
     with ExitStack() as stack:
         named = {EXAMPLE_SOURCE: source, **places}
-        if DEFAULT_ADDRESS in "".join(commands):
+        if RESTORING in "".join(commands):
+            # what is restored has other users
             named[DEFAULT_ADDRESS], _ = stack.enter_context(served(tmp_path, "--demo"))
+        elif DEFAULT_ADDRESS in "".join(commands):
+            named[DEFAULT_ADDRESS] = request.getfixturevalue("demo")
         for command in commands:
             for example, real in named.items():
                 command = command.replace(example, real)

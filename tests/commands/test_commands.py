@@ -19,6 +19,7 @@ from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.forked import Forked, run
 from tests.worlds.served import environment, served
 from tests.worlds.waiting import until
+from tests.worlds.warm import warm_python
 
 
 def _flask(cwd: Path, *arguments: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -175,10 +176,14 @@ def test_the_demo_shows_its_messages(tmp_path: Path) -> None:
         assert "Shown by the bot" in requests.get(pages["(Telegram)"], timeout=60).text
 
 
-def test_the_demo_never_uses_a_configured_database(tmp_path: Path) -> None:
+def test_the_demo_never_uses_a_configured_database_and_tells_a_taken_port_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.ini").write_text("[database]\nurl = sqlite:///live.db\n")
     with served(tmp_path, "--demo", SHOWBOX_DATABASE_URL="sqlite:///other.db") as (url, _):
         assert _login(url).json()["error"] == 0
+        second = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])
+    assert second.returncode == 1
+    assert "Nothing can be served at" in second.stderr
+    assert "Traceback" not in second.stderr
     assert not (tmp_path / "live.db").exists()
     assert not (tmp_path / "other.db").exists()
 
@@ -239,14 +244,6 @@ def test_a_directory_that_cannot_be_made_is_not_told_as_an_address(tmp_path: Pat
     assert len(result.stderr.splitlines()[-1]) > 20
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
-    with served(tmp_path, "--demo") as (url, _):
-        result = _serve(tmp_path, "--demo", "--port", url.rpartition(":")[2])
-    assert result.returncode == 1
-    assert "Nothing can be served at" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:
@@ -279,9 +276,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def _loaded(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+def _loaded(tmp_path: Path, python: str | Path | None = None, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """``python``: one that has begun nothing and imported nothing yet, if it must be."""
     return subprocess.run(
-        [sys.executable, "-c", _FORKED],
+        [python or warm_python(), "-c", _FORKED],
         cwd=tmp_path,
         env=environment(**settings),
         capture_output=True,
@@ -292,7 +290,7 @@ def _loaded(tmp_path: Path, **settings: str) -> "subprocess.CompletedProcess[str
 
 
 def test_a_wsgi_server_may_load_the_app_before_it_forks(tmp_path: Path) -> None:
-    result = _loaded(tmp_path, SHOWBOX_DATABASE_URL=f"sqlite:///{tmp_path / 'panel.db'}")
+    result = _loaded(tmp_path, sys.executable, SHOWBOX_DATABASE_URL=f"sqlite:///{tmp_path / 'panel.db'}")
     assert result.returncode == 0, result.stderr
     assert "Not logged in" in result.stdout
     assert "{(200," in result.stdout

@@ -1,10 +1,10 @@
 """The golden cases of contract chapter 10 (the WebAuthn ones excepted), numbered as there, on every database."""
 
-import fcntl
 import os
 import re
+import subprocess
+import sys
 import time
-from multiprocessing import get_context
 from typing import Any
 
 import bcrypt
@@ -15,7 +15,6 @@ from core.storage.tables import AppSetting, AuditEntry, LoginHistory, User
 from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, World, legacy_hash, php_encode
-from tests.worlds.waiting import PATIENCE_SECONDS
 
 COOKIE = re.compile(r"PHPSESSID=[0-9a-v]{26}; HttpOnly; Path=/; SameSite=Lax")
 INVALID = {
@@ -158,27 +157,29 @@ def test_10_unreadable_sessions_and_deleted_users_are_not_logged_in(world: World
     assert loose.get("/get_user_info.php").json()["error"] == 0
 
 
-def _write_under_lock(path: str, content: str, locked: Any) -> None:
-    with open(path, "r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        locked.set()
-        time.sleep(1)
-        file.write(content)
-        file.truncate()
+# PHP, which holds its file for a second
+_WRITE_UNDER_LOCK = """
+import fcntl, sys, time
+with open(sys.argv[1], "r+") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    time.sleep(1)
+    file.write(sys.argv[2])
+    file.truncate()
+"""
 
 
 def test_11_a_locked_file_is_waited_for_and_then_read(sqlite_world: World) -> None:
     client = sqlite_world.php_session('login|i:1;username|s:5:"admin";')
-    context = get_context("spawn")
-    locked = context.Event()
     path = sqlite_world.session_file(client.session_id)
-    other = context.Process(target=_write_under_lock, args=(str(path), 'login|i:1;username|s:4:"resa";', locked))
-    other.start()
-    assert locked.wait(PATIENCE_SECONDS)
-    started = time.monotonic()
-    answer = client.get("/get_user_info.php").json()
-    assert time.monotonic() - started > 0.5
-    other.join()
+    command = [sys.executable, "-IS", "-c", _WRITE_UNDER_LOCK, str(path), 'login|i:1;username|s:4:"resa";']
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        started = time.monotonic()
+        answer = client.get("/get_user_info.php").json()
+        assert time.monotonic() - started > 0.5
+    assert other.returncode == 0
     assert answer["user"]["username"] == "resa"
 
 

@@ -1,6 +1,6 @@
 """A burst of real logins over HTTP, 50 at a time, leaves threads and processor for heartbeats.
 
-There are 120 of them, with ``SHOWBOX_TEST_LOGINS=400`` so many. Source: issue "Nothing lost", line 17. The lanes by
+There are 70 of them, with ``SHOWBOX_TEST_LOGINS=400`` so many. Source: issue "Nothing lost", line 17. The lanes by
 themselves: tests/compat/test_serving.py.
 """
 
@@ -27,7 +27,7 @@ from tests.worlds.databases import prepared_database
 from tests.worlds.served import served
 from tests.worlds.waiting import until
 
-LOGINS, AT_ONCE = int(os.environ.get("SHOWBOX_TEST_LOGINS", "120")), 50
+LOGINS, AT_ONCE = int(os.environ.get("SHOWBOX_TEST_LOGINS", "70")), 50
 THREADS = 8
 USERS = [f"seller{number}" for number in range(8)]
 PASSWORD = "burst-Pass-44"
@@ -83,7 +83,7 @@ def test_17_heartbeats_go_on_in_a_burst_of_logins(settings: dict[str, str], tmp_
     ):
         port = int(url.rpartition(":")[2])
         heartbeats = _heartbeats(port)
-        idle = [client.run(heartbeats) for _ in range(4)]
+        idle = [client.run(heartbeats) for _ in range(2)]
         burst = beside.submit(other.run, _burst(port))
         during: list[Sample] = []
         while not burst.done():

@@ -4,7 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -45,14 +45,12 @@ def _uwsgi_of_the_recipe(port: int, directory: Path) -> list[str]:
     return [program, "--ini", str(directory / "showbox.ini")]
 
 
-def _uwsgi(*more: str) -> Command:
-    def command(port: int, directory: Path) -> list[str]:
-        uwsgi = require_program("uwsgi", "uwsgi-core uwsgi-plugin-python3")
-        home = debian_environment(directory)
-        options = ["--die-on-term", "--master", "--processes", "2", "--threads", "4", "--venv", str(home)]
-        return [uwsgi, "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", *options, *more]
-
-    return command
+def _lazy_uwsgi(port: int, directory: Path) -> list[str]:
+    """One process: uWSGI cannot end one that is loading still."""
+    uwsgi = require_program("uwsgi", "uwsgi-core uwsgi-plugin-python3")
+    options = ["--die-on-term", "--master", "--processes", "1", "--threads", "4", "--lazy-apps", "--module", "wsgi"]
+    home = debian_environment(directory)
+    return [uwsgi, "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", *options, "--venv", str(home)]
 
 
 def _waitress(port: int, directory: Path) -> list[str]:
@@ -62,24 +60,27 @@ def _waitress(port: int, directory: Path) -> list[str]:
 SERVERS: dict[str, Command] = {
     "gunicorn": _gunicorn(),
     "gunicorn --preload": _gunicorn("--preload"),
-    "uWSGI": _uwsgi("--module", "wsgi:app"),
-    # one process: uWSGI cannot end one that is loading still
-    "uWSGI --lazy-apps": _uwsgi("--module", "wsgi", "--lazy-apps", "--processes", "1"),
+    "uWSGI --lazy-apps": _lazy_uwsgi,
     "uWSGI of the recipe": _uwsgi_of_the_recipe,
     "waitress-serve": _waitress,
 }
 
 
-@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = request.param(port, tmp_path)
-    with running(command, port, cwd=tmp_path, environment=demo_variables("wsgi_servers", tmp_path)):
-        yield f"http://127.0.0.1:{port}"
+class Served(NamedTuple):
+    port: int
+    log: Path
 
 
-def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(url: str) -> None:
-    serves_login_page_and_job(url, requests)
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    port, directory = free_port(), tmp_path_factory.mktemp("server")
+    command = SERVERS[request.param](port, directory)
+    with running(command, port, cwd=directory, environment=demo_variables("wsgi_servers", directory)):
+        yield Served(port, directory / "log")
+
+
+def test_each_wsgi_server_serves_the_demo_s_login_a_page_and_a_job(server: Served) -> None:
+    serves_login_page_and_job(f"http://127.0.0.1:{server.port}", requests)
 
 
 BROKEN_BODIES = {
@@ -90,20 +91,18 @@ BROKEN_BODIES = {
 }
 
 
-def test_11_a_body_that_is_none_is_the_clients_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["gunicorn"], indirect=True)
+def test_11_a_body_that_is_none_is_the_clients_fault(server: Served) -> None:
     """Issue "no way in", line 11, where the server hands bodies on as they come."""
-    port = free_port()
-    command = _gunicorn()(port, tmp_path)
     head = b"POST /login.php HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
-    with running(command, port, cwd=tmp_path, environment=demo_variables("broken_bodies", tmp_path)):
-        for path in (b"/login.php", b"/telegram/webhook.php"):
-            for name, body in BROKEN_BODIES.items():
-                with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-                    client.sendall(head.replace(b"/login.php", path) + b"\r\n" + body)
-                    client.shutdown(socket.SHUT_WR)
-                    answer = b"".join(iter(lambda: client.recv(65536), b""))
-                assert answer.split(b" ")[1] in (b"400", b"200"), (path, name, answer[:200])
-    assert "Unexpected" not in (tmp_path / "log").read_text()
+    for path in (b"/login.php", b"/telegram/webhook.php"):
+        for name, body in BROKEN_BODIES.items():
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+                client.sendall(head.replace(b"/login.php", path) + b"\r\n" + body)
+                client.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            assert answer.split(b" ")[1] in (b"400", b"200"), (path, name, answer[:200])
+    assert "Unexpected" not in server.log.read_text()
 
 
 def serves_login_page_and_job(url: str, http: Any) -> None:

@@ -146,18 +146,19 @@ def _addition(column: Column[Any]) -> Change:
 
 def _missing_indexes(inspector: Inspector, dialect: str, table: Table, columns: frozenset[str]) -> list[Change]:
     """Plain indexes of the model that no existing index or key begins with."""
-    indexes = inspector.get_indexes(table.name)
+    wanted = [index for index in table.indexes if not index.unique and columns.issuperset(index.columns.keys())]
+    indexes = inspector.get_indexes(table.name) if wanted else []
+    names = {index["name"] for index in indexes}
+    absent = sorted((index for index in wanted if index.name not in names), key=lambda index: str(index.name))
+    if not absent:
+        return []
     covered: list[Sequence[str | None]] = [index["column_names"] for index in indexes]
     covered += [unique["column_names"] for unique in inspector.get_unique_constraints(table.name)]
     covered.append(inspector.get_pk_constraint(table.name)["constrained_columns"])
-    names = {index["name"] for index in indexes}
     changes = []
-    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+    for index in absent:
         keys = [key.name if isinstance(key, Column) else None for key in index.expressions]
-        on_expression = None in keys
-        if index.unique or index.name in names or not columns.issuperset(index.columns.keys()):
-            continue
-        if on_expression:
+        if None in keys:
             if dialect != "postgresql":
                 continue
         elif any(list(present[: len(keys)]) == keys for present in covered):

@@ -1,4 +1,7 @@
-"""100,000 lines and 1,000,000 open connections: few statements a request, all on indexes (issue 13)."""
+"""100,000 lines and 1,000,000 open connections: few statements a request, all on indexes (issue 13).
+
+So many in MariaDB, where such panels are; in the others a tenth, which their planners do not take for few either.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.xtream import Xtream, xtream_world
 
 LINES, CONNECTIONS = 100_000, 1_000_000
+TENTHS = {"sqlite": 1, "mariadb": 10, "postgresql": 1}
 FIRST_LINE, FIRST_CONNECTION = 1000, 1000
 # the member's row is looked up by itself, beside the statements that are counted here
 COUNTED = 2
@@ -45,18 +49,20 @@ def _fill(connection: Connection, kind: str) -> None:
             return f"(SELECT n FROM generate_series(1, {count}) AS n)"
         return f"(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) SELECT n FROM s)"
 
+    part = TENTHS[kind]
+    lines, connections = LINES * part // 10, CONNECTIONS * part // 10
     connection.execute(
         sa.text(
             "INSERT INTO _sbx_xt_lines (id, member_id, username, password, enabled, admin_enabled)"
             f" SELECT n + {FIRST_LINE}, CASE WHEN n % 1000 = 0 THEN 10 ELSE 5000 + n % 997 END, 'u', 'p', 1, 1"
-            f" FROM {numbers(LINES)} AS numbers"
+            f" FROM {numbers(lines)} AS numbers"
         )
     )
     connection.execute(
         sa.text(
             "INSERT INTO _sbx_xt_lines_live (activity_id, user_id, server_id, pid, container)"
-            f" SELECT n + {FIRST_CONNECTION}, {FIRST_LINE} + 1 + n % {LINES}, 1 + n % 3, 100000 + n, 'hls'"
-            f" FROM {numbers(CONNECTIONS)} AS numbers"
+            f" SELECT n + {FIRST_CONNECTION}, {FIRST_LINE} + 1 + n % {lines}, 1 + n % 3, 100000 + n, 'hls'"
+            f" FROM {numbers(connections)} AS numbers"
         )
     )
 
@@ -103,8 +109,8 @@ def test_few_statements_all_on_indexes(xtream: Xtream, kind: str) -> None:
     asks += [
         ("resa", f"action=user&sub=kill&user_id={mine}", True),
         ("root", f"action=user&sub=kill&user_id={others}", True),
-        ("resa", "action=user_activity&sub=kill&pid=900000", False),
-        ("root", "action=user_activity&sub=kill&pid=900000", True),
+        ("resa", "action=user_activity&sub=kill&pid=190000", False),
+        ("root", "action=user_activity&sub=kill&pid=190000", True),
         ("root", f"action=user&sub=delete&user_id={others}", True),
     ]
     for number, (who, query, expected) in enumerate(asks):
