@@ -221,7 +221,8 @@ def check(database: Database) -> Findings:
         if shape in _REFUSED:
             return Findings(shape, [_REFUSED[shape].default_text])
         newest, first_rows = pending(connection)
-        lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
+        with additive.looking(connection):
+            lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
         lines += notes_of_upgrade(connection, newest, is_claimed=_is_claimed(connection))
         faults = table_faults(connection)
     # a later revision may promise what an earlier one already lists
@@ -304,10 +305,10 @@ def _silent(_line: str) -> None:
 def _alone(database: Database) -> Iterator[Connection]:
     """A writing transaction while no other process changes the structure."""
     if database.dialect == "mysql":
-        with database.read() as guard, _mysql_lock(guard), database.write() as connection:
+        with database.read() as guard, _mysql_lock(guard), database.write() as connection, additive.looking(connection):
             yield connection
         return
-    with database.write() as connection:
+    with database.write() as connection, additive.looking(connection):
         # SQLite: the write lock is enough; its structure changes are part of the transaction
         if database.dialect == "postgresql":
             # others may be at it for longer than a request should wait

@@ -4,7 +4,8 @@ Never renames, drops or narrows anything, and never makes existing data unique: 
 work on the same tables (chapter 01). Which tables and columns a revision promises stands in the revision.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from alembic.operations import Operations
 
 VERSION_TABLE = "_sbx_alembic"
+_LOOK = "showbox: what was seen of the structure"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ def carry_out(connection: Connection, changes: list[Change], report: Report) -> 
     for change in changes:
         report(change.text)
         change.apply(connection)
+    if changes and _LOOK in connection.info:
+        connection.info[_LOOK].clear_cache()
+
+
+@contextmanager
+def looking(connection: Connection) -> Iterator[None]:
+    """Meanwhile each table is looked at once, and again only when something was carried out: nobody else changes it."""
+    # kept, for a connection that was lost has none
+    info = connection.info
+    info[_LOOK] = sa.inspect(connection)
+    try:
+        yield
+    finally:
+        del info[_LOOK]
+
+
+def _inspector(connection: Connection) -> Inspector:
+    found: Inspector = connection.info.get(_LOOK) or sa.inspect(connection)
+    return found
 
 
 def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]:
@@ -64,7 +85,7 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
     on them.
     """
     # one inspector, which asks once for each table; a restored panel's database can hold many more than are promised
-    inspector = sa.inspect(connection)
+    inspector = _inspector(connection)
     existing = _columns(inspector, promised)
     changes: list[Change] = []
     for table in Base.metadata.sorted_tables:
@@ -82,7 +103,7 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
 
 def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
     """Table name → its columns, of all tables that we have a model of and that exist."""
-    return _columns(sa.inspect(connection), Base.metadata.tables)
+    return _columns(_inspector(connection), Base.metadata.tables)
 
 
 def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -97,7 +118,7 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
     """
     if connection.dialect.name == "sqlite":
         return []
-    columns = sa.inspect(connection).get_multi_columns(filter_names=[table]).values()
+    columns = _inspector(connection).get_multi_columns(filter_names=[table]).values()
     found = next((known for table_columns in columns for known in table_columns if known["name"] == column), None)
     if found is None:
         return []
