@@ -87,20 +87,39 @@ def create_database(kind: str, name: str) -> str:
 def prepared_database(kind: str, name: str) -> str:
     """As :func:`create_database`, with our tables and no rows in it, which costs a copy of what this process made once.
 
-    MariaDB copies no database: there the tables are made, so better share one (as the worlds do) than ask for many.
+    MariaDB copies no database: there the tables are made again, as they are, so better share one (as the worlds do)
+    than ask for many.
     """
     require(kind)
+    mould = _mould(kind)
     if kind == "mariadb":
         url = create_database(kind, name)
-        _prepare(url)
+        with mysql_connection(url) as connection, connection.cursor() as cursor:
+            for statement in _copying(mould):
+                cursor.execute(statement)
+            connection.commit()
         return url
-    mould, url = _mould(kind), _fresh(kind, name)
+    url = _fresh(kind, name)
     if kind == "sqlite":
         shutil.copyfile(_name(mould), _name(url))
     else:
         _administer(kind, "CREATE DATABASE {} TEMPLATE {}", _name(url), _name(mould))
         _without_waiting(url)
     return url
+
+
+@cache
+def _copying(mould: str) -> list[str]:
+    """What makes the tables of this MariaDB database, and its few rows, in another."""
+    made, filled = ["SET FOREIGN_KEY_CHECKS = 0"], []
+    with mysql_connection(mould) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"SHOW CREATE TABLE `{table}`")
+            made += [statement for _, statement in cursor.fetchall()]
+            if cursor.execute(f"SELECT 1 FROM `{table}` LIMIT 1"):
+                filled.append(f"INSERT INTO `{table}` SELECT * FROM `{_name(mould)}`.`{table}`")
+    return [*made, *filled]
 
 
 @cache
