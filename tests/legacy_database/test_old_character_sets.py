@@ -104,13 +104,13 @@ def test_2_every_text_column_of_every_table_fits_or_refuses_and_no_statement_fai
             if kept.manner is Manner.LOG:
                 connection.execute(sa.update(table).values({name: text * 12_000}))
             # nor does a statement that only compares
-            for condition in (
+            conditions = (
                 table.c[name] == text,
                 table.c[name] != text,
                 table.c[name].in_([text, "a"]),
                 table.c[name].contains(text, autoescape=True),
-            ):
-                connection.execute(sa.select(sa.literal(1)).select_from(table).where(condition)).all()
+            )
+            connection.execute(sa.select(*conditions).where(sa.or_(*conditions))).all()
             connection.rollback()
 
 

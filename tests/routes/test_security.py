@@ -336,7 +336,8 @@ def test_two_changes_at_once_do_not_both_succeed(world: World) -> None:
 def test_no_answer_shows_a_hash(sqlite_world: World) -> None:
     client = sqlite_world.client("admin")
     hashes = [row["password"] for row in sqlite_world.rows(sa.select(User.password))]
-    for path in ALL_PATHS:
+    # one function answers at all paths of an endpoint
+    for path in (endpoint.paths[0] for endpoint in all_endpoints()):
         if "logout.php" in path:
             continue
         text = client.get(path).text + client.post(path, {"username": "admin", "password": "x"}).text
@@ -384,7 +385,7 @@ COOKIES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from([path for path in ALL_PATHS if path.startswith("/api/")]),
     fields=st.dictionaries(st.sampled_from(FIELD_NAMES), JSON_VALUES, max_size=6),

@@ -15,7 +15,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.harness import World, user_row
 from tests.worlds.statements import statements
 
-ENTRIES = 20_000
+ENTRIES = 10_000
 START = datetime.fromisoformat("2024-01-01 00:00:00")
 ACTIONS = ("create", "update", "delete", "send")
 TYPES = ("account", "user", "credit", "sms", "plan")
@@ -162,7 +162,7 @@ def test_the_digest_says_what_counting_says(panel: Panel) -> None:
         )
 
 
-@pytest.mark.parametrize("page", [1, 2, 999, 1000, 1001, 1999, 2000])
+@pytest.mark.parametrize("page", [1, 2, 499, 500, 501, 999, 1000])
 def test_pages_follow_one_another_from_either_end(panel: Panel, page: int) -> None:
     entries = read_audit_log(panel, ADMIN, Wanted(page, 10)).entries
     newest = ENTRIES - 10 * (page - 1) - 1

@@ -2,16 +2,14 @@
 operation says that they do not, and finishing it makes them agree.
 """
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -33,6 +31,7 @@ from simulators.stalker import StalkerPortal
 from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, NOON, Accounts, accounts_world, add_subscriber, new_account
+from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 SECONDS = 0.2
@@ -256,9 +255,8 @@ def test_a_portal_that_stays_down_keeps_the_operation_open(dual: Accounts, write
 
 # a process that is killed
 
-# forks one child for each line: starting Python and importing everything each time would take most of the time
 _PROGRAM = """
-import json, os, sys, tempfile, time
+import json, sys, time
 from core.accounts.add import NewAccount, add_account
 from core.accounts.edit import Edit, edit_account, set_status
 from core.accounts.remove import remove_account
@@ -268,53 +266,21 @@ from core.config import load_config
 from core.access.identity import actor_of, find_user
 from core.panel import Panel
 
-def work(write, settings):
-    panel = Panel(load_config(None, settings))
-    start = time.time()
-    panel.clock = Clock("Asia/Tehran", source=lambda: {noon} + time.time() - start)
-    actor = actor_of(find_user(panel, "reseller1"))
-    by = By(actor, Origin("127.0.0.1", ""))
-    if write == "add":
-        add_account(panel, by, NewAccount("new10", "{mac}", "pw-secret", full_name="Ann", plan="78-GBP"))
-    elif write == "renew":
-        edit_account(panel, by, Edit("user001", plan="2"))
-    elif write == "remove":
-        remove_account(panel, by, "user001")
-    else:
-        set_status(panel, by, 0, username="user001")
-
-with tempfile.TemporaryDirectory() as folder:
-    # what is imported at first use is imported here
-    panel = Panel(load_config(None, {{"SHOWBOX_DATABASE_URL": "sqlite:///" + folder + "/warm.db"}}))
-    find_user(panel, "reseller1")
-    panel.close()
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        try:
-            work(*json.loads(line))
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+write, noon, mac = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+panel = Panel(load_config(None))
+start = time.time()
+panel.clock = Clock("Asia/Tehran", source=lambda: noon + time.time() - start)
+actor = actor_of(find_user(panel, "reseller1"))
+by = By(actor, Origin("127.0.0.1", ""))
+if write == "add":
+    add_account(panel, by, NewAccount("new10", mac, "pw-secret", full_name="Ann", plan="78-GBP"))
+elif write == "renew":
+    edit_account(panel, by, Edit("user001", plan="2"))
+elif write == "remove":
+    remove_account(panel, by, "user001")
+else:
+    set_status(panel, by, 0, username="user001")
 """
-
-Processes = subprocess.Popen[str]
-
-
-@pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
-    with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM.format(noon=NOON, mac=MAC("10"))],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        bufsize=1,
-    ) as program:
-        yield program
 
 
 class Kill(Fault):
@@ -331,7 +297,7 @@ class Kill(Fault):
         exchange.hang_up()
 
 
-def _run(accounts: Accounts, processes: Processes, write: str, kill: Kill | None = None) -> int:
+def _run(accounts: Accounts, write: str, kill: Kill | None = None) -> int:
     """The exit code of a process that does ``write``."""
     settings = {
         "SHOWBOX_DATABASE_URL": accounts.panel.config.database.url.get_secret_value(),
@@ -339,24 +305,20 @@ def _run(accounts: Accounts, processes: Processes, write: str, kill: Kill | None
         "SHOWBOX_PORTAL_SECONDARY_API_URL": accounts.portals[1].base_url,
         "SHOWBOX_PORTAL_DUAL_SERVER": "yes",
     }
-    assert processes.stdin is not None
-    assert processes.stdout is not None
-    processes.stdin.write(json.dumps([write, settings]) + "\n")
-    child = int(processes.stdout.readline())
-    if kill is not None:
-        kill.process.set_result(child)
-    return int(processes.stdout.readline())
+    process = Forked("-c", [_PROGRAM, write, str(NOON), MAC("10")], cwd=ROOT, environment={**os.environ, **settings})
+    with closing(process):
+        if kill is not None:
+            kill.process.set_result(process.pid)
+        return process.wait(60)
 
 
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("server", [1, 2])
 @pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
-def test_a_killed_process_loses_nothing(
-    patient: Accounts, processes: Processes, write: str, server: int, effect: bool
-) -> None:
+def test_a_killed_process_loses_nothing(patient: Accounts, write: str, server: int, effect: bool) -> None:
     kill = Kill(effect=effect)
     rule = patient.portals[server - 1].fail(WRITES[write].call, kill)
-    assert _run(patient, processes, write, kill) == -signal.SIGKILL
+    assert _run(patient, write, kill) == -signal.SIGKILL
     assert rule.used == 1
     assert patient.open_operations()
     # the next start: the lease still runs, but its owner is gone
@@ -367,9 +329,7 @@ def test_a_killed_process_loses_nothing(
 
 
 @pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
-def test_a_portal_that_is_late_after_a_crash_is_looked_at_again(
-    patient: Accounts, processes: Processes, write: str
-) -> None:
+def test_a_portal_that_is_late_after_a_crash_is_looked_at_again(patient: Accounts, write: str) -> None:
     """The process dies, the next start finds nothing at the portal, and the effect comes seconds later."""
     lost: list[Respond] = []
 
@@ -380,7 +340,7 @@ def test_a_portal_that_is_late_after_a_crash_is_looked_at_again(
 
     kill = KillLate(effect=False)
     patient.portal.fail(WRITES[write].call, kill)
-    assert _run(patient, processes, write, kill) == -signal.SIGKILL
+    assert _run(patient, write, kill) == -signal.SIGKILL
     recovery.finish_open_operations(patient.panel)
     # paid back at once, and not closed
     assert (patient.balance("reseller1"), len(patient.open_operations())) == (100, 1)
@@ -393,19 +353,17 @@ def test_a_portal_that_is_late_after_a_crash_is_looked_at_again(
 
 
 @pytest.mark.parametrize("write", ["add", "renew", "remove", "status"])
-def test_what_was_cut_short_long_ago_is_closed_at_the_first_look(
-    patient: Accounts, processes: Processes, write: str
-) -> None:
+def test_what_was_cut_short_long_ago_is_closed_at_the_first_look(patient: Accounts, write: str) -> None:
     kill = Kill(effect=False)
     patient.portal.fail(WRITES[write].call, kill)
-    _run(patient, processes, write, kill)
+    _run(patient, write, kill)
     patient.forward += 60
     recovery.finish_open_operations(patient.panel)
     assert (patient.open_operations(), _agree(patient)) == ([], True)
 
 
-def test_the_program_of_the_killed_process_works(patient: Accounts, processes: Processes) -> None:
-    assert _run(patient, processes, "add") == 0
+def test_the_program_of_the_killed_process_works(patient: Accounts) -> None:
+    assert _run(patient, "add") == 0
     assert _agree(patient), _shown(patient)
 
 

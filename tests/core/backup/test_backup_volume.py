@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import MakeWorld
 from tests.worlds.backups import dump_text, fill_chapter_70, fixture_text, import_text
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
 from tests.worlds.forked import run
 from tests.worlds.places import ROOT
 
@@ -64,7 +64,7 @@ def test_a_large_dump_takes_little_memory(tmp_path: Path) -> None:
         file.write(";\n")
     environment = {
         **os.environ,
-        "SHOWBOX_DATABASE_URL": create_database("sqlite", "large"),
+        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", "large"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data"),
     }
     result = run("-c", _RUN, str(path), cwd=ROOT, environment=environment, seconds=1200)

@@ -23,7 +23,7 @@ from core.storage.tables import AuditEntry
 from core.values.clock import Clock
 from core.workers import schedule
 from tests.worlds.backups import BY_CONSOLE, CONSOLE, import_text
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
 from tests.worlds.sms import Lines
 
 ADMIN = bare_actor(1, "admin", super_user=True)
@@ -44,12 +44,11 @@ def time() -> Time:
 @pytest.fixture
 def panel(tmp_path: Path, time: Time) -> Iterator[Panel]:
     environment = {
-        "SHOWBOX_DATABASE_URL": create_database("sqlite", "backups"),
+        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", "backups"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data"),
         "SHOWBOX_BACKUP_KEEP_DAYS": "3",
     }
     panel = Panel(load_config(None, environment), clock=Clock("Asia/Tehran", source=lambda: time.now))
-    panel.layout  # noqa: B018 - creates the tables
     yield panel
     panel.close()
 
@@ -181,7 +180,7 @@ def test_the_nightly_job(panel: Panel, time: Time) -> None:
 
 @pytest.mark.parametrize(("daily", "is_on"), [("no", False), ("yes", True)])
 def test_the_clock_starts_it_only_where_it_is_switched_on(tmp_path: Path, daily: str, is_on: bool) -> None:
-    environment = {"SHOWBOX_DATABASE_URL": create_database("sqlite", "nightly"), "SHOWBOX_BACKUP_DAILY": daily}
+    environment = {"SHOWBOX_DATABASE_URL": prepared_database("sqlite", "nightly"), "SHOWBOX_BACKUP_DAILY": daily}
     panel = Panel(load_config(None, environment))
     assert BACKUP in schedule.JOBS
     assert BACKUP.is_on(panel) is is_on

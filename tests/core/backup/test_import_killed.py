@@ -16,7 +16,7 @@ import pytest
 from core.config import load_config
 from core.panel import Panel
 from tests.worlds.backups import Held, dump_text, held, import_text
-from tests.worlds.databases import create_database, drop_database
+from tests.worlds.databases import drop_database, prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
@@ -56,7 +56,7 @@ def _text(mark: str, accounts: int) -> str:
 
 @pytest.fixture
 def settings(kind: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    url = create_database(kind, "import_killed")
+    url = prepared_database(kind, "import_killed")
     yield {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path / "data")}
     drop_database(url)
 
@@ -68,7 +68,6 @@ def _main(panel: Panel) -> Held:
 
 def test_old_or_new_and_nothing_between(settings: dict[str, str], tmp_path: Path) -> None:
     panel = Panel(load_config(None, settings))
-    panel.layout  # noqa: B018 - creates the tables
     texts = [_text("a", ACCOUNTS), _text("b", ACCOUNTS // 2)]
     states = []
     for text in texts:

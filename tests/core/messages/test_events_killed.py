@@ -47,7 +47,7 @@ from core.workers import workers
 from simulators.push_service import PushService
 from simulators.sms_provider import SmsProvider
 from simulators.telegram import TOKEN, BotApi
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
@@ -118,7 +118,7 @@ def services() -> Iterator[_Services]:
 def panel(services: _Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Panel]:
     """Of which other processes have the configuration too; nobody works but who is started."""
     settings = {
-        "SHOWBOX_DATABASE_URL": create_database("sqlite", "killed_events"),
+        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", "killed_events"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(tmp_path),
         "SHOWBOX_JOBS_IN_PROCESS": "no",
         "SHOWBOX_TELEGRAM_API_BASE": services.telegram.base_url,
@@ -138,7 +138,7 @@ def panel(services: _Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def _fill(panel: Panel, services: _Services) -> None:
     """An admin and a reseller who wish to be told of everything, by every channel."""
-    panel.layout  # noqa: B018 - creates the tables
+    panel.layout  # noqa: B018 - the tables are looked at before they are written to
     seal = panel.sealer.sealed
     mail = {"smtp_host": "127.0.0.1", "smtp_port": services.mail.port, "smtp_secure": "none"}
     texts = (mail_settings.WELCOME, mail_settings.RENEWAL)

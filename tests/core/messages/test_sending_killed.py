@@ -28,7 +28,7 @@ from core.storage.tables.secret_columns import BOT, MAIL
 from core.workers import workers
 from simulators.recording import RecordedRequest
 from simulators.telegram import TOKEN, BotApi
-from tests.worlds.databases import create_database
+from tests.worlds.databases import prepared_database
 from tests.worlds.forked import Forked
 from tests.worlds.killed import start_worker
 from tests.worlds.mail_server import PASSWORD, USER, MailServer
@@ -55,7 +55,7 @@ def server() -> Iterator[MailServer]:
 def panel(api: BotApi, server: MailServer, monkeypatch: pytest.MonkeyPatch, request: Any) -> Iterator[Panel]:
     """Of which other processes have the configuration too; nobody works but who is started."""
     settings = {
-        "SHOWBOX_DATABASE_URL": create_database("sqlite", f"killed_{request.node.originalname}"),
+        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", f"killed_{request.node.originalname}"),
         "SHOWBOX_TELEGRAM_API_BASE": api.base_url,
         "SHOWBOX_JOBS_WAIT_SECONDS": "0",
         "SHOWBOX_SECURITY_APPLICATION_KEY": "a-key-for-the-tests-of-killing",
@@ -69,7 +69,7 @@ def panel(api: BotApi, server: MailServer, monkeypatch: pytest.MonkeyPatch, requ
 
 
 def _fill(panel: Panel, port: int) -> None:
-    panel.layout  # noqa: B018 - creates the tables
+    panel.layout  # noqa: B018 - the tables are looked at before they are written to
     mail = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_secure": "none", "smtp_username": USER}
     numbers = range(2, MESSAGES + 2)
     with panel.database.write() as connection:

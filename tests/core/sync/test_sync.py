@@ -27,6 +27,8 @@ from simulators.wire import Response
 from tests.worlds.databases import prepared_database
 
 MANY = 5000
+# several batches of several parts, which is all that a database sees of any number
+SOME = 1200
 ORIGIN = Origin("192.0.2.1", "test")
 BY_ADMIN = By(SYSTEM, ORIGIN)
 
@@ -96,22 +98,23 @@ def content(panel: Panel, *models: type[Base]) -> list[list[Any]]:
 
 
 def test_five_thousand_come_change_go_and_come_back(panel: Panel, portal: StalkerPortal) -> None:
-    portal.add_examples(MANY)
-    assert len(sync(panel).inserted) == MANY
+    many = MANY if panel.database.dialect == "mysql" else SOME
+    portal.add_examples(many)
+    assert len(sync(panel).inserted) == many
     assert sync(panel).is_empty
     before = {row[1]: row for row in content(panel, Account)[0]}
-    assert len(before) == MANY
+    assert len(before) == many
     for user in portal.users:
         portal.change_user(user.login, full_name=f"{user.full_name} changed")
-    assert len(sync(panel).updated) == MANY
-    half = portal.users[: MANY // 2]
+    assert len(sync(panel).updated) == many
+    half = portal.users[: many // 2]
     for user in half:
         portal.state.delete_user(user)
-    assert len(sync(panel).removed) == MANY // 2
-    assert len(content(panel, AuditEntry)[0]) == MANY // 2
+    assert len(sync(panel).removed) == many // 2
+    assert len(content(panel, AuditEntry)[0]) == many // 2
     for user in half:
         portal.add_user(user.login, user.stb_mac, full_name=user.full_name)
-    assert len(sync(panel).restored) == MANY // 2
+    assert len(sync(panel).restored) == many // 2
     after = {row[1]: row for row in content(panel, Account)[0]}
     assert {name: row[0] for name, row in after.items()} == {name: row[0] for name, row in before.items()}
     assert content(panel, ArchivedAccount) == [[]]
@@ -132,7 +135,7 @@ _FAULTS = {
 
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_a_portal_that_fails_changes_nothing(sqlite_panel: Panel, portal: StalkerPortal, fault: str) -> None:
-    portal.add_examples(MANY if fault == "is cut" else 50)
+    portal.add_examples(SOME if fault == "is cut" else 50)
     sync(sqlite_panel)
     before = content(sqlite_panel)
     portal.fail(lambda request: request.method == "GET", _FAULTS[fault], times=None)

@@ -100,7 +100,7 @@ def test_others_write_between_two_batches(panel: Panel) -> None:
         return connection.scalar(sa.select(sa.func.count()).select_from(Account)) or 0
 
     def heartbeat() -> None:
-        while not is_over.is_set():
+        while not is_over.wait(0.001):
             seen.add(panel.database.transact(write))
 
     panel.layout  # noqa: B018 - creates the tables
