@@ -108,7 +108,7 @@ def _rows(connection: Connection, saved: _Saved, zone: tzinfo, report: Report) -
     names = ",".join(f"`{column.name}`" for column in saved.columns)
     beginning = f"INSERT INTO `{saved.name}` ({names}) VALUES\n"
     done, size = 0, 0
-    for line in _lines(connection, saved, zone):
+    for line in _lines(connection, saved, zone) if total else ():
         is_first = size == 0 or size + len(line) > _STATEMENT_CHARACTERS
         yield ("" if done == 0 else ";\n" if is_first else ",\n") + (beginning if is_first else "") + line
         size = len(line) if is_first else size + len(line)
@@ -146,11 +146,16 @@ def _writers(saved: _Saved, zone: tzinfo) -> list[Written]:
 
 def _stored(connection: Connection, saved: _Saved) -> Iterable[Sequence[Any]]:
     """The rows in the order of their keys, each value as the driver has it: also one that is no date."""
-    columns = [sa.type_coerce(column, sa.types.NULLTYPE).label(column.name) for column in saved.columns]
-    wanted = sa.select(*columns).order_by(*saved.table.primary_key.columns)
+    wanted = _wanted(saved.table, tuple(saved.columns))
     with connection.execute(wanted.execution_options(stream_results=True)) as result:
         for batch in result.partitions(BATCH):
             yield from batch
+
+
+@cache
+def _wanted(table: sa.Table, columns: tuple[Column[Any], ...]) -> sa.Executable:
+    untyped = [sa.type_coerce(column, sa.types.NULLTYPE).label(column.name) for column in columns]
+    return sa.select(*untyped).order_by(*table.primary_key.columns)
 
 
 def _silent(_table: str, _done: int, _total: int) -> None:
