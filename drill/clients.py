@@ -9,10 +9,13 @@ from typing import Any
 
 import requests
 
+from core.accounts.remove import DOUBTFUL
+from core.errors import CommitUncertain
 from drill.ground import BOSS, PASSWORD, PLAN
 
 _SECONDS = 40
-_UNSURE = ("may be done or not", "is settled in the background", "is being booked", "asked again later")
+# what failures say that may have done something
+_UNSURE = (CommitUncertain.default_text, DOUBTFUL)
 
 
 @dataclass

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from core.accounts.remove import DOUBTFUL
+from core.errors import CommitUncertain
 from drill import ground
 from drill.__main__ import main
-from drill.clients import Client, Expected
+from drill.clients import Client, Expected, _is_unsure
 from drill.proof import _against_portal, _balances, _promises
 from tests.worlds.started import start_warm
 
@@ -23,6 +25,14 @@ def test_two_rounds_of_kills_on_sqlite_leave_no_difference(
     assert "sqlite: 2 rounds" in told
     assert "sqlite: 0 differences" in told
     assert "killed: " in told
+
+
+def test_what_says_that_it_may_have_been_done_is_no_promise() -> None:
+    for text in (CommitUncertain.default_text, f"The account could not be deleted; {DOUBTFUL}"):
+        assert _is_unsure({"error": 1, "message": text})
+    assert not _is_unsure({"error": 1, "message": "The account could not be deleted"})
+    assert _is_unsure({"error": 0, "pending": 1})
+    assert _is_unsure(None)
 
 
 def _row(**values: Any) -> SimpleNamespace:

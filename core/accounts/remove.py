@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 KIND = "remove"
 _FAILED = "The account could not be deleted"
 # a late deletion is completed: the account cannot be made again, without its password
-_DOUBTFUL = "it may still be: the portal is asked again in the background"
+DOUBTFUL = "it may still be: the portal is asked again in the background"
 
 
 class NotArchived(DatabaseFailed):
@@ -145,7 +145,7 @@ def _delete_first(panel: Panel, record: Record, server: PortalServer) -> None:
             return
         doubtful, refused = is_there is None or may_still_follow(error), refusal_of(error, _FAILED)
         _give_up(panel, record, doubtful=doubtful)
-        raise UpstreamFailed(f"{refused.text}; {_DOUBTFUL}") if doubtful else refused from error
+        raise UpstreamFailed(f"{refused.text}; {DOUBTFUL}") if doubtful else refused from error
 
 
 def _give_up(panel: Panel, record: Record, *, doubtful: bool = False) -> None:

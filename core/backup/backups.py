@@ -53,13 +53,13 @@ class Imported:
     backup: str
 
 
-def export(panel: Panel, by: By, *, wait: float = _WAIT_SECONDS) -> Backup:
+def export(panel: Panel, by: By, *, wait: float | None = None) -> Backup:
     """A fresh dump for whoever asks to fetch, without secrets unless a super admin (or the configuration) says so.
 
     Raises NotAllowed, AlreadyExporting, BackupNotStored.
     """
     redacted = _is_redacted_for(panel, by.actor)
-    with waiting_places(panel).one(wait) as granted:
+    with waiting_places(panel).one(_WAIT_SECONDS if wait is None else wait) as granted:
         backup = _make(panel, BackupKind.EXPORT, by.actor, redacted=redacted, wait=granted)
 
     def act(connection: Connection) -> None:

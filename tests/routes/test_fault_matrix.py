@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.accounts import operations, recovery
+from core.backup import backups
 from core.messages import delivery
 from core.storage import database as storage
 from tests.conftest import MakeWorld
@@ -28,6 +29,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(recovery, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(operations, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(backups, "_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(delivery, "_POLL_SECONDS", 0.01)
 

@@ -287,7 +287,6 @@ def _run(world: World, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("number", range(len(FRAUDS)))
 def test_what_goes_past_the_ledger_is_found(world: World, number: int) -> None:
     fraud = FRAUDS[number]
