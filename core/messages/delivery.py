@@ -33,6 +33,8 @@ from core.storage import patience
 from core.storage.tables import Claim
 from core.storage.writing import insert_if_absent
 
+log = logging.getLogger(__name__)
+
 # longer than any call with all its tries: a push service may ask for ten minutes between two
 LEASE_SECONDS = 1800
 # how long it is tried to write down what became of a message; within the lease of any job
@@ -65,8 +67,6 @@ class Delivery:
         """What became of a message that was given up because of this failure."""
         return type(self)(Outcome.REFUSED, f"Not tried: {self.error}"[:_ERROR_CHARACTERS], is_hopeless=True)
 
-
-log = logging.getLogger(__name__)
 
 AnyMessage = TypeVar("AnyMessage")
 AnyDelivery = TypeVar("AnyDelivery", bound=Delivery)
