@@ -47,6 +47,10 @@ class Visitor:
         """Problems that match the regular expression belong to the test."""
         self._expected.append(pattern)
 
+    def forgets(self, pattern: str) -> None:
+        """Problems until now that match belong to a page that was left."""
+        self._problems = [text for text in self._problems if not re.search(pattern, text)]
+
     @property
     def problems(self) -> list[str]:
         return [text for text in self._problems if not any(re.search(pattern, text) for pattern in self._expected)]
