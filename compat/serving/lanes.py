@@ -1,9 +1,9 @@
-"""Whose turn it is at the server's threads: few requests begin at once, and what takes long takes half of the threads.
+"""Whose turn it is at the server's threads: one request begins at a time, what takes long takes half of the threads.
 
 Threads that have all just begun take the interpreter from each other at every look into the database: a switch costs
-more than that. So two may be in their first moments; who is at work for longer waits for somebody else, and is not
-counted. What holds a processor for long (hashing) is overtaken by everything else; which requests these are is said in
-their declarations (``hashes``), not here.
+more than that, on some machines as much as the whole request. So one may be in its first moments; who is at work for
+longer waits for somebody else, and is not counted. What holds a processor for long (hashing) is overtaken by everything
+else; which requests these are is said in their declarations (``hashes``), not here.
 """
 
 import re
@@ -15,9 +15,6 @@ from typing import Any
 from waitress.task import ThreadedTaskDispatcher
 
 _DOUBLED = re.compile("//+")
-
-
-_BEGINNERS = 2
 _FIRST_SECONDS = 0.005
 
 
@@ -71,9 +68,7 @@ class LaneDispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]  # waitress 
 
     @property
     def _seconds_to_turn(self) -> float:
-        if len(self._began) < _BEGINNERS:
-            return 0.0
-        return sorted(self._began.values())[-_BEGINNERS] + _FIRST_SECONDS - time.monotonic()
+        return max(self._began.values()) + _FIRST_SECONDS - time.monotonic() if self._began else 0.0
 
     def _wait(self) -> None:
         self.active_count -= 1
