@@ -1,8 +1,9 @@
 """The public keys of passkeys: read from whatever form they came or were stored in, and written in one.
 
 Pure functions over bytes. PHP panels stored what the browser gave: a key (SPKI), a whole attestation object, nothing,
-or junk; all but the last two can be verified. What is done with a key: :mod:`core.access.passkeys.proofs`.
-Source: contract chapter 10 §5.5, §5.6 and §5.9.
+or junk; all but the last two can be verified. What is done with a key: :mod:`core.access.passkeys.proofs`. The library
+is imported where it is used: most processes never see a passkey, and it is a twentieth of what starting costs, in time
+and memory. Source: contract chapter 10 §5.5, §5.6 and §5.9.
 """
 
 import base64
@@ -12,15 +13,9 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from webauthn.helpers import parse_authenticator_data, parse_cbor
-from webauthn.helpers.decode_credential_public_key import decode_credential_public_key
-from webauthn.helpers.decoded_public_key_to_cryptography import decoded_public_key_to_cryptography
-from webauthn.helpers.exceptions import WebAuthnException
 
 ES256, RS256 = -7, -257
 LEAST_RSA_BITS, MOST_RSA_BITS = 2048, 8192
-# what the parsers raise at bytes that are not what they should be
-UNREADABLE = (WebAuthnException, UnsupportedAlgorithm, ValueError, TypeError, LookupError, AttributeError)
 _DER_SEQUENCE = 0x30
 _COSE_KIND = 1
 
@@ -56,6 +51,14 @@ def hash_of(credential_id: bytes) -> str:
     return hashlib.sha256(credential_id).hexdigest()
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What the parsers raise at bytes that are not what they should be."""
+    from webauthn.helpers.exceptions import WebAuthnException
+
+    values = ValueError, TypeError, LookupError, AttributeError, RecursionError
+    return WebAuthnException, UnsupportedAlgorithm, *values
+
+
 def stored_key(text: str | None, credential_id: bytes) -> Key | None:
     """The key in a stored or sent ``public_key``; None where there is none that can verify anything.
 
@@ -66,17 +69,20 @@ def stored_key(text: str | None, credential_id: bytes) -> Key | None:
         return None
     try:
         return key_of_spki(raw) if raw[0] == _DER_SEQUENCE else _key_of_cbor(raw, credential_id)
-    except UNREADABLE:
+    except unreadable():
         return None
 
 
 def key_of_spki(raw: bytes) -> Key:
-    """Raises UnusableKey, or what the parser raises (:data:`UNREADABLE`)."""
+    """Raises UnusableKey, or what the parser raises (:func:`unreadable`)."""
     return _checked(load_der_public_key(raw), None)
 
 
 def key_of_cose(raw: bytes) -> Key:
     """The key that an authenticator made. Raises as :func:`key_of_spki`."""
+    from webauthn.helpers.decode_credential_public_key import decode_credential_public_key
+    from webauthn.helpers.decoded_public_key_to_cryptography import decoded_public_key_to_cryptography
+
     cose = decode_credential_public_key(raw)
     return _checked(decoded_public_key_to_cryptography(cose), int(cose.alg))
 
@@ -87,6 +93,8 @@ def spki(key: Key) -> str:
 
 
 def _key_of_cbor(raw: bytes, credential_id: bytes) -> Key:
+    from webauthn.helpers import parse_authenticator_data, parse_cbor
+
     content = parse_cbor(raw)
     if isinstance(content, dict) and "authData" in content:
         attested = parse_authenticator_data(content["authData"]).attested_credential_data

@@ -14,16 +14,11 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from webauthn import verify_registration_response
-from webauthn.helpers import encode_cbor, parse_cbor
-from webauthn.helpers.cose import COSEAlgorithmIdentifier
-from webauthn.helpers.structs import AuthenticatorAttestationResponse, RegistrationCredential
 
-from core.access.passkeys.keys import UNREADABLE, Key, canonical, decoded, key_of_cose, spki, stored_key
+from core.access.passkeys.keys import ES256, RS256, Key, canonical, decoded, key_of_cose, spki, stored_key, unreadable
 from core.access.passkeys.relying_party import RelyingParty
 
 CREATE, GET = "webauthn.create", "webauthn.get"
-_ALGORITHMS = [COSEAlgorithmIdentifier.ECDSA_SHA_256, COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256]
 _USER_PRESENT, _USER_VERIFIED, _MAY_BE_BACKED_UP, _IS_BACKED_UP = 0x01, 0x04, 0x08, 0x10
 _FLAGS_AT, _COUNTER_END = 32, 37
 
@@ -67,7 +62,7 @@ def read_client_data(raw: bytes) -> ClientData:
         content = json.loads(raw)
         challenge = decoded(content["challenge"])
         kind, origin, top = content["type"], content["origin"], content.get("topOrigin")
-    except (*UNREADABLE, RecursionError):
+    except unreadable():
         raise ProofFailed("unreadable client data") from None
     if not challenge or not isinstance(kind, str) or not isinstance(origin, str):
         raise ProofFailed("incomplete client data")
@@ -114,6 +109,11 @@ def verify_registration(
     credential_id: bytes, client_data: bytes, attestation: bytes, public_key: str, challenge: bytes, party: RelyingParty
 ) -> Registered:
     """The key of a new passkey, after every check. ``public_key``: what was sent beside it. Raises ProofFailed."""
+    # see core.access.passkeys.keys
+    from webauthn import verify_registration_response
+    from webauthn.helpers.cose import COSEAlgorithmIdentifier
+    from webauthn.helpers.structs import AuthenticatorAttestationResponse, RegistrationCredential
+
     refuse_foreign(read_client_data(client_data), CREATE, party)
     credential = RegistrationCredential(
         id=canonical(credential_id),
@@ -129,10 +129,10 @@ def verify_registration(
             expected_rp_id=party.id,
             expected_origin=list(party.origins),
             require_user_verification=True,
-            supported_pub_key_algs=_ALGORITHMS,
+            supported_pub_key_algs=[COSEAlgorithmIdentifier(ES256), COSEAlgorithmIdentifier(RS256)],
         )
         key = key_of_cose(verified.credential_public_key)
-    except UNREADABLE as error:
+    except unreadable() as error:
         raise ProofFailed(f"refused by {type(error).__name__}") from None
     if verified.credential_id != credential_id:
         raise ProofFailed("the attestation is of another credential")
@@ -142,12 +142,14 @@ def verify_registration(
 
 def _without_statement(attestation: bytes) -> bytes:
     """No statement was asked for, and browsers that send one all the same are not to fail by it."""
+    from webauthn.helpers import encode_cbor, parse_cbor
+
     try:
         content: dict[str, Any] = parse_cbor(attestation)
         if not isinstance(content["fmt"], str) or not isinstance(content["attStmt"], dict):
             raise ProofFailed("unreadable attestation object")
         return bytes(encode_cbor({"fmt": "none", "attStmt": {}, "authData": content["authData"]}))
-    except UNREADABLE:
+    except unreadable():
         raise ProofFailed("unreadable attestation object") from None
 
 
