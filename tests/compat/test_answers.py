@@ -31,7 +31,7 @@ def connection() -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.effective_port), PATIENCE_SECONDS) as opened:
         yield opened
     server.task_dispatcher.shutdown()
-    server.trigger.pull_trigger(lambda: [channel.close() for channel in list(server._map.values())])
+    server.trigger.pull_trigger(lambda: [channel.handle_close() for channel in list(server._map.values())])
     thread.join(PATIENCE_SECONDS)
 
 
