@@ -24,6 +24,7 @@ INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is 
 
 # what a job that sends writes into the audit log
 AUDITED = "audit"
+
 Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
 
 

@@ -73,7 +73,7 @@ class Result(Generic[Told]):
     is_recorded: bool = True
 
     def stored(self) -> dict[str, Any]:
-        return {"sent": self.sent, "errors": list(self.errors), **unrecorded(self.is_recorded)}
+        return {"sent": self.sent, "errors": list(self.errors), **stored_lack(self.is_recorded)}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> Self:
@@ -82,7 +82,7 @@ class Result(Generic[Told]):
         return cls(stored.get("sent", 0), stored.get("errors", ()), stored.get("is_recorded", True))
 
 
-def unrecorded(is_recorded: bool) -> dict[str, bool]:
+def stored_lack(is_recorded: bool) -> dict[str, bool]:
     """What a job's result says where the logs have not all of it."""
     return {} if is_recorded else {"is_recorded": False}
 

@@ -73,6 +73,19 @@ def test_the_key_starts_a_job_in_the_background(make_world: MakeWorld, kind: str
         assert panel.portal.calls.count("PUT accounts/00:1A:79:00:00:05") == 1
 
 
+@pytest.mark.parametrize("path", ["/cron/cron_send_expiry_mail.php", "/cron_send_expiry_mail.php"])
+def test_the_mails_of_ends_are_started_by_their_script(make_world: MakeWorld, path: str) -> None:
+    with reminders_world(make_world, "sqlite", cron_key=KEY) as panel:
+        client = panel.world.client()
+        assert client.get(path).status_code == 403
+        assert panel.world.rows(sa.select(Job.kind)) == []
+        started = client.get(f"{path}?cron_key={KEY}")
+        assert (started.status_code, started.json()["error"]) == (202, 0)
+        [job] = panel.world.rows(sa.select(Job.kind, Job.payload))
+        assert "mail-expiry" in f"{job['kind']} {job['payload']}"
+        until(lambda: panel.world.rows(sa.select(Job.state)) == [{"state": "done"}], "the job is done")
+
+
 def test_every_job_has_its_script() -> None:
     assert {job.script: job.name for job in JOBS if job.script}.items() <= JOB_SCRIPTS.items()
     assert len(set(ALL_SCRIPTS)) == len(ALL_SCRIPTS)

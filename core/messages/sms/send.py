@@ -17,7 +17,7 @@ from core.accounts.end_dates import stored_day
 from core.errors import InvalidInput, NotFound, PanelError
 from core.jobs import jobs
 from core.jobs.jobs import Work
-from core.messages.by_hand import NothingSent, audit_sending, unrecorded
+from core.messages.by_hand import NothingSent, audit_sending, stored_lack
 from core.messages.placeholders import render
 from core.messages.sms.numbers import provider_number
 from core.messages.sms.outbox import Message, Tally, deliver
@@ -113,7 +113,7 @@ class Result:
             "bulk_id": self.bulk_id,
             "api_response": self.answer,
             "error": self.error,
-            **unrecorded(self.is_recorded),
+            **stored_lack(self.is_recorded),
         }
 
     @classmethod
