@@ -16,6 +16,7 @@ MakeWorld = Callable[..., World]
 
 _HERE = Path(__file__).parent
 _FIRST = (_HERE, _HERE / "servers")
+_ENDPOINTS = _HERE / "routes"
 # parameters of tests that say how a request is written
 _SPELLINGS = {"encoding", "prefix"}
 
@@ -35,11 +36,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_process(why): holds for each process by itself, so not for two in turn")
     config.addinivalue_line("markers", "kinds_in_turn: its cases ask the same of a database, so each meets one kind")
+    config.addinivalue_line("markers", "every_kind: of an endpoint, and yet it meets each kind: it turns on locks")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn; with SHOWBOX_TEST_KINDS=all every
-    case meets every kind of database.
+    case meets every kind of database, in place of those that :mod:`tests.worlds` names.
 
     First what starts programs and waits for them, so that no worker is alone with it at the end.
     """
@@ -47,7 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
         left_out |= {item for item in items if item.get_closest_marker("one_process")}
     if os.environ.get("SHOWBOX_TEST_KINDS") != "all":
-        left_out |= _other_kinds([item for item in items if _asks_the_same(item)])
+        of_kinds = [item for item in items if _kind(item)]
+        left_out |= _other_kinds([item for item in of_kinds if _asks_the_same(item)])
+        left_out |= _other_servers([item for item in of_kinds if _is_of_an_endpoint(item) and item not in left_out])
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
@@ -56,21 +60,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What has been collected stays to the end: the garbage collector need not look through it again and again."""
+    """What has been collected stays to the end: the garbage collector need not look through it again and again, nor as
+    often as by itself through what tests leave."""
     try:
         return (yield)
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
         gc.enable()
+
+
+def _kind(item: pytest.Item) -> str:
+    """The kind of database that it meets, if any."""
+    return str(item.callspec.params.get("kind", "")) if hasattr(item, "callspec") else ""
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _case(item: pytest.Item) -> str:
+    """What its parameters say, but for the kind."""
+    spelling = item.nodeid.partition("[")[2].rstrip("]")
+    return "-".join(part for part in spelling.split("-") if part != _kind(item))
 
 
 def _asks_the_same(item: pytest.Item) -> bool:
     """Whether no database can tell the cases of this test from each other: they are spellings of one request, or it is
     said so."""
-    params = item.callspec.params.keys() if hasattr(item, "callspec") else set()
+    params = item.callspec.params.keys()  # type: ignore[attr-defined]
     is_spelled = bool(params & _SPELLINGS) and params <= _SPELLINGS | {"kind"}
-    return "kind" in params and (is_spelled or item.get_closest_marker("kinds_in_turn") is not None)
+    return is_spelled or item.get_closest_marker("kinds_in_turn") is not None
+
+
+def _is_of_an_endpoint(item: pytest.Item) -> bool:
+    return item.path.parent == _ENDPOINTS and item.get_closest_marker("every_kind") is None
 
 
 def _other_kinds(items: list[pytest.Item]) -> set[pytest.Item]:
@@ -78,19 +103,32 @@ def _other_kinds(items: list[pytest.Item]) -> set[pytest.Item]:
     the second the second, and so on. A test with fewer cases than kinds goes on meeting all of them. Kinds that are not
     here count for nothing, so that each case meets one."""
     kinds = [kind for kind in KINDS if available(kind)]
-    cases: dict[str, dict[str, list[tuple[str, pytest.Item]]]] = {}
+    cases: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
-        test, _, spelling = item.nodeid.partition("[")
-        kind = item.callspec.params["kind"]  # type: ignore[attr-defined]
-        case = "-".join(part for part in spelling.rstrip("]").split("-") if part != kind)
-        cases.setdefault(test, {}).setdefault(case, []).append((kind, item))
+        cases.setdefault(_test(item), {}).setdefault(_case(item), []).append(item)
     return {
         item
         for of_test in cases.values()
         if len(of_test) >= len(kinds)
         for number, of_case in enumerate(of_test.values())
-        for kind, item in of_case
-        if kind in kinds and kind != kinds[number % len(kinds)]
+        for item in of_case
+        if _kind(item) in kinds and _kind(item) != kinds[number % len(kinds)]
+    }
+
+
+def _other_servers(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Of the cases of each file those that are left to another server: each meets SQLite, the first case the first
+    server beside it, the second the second, and so on."""
+    servers = [kind for kind in KINDS if kind != "sqlite" and available(kind)]
+    cases: dict[Path, dict[tuple[str, str], list[pytest.Item]]] = {}
+    for item in items:
+        cases.setdefault(item.path, {}).setdefault((_test(item), _case(item)), []).append(item)
+    return {
+        item
+        for of_file in cases.values()
+        for number, of_case in enumerate(of_file.values())
+        for item in of_case
+        if _kind(item) in servers and _kind(item) != servers[number % len(servers)]
     }
 
 

@@ -40,7 +40,7 @@ def _file(directory: Path, content: bytes, age: float = 0) -> str:
 
 
 def _session(world: World, *arguments: str) -> Result:
-    return world.app.test_cli_runner().invoke(args=["session", *arguments])
+    return world.runner().invoke(args=["session", *arguments])
 
 
 def _who(world: World, sid: str) -> str:

@@ -106,7 +106,7 @@ def test_14_sessions_are_listed_and_ended_on_the_command_line(stored: World) -> 
     name = f"resa{secrets.token_hex(6)}"
     stored.execute(sa.update(User).where(User.id == 2).values(username=name))
     one, two, other = stored.client(name, "resa-pass"), stored.client(name, "resa-pass"), stored.client("obs")
-    runner = stored.app.test_cli_runner()
+    runner = stored.runner()
     listed = runner.invoke(args=["user", "sessions", name.upper()]).output
     names = re.findall(r"^([0-9a-f]{12})  since 20\d\d-", listed, re.MULTILINE)
     assert len(names) == 2, listed

@@ -17,6 +17,7 @@ import requests
 import sqlalchemy as sa
 import waitress
 from flask import Flask
+from flask.testing import FlaskCliRunner
 
 import commands
 from core.config import Config, load_config
@@ -139,11 +140,11 @@ class World:
         self.panel = Panel(self.config)
         if known is not None:
             self.panel._layout, self.panel._layout_read_at = known.panel._layout, known.panel._layout_read_at
+            _compile_as(known.panel.database.engine, self.panel.database.engine)
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
         self.app = create_app(self.panel)
-        commands.register(self.app, self.panel)
         self.processes = int(os.environ.get("SHOWBOX_TEST_PROCESSES", "1"))
         self.twin = Twin(self.panel) if self.processes == 2 else None
         self.server = HttpServer(self.app if self.twin is None else _in_turn(self.app, create_app(self.twin)))
@@ -153,6 +154,11 @@ class World:
     def client(self, username: str | None = None, password: str | None = None, **headers: str) -> Client:
         client = Client(self.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
         return client if username is None else client.login(username, password or PASSWORDS[username])
+
+    def runner(self) -> FlaskCliRunner:
+        """Our commands as ``flask`` offers them, in this process."""
+        commands.register(self.app, self.panel)
+        return self.app.test_cli_runner()
 
     def reset(self) -> None:
         """Forget all rows, sessions and counted failures; currencies and banks stay, as on a fresh installation."""
@@ -206,6 +212,12 @@ class World:
         if self.twin is not None:
             self.twin.close()
         self.panel.close()
+
+
+def _compile_as(known: sa.Engine, engine: sa.Engine) -> None:
+    """What one of them has compiled, which is kept by dialect, the other finds: they ask the same database."""
+    engine.dialect = engine.pool._dialect = known.dialect
+    engine._compiled_cache = known._compiled_cache
 
 
 _SET_BY_TESTS = ("config", "clock", "sealer", "_layout", "_layout_read_at")
