@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import CDPSession, Page, Route, expect
 
-from core.storage.tables import AuditEntry, LoginHistory, Passkey, User, WebauthnCredential
+from core.storage.tables import AuditEntry, Base, LoginHistory, Passkey, User, WebauthnCredential
 from tests.browser.conftest import Visit
 from tests.browser.panels import PASSWORD, Site
 from tests.browser.test_browser_entry import ALL
@@ -95,6 +96,40 @@ def by_passkey(page: Page) -> None:
     page.get_by_role("button", name="Sign in with a passkey").click()
 
 
+@dataclass
+class Registration:
+    """A passkey of rita's, as the authenticator and our tables hold it."""
+
+    credential: dict[str, Any]
+    rows: Sequence[tuple[type[Base], list[dict[str, Any]]]]
+
+
+@pytest.fixture(scope="module")
+def registrations() -> list[Registration]:
+    """Made by the first test that needs one, through the pages; the others copy it."""
+    return []
+
+
+@pytest.fixture
+def registered(modern: Site, visitor: Visitor, device: Device, registrations: list[Registration]) -> Device:
+    """The authenticator of a visitor who has added a passkey, logged out, and is at the login page."""
+    if registrations:
+        [made] = registrations
+        modern.world.insert_all(made.rows)
+        device.take(made.credential)
+        # as the pages have left it
+        visitor.open("/manifest.json").evaluate("localStorage.setItem('biometric_username', 'rita')")
+        visitor.open("/index.html")
+    else:
+        add_passkey(open_passkeys(visitor))
+        [credential] = device.credentials
+        rows = [(table, modern.world.rows(sa.select(*table.__table__.c))) for table in (WebauthnCredential, Passkey)]
+        registrations.append(Registration(credential, rows))
+        log_out(visitor)
+    modern.seen.clear()
+    return device
+
+
 def test_register_log_out_log_in_list_and_remove(modern: Site, visitor: Visitor, device: Device) -> None:
     page = open_passkeys(visitor)
     assert modern.of("webauthn_manage")
@@ -130,9 +165,10 @@ def test_register_log_out_log_in_list_and_remove(modern: Site, visitor: Visitor,
     assert (row["username"], row["status"]) == ("rita", "success")
 
 
-def test_a_click_right_after_typing_signs_one_of_two_challenges(modern: Site, visitor: Visitor, device: Device) -> None:
-    add_passkey(open_passkeys(visitor))
-    page = log_out(visitor)
+def test_a_click_right_after_typing_signs_one_of_two_challenges(
+    modern: Site, visitor: Visitor, registered: Device
+) -> None:
+    page = visitor.page
     expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_visible()
     modern.seen.clear()
     page.locator("[name=username]").focus()
@@ -169,22 +205,21 @@ def flipped(text: str) -> str:
     return text[:-6] + ("A" if text[-6] != "A" else "B") + text[-5:]
 
 
-@pytest.mark.parametrize("field", ["signature", "authenticator_data"])
-def test_an_altered_login_is_refused(modern: Site, visitor: Visitor, device: Device, field: str) -> None:
-    add_passkey(open_passkeys(visitor))
-    page = log_out(visitor)
-    with altered(page, lambda sent: sent | {field: flipped(sent[field])}):
-        by_passkey(page)
-        refused(modern, page, "Invalid credentials")
+def test_an_altered_login_is_refused(modern: Site, visitor: Visitor, registered: Device) -> None:
+    page = visitor.page
+    for field in ("signature", "authenticator_data"):
+        page.reload()
+        with altered(page, lambda sent, field=field: sent | {field: flipped(sent[field])}):
+            by_passkey(page)
+            refused(modern, page, "Invalid credentials")
     # and an honest one goes on working
     by_passkey(page)
     arrives_at(page, "/dashboard.php")
     expect_accounts(page, "bert", "anna")
 
 
-def test_a_replayed_challenge_is_refused(modern: Site, visitor: Visitor, device: Device, visit: Visit) -> None:
-    add_passkey(open_passkeys(visitor))
-    page = log_out(visitor)
+def test_a_replayed_challenge_is_refused(modern: Site, visitor: Visitor, registered: Device, visit: Visit) -> None:
+    page = visitor.page
     by_passkey(page)
     arrives_at(page, "/dashboard.php")
     expect_accounts(page, "bert", "anna")
@@ -198,11 +233,9 @@ def test_a_replayed_challenge_is_refused(modern: Site, visitor: Visitor, device:
     arrives_at(thief.page, "/index.html")
 
 
-def test_another_origin_is_refused(modern: Site, visitor: Visitor, device: Device) -> None:
+def test_another_origin_is_refused(modern: Site, visitor: Visitor, registered: Device) -> None:
     """The same name on another port: the browser signs, and the server sees where."""
-    add_passkey(open_passkeys(visitor))
-    log_out(visitor)
-    [credential] = device.credentials
+    [credential] = registered.credentials
     other = Site(modern.world, "modern")
     try:
         visitor.page.goto(f"http://{NAME}:{urlsplit(other.url).port}/index.html")
@@ -226,10 +259,8 @@ def test_another_origin_is_refused(modern: Site, visitor: Visitor, device: Devic
     assert modern.world.rows(sa.select(WebauthnCredential.last_used))[0]["last_used"] is None
 
 
-def test_a_stolen_credential_id_opens_nothing(modern: Site, visitor: Visitor, device: Device, visit: Visit) -> None:
-    add_passkey(open_passkeys(visitor))
-    [stolen] = device.credentials
-    log_out(visitor)
+def test_a_stolen_credential_id_opens_nothing(modern: Site, registered: Device, visit: Visit) -> None:
+    [stolen] = registered.credentials
     thief = at_name(visit, modern)
     own = Device(thief)
     page = open_passkeys(thief, "weak")
@@ -245,10 +276,9 @@ def test_a_stolen_credential_id_opens_nothing(modern: Site, visitor: Visitor, de
     assert [row["last_used"] for row in rows] == [None, None]
 
 
-def test_a_copied_authenticator_is_noticed(modern: Site, visitor: Visitor, device: Device, visit: Visit) -> None:
-    add_passkey(open_passkeys(visitor))
-    [copied] = device.credentials
-    page = log_out(visitor)
+def test_a_copied_authenticator_is_noticed(modern: Site, visitor: Visitor, registered: Device, visit: Visit) -> None:
+    [copied] = registered.credentials
+    page = visitor.page
     by_passkey(page)
     arrives_at(page, "/dashboard.php")
     expect_accounts(page, "bert", "anna")

@@ -113,7 +113,10 @@ def _lend(image: Image) -> None:
 def _link(name: str, place: Path) -> None:
     found = distribution(name)
     for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
-        (place / top).symlink_to(Path(str(found.locate_file(top))))
+        here = Path(str(found.locate_file(top)))
+        # what was installed from source names files of that, too, which are not installed
+        if here.exists():
+            (place / top).symlink_to(here)
 
 
 def _run(image: Image, line: str) -> None:

@@ -6,16 +6,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from core.administration.demo import fill_demo
 from core.config import load_config
 from core.panel import Panel
-from tests.worlds.databases import prepared_database
+from tests.worlds.databases import create_database, prepared_database
 from tests.worlds.places import FRONTENDS, ROOT
 from tests.worlds.waiting import until
 from tests.worlds.warm import warmed
@@ -107,18 +110,33 @@ def is_listening(port: int) -> bool:
 def demo_variables(name: str, directory: Path, **settings: str) -> dict[str, str]:
     """The environment of a server of the demo's data, with the frontend's pages, in a database of its own."""
     chosen = {
-        "SHOWBOX_DATABASE_URL": prepared_database("sqlite", name),
+        "SHOWBOX_DATABASE_URL": _demo_database(name),
         "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / "modern"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(directory / "data"),
         "SHOWBOX_JOBS_QUEUE_FILE": str(directory / "queue"),
         "SHOWBOX_SECURITY_CRON_KEY": CRON_KEY,
         **settings,
     }
-    panel = Panel(load_config(None, chosen))
-    fill_demo(panel, accounts=5)
-    panel.close()
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SHOWBOX_", "PYTHON"))}
     return {**kept, "PYTHONPATH": str(ROOT), **chosen}
+
+
+def _demo_database(name: str) -> str:
+    """A copy of one that this process has filled once: the passwords of the demo take long to hash."""
+    url = create_database("sqlite", name)
+    shutil.copyfile(str(make_url(_demo_mould()).database), str(make_url(url).database))
+    return url
+
+
+@cache
+def _demo_mould() -> str:
+    url = prepared_database("sqlite", "demo_mould")
+    with tempfile.TemporaryDirectory() as directory:
+        settings = {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_PANEL_DATA_DIRECTORY": directory}
+        panel = Panel(load_config(None, settings))
+        fill_demo(panel, accounts=5)
+        panel.close()
+    return url
 
 
 def debian_environment(directory: Path) -> Path:

@@ -58,6 +58,6 @@ const named = (names) => names.split(" ").filter(Boolean);
 function sinkRow(row, texts, attributes, handlers, again) {
   return `<tr>${named(texts).map((name) => `<td>${row[name] ?? ""}</td>`).join("")}
     ${named(attributes).map((name) => `<td title="${row[name] ?? ""}"></td>`).join("")}
-    ${named(handlers).map((name) => `<td><button onclick="void '${row[name] ?? ""}'">.</button></td>`).join("")}
+    ${named(handlers).map((name) => `<td><button onclick="void ('${row[name] ?? ""}')">.</button></td>`).join("")}
     ${named(again).map((name) => `<td><i data-again="${row[name] ?? ""}"></i><b></b></td>`).join("")}</tr>`;
 }
