@@ -1,5 +1,6 @@
 """Servers of others, started for a test and ended with it: WSGI servers that load ours, and web servers before it."""
 
+import atexit
 import os
 import shutil
 import signal
@@ -109,8 +110,12 @@ def is_listening(port: int) -> bool:
 
 def demo_variables(name: str, directory: Path, **settings: str) -> dict[str, str]:
     """The environment of a server of the demo's data, with the frontend's pages, in a database of its own."""
+    mould, data = _demo_mould()
+    url = create_database("sqlite", name)
+    shutil.copyfile(_path(mould), _path(url))
+    shutil.copytree(data, directory / "data")
     chosen = {
-        "SHOWBOX_DATABASE_URL": _demo_database(name),
+        "SHOWBOX_DATABASE_URL": url,
         "SHOWBOX_FRONTEND_ROOT": str(FRONTENDS / "modern"),
         "SHOWBOX_PANEL_DATA_DIRECTORY": str(directory / "data"),
         "SHOWBOX_JOBS_QUEUE_FILE": str(directory / "queue"),
@@ -121,22 +126,20 @@ def demo_variables(name: str, directory: Path, **settings: str) -> dict[str, str
     return {**kept, "PYTHONPATH": str(ROOT), **chosen}
 
 
-def _demo_database(name: str) -> str:
-    """A copy of one that this process has filled once: the passwords of the demo take long to hash."""
-    url = create_database("sqlite", name)
-    shutil.copyfile(str(make_url(_demo_mould()).database), str(make_url(url).database))
-    return url
-
-
 @cache
-def _demo_mould() -> str:
-    url = prepared_database("sqlite", "demo_mould")
-    with tempfile.TemporaryDirectory() as directory:
-        settings = {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_PANEL_DATA_DIRECTORY": directory}
-        panel = Panel(load_config(None, settings))
-        fill_demo(panel, accounts=5)
-        panel.close()
-    return url
+def _demo_mould() -> tuple[str, Path]:
+    """A database that holds the demo's data, and the directory of the keys that its secrets are sealed with; filled
+    once, for the passwords take long to hash."""
+    url, data = prepared_database("sqlite", "demo_mould"), Path(tempfile.mkdtemp(prefix="sbx-demo-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": url, "SHOWBOX_PANEL_DATA_DIRECTORY": str(data)}))
+    fill_demo(panel, accounts=5)
+    panel.close()
+    return url, data
+
+
+def _path(url: str) -> str:
+    return str(make_url(url).database)
 
 
 def debian_environment(directory: Path) -> Path:
