@@ -262,11 +262,12 @@ def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> 
     # see core.storage.revisions
     from alembic import command
 
-    pending(connection)  # raises for a database of a newer version
+    newest, _ = pending(connection)  # raises for a database of a newer version
     _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
-    config = alembic_config()
-    config.attributes.update(connection=connection, report=report)
-    command.upgrade(config, "head")
+    if newest is not None:
+        config = alembic_config()
+        config.attributes.update(connection=connection, report=report)
+        command.upgrade(config, "head")
     for plan in plans():
         additive.carry_out(connection, plan(connection), report)
 

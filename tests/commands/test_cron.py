@@ -312,11 +312,9 @@ def _php() -> str:
     return php
 
 
-def test_a_launcher_works_under_a_real_php(installed: Installed) -> None:
+def test_a_launcher_works_under_a_real_php(warm: Installed) -> None:
     php = _php()
-    result = installed.as_cron(
-        f"{php} {installed.root}/cron/{SCRIPT} --dry-run; {php} -l {installed.root}/cron/{SCRIPT}"
-    )
+    result = warm.as_cron(f"{php} {warm.root}/cron/{SCRIPT} --dry-run; {php} -l {warm.root}/cron/{SCRIPT}")
     assert (result.returncode, "WOULD SEND: u1 (علی)" in result.stdout) == (0, True)
 
 

@@ -302,7 +302,7 @@ TARGETS = st.lists(st.sampled_from(PIECES + CONTROLS), max_size=8).map("".join) 
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tail=TARGETS)
 def test_no_request_target_leads_beyond_the_list(server: Server, tail: str) -> None:
     # Blanks and line ends would end the target in the request line.
@@ -324,7 +324,7 @@ def fetch(frontend: Frontend, path: str, **environ: str) -> bytes | None:
     return None if answer is None else answer.get_data()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(path=TARGETS | st.binary(max_size=300).map(lambda data: data.decode("latin-1")))
 def test_no_decoded_path_leads_beyond_the_list(frontend: Frontend, path: str) -> None:
     """Servers that pass no request target on leave PATH_INFO alone to judge by."""

@@ -26,9 +26,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(serving, "PATIENCE_SECONDS", 1)
     monkeypatch.setattr(serving, "_LOOK_SECONDS", 0)
     monkeypatch.setattr(serving, "LEAST_BODY_BYTES", 10)
-    server = serving.create_server(
-        _app, connections_per_address=3, host="127.0.0.1", port=0, threads=2, asyncore_loop_timeout=0.1
-    )
+    server = serving.create_server(_app, connections_per_address=3, host="127.0.0.1", port=0, threads=2)
     # this machine is exempt otherwise
     server.channel_class.exempt = ()
     thread = threading.Thread(target=server.run, daemon=True)
@@ -159,7 +157,6 @@ def _lanes(app: _Held, threads: int) -> Iterator[int]:
         host="127.0.0.1",
         port=0,
         threads=threads,
-        asyncore_loop_timeout=0.1,
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

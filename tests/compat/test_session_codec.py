@@ -2,7 +2,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compat.sessions.codec import JsonSerializer, php_handler
@@ -154,6 +154,7 @@ def test_unknown_handler() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=50)
 @given(data=st.dictionaries(names, values, max_size=5))
 def test_round_trip(name: str, data: dict[str, Any]) -> None:
     handler = php_handler(name)
@@ -174,6 +175,7 @@ def test_arbitrary_bytes_raise_nothing_but_unreadable(name: str, raw: bytes) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=50)
 @given(data=st.dictionaries(names, values, max_size=5), noise=st.binary(max_size=3), at=st.integers(0, 200))
 def test_damaged_sessions_raise_nothing_but_unreadable(name: str, data: dict[str, Any], noise: bytes, at: int) -> None:
     raw = php_handler(name).encode(data)

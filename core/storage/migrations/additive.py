@@ -7,7 +7,7 @@ work on the same tables (chapter 01). Which tables and columns a revision promis
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -88,7 +88,7 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
     inspector = _inspector(connection)
     existing = _columns(inspector, promised)
     changes: list[Change] = []
-    for table in Base.metadata.sorted_tables:
+    for table in _sorted_tables():
         if table.name not in promised:
             continue
         if table.name not in existing:
@@ -99,6 +99,12 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
         changes += [_addition(column) for column in table.columns if column.name in wanted - present]
         changes += _missing_indexes(inspector, connection.dialect.name, table, wanted | present)
     return changes
+
+
+@cache
+def _sorted_tables() -> list[Table]:
+    """The metadata sorts them anew each time that it is asked, and each revision asks."""
+    return Base.metadata.sorted_tables
 
 
 def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:

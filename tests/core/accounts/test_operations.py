@@ -35,7 +35,8 @@ from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
 SECONDS = 0.2
-ROUNDS = 4
+# with the deletion and without
+ROUNDS = 2
 HTML = Response(b"<html><body>Bad things happen</body></html>")
 ERROR = Response(b'{"status":"ERROR","results":"","error":"Out of order"}', content_type="application/json")
 

@@ -197,7 +197,7 @@ def test_so_do_parallel_ones_at_every_moment(world: World) -> None:
 
     def work(worker: int) -> None:
         try:
-            for turn in range(12):
+            for turn in range(8):
                 number = 100 * worker + turn
                 user = (RES, RESIRR)[turn % 2]
                 # adjustments set the balance, which says nothing of what others moved meanwhile
@@ -214,7 +214,7 @@ def test_so_do_parallel_ones_at_every_moment(world: World) -> None:
             if not findings.is_clean:
                 faults.append(AssertionError([(proof.username, proof.drift) for proof in findings.drifts]))
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(5)]
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     watcher = threading.Thread(target=watch)
     for thread in (*workers, watcher):
         thread.start()

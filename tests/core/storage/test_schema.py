@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -54,11 +55,45 @@ def sqlite() -> Iterator[Database]:
     yield from _opened(create_database("sqlite", "schema"))
 
 
+@pytest.fixture
+def fresh() -> Iterator[Database]:
+    """A SQLite of ours with nothing in it."""
+    yield from _opened(prepared_database("sqlite", "fresh"))
+
+
+@pytest.fixture
+def ours(request: pytest.FixtureRequest) -> Iterator[Database]:
+    yield from _opened(prepared_database(request.param, "ours"))
+
+
 @pytest.fixture(params=VERSIONS)
 def legacy(request: pytest.FixtureRequest) -> Iterator[Database]:
     url = create_database("mariadb", "legacy")
     load_dump(url, DUMPS[request.param])
     yield from _opened(url)
+
+
+class Upgraded(NamedTuple):
+    """A panel's database after its first upgrade, and what was found and told of it."""
+
+    database: Database
+    columns: dict[tuple[str, str], tuple[object, ...]]
+    rows: dict[str, list[object]]
+    found: schema.Findings
+    done: list[str]
+    told: list[str]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def upgraded(request: pytest.FixtureRequest) -> Iterator[Upgraded]:
+    url = create_database("mariadb", "upgraded")
+    load_dump(url, DUMPS[request.param])
+    for database in _opened(url):
+        columns = _catalogue(database)
+        rows = _rows(database, columns)
+        told: list[str] = []
+        found = schema.check(database)
+        yield Upgraded(database, columns, rows, found, schema.upgrade(database, told.append), told)
 
 
 def _opened(url: str) -> Iterator[Database]:
@@ -270,58 +305,53 @@ class TestLegacy:
         assert schema.read_layout(legacy).has_column("_users", "telegram_chat_id")
         assert schema.read_layout(legacy).origin == "legacy"
 
-    def test_the_upgrade_only_adds(self, legacy: Database) -> None:
-        columns, rows = _catalogue(legacy), _rows(legacy, _catalogue(legacy))
+    def test_the_upgrade_only_adds(self, upgraded: Upgraded) -> None:
+        columns = upgraded.columns
+        assert upgraded.found.shape is Shape.LEGACY
+        assert sorted(upgraded.done) == sorted(upgraded.found.lines) == sorted(upgraded.told)
 
-        found = schema.check(legacy)
-        told: list[str] = []
-        assert found.shape is Shape.LEGACY
-        assert sorted(schema.upgrade(legacy, told.append)) == sorted(found.lines) == sorted(told)
-
-        after = _catalogue(legacy)
+        after = _catalogue(upgraded.database)
         tables = {table for table, _ in columns}
         changed = {name for name, old in columns.items() if after.get(name) != old}
         added = [column for (table, name), column in after.items() if table in tables and (table, name) not in columns]
         assert changed <= {("_transactions", "correction_amount")}
         assert after["_transactions", "correction_amount"] == WIDENED
         assert all(nullable == "YES" for _, nullable, *_ in added)
-        assert _rows(legacy, columns) == rows
+        assert _rows(upgraded.database, columns) == upgraded.rows
 
-    def test_the_upgraded_panel_has_all_of_the_newest_and_needs_no_second_upgrade(self, legacy: Database) -> None:
-        schema.upgrade(legacy)
-
-        with legacy.read() as connection:
+    def test_the_upgraded_panel_has_all_of_the_newest_and_needs_no_second_upgrade(self, upgraded: Upgraded) -> None:
+        panel = upgraded.database
+        with panel.read() as connection:
             for table in PANEL_TABLES:
                 assert {column["name"] for column in sa.inspect(connection).get_columns(table.name)} == set(
                     table.columns.keys()
                 )
                 assert _model_keys(table) <= _keys(connection, table.name)
-        before = _definitions(legacy)
-        assert schema.check(legacy).lines == []
-        assert schema.upgrade(legacy) == []
-        assert _definitions(legacy) == before
+        before = _definitions(panel)
+        assert schema.check(panel).lines == []
+        assert schema.upgrade(panel) == []
+        assert _definitions(panel) == before
 
-    @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
-    def test_a_widened_column_keeps_its_comment(self, legacy: Database) -> None:
-        schema.upgrade(legacy)
-        with legacy.read() as connection:
+    @pytest.mark.parametrize("upgraded", ["1.18.2"], indirect=True)
+    def test_a_widened_column_keeps_its_comment(self, upgraded: Upgraded) -> None:
+        with upgraded.database.read() as connection:
             columns = sa.inspect(connection).get_columns("_transactions")
         comment = next(column["comment"] for column in columns if column["name"] == "correction_amount")
         assert comment == "Correction amount (positive=increase, negative=decrease)"
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
-    @pytest.mark.parametrize("empty", ["mariadb", "postgresql"], indirect=True)
-    def test_columns_of_secrets_are_widened_in_a_database_of_ours_alone(
-        self, empty: Database, legacy: Database
-    ) -> None:
-        schema.prepare(empty)
+    def test_columns_of_secrets_are_left_in_a_panels_database(self, legacy: Database) -> None:
+        found = schema.check(legacy)
+        assert found.shape is Shape.LEGACY
+        assert not [line for line in found.lines if "bot_token" in line or "smtp_password" in line]
+
+    @pytest.mark.parametrize("ours", ["mariadb", "postgresql"], indirect=True)
+    def test_columns_of_secrets_are_widened_in_a_database_of_ours(self, ours: Database) -> None:
         narrow = "ALTER TABLE _telegram_settings " + (
-            "ALTER bot_token TYPE varchar(100)" if empty.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
+            "ALTER bot_token TYPE varchar(100)" if ours.dialect == "postgresql" else "MODIFY bot_token varchar(100)"
         )
-        _execute(empty, narrow)
-        assert schema.check(empty).lines == ["widen _telegram_settings.bot_token to VARCHAR(512)"]
-        assert schema.check(legacy).shape is Shape.LEGACY
-        assert not [line for line in schema.check(legacy).lines if "bot_token" in line or "smtp_password" in line]
+        _execute(ours, narrow)
+        assert schema.check(ours).lines == ["widen _telegram_settings.bot_token to VARCHAR(512)"]
 
     @pytest.mark.parametrize("legacy", ["1.18.2"], indirect=True)
     def test_a_restored_old_backup_is_upgraded_again(self, legacy: Database) -> None:
@@ -418,9 +448,8 @@ class TestTogether:
         assert answer.startswith(f"own {len(Base.metadata.tables)} ")
         assert schema.check(empty) == schema.Findings(Shape.OURS, [])
 
-    def test_sqlite_readers_are_not_held_up_by_a_writer(self, sqlite: Database) -> None:
-        schema.prepare(sqlite)
-        with sqlite.write() as writer, sqlite.read() as reader:
+    def test_sqlite_readers_are_not_held_up_by_a_writer(self, fresh: Database) -> None:
+        with fresh.write() as writer, fresh.read() as reader:
             writer.execute(sa.insert(Plan).values(name="new"))
             assert reader.execute(sa.select(Plan.id)).all() == []
 
@@ -441,10 +470,9 @@ class TestSecret:
 
 
 class TestVersions:
-    def test_each_change_counts(self, sqlite: Database) -> None:
-        schema.prepare(sqlite)
+    def test_each_change_counts(self, fresh: Database) -> None:
         counted = {"accounts": 0, "plans": 0, "users": 0, "transactions": 0}
-        assert _versions(sqlite) == counted
+        assert _versions(fresh) == counted
         for statement, name in (
             ("INSERT INTO _accounts (username, mac) VALUES ('a', 'm')", "accounts"),
             ("UPDATE _accounts SET status = 0", "accounts"),
@@ -458,16 +486,15 @@ class TestVersions:
             ("UPDATE _transactions SET amount = 6", "transactions"),
             ("DELETE FROM _transactions", "transactions"),
         ):
-            _execute(sqlite, statement)
+            _execute(fresh, statement)
             counted[name] += 1
-            assert _versions(sqlite) == counted
+            assert _versions(fresh) == counted
 
-    def test_what_is_rolled_back_does_not_count(self, sqlite: Database) -> None:
-        schema.prepare(sqlite)
-        with sqlite.write() as connection, connection.begin_nested() as savepoint:
+    def test_what_is_rolled_back_does_not_count(self, fresh: Database) -> None:
+        with fresh.write() as connection, connection.begin_nested() as savepoint:
             connection.execute(sa.insert(Account).values(username="a", mac="m"))
             savepoint.rollback()
-        assert _versions(sqlite)["accounts"] == 0
+        assert _versions(fresh)["accounts"] == 0
 
     @pytest.mark.parametrize("prepared", ["mariadb", "postgresql"], indirect=True)
     def test_no_count_is_claimed_where_nothing_counts(self, prepared: Database) -> None:

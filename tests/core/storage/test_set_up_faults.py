@@ -50,6 +50,7 @@ def _refusal(url: str | URL) -> DatabaseFailed:
             connection.execute(sa.text("CREATE TABLE _sbx_tried (id int)"))
     finally:
         database.dispose()
+    if isinstance(caught.value, NoDatabaseServer):
         with warnings.catch_warnings():
             # a driver leaves a socket that nobody listens at to the collector
             warnings.simplefilter("ignore", ResourceWarning)

@@ -19,7 +19,7 @@ from core.config import load_config
 from core.errors import DatabaseFailed
 from core.panel import Panel
 from core.portal import PortalAccount, PortalAccountList
-from core.storage.tables import Account, ArchivedAccount, AuditEntry, State
+from core.storage.tables import Account, ArchivedAccount, AuditEntry, Base, State
 from core.sync import batches
 from core.sync.fetch import FetchFailed
 from core.sync.merge import Changes, cleaned
@@ -30,19 +30,53 @@ from core.workers import workers
 from tests.core.sync.test_sync import BY_ADMIN
 from tests.core.sync.test_sync_merge import told
 from tests.worlds import forked
-from tests.worlds.databases import KINDS, prepared_database
+from tests.worlds.databases import prepared_database
 from tests.worlds.places import ROOT
+from tests.worlds.rows import Emptied
 from tests.worlds.waiting import until
 
 # accounts, and how many of them are a part where the test is brief
-MANY, PART = 400, 50
+MANY, PART = 300, 50
 # of which ten are gone, and ten are new
 LATER = range(10, MANY + 10)
 
 
+# which remember what happened, so that caches go on
+_KEPT = {"_sbx_state", "_sbx_versions", "_sbx_alembic"}
+_EMPTIED = Emptied([table for table in reversed(Base.metadata.sorted_tables) if table.name not in _KEPT])
+_TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'full%'"
+
+
+@pytest.fixture(scope="module")
+def emptied() -> Iterator[Callable[[str], Panel]]:
+    """``emptied(kind)``: the panel of that kind, which has compiled its statements, without rows."""
+    panels: dict[str, Panel] = {}
+
+    def emptied(kind: str) -> Panel:
+        if kind not in panels:
+            panels[kind] = _panel(prepared_database(kind, "batches"))
+        panel = panels[kind]
+        with panel.database.write() as connection:
+            if kind == "sqlite":
+                for trigger in connection.scalars(sa.text(_TRIGGERS)).all():
+                    connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+            _EMPTIED(connection)
+        return panel
+
+    yield emptied
+    for panel in panels.values():
+        panel.close()
+
+
 @pytest.fixture
-def sqlite_panel() -> Iterator[Panel]:
-    panel = _panel(prepared_database("sqlite", "batches"))
+def sqlite_panel(emptied: Callable[[str], Panel]) -> Panel:
+    return emptied("sqlite")
+
+
+@pytest.fixture
+def mortal_panel() -> Iterator[Panel]:
+    """One whose process dies, and which starts anew."""
+    panel = _panel(prepared_database("sqlite", "mortal"))
     yield panel
     panel.close()
 
@@ -74,11 +108,13 @@ def _tariffs(panel: Panel) -> dict[str, int]:
         return {str(tariff): number for tariff, number in connection.execute(counted)}
 
 
-@pytest.fixture(params=KINDS)
-def panel(request: pytest.FixtureRequest) -> Iterator[Panel]:
-    panel = _panel(prepared_database(request.param, "batches"))
-    yield panel
-    panel.close()
+@pytest.fixture
+def panel(emptied: Callable[[str], Panel], kind: str) -> Panel:
+    return emptied(kind)
+
+
+# what takes none of our locks, and transactions that see a moment
+on_servers = pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 
 
 @pytest.fixture
@@ -151,10 +187,9 @@ def test_what_others_change_between_two_batches_stays(panel: Panel) -> None:
     assert len(named) == 1
 
 
-@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_what_php_changes_within_a_batch_is_seen_by_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@on_servers
+def test_what_php_changes_within_a_batch_is_seen_by_it(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes none of our locks, and a transaction of MariaDB sees the moment at which it began."""
-    panel = _panel(prepared_database(kind, "batches"))
     # one batch, and one look
     monkeypatch.setattr(batches, "HELD_SECONDS", 600.0)
     monkeypatch.setattr("core.sync.sync.ATTEMPTS", 1)
@@ -167,19 +202,15 @@ def test_what_php_changes_within_a_batch_is_seen_by_it(kind: str, monkeypatch: p
                 other.execute(changed.values(tariff_plan="sold in PHP"))
         return write_part(writer, connection, part, now)
 
-    try:
-        _sync(panel, _list(panel, *_many("silver")))
-        monkeypatch.setattr(batches.Writer, "_write_part", after_php)
-        changes = _sync(panel, _list(panel, *_many("gold")))
-        assert len(changes.updated) == MANY - 1
-        assert _tariffs(panel) == {"gold": MANY - 1, "sold in PHP": 1}
-    finally:
-        panel.close()
+    _sync(panel, _list(panel, *_many("silver")))
+    monkeypatch.setattr(batches.Writer, "_write_part", after_php)
+    changes = _sync(panel, _list(panel, *_many("gold")))
+    assert len(changes.updated) == MANY - 1
+    assert _tariffs(panel) == {"gold": MANY - 1, "sold in PHP": 1}
 
 
-@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_what_php_changes_in_a_row_that_is_being_written_waits(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = _panel(prepared_database(kind, "batches"))
+@on_servers
+def test_what_php_changes_in_a_row_that_is_being_written_waits(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
     is_done = threading.Event()
     carry_out = batches.Writer._carry_out
@@ -195,15 +226,12 @@ def test_what_php_changes_in_a_row_that_is_being_written_waits(kind: str, monkey
         assert not is_done.wait(0.3)
         carry_out(writer, connection, step, accounts)
 
-    try:
-        _sync(panel, _list(panel, *_many("silver", range(30))))
-        monkeypatch.setattr(batches.Writer, "_carry_out", beside_php)
-        monkeypatch.setattr("core.sync.sync.ATTEMPTS", 1)
-        assert len(_sync(panel, _list(panel, *_many("gold", range(30)))).updated) == 30
-        threads[0].join(30)
-        assert _tariffs(panel) == {"gold": 29, "sold in PHP": 1}
-    finally:
-        panel.close()
+    _sync(panel, _list(panel, *_many("silver", range(30))))
+    monkeypatch.setattr(batches.Writer, "_carry_out", beside_php)
+    monkeypatch.setattr("core.sync.sync.ATTEMPTS", 1)
+    assert len(_sync(panel, _list(panel, *_many("gold", range(30)))).updated) == 30
+    threads[0].join(30)
+    assert _tariffs(panel) == {"gold": 29, "sold in PHP": 1}
 
 
 _KILLED = """
@@ -253,9 +281,9 @@ _AFTER = (0, PART, 5 * PART, MANY)
         *((5 * PART, finisher) for finisher in ("the next sync", "a sync whose list is refused")),
     ],
 )
-def test_what_a_killed_process_left_half_written_is_finished(sqlite_panel: Panel, after: int, finisher: str) -> None:
+def test_what_a_killed_process_left_half_written_is_finished(mortal_panel: Panel, after: int, finisher: str) -> None:
     """Ten accounts go, ten come, all others change; killed once ``after`` rows were written."""
-    panel = sqlite_panel
+    panel = mortal_panel
     _sync(panel, _list(panel, *_many("silver")))
     _killed(panel, after)
     assert is_staged(panel)
@@ -268,18 +296,14 @@ def test_what_a_killed_process_left_half_written_is_finished(sqlite_panel: Panel
             assert connection.scalar(sa.select(sa.func.count()).select_from(model)) == 10
 
 
-@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_it_is_finished_on_a_server_as_well(kind: str) -> None:
-    panel = _panel(prepared_database(kind, "batches"))
-    try:
-        _sync(panel, _list(panel, *_many("silver")))
-        _killed(panel, 5 * PART)
-        assert set(_tariffs(panel)) == {"silver", "gold"}
-        finish_interrupted(panel)
-        assert _tariffs(panel) == {"gold": MANY}
-        assert not is_staged(panel)
-    finally:
-        panel.close()
+@on_servers
+def test_it_is_finished_on_a_server_as_well(panel: Panel) -> None:
+    _sync(panel, _list(panel, *_many("silver")))
+    _killed(panel, 5 * PART)
+    assert set(_tariffs(panel)) == {"silver", "gold"}
+    finish_interrupted(panel)
+    assert _tariffs(panel) == {"gold": MANY}
+    assert not is_staged(panel)
 
 
 @pytest.mark.usefixtures("brief")
