@@ -136,7 +136,6 @@ def _serving(settings: dict[str, str]) -> Iterator[int]:
         host="127.0.0.1",
         port=0,
         threads=THREADS,
-        asyncore_loop_timeout=0.1,
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
