@@ -1,6 +1,7 @@
 """Sessions end when they must, and logins tell nothing (issue "no way in", lines 8, 9, 10 and 14)."""
 
 import logging
+import math
 import re
 import secrets
 import time
@@ -146,16 +147,18 @@ def test_9_a_refusal_takes_as_long_whatever_kinds_of_hashes_are_stored() -> None
     }
     for strong in (True, False):
         passwords = Passwords(strong=strong, kinds=lambda: [kind for kind in kinds if kind])
-        spent = {}
-        for name, one in stored.items():
+        for one in stored.values():
             assert not passwords.verify(one, "warm-up")
-            tries = []
-            for _ in range(5):
+        spent = dict.fromkeys(stored, math.inf)
+        # what takes longer for its own sake does so each time; something else may have hindered one or the other
+        for _ in range(5):
+            for name, one in stored.items():
                 began = time.process_time()
                 assert not passwords.verify(one, "wrong")
-                tries.append(time.process_time() - began)
-            spent[name] = min(tries)
-        assert max(spent.values()) < 1.7 * min(spent.values()), spent
+                spent[name] = min(spent[name], time.process_time() - began)
+            if is_even := max(spent.values()) < 1.7 * min(spent.values()):
+                break
+        assert is_even, spent
 
 
 def test_9_a_name_that_is_too_long_is_refused_before_anything_is_stored(world: World) -> None:
