@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from core.storage.tables import Account, AuditEntry, MailSettings, SmsSettings, StalkerSetting, TelegramSettings, User
 from tests.conftest import MakeWorld
-from tests.worlds.backups import dump_text, fill_chapter_70, fixture_text, held
+from tests.worlds.backups import PASSWORD, dump_text, fill_chapter_70, fixture_text, held
 from tests.worlds.databases import EXTRACT_ROWS
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World
 from tests.worlds.logged_in import logged_in
