@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from core.storage.tables import Account, Currency, DeletedPlan, Plan, User
 from tests.conftest import MakeWorld
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
+from tests.worlds.logged_in import logged_in
 
 FIELDS = [
     *("id", "username", "mac", "email", "phone_number", "reseller", "plan", "timestamp", "full_name", "tariff_plan"),
@@ -62,7 +63,7 @@ def world(make_world: MakeWorld, kind: str) -> World:
 
 
 def _list(world: World, username: str, path: str = "/get_accounts.php") -> list[dict[str, Any]]:
-    answer = world.client(username).get(path).json()
+    answer = logged_in(world, username).get(path).json()
     assert answer["error"] == 0
     accounts: list[dict[str, Any]] = answer["accounts"]
     return accounts
@@ -122,7 +123,7 @@ def test_a5_nobody(world: World, prefix: str, method: str) -> None:
 
 
 def test_post_answers_as_get(world: World) -> None:
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     assert client.request("POST", "/get_accounts.php").content == client.get("/get_accounts.php").content
 
 
@@ -159,7 +160,7 @@ def test_stored_markup_cannot_become_script(world: World, stored: str, shown: st
 
 
 def test_gzip_when_accepted(world: World) -> None:
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     packed = client.get("/get_accounts.php", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.headers["Vary"] == "Accept-Encoding"
@@ -188,7 +189,7 @@ _WRITES = {
 @pytest.mark.parametrize("write", _WRITES)
 def test_what_another_program_wrote_is_shown_at_once(world: World, write: str) -> None:
     world.execute("UPDATE _accounts SET full_name = CASE id WHEN 10 THEN 'A' ELSE 'B' END WHERE id IN (10, 11)")
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     before = [client.get("/get_accounts.php").content for _ in range(2)]
     assert before[0] == before[1]
     stranger = sa.create_engine(world.panel.database.url)
@@ -201,7 +202,7 @@ def test_what_another_program_wrote_is_shown_at_once(world: World, write: str) -
 
 
 def test_what_is_not_committed_is_not_shown_and_then_is(world: World) -> None:
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     before = client.get("/get_accounts.php").content
     stranger = sa.create_engine(world.panel.database.url)
     with stranger.connect() as connection:
@@ -214,7 +215,7 @@ def test_what_is_not_committed_is_not_shown_and_then_is(world: World) -> None:
 
 
 def test_readers_beside_a_writer_never_see_an_old_list(world: World) -> None:
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     stop, faults = threading.Event(), list[str]()
     seen = [0]
 

@@ -13,6 +13,7 @@ from core.storage.tables import AuditDigest, AuditEntry, User
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, accounts_world
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, Client, World, legacy_hash
+from tests.worlds.logged_in import logged_in
 
 NOON = datetime.fromisoformat("2026-11-22 12:00:00")
 PEOPLE = {
@@ -82,7 +83,7 @@ def write(world: World, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def sign_in(world: World, username: str) -> Client:
-    return world.client(username, PASSWORD)
+    return logged_in(world, username)
 
 
 def ask(client: Client, query: str = "", prefix: str = "/api/") -> dict[str, Any]:

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from core.storage.tables import LedgerNote, Plan, User
 from tests.worlds.harness import ENCODINGS, PREFIXES, user_row
+from tests.worlds.logged_in import logged_in
 from tests.worlds.resellers import Resellers, refused
+from tests.worlds.waiting import PATIENCE_SECONDS
 
 DONE = "Credit adjusted successfully"
 BALANCE = Decimal("500.00")
@@ -155,28 +157,32 @@ def test_a_taking_does_not_forgive_an_old_debt(resellers: Resellers) -> None:
 
 
 def test_golden_40_a_hundred_at_once(resellers: Resellers) -> None:
+    """All hundred on one kind of database; on the others fewer, by as many at once."""
+    each = 50 if resellers.panel.database.dialect == "sqlite" else 15
     answers: list[dict[str, Any]] = []
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
-    def add_fifty() -> None:
-        client = resellers.world.client("admin")
-        for _ in range(50):
+    def add() -> None:
+        client = logged_in(resellers.world, "admin")
+        together.wait()
+        for _ in range(each):
             answers.append(
                 client.post("/adjust_credit.php", {"reseller_id": 2, "action": "add", "amount": 1}, "json").json()
             )
 
-    threads = [threading.Thread(target=add_fifty) for _ in range(2)]
+    threads = [threading.Thread(target=add) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [answer["error"] for answer in answers] == [0] * 100
-    assert sorted(answer["new_balance"] for answer in answers) == [float(500 + n) for n in range(1, 101)]
-    assert resellers.balance("reseller1") == Decimal("600.00")
-    assert len(resellers.transactions) == 100
+    assert [answer["error"] for answer in answers] == [0] * 2 * each
+    assert sorted(answer["new_balance"] for answer in answers) == [float(500 + n) for n in range(1, 2 * each + 1)]
+    assert resellers.balance("reseller1") == Decimal(500 + 2 * each)
+    assert len(resellers.transactions) == 2 * each
 
 
 def test_a_double_click_in_a_browser_counts_once(light_resellers: Resellers) -> None:
-    client = light_resellers.world.client("admin").in_a_browser()
+    client = logged_in(light_resellers.world, "admin").in_a_browser()
     fields = {"reseller_id": 2, "action": "add", "amount": 100}
     first, second = (client.post("/adjust_credit.php", fields, "multipart").json() for _ in range(2))
     assert first == second == {"error": 0, "err_msg": DONE, "new_balance": 600.0}

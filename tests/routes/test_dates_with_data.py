@@ -15,6 +15,7 @@ from core.values.clock import Clock
 from tests.conftest import MakeWorld
 from tests.worlds.harness import Client, World
 from tests.worlds.ledger import fill_chapter_40, ledger_row
+from tests.worlds.logged_in import logged_in
 
 NOVEMBER = "start_date=2025-11-01&end_date=2025-11-30"
 CALENDAR = ("sms_history", "reminder_history", "audit_log", "audit_log", "payments", "payments", "payments")
@@ -134,11 +135,11 @@ def test_a_refusal_may_be_kept_but_no_fault(sqlite_world: World) -> None:
 def test_a_page_load_of_300_calls_holds_nobody_up(world: World) -> None:
     """Golden case G4, with the calls of frontend 1.18.2: 42 cells for each of its fields, all of them of one kind of
     database; the others are asked from as many threads, for a part of the cells."""
-    cells = 42 if world.panel.database.dialect == "sqlite" else 12
+    cells = 42 if world.panel.database.dialect == "sqlite" else 5
     fill = [{"for_user": 3, "amount": 1, "type": 1, "timestamp": 1761942600 + 100 * n} for n in range(4_000)]
     with world.panel.database.write() as connection:
         connection.execute(sa.insert(Transaction), fill)
-    client, reseller = world.client("admin"), world.client("res")
+    client, reseller = logged_in(world, "admin"), logged_in(world, "res")
     paths = [f"/api/get_dates_with_data.php?type={kind}&{NOVEMBER}" for kind in (*CALENDAR, "transactions")] * cells
     others: list[float] = []
     done = threading.Event()

@@ -10,6 +10,7 @@ from core.storage.tables import Account, Transaction, User
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World
 from tests.worlds.ledger import fill_chapter_40, ledger_row
+from tests.worlds.logged_in import logged_in
 
 LEDGER = "/api/get_transactions.php?limit=5"
 DAYS = "/api/get_dates_with_data.php?type=transactions&start_date=2025-11-01&end_date=2025-11-30"
@@ -27,7 +28,7 @@ def _new_row(world: World, stamp: int = NOON) -> None:
 
 
 def test_days_are_right_whoever_adds_and_removes_rows(world: World) -> None:
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     before = [client.get(DAYS).json()["dates"] for _ in range(3)]
     assert before[0] == before[1] == before[2]
     assert "2025-11-10" not in before[0]
@@ -49,7 +50,7 @@ CHANGES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_page_is_right_whoever_changes_it(world: World, what: str) -> None:
     change, field = CHANGES[what]
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     before = [client.get(LEDGER).json()["transactions"] for _ in range(3)]
     assert before[0] == before[1] == before[2]
     world.execute(change)
@@ -73,7 +74,7 @@ def test_on_sqlite_nothing_is_read_again_until_something_changes(
             return _plain(*arguments, **named)
 
         monkeypatch.setattr(module, name, noted)
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     for _ in range(3):
         client.get(LEDGER)
         client.get(DAYS)
@@ -84,7 +85,7 @@ def test_on_sqlite_nothing_is_read_again_until_something_changes(
     client.get(DAYS)
     assert sorted(read) == ["_stamps", "list_transactions", "list_transactions"]
     # nobody else is shown what was kept for him
-    client = world.client("res")
+    client = logged_in(world, "res")
     client.get(LEDGER)
     client.get(DAYS)
     assert len(read) == 5

@@ -8,6 +8,7 @@ from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
 from tests.worlds.databases import require
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World
+from tests.worlds.logged_in import logged_in
 
 ZERO = "0000-00-00 00:00:00"
 
@@ -26,7 +27,7 @@ ZERO = "0000-00-00 00:00:00"
     ],
 )
 def test_11_the_calendars_ends_are_no_fault(sqlite_world: World, path: str) -> None:
-    response = sqlite_world.client("admin").get(f"/api/{path}")
+    response = logged_in(sqlite_world, "admin").get(f"/api/{path}")
     assert response.status_code < 500
     assert response.json()["error"] in (0, 1)
 
@@ -64,7 +65,7 @@ def test_11_zero_date_times_of_legacy_rows_are_null_in_every_answer(make_world: 
             connection.execute(sa.text("SET SESSION sql_mode = ''"))
         for table, column in [*columns, ("_login_history", "login_time")]:
             connection.execute(sa.text(f"UPDATE {table} SET {column} = '{ZERO}'"))
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     settings = client.get("/get_reminder_settings.php")
     assert settings.json()["settings"]["last_sweep_at"] is None
     [row] = client.get("/get_sms_logs.php").json()["logs"]

@@ -48,13 +48,14 @@ from tests.worlds.authenticators import (
     send,
 )
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World, php_encode
+from tests.worlds.logged_in import logged_in
 
 NEEDS_NAME = refused("Passkeys need a host name: open the panel by its name instead of its IP address", 1)
 
 
 @pytest.fixture
 def resa(sqlite_world: World) -> Client:
-    return at_host(sqlite_world.client("resa"))
+    return at_host(logged_in(sqlite_world, "resa"))
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_login_made_elsewhere_is_refused_and_its_challenge_gone(
 
 def test_a_stolen_id_of_another_user_opens_neither_account(sqlite_world: World, device: Authenticator) -> None:
     own = Authenticator()
-    register(at_host(sqlite_world.client("noname")), own)
+    register(at_host(logged_in(sqlite_world, "noname")), own)
     client = anybody(sqlite_world)
     # one's own key under the name of another's passkey, and the other way round
     assert send(client, own.signs(offered(client, "resa"))) == INVALID
@@ -145,7 +146,7 @@ def test_a_challenge_for_registering_is_none_for_a_login(
 
 def test_one_of_two_replays_at_once_succeeds(world: World) -> None:
     device = Authenticator(counts=False)
-    register(at_host(world.client("resa")), device)
+    register(at_host(logged_in(world, "resa")), device)
     sent = device.signs(offered(anybody(world), "resa"))
     answers = together(6, lambda _: send(anybody(world), sent))
     assert sorted(answer["error"] for answer in answers) == [0, 1, 1, 1, 1, 1]
@@ -164,13 +165,14 @@ def together(count: int, act: Callable[[int], dict[str, Any]]) -> list[dict[str,
 # counters
 
 
+@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("stored", "sent", "is_fine"),
     [(0, 0, True), (0, 1, True), (5, 6, True), (5, 2**32 - 1, True), (5, 5, False), (5, 0, False), (5, 4, False)],
 )
 def test_a_counter_rises_or_stays_nought(world: World, stored: int, sent: int, is_fine: bool) -> None:
     device = Authenticator(counts=False)
-    register(at_host(world.client("resa")), device)
+    register(at_host(logged_in(world, "resa")), device)
     if stored:
         assert log_in(anybody(world), device, "resa", Ceremony(counter=stored)) == AUTHENTICATED
     answer = log_in(anybody(world), device, "resa", Ceremony(counter=sent))
@@ -183,7 +185,7 @@ def test_a_counter_rises_or_stays_nought(world: World, stored: int, sent: int, i
 
 def test_one_counter_counts_once_also_for_two_at_once(world: World) -> None:
     device = Authenticator(counts=False)
-    register(at_host(world.client("resa")), device)
+    register(at_host(logged_in(world, "resa")), device)
     clients = [anybody(world) for _ in range(4)]
     signed = [device.signs(offered(client, "resa"), Ceremony(counter=7)) for client in clients]
     answers = together(4, lambda n: send(clients[n], signed[n]))
@@ -192,7 +194,7 @@ def test_one_counter_counts_once_also_for_two_at_once(world: World) -> None:
 
 def test_apples_counter_stays_nought_for_many_at_once(world: World) -> None:
     device = Authenticator(counts=False)
-    register(at_host(world.client("resa")), device)
+    register(at_host(logged_in(world, "resa")), device)
     clients = [anybody(world) for _ in range(4)]
     signed = [device.signs(offered(client, "resa")) for client in clients]
     assert together(4, lambda n: send(clients[n], signed[n])) == [AUTHENTICATED] * 4
@@ -220,7 +222,7 @@ def test_both_algorithms_and_both_paths(sqlite_world: World) -> None:
     for prefix in ("/", "/api/"):
         for is_rsa in (False, True):
             device = Authenticator(is_rsa=is_rsa)
-            assert register(at_host(sqlite_world.client("obs")), device, path=prefix) == REGISTERED
+            assert register(at_host(logged_in(sqlite_world, "obs")), device, path=prefix) == REGISTERED
             assert log_in(anybody(sqlite_world), device, "obs", path=prefix) == AUTHENTICATED
 
 
@@ -251,7 +253,7 @@ def test_half_a_proof_is_none(sqlite_world: World, resa: Client, half: str, valu
 def test_a_challenge_is_for_its_session_and_for_five_minutes(sqlite_world: World, resa: Client) -> None:
     device = Authenticator()
     sent = device.registers(resa.get("/webauthn_register.php").json())
-    other = at_host(sqlite_world.client("resa"))
+    other = at_host(logged_in(sqlite_world, "resa"))
     assert other.post("/webauthn_register.php", sent, "json").json() == EXPIRED
     expire(sqlite_world)
     assert resa.post("/webauthn_register.php", sent, "json").json() == EXPIRED
@@ -279,7 +281,7 @@ def test_several_registrations_may_be_under_way(resa: Client) -> None:
 
 
 def test_one_credential_registered_many_times_at_once_is_there_once(world: World) -> None:
-    client = at_host(world.client("resa"))
+    client = at_host(logged_in(world, "resa"))
     device = Authenticator()
     sent = [
         device.registers(client.get("/webauthn_register.php").json(), anew=device.credential_id is None)
@@ -329,7 +331,7 @@ def test_the_short_form_with_a_real_key_logs_in(sqlite_world: World, resa: Clien
 
 def test_a_strict_panel_takes_no_short_form(make_world: MakeWorld) -> None:
     world = fill_chapter_10(make_world("sqlite", SHOWBOX_SECURITY_STRICT_PASSKEYS="yes"))
-    client = at_host(world.client("resa"))
+    client = at_host(logged_in(world, "resa"))
     sent = Authenticator().registers(client.get("/webauthn_register.php").json())
     short = {name: sent[name] for name in ("credential_id", "public_key", "device_name")}
     assert client.post("/webauthn_register.php", short, "json").json() == UNVERIFIED
@@ -439,7 +441,7 @@ def test_registering_and_removing_are_audited(sqlite_world: World, resa: Client,
 def test_a_removed_user_leaves_no_passkey(sqlite_world: World, device: Authenticator) -> None:
     offered(anybody(sqlite_world), "resa")
     sqlite_world.execute("DELETE FROM _accounts")
-    answer = sqlite_world.client("admin").post("/remove_reseller.php", {"id": 2}).json()
+    answer = logged_in(sqlite_world, "admin").post("/remove_reseller.php", {"id": 2}).json()
     assert answer["error"] == 0
     for model in (WebauthnCredential, Passkey, PasskeyChallenge):
         assert sqlite_world.rows(sa.select(model.__table__)) == []
@@ -462,7 +464,7 @@ def strict(make_world: MakeWorld) -> World:
 
 def test_attempts_are_throttled_like_passwords(strict: World) -> None:
     device = Authenticator()
-    register(at_host(strict.client("resa")), device)
+    register(at_host(logged_in(strict, "resa")), device)
     client = anybody(strict)
     statuses = []
     for _ in range(7):
@@ -493,7 +495,7 @@ def test_a_login_page_may_ask_often_but_not_without_end(strict: World) -> None:
 
 
 def test_by_ip_address_every_endpoint_says_why_not(sqlite_world: World) -> None:
-    resa, client = sqlite_world.client("resa"), sqlite_world.client()
+    resa, client = logged_in(sqlite_world, "resa"), sqlite_world.client()
     assert resa.get("/webauthn_register.php").json() == NEEDS_NAME
     assert resa.post("/webauthn_register.php", vector.REGISTRATION, "json").json() == NEEDS_NAME
     assert client.get("/webauthn_authenticate.php?username=resa").json() == NEEDS_NAME
@@ -528,14 +530,14 @@ PROXIES: dict[str, tuple[dict[str, str], dict[str, str], Ceremony]] = {
 def test_behind_a_proxy(make_world: MakeWorld, name: str) -> None:
     settings, headers, ceremony = PROXIES[name]
     world = fill_chapter_10(make_world("sqlite", **settings))
-    client = Client(world.url, world.client("resa").cookies, headers)
+    client = Client(world.url, logged_in(world, "resa").cookies, headers)
     device = Authenticator()
     assert register(client, device, ceremony) == REGISTERED
     assert log_in(Client(world.url, headers=headers), device, "resa", ceremony) == AUTHENTICATED
 
 
 def test_a_forwarded_host_is_believed_of_trusted_proxies_only(sqlite_world: World) -> None:
-    client = Client(sqlite_world.url, sqlite_world.client("resa").cookies, {"X-Forwarded-Host": HOST})
+    client = Client(sqlite_world.url, logged_in(sqlite_world, "resa").cookies, {"X-Forwarded-Host": HOST})
     assert client.get("/webauthn_register.php").json() == NEEDS_NAME
 
 
@@ -642,7 +644,7 @@ def test_a_late_question_of_the_page_undoes_no_login(sqlite_world: World, device
 def test_where_no_files_are_shared_a_question_makes_no_session(make_world: MakeWorld) -> None:
     world = fill_chapter_10(make_world("sqlite", SHOWBOX_SESSION_STORE="sql"))
     device = Authenticator()
-    register(at_host(world.client("resa")), device)
+    register(at_host(logged_in(world, "resa")), device)
     client = anybody(world)
     sent = device.signs(offered(client, "resa"))
     assert client.cookies == {}
@@ -657,7 +659,7 @@ def test_rows_of_php_may_be_made_to_register_again(make_world: MakeWorld) -> Non
     world = fill_chapter_10(make_world("sqlite", SHOWBOX_SECURITY_PHP_PASSKEYS="no"))
     php_device(world)
     assert offered(anybody(world), "resa") == NONE
-    own, resa = Authenticator(), at_host(world.client("resa"))
+    own, resa = Authenticator(), at_host(logged_in(world, "resa"))
     assert register(resa, own) == REGISTERED
     assert len(offered(anybody(world), "resa")["allowCredentials"]) == 1
     assert log_in(anybody(world), own, "resa") == AUTHENTICATED
@@ -667,7 +669,7 @@ def test_rows_of_php_may_be_made_to_register_again(make_world: MakeWorld) -> Non
 def test_the_operator_sees_which_passkeys_nobody_verified(sqlite_world: World) -> None:
     device = php_device(sqlite_world, created_at=datetime.fromisoformat("2025-01-02 03:04:05"))
     store(sqlite_world, 3, "")
-    register(at_host(sqlite_world.client("noname")), Authenticator())
+    register(at_host(logged_in(sqlite_world, "noname")), Authenticator())
     seen = CliRunner().invoke(user_command(sqlite_world.panel), ["passkeys"]).output.splitlines()
     assert seen[0].startswith("obs: Mac, ")
     assert seen[0].endswith(", has no usable key")
@@ -706,7 +708,7 @@ def test_whatever_spelling_php_stored_the_same_credential_is_not_registered_twic
 
 
 def test_ids_that_differ_by_case_alone_are_two(world: World) -> None:
-    client = at_host(world.client("resa"))
+    client = at_host(logged_in(world, "resa"))
     for text in ("AAAAAAAA", "aaaaaaaa"):
         client.get("/webauthn_register.php")
         short = {"credential_id": text, "public_key": vector.PUBLIC_KEY}

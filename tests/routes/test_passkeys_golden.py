@@ -10,6 +10,7 @@ from core.storage.tables import LoginHistory, Passkey, PasskeyChallenge, Webauth
 from tests.worlds import passkey_vector as vector
 from tests.worlds.authenticators import Authenticator, at_host, offered, register, send
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, Client, World
+from tests.worlds.logged_in import logged_in
 
 REGISTERED = {"error": 0, "err_msg": "", "message": "Biometric registered successfully"}
 AUTHENTICATED = {"error": 0, "err_msg": "", "message": "Authentication successful"}
@@ -52,7 +53,7 @@ def store(world: World, user_id: int = 1, public_key: str = vector.PUBLIC_KEY, *
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_43_what_a_browser_needs_to_register(world: World, prefix: str) -> None:
-    client = at_host(world.client("admin"), "billing.example.com:8443")
+    client = at_host(logged_in(world, "admin"), "billing.example.com:8443")
     answer = client.get(f"{prefix}webauthn_register.php").json()
     challenge = answer.pop("challenge")
     assert re.fullmatch(r"[A-Za-z0-9+/]{43}=", challenge)
@@ -77,12 +78,12 @@ def test_43_what_a_browser_needs_to_register(world: World, prefix: str) -> None:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_44_the_vector_registers_once(world: World, prefix: str) -> None:
-    client = at_host(world.client("admin"), vector.HOST)
+    client = at_host(logged_in(world, "admin"), vector.HOST)
     plant(world, "register", vector.REGISTRATION_CHALLENGE, client)
     post = f"{prefix}webauthn_register.php"
     assert client.post(post, vector.REGISTRATION, "json").json() == REGISTERED
     assert client.post(post, vector.REGISTRATION, "json").json() == ALREADY
-    assert at_host(world.client("resa"), vector.HOST).post(post, vector.REGISTRATION, "json").json() == ALREADY
+    assert at_host(logged_in(world, "resa"), vector.HOST).post(post, vector.REGISTRATION, "json").json() == ALREADY
     [row] = world.rows(sa.select(WebauthnCredential.__table__))
     assert (row["user_id"], row["credential_id"], row["public_key"], row["counter"], row["device_name"]) == (
         1,
@@ -94,7 +95,7 @@ def test_44_the_vector_registers_once(world: World, prefix: str) -> None:
 
 
 def test_44_another_challenge_or_another_kind_is_refused(world: World) -> None:
-    client = at_host(world.client("admin"), vector.HOST)
+    client = at_host(logged_in(world, "admin"), vector.HOST)
     client.get("/webauthn_register.php")
     assert client.post("/webauthn_register.php", vector.REGISTRATION, "json").json() == EXPIRED
     plant(world, "register", vector.LOGIN_CHALLENGE, client)
@@ -105,7 +106,7 @@ def test_44_another_challenge_or_another_kind_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_45_the_documents_three_fields(world: World, prefix: str) -> None:
-    client = at_host(world.client("admin"))
+    client = at_host(logged_in(world, "admin"))
     short = {name: vector.REGISTRATION[name] for name in ("credential_id", "public_key", "device_name")}
     assert client.post(f"{prefix}webauthn_register.php", short, "json").json() == EXPIRED
     assert client.get(f"{prefix}webauthn_register.php").json()["error"] == 0
@@ -127,7 +128,7 @@ def test_46_who_has_none_and_who_is_nobody_get_the_same(world: World, prefix: st
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_47_any_outstanding_challenge_counts_and_none_twice(world: World, prefix: str) -> None:
     device = Authenticator()
-    register(at_host(world.client("resa")), device, path=prefix)
+    register(at_host(logged_in(world, "resa")), device, path=prefix)
     client = at_host(world.client())
     first, second = offered(client, "resa", prefix), offered(client, "RESA", prefix)
     assert first.pop("challenge") != second.pop("challenge")
@@ -150,7 +151,7 @@ def test_47_any_outstanding_challenge_counts_and_none_twice(world: World, prefix
 
 def test_48_a_listed_id_alone_lets_nobody_in(world: World) -> None:
     device = Authenticator()
-    register(at_host(world.client("admin")), device)
+    register(at_host(logged_in(world, "admin")), device)
     for empty in ({"signature": ""}, {"authenticator_data": ""}, {"signature": "", "authenticator_data": ""}):
         client = at_host(world.client())
         offer = offered(client, "admin")
@@ -202,7 +203,7 @@ def test_50_a_row_without_a_key_is_no_passkey(world: World, stored: str) -> None
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_51_ones_own_list(world: World, prefix: str) -> None:
     path = f"{prefix}webauthn_manage.php"
-    client, other = at_host(world.client("admin")), at_host(world.client("resa"))
+    client, other = at_host(logged_in(world, "admin")), at_host(logged_in(world, "resa"))
     assert client.get(path).json() == {"error": 0, "err_msg": "", "credentials": [], "count": 0}
     devices = [Authenticator(), Authenticator()]
     for device in devices:

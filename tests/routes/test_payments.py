@@ -14,6 +14,7 @@ from core.values.banks import BANKS
 from tests.conftest import MakeWorld
 from tests.worlds.books import Books, fill_chapter_30
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES
+from tests.worlds.logged_in import logged_in
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 CONTENTS = {
@@ -337,7 +338,7 @@ def test_65_as_json_with_a_reason_that_php_takes_for_empty(sqlite_books: Books) 
 
 def test_65_of_many_at_once_one_cancels(books: Books) -> None:
     payment_id = books.pay()["payment_id"]
-    clients = [books.world.client("admin") for _ in range(6)]
+    clients = [logged_in(books.world, "admin") for _ in range(6)]
     answers: list[dict[str, Any]] = []
 
     def cancel(number: int) -> None:

@@ -1,6 +1,7 @@
 """Sessions end when they must, and logins tell nothing (issue "no way in", lines 8, 9, 10 and 14)."""
 
 import logging
+import math
 import re
 import secrets
 import time
@@ -136,26 +137,29 @@ def test_4_the_store_holds_a_hash_of_the_session_id(make_world: MakeWorld) -> No
 
 
 def test_9_a_refusal_takes_as_long_whatever_kinds_of_hashes_are_stored() -> None:
-    kinds = {"$argon2": 0.0, "$2y$08$": 0.0, "": 0.0}
+    kinds = {"$argon2": 0.0, "$2y$09$": 0.0, "": 0.0}
     hashed = Passwords(strong=True)
     stored = {
         "argon2": hashed.hash("a-password"),
-        "bcrypt": bcrypt.hashpw(b"a-password", bcrypt.gensalt(8)).decode().replace("$2b$", "$2y$"),
+        # as dear as the other, so that one who leaves either out is seen
+        "bcrypt": bcrypt.hashpw(b"a-password", bcrypt.gensalt(9)).decode().replace("$2b$", "$2y$"),
         "md5": legacy_hash("a-password"),
         "nobody": None,
     }
     for strong in (True, False):
         passwords = Passwords(strong=strong, kinds=lambda: [kind for kind in kinds if kind])
-        spent = {}
-        for name, one in stored.items():
+        for one in stored.values():
             assert not passwords.verify(one, "warm-up")
-            tries = []
-            for _ in range(5):
+        spent = dict.fromkeys(stored, math.inf)
+        # what takes longer for its own sake does so each time; something else may have hindered one or the other
+        for _ in range(5):
+            for name, one in stored.items():
                 began = time.process_time()
                 assert not passwords.verify(one, "wrong")
-                tries.append(time.process_time() - began)
-            spent[name] = min(tries)
-        assert max(spent.values()) < 1.7 * min(spent.values()), spent
+                spent[name] = min(spent[name], time.process_time() - began)
+            if is_even := max(spent.values()) < 1.7 * min(spent.values()):
+                break
+        assert is_even, spent
 
 
 def test_9_a_name_that_is_too_long_is_refused_before_anything_is_stored(world: World) -> None:

@@ -60,7 +60,7 @@ def test_every_endpoint_that_saves_settings_is_tried() -> None:
 @pytest.mark.parametrize("name", sorted(set(_SAVED) - _ONE_AT_A_TIME))
 def test_eight_save_the_same_settings_at_once(channels: Channels, name: str) -> None:
     clients = [channels.world.php_session(_AS_ADMIN, f"session{number:019}") for number in range(EIGHT)]
-    for round in range(3):
+    for round in range(2):
         together = Barrier(EIGHT, timeout=PATIENCE_SECONDS)
 
         def save(number: int, round: int = round, together: Barrier = together) -> dict[str, Any]:

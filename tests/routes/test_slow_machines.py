@@ -10,6 +10,7 @@ from legacy_routes.app import all_endpoints
 from simulators.faults import Hang
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, Accounts, accounts_world, add_subscriber
+from tests.worlds.logged_in import logged_in
 from tests.worlds.waiting import until
 
 CALLERS = 12
@@ -50,7 +51,7 @@ def test_6_a_slow_portal_leaves_threads_for_others(accounts: Accounts, name: str
     for number in range(CALLERS):
         add_subscriber(accounts, f"slow{number:x}", MAC(f"7{number:x}"))
     who = "admin" if name in ("get_tariffs", "add_account") else "reseller1"
-    clients = [accounts.world.client(who) for _ in range(CALLERS)]
+    clients = [logged_in(accounts.world, who) for _ in range(CALLERS)]
     accounts.portal.fail("*", Hang(), times=None)
     answers: list[Any] = []
 

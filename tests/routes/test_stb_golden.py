@@ -198,7 +198,9 @@ CASES = {
 
 
 def test_golden_cases_of_one_request(boxes: Boxes) -> None:
-    for (name, case), prefix in zip(CASES.items(), itertools.cycle(PREFIXES)):
+    """All of them on one kind of database, which tells none from another; on the others every fourth."""
+    step = 1 if boxes.world.panel.database.dialect == "sqlite" else 4
+    for (name, case), prefix in zip(list(CASES.items())[::step], itertools.cycle(PREFIXES)):
         try:
             run(boxes, case, prefix)
         except AssertionError as error:

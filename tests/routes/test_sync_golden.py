@@ -17,6 +17,7 @@ from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import next_account_is_13
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
+from tests.worlds.logged_in import logged_in
 from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch accounts from Stalker Portal: "
@@ -97,7 +98,7 @@ def _fill_as_g1(portal: StalkerPortal) -> None:
 
 
 def _sync(world: World, username: str = "admin", path: str = "/sync_accounts.php") -> dict[str, Any]:
-    answer: dict[str, Any] = world.client(username).post(path).json()
+    answer: dict[str, Any] = logged_in(world, username).post(path).json()
     return answer
 
 
@@ -312,7 +313,7 @@ def test_g5_parallel_syncs_beside_readers(world: World, portal: StalkerPortal) -
     world.execute(sa.delete(Account))
     portal.add_examples(60)
     _sync(world)
-    clients = [world.client("admin") for _ in range(4)]
+    clients = [logged_in(world, "admin") for _ in range(4)]
     stop, seen, answers = threading.Event(), set[int](), list[dict[str, Any]]()
 
     def read(client: Any) -> None:
@@ -346,7 +347,7 @@ def test_g5_parallel_syncs_beside_readers(world: World, portal: StalkerPortal) -
 
 def _ask_at_once(world: World, callers: int) -> list[dict[str, Any]]:
     answers = list[dict[str, Any]]()
-    clients = [world.client("admin") for _ in range(callers)]
+    clients = [logged_in(world, "admin") for _ in range(callers)]
     threads = [
         threading.Thread(target=lambda c=client: answers.append(c.post("/sync_accounts.php").json()))
         for client in clients
@@ -385,7 +386,7 @@ def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
     others = [answer for answer in answers if answer["error"] == 1]
     [job_id] = {answer.pop("job_id") for answer in others}
     assert others == [{"error": 1, "err_msg": text, "message": text, "code": 8, "pending": 1}] * 3
-    assert world.client("admin").post("/get_job_status.php", {"id": job_id}).json()["job"]["state"] == "done"
+    assert logged_in(world, "admin").post("/get_job_status.php", {"id": job_id}).json()["job"]["state"] == "done"
     assert set(_accounts(world)) == {"user001", "new9"}
     # each orphan is archived once, whoever of them came first
     entries = world.rows(sa.select(AuditEntry.target_id).order_by(AuditEntry.target_id))
@@ -396,7 +397,7 @@ def test_a_page_waits_no_longer_than_configured_and_the_fetch_goes_on(world: Wor
     _fill_as_g1(portal)
     portal.fail("GET accounts", Delay(4.0))
     before = _accounts(world)
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     with _configured(world, sync_wait_seconds=0.2):
         started = time.monotonic()
         # the second one joins the fetch that the first one has left
@@ -445,7 +446,7 @@ def test_nobody_is_refused(world: World, portal: StalkerPortal) -> None:
 def _during_the_fetch(world: World, portal: StalkerPortal, change: Any) -> dict[str, Any]:
     """A sync whose list was made before ``change`` and arrives after it."""
     portal.fail("GET accounts", Delay(0.8))
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     answers = list[dict[str, Any]]()
     caller = threading.Thread(target=lambda: answers.append(client.post("/sync_accounts.php").json()))
     caller.start()
@@ -481,7 +482,7 @@ def test_g7_what_was_added_meanwhile_stays(world: World, portal: StalkerPortal) 
 
 def test_g7_an_account_that_is_bought_meanwhile_stays(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
-    buyer = world.client("admin")
+    buyer = logged_in(world, "admin")
     fields = {"username": "fresh1", "password": "pw", "name": "Fresh", "mac": MAC(7), "plan": "0", "status": "1"}
     answers = list[dict[str, Any]]()
     _during_the_fetch(world, portal, lambda: answers.append(buyer.post("/add_account.php", fields).json()))
@@ -547,7 +548,7 @@ def test_an_unchanged_sync_writes_nothing(world: World, portal: StalkerPortal) -
     _sync(world)
     tables = (Account, AccountNote, ArchivedAccount, AuditEntry)
     content = [world.rows(sa.select(*table.__table__.c)) for table in tables]
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     shown = client.get("/get_accounts.php").content
     if world.panel.database.dialect == "sqlite":
         versions = world.rows(sa.text("SELECT * FROM _sbx_versions"))
@@ -561,7 +562,7 @@ def test_an_unchanged_sync_writes_nothing(world: World, portal: StalkerPortal) -
 
 def test_get_works_and_other_sites_may_not_use_it(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
-    client = world.client("admin")
+    client = logged_in(world, "admin")
     foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert client.get("/sync_accounts.php", headers=foreign).status_code == 403
     assert portal.calls == []

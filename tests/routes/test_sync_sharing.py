@@ -21,6 +21,7 @@ from simulators.faults import Delay
 from simulators.stalker import StalkerPortal
 from tests.conftest import MakeWorld
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 from tests.worlds.waiting import until
 
 FAILED = "Failed to fetch accounts from Stalker Portal: "
@@ -47,7 +48,14 @@ def portal(_portal: StalkerPortal) -> StalkerPortal:
 
 
 def _world(make_world: MakeWorld, kind: str, portal: StalkerPortal, **settings: str) -> World:
-    world = make_world(kind, SHOWBOX_PORTAL_PRIMARY_API_URL=portal.base_url, SHOWBOX_SERVER_THREADS="8", **settings)
+    return _fill(make_world(kind, **_settings(portal), **settings))
+
+
+def _settings(portal: StalkerPortal) -> dict[str, str]:
+    return {"SHOWBOX_PORTAL_PRIMARY_API_URL": portal.base_url, "SHOWBOX_SERVER_THREADS": "8"}
+
+
+def _fill(world: World) -> World:
     world.insert(User, [user_row(1, "admin", super_user=1), user_row(2, "reseller1"), user_row(3, "radmin")])
     return world
 
@@ -58,35 +66,27 @@ def world(make_world: MakeWorld, portal: StalkerPortal) -> World:
 
 
 @pytest.fixture
-def pair(make_world: MakeWorld, kind: str, portal: StalkerPortal) -> Iterator[tuple[World, World]]:
-    with _pair_of(_world(make_world, kind, portal)) as pair:
-        yield pair
+def pair(make_world: MakeWorld, kind: str, portal: StalkerPortal) -> tuple[World, World]:
+    return _pair(make_world, kind, portal)
 
 
 @pytest.fixture
-def light_pair(world: World) -> Iterator[tuple[World, World]]:
-    with _pair_of(world) as pair:
-        yield pair
+def light_pair(make_world: MakeWorld, portal: StalkerPortal) -> tuple[World, World]:
+    return _pair(make_world, "sqlite", portal)
 
 
-@contextmanager
-def _pair_of(world: World, **settings: str) -> Iterator[tuple[World, World]]:
-    second = World(
-        world.config.database.url.get_secret_value(),
-        {
-            "SHOWBOX_PORTAL_PRIMARY_API_URL": world.config.portal.primary_api_url,
-            "SHOWBOX_SERVER_THREADS": "8",
-            "SHOWBOX_SESSION_STORE": "php-files",
-            "SHOWBOX_SESSION_PHP_SAVE_PATH": str(world.session_directory),
-            "SHOWBOX_JOBS_QUEUE_FILE": world.config.jobs.queue_file,
-            "SHOWBOX_PANEL_DATA_DIRECTORY": str(world.config.panel.data_directory),
-            **settings,
-        },
-    )
-    try:
-        yield world, second
-    finally:
-        second.close()
+def _pair(make_world: MakeWorld, kind: str, portal: StalkerPortal, **settings: str) -> tuple[World, World]:
+    """Two panels over one database, with the same sessions, jobs and files."""
+    settings |= _settings(portal)
+    first = make_world(kind, **settings)
+    shared = {
+        "SHOWBOX_SESSION_PHP_SAVE_PATH": str(first.session_directory),
+        "SHOWBOX_JOBS_QUEUE_FILE": first.config.jobs.queue_file,
+        "SHOWBOX_PANEL_DATA_DIRECTORY": str(first.config.panel.data_directory),
+    }
+    # empties the database, too
+    second = make_world(kind, **settings, **shared)
+    return _fill(first), second
 
 
 def _sync(client: Client) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _patient(worlds: tuple[World, ...], seconds: float) -> Iterator[None]:
 
 
 def test_one_fetch_serves_all_processes_and_scopes(pair: tuple[World, World], portal: StalkerPortal) -> None:
-    clients = [world.client(name) for world in pair for name in ("admin", "reseller1")]
+    clients = [logged_in(world, name) for world in pair for name in ("admin", "reseller1")]
     portal.fail("GET accounts", Delay(0.6))
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(_sync, clients))
@@ -125,10 +125,10 @@ def test_one_fetch_serves_all_processes_and_scopes(pair: tuple[World, World], po
 
 
 def test_a_failure_is_shared_as_well(make_world: MakeWorld, portal: StalkerPortal) -> None:
-    world = _world(make_world, "sqlite", portal, SHOWBOX_PORTAL_LIST_SECONDS="0.5")
+    pair = _pair(make_world, "sqlite", portal, SHOWBOX_PORTAL_LIST_SECONDS="0.5")
     portal.fail("GET accounts", Delay(3.0), times=None)
-    with _pair_of(world, SHOWBOX_PORTAL_LIST_SECONDS="0.5") as pair, ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(_sync, [one.client("admin") for one in pair]))
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(_sync, [logged_in(one, "admin") for one in pair]))
     assert portal.calls == ONE_FETCH
     assert [answer["err_msg"] for answer in answers] == [f"{FAILED}Connection timeout"] * 2
     # it has ended, and nothing goes on
@@ -137,13 +137,13 @@ def test_a_failure_is_shared_as_well(make_world: MakeWorld, portal: StalkerPorta
 
 def test_a_young_list_answers_the_first_sync_of_each_session(pair: tuple[World, World], portal: StalkerPortal) -> None:
     first, second = pair
-    admin = first.client("admin")
+    admin = logged_in(first, "admin")
     assert _sync(admin)["synced"] == 3
     assert portal.calls == ONE_FETCH
     portal.add_user("user4", MAC(4))
     # pages sync by themselves after the login, in whatever process, and for all of one's own
-    other = second.client("admin")
-    assert (_sync(other)["synced"], _sync(second.client("reseller1"))["synced"]) == (3, 2)
+    other = logged_in(second, "admin")
+    assert (_sync(other)["synced"], _sync(logged_in(second, "reseller1"))["synced"]) == (3, 2)
     assert portal.calls == ONE_FETCH
     # who asks again wants to know
     assert _sync(_at(first, other))["synced"] == 4
@@ -153,17 +153,17 @@ def test_a_young_list_answers_the_first_sync_of_each_session(pair: tuple[World, 
 
 def test_a_young_list_brings_others_scopes_in_line_too(world: World, portal: StalkerPortal) -> None:
     """What only one's own sync has looked at is taken over from the same list by everybody's."""
-    assert _sync(world.client("reseller1"))["synced"] == 2
-    assert _sync(world.client("admin"))["synced"] == 3
+    assert _sync(logged_in(world, "reseller1"))["synced"] == 2
+    assert _sync(logged_in(world, "admin"))["synced"] == 3
     assert portal.calls == ONE_FETCH
     assert len(world.rows(sa.select(Account.id))) == 3
 
 
 def test_an_old_list_or_one_of_another_portal_answers_nothing(world: World, portal: StalkerPortal) -> None:
-    _sync(world.client("admin"))
+    _sync(logged_in(world, "admin"))
     original, later = world.panel.clock, time.time() + 301
     world.panel.clock = Clock("UTC", source=lambda: later)
-    _sync(world.client("admin"))
+    _sync(logged_in(world, "admin"))
     world.panel.clock = original
     assert portal.calls == ONE_FETCH * 2
     with StalkerPortal(dialect="panel") as moved:
@@ -171,7 +171,7 @@ def test_an_old_list_or_one_of_another_portal_answers_nothing(world: World, port
         settings = world.panel.config.portal.model_copy(update={"primary_api_url": moved.base_url})
         config = world.panel.config
         world.panel.config = config.model_copy(update={"portal": settings})
-        _sync(world.client("admin"))
+        _sync(logged_in(world, "admin"))
         world.panel.config = config
         assert moved.calls == ONE_FETCH
     assert portal.calls == ONE_FETCH * 2
@@ -181,7 +181,7 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
     light_pair: tuple[World, World], portal: StalkerPortal
 ) -> None:
     first, second = light_pair
-    admin, reseller = first.client("admin"), second.client("reseller1")
+    admin, reseller = logged_in(first, "admin"), logged_in(second, "reseller1")
     _sync(admin)
     portal.add_user("user4", MAC(4))
     portal.fail("GET accounts", Delay(6.0))
@@ -210,7 +210,7 @@ def test_who_cannot_wait_is_told_the_last_numbers_and_a_job(
 
 def test_how_far_a_long_fetch_is_can_be_read(world: World, portal: StalkerPortal) -> None:
     """The details of many new accounts are what takes the time at a real portal."""
-    admin = world.client("admin")
+    admin = logged_in(world, "admin")
     _sync(admin)
     many = 300
     for number in range(many):
@@ -241,9 +241,9 @@ def test_how_far_a_long_fetch_is_can_be_read(world: World, portal: StalkerPortal
 
 @pytest.mark.one_process("each has its threads")
 def test_waiting_takes_a_quarter_of_the_threads_and_hinders_nobody(world: World, portal: StalkerPortal) -> None:
-    admin = world.client("admin")
+    admin = logged_in(world, "admin")
     _sync(admin)
-    callers = [world.client("admin") for _ in range(8)]
+    callers = [logged_in(world, "admin") for _ in range(8)]
     for caller in callers:
         _sync(caller)
     portal.forget_requests()
@@ -278,7 +278,7 @@ def test_what_a_killed_process_left_behind_holds_up_nobody(pair: tuple[World, Wo
         connection.execute(sa.update(Job).values(owner=gone))
         until = first.panel.clock.stamp() + 900
         connection.execute(sa.insert(Lock).values(name="portal-list", owner=gone, taken_at=1, lease_until=until))
-    assert _sync(second.client("admin"))["synced"] == 3
+    assert _sync(logged_in(second, "admin"))["synced"] == 3
     assert portal.calls == ONE_FETCH
     # and its job is done by the next who looks
     assert jobs.work_off(second.panel, workers.KINDS) == 1

@@ -220,5 +220,7 @@ def test_a_page_of_many_rows_takes_three_statements_and_little_time(world: World
                 began = time.perf_counter()
                 list_transactions(world.panel, scope, limit=100, offset=offset)
                 seconds.append(time.perf_counter() - began)
-            # a tenth of a second on a machine of its own; here other tests run beside it
+                # a tenth of a second on a machine of its own; here other tests run beside it
+                if seconds[-1] < 2:
+                    break
             assert min(seconds) < 2, (scope, offset, seconds)

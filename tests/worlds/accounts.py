@@ -18,6 +18,7 @@ from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal
 from tests.conftest import MakeWorld
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 
 MAC = "00:1A:79:00:00:{}".format
 NOON = datetime.datetime(2025, 1, 17, 8, 30, tzinfo=datetime.UTC).timestamp()
@@ -48,7 +49,7 @@ class Accounts:
 
     def client(self, username: str) -> Client:
         if username not in self._clients:
-            self._clients[username] = self.world.client(username)
+            self._clients[username] = logged_in(self.world, username)
         return self._clients[username]
 
     def post(self, who: str, endpoint: str, encoding: str = "form", /, **fields: Any) -> dict[str, Any]:

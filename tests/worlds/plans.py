@@ -16,6 +16,7 @@ from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import configured
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 
 SECONDS = 0.5
 CRON_KEY = "a-long-key-of-crontabs"
@@ -48,7 +49,7 @@ class Plans:
         if username is None:
             return self.world.client()
         if username not in self._clients:
-            self._clients[username] = self.world.client(username)
+            self._clients[username] = logged_in(self.world, username)
         return self._clients[username]
 
     def get(self, who: str | None, call: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from core.values.clock import Clock
 from core.workers.schedule import find
 from simulators.sms_provider import SmsProvider
 from tests.conftest import MakeWorld
-from tests.worlds.harness import PASSWORDS, Client, World, user_row
+from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 
 # 09:00 in Tehran
 MORNING = datetime(2025, 11, 22, 5, 30, tzinfo=UTC).timestamp()
@@ -24,8 +25,6 @@ DAY = 24 * 3600
 TOKEN = "abcdefgh1234"
 SENDER = "+440000000000"
 STAGES = ("7 Days Before Expiry", "3 Days Before Expiry", "1 Day Before Expiry", "Account Expired")
-# users of the golden cases, and whose password they have here
-_PASSWORD_OF = {"res1": "resa", "stbres": "reseller1"}
 MAC = "00:1A:79:00:00:{:02}".format
 NUMBER = "+4400000000{:02}".format
 
@@ -68,7 +67,7 @@ class Sms:
     def client(self, who: str) -> Client:
         """Logged in once, with a session of its own."""
         if who not in self._clients:
-            self._clients[who] = self.world.client(who, PASSWORDS[_PASSWORD_OF.get(who, who)])
+            self._clients[who] = logged_in(self.world, who)
         return self._clients[who]
 
     def post(self, who: str, endpoint: str, encoding: str = "form", /, **fields: Any) -> dict[str, Any]:

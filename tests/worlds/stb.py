@@ -1,7 +1,6 @@
 """The world of chapter 50's golden cases: two resellers with a box each, before one or two simulated portals."""
 
 import base64
-import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,13 +15,13 @@ from core.values.clock import Clock
 from simulators.portal.settings import Dialect
 from simulators.stalker import StalkerPortal, in_order
 from tests.conftest import MakeWorld
-from tests.worlds.harness import Client, World, php_encode, user_row
+from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 
 MAC1, MAC2, MAC3 = "00:1A:79:00:00:01", "00:1A:79:00:00:02", "00:1A:79:00:00:03"
 PORTAL_PASSWORD = "portal-secret"
 # 2026-01-31 10:00:00 in Tehran
 NOON = 1769841000
-_sessions = itertools.count()
 
 
 class Boxes:
@@ -35,8 +34,7 @@ class Boxes:
     def client(self, username: str | None) -> Client:
         if username is None:
             return self.world.client()
-        content = php_encode({"login": 1, "username": username})
-        return self.world.php_session(content, f"{next(_sessions):026d}")
+        return logged_in(self.world, username)
 
     def post(self, who: str | None, path: str, fields: Any, encoding: str = "form") -> dict[str, Any]:
         response = self.client(who).post(path, fields, encoding)
