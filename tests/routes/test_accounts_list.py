@@ -214,6 +214,7 @@ def test_what_is_not_committed_is_not_shown_and_then_is(world: World) -> None:
     assert b"Later" in client.get("/get_accounts.php").content
 
 
+@pytest.mark.every_kind
 def test_readers_beside_a_writer_never_see_an_old_list(world: World) -> None:
     client = logged_in(world, "admin")
     stop, faults = threading.Event(), list[str]()

@@ -164,6 +164,7 @@ def test_b3_on_two_servers(dual: Accounts) -> None:
     assert dual.open_operations() == []
 
 
+@pytest.mark.every_kind
 def test_b4_server_2_refuses(dual: Accounts) -> None:
     dual.portals[1].fail("POST accounts", ERROR)
     answer = dual.post("reseller1", "add_account", **new_account(plan="78-GBP"))
@@ -287,6 +288,7 @@ def _in_parallel(jobs: list[Any]) -> list[Any]:
     return results
 
 
+@pytest.mark.every_kind
 def test_b15_two_at_once_on_a_balance_for_one(accounts: Accounts) -> None:
     accounts.world.execute("UPDATE _users SET balance = 10.50 WHERE id = 2")
     clients = [logged_in(accounts.world, "reseller1") for _ in range(2)]
@@ -303,6 +305,7 @@ def test_b15_two_at_once_on_a_balance_for_one(accounts: Accounts) -> None:
     assert len(accounts.transactions) == 1
 
 
+@pytest.mark.every_kind
 def test_twenty_at_once_on_a_balance_for_seven(accounts: Accounts) -> None:
     """Twenty on one kind of database, ten on the others."""
     callers = 20 if accounts.panel.database.dialect == "sqlite" else 10
@@ -385,6 +388,7 @@ def _puts(accounts: Accounts, portal: int = 0) -> list[Any]:
     return [request.fields for request in accounts.portals[portal].requests if request.method == "PUT"]
 
 
+@pytest.mark.every_kind
 def test_c1_a_reseller_renews(accounts: Accounts) -> None:
     answer = accounts.post("reseller1", "edit_account", "multipart", **C1)
     assert answer == {
@@ -472,6 +476,7 @@ def test_c9_a_country_code_that_the_dialog_loses(accounts: Accounts) -> None:
     assert _puts(accounts)[-1] == {"phone": "", "end_date": "2025/02/15"}
 
 
+@pytest.mark.every_kind
 def test_a_rename(accounts: Accounts) -> None:
     answer = accounts.post("admin", "edit_account", original_username="user001", username="renamed")
     assert answer["error"] == 0
@@ -493,6 +498,7 @@ def test_a_reseller_without_the_right_to_names(accounts: Accounts) -> None:
     assert (row["full_name"], row["email"], row["phone_number"]) == ("John Doe", "j@example.com", None)
 
 
+@pytest.mark.every_kind
 def test_server_2_follows_later(dual: Accounts) -> None:
     dual.portals[1].stop_listening()
     answer = _edit(dual, "admin", "user001", name="John Smith")
@@ -668,6 +674,7 @@ def test_f5_the_documents_endpoint(accounts: Accounts) -> None:
 
 
 @pytest.mark.parametrize("sessions", [1, 2])
+@pytest.mark.every_kind
 def test_a_double_click_switches_once(accounts: Accounts, sessions: int) -> None:
     clients = [accounts.client("reseller1").in_a_browser()] * 2
     if sessions == 2:
@@ -681,6 +688,7 @@ def test_a_double_click_switches_once(accounts: Accounts, sessions: int) -> None
     assert len(_audit(accounts)) == 1
 
 
+@pytest.mark.every_kind
 def test_an_identical_addition_in_a_browser_counts_once(accounts: Accounts) -> None:
     fields = new_account(plan="78-GBP")
     client = accounts.client("reseller1").in_a_browser()
@@ -718,6 +726,7 @@ def test_an_observer_is_no_owner(light_accounts: Accounts, endpoint: str, fields
     assert light_accounts.row(str(new_account()["username"])) is None
 
 
+@pytest.mark.every_kind
 def test_field_19_a_new_address_alone_asks_no_portal(accounts: Accounts) -> None:
     answer = accounts.post("admin", "update_account", "json", username="user001", email="new@example.com")
     assert answer["error"] == 0
@@ -745,6 +754,7 @@ def test_an_account_added_removed_and_added_is_there(accounts: Accounts) -> None
     assert accounts.row(str(fields["username"])) is not None
 
 
+@pytest.mark.every_kind
 def test_a_double_click_in_two_processes_counts_once(accounts: Accounts) -> None:
     """Two apps over one database share nothing else, as two processes."""
     panel = accounts.world.panel
@@ -831,6 +841,7 @@ def test_an_account_that_was_sold_and_reassigned_stays_with_its_new_owner(accoun
         assert row["reseller"] == owner
 
 
+@pytest.mark.every_kind
 def test_an_owner_given_by_an_update_outlasts_the_portals_first_word(accounts: Accounts) -> None:
     accounts.post("admin", "update_account", username="user001", reseller="4")
     accounts.portal.change_user("user001", reseller=2)

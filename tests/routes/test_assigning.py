@@ -32,6 +32,7 @@ def test_golden_46_47_one_account(resellers: Resellers, prefix: str, encoding: s
     assert resellers.transactions == []
 
 
+@pytest.mark.every_kind
 def test_null_is_nobody_and_all_of_one_name_are_meant(resellers: Resellers) -> None:
     resellers.world.insert(Account, [{"id": 9, "username": "user00001", "mac": MAC("09"), "reseller": 2}])
     assert resellers.post("readmin", "assign_reseller", "json", username="user00001", reseller_id=None)["error"] == 0
@@ -101,6 +102,7 @@ def test_golden_52_what_is_refused(resellers: Resellers) -> None:
     assert resellers.owners() == BEFORE
 
 
+@pytest.mark.every_kind
 def test_more_names_than_fit_into_one_statement(resellers: Resellers) -> None:
     rows = [{"id": 100 + n, "username": f"u{n}", "mac": f"m{n}", "reseller": 2 + n % 2} for n in range(1200)]
     with resellers.panel.database.write() as connection:
@@ -116,6 +118,7 @@ def _sync(resellers: Resellers) -> None:
     assert resellers.post("admin", "sync_accounts")["error"] == 0
 
 
+@pytest.mark.every_kind
 def test_golden_53_a_sync_does_not_undo_it(resellers: Resellers) -> None:
     # user00003 is not on the portal, so the sync takes it away
     resellers.portal.add_user("user00003", MAC("03"))

@@ -152,6 +152,7 @@ def test_1_others_see_what_they_did_themselves(books: World) -> None:
     assert ask(books.client()) == NOT_LOGGED_IN
 
 
+@pytest.mark.every_kind
 def test_2_filters(books: World) -> None:
     rows = [
         entry(1),
@@ -188,6 +189,7 @@ def test_2_what_is_searched_for_is_text_and_no_pattern(books: World, text: str, 
     assert ids(sign_in(books, "admin").get("/get_audit_log.php", params={"search": text}).json()) == found
 
 
+@pytest.mark.every_kind
 def test_3_pages_keep_within_bounds(books: World) -> None:
     # several of one second: the id decides
     write(books, [entry(n, timestamp=NOON) for n in range(1, 8)])
@@ -360,6 +362,7 @@ def test_pages_are_true_while_others_write(books: World) -> None:
     assert ask(admin, "?action=update")["pagination"]["total_records"] == 1500
 
 
+@pytest.mark.every_kind
 def test_a_digest_counts_like_the_log(books: World) -> None:
     old = NOON - timedelta(days=900)
     rows = [

@@ -116,6 +116,7 @@ def test_export_2_nothing_else_is_served(light: World, path: str) -> None:
     assert b"Dump completed" not in response.content
 
 
+@pytest.mark.every_kind
 def test_export_3_a_reseller_admin_gets_no_secrets_and_cannot_restore_them(panel: World) -> None:
     panel.insert_all(
         [
@@ -270,6 +271,7 @@ def test_a_row_that_the_database_refuses_is_named(panel: World) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.11.66", "1.18.2"])
+@pytest.mark.every_kind
 def test_import_7_a_dump_of_a_panel(panel: World, version: str) -> None:
     answer = _send(_as(panel, "admin"), fixture_text(version)).json()
     assert answer["error"] == 0, answer
@@ -285,6 +287,7 @@ def test_import_7_a_dump_of_a_panel(panel: World, version: str) -> None:
     assert panel.client().login("admin", "admin123").get("/get_user_info.php").json()["error"] == 0
 
 
+@pytest.mark.every_kind
 def test_import_7_as_mysqldump_of_the_panel_writes_it(panel: World) -> None:
     """Without column lists, with keys switched off in comments, and users of 15 columns."""
     text = (
@@ -313,6 +316,7 @@ def test_import_7_as_mysqldump_of_the_panel_writes_it(panel: World) -> None:
     assert len(panel.rows(sa.select(Account.id))) == 3
 
 
+@pytest.mark.every_kind
 def test_import_9_two_at_once(panel: World) -> None:
     text = dump_text(panel.panel) + "-- x\n" * 50_000
     admins = [_as(panel, "admin") for _ in range(2)]

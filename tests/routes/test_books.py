@@ -71,6 +71,7 @@ def test_71_all_time(books: Books) -> None:
     }
 
 
+@pytest.mark.every_kind
 def test_72_a_month_and_a_year(books: Books) -> None:
     december = balance(books, reseller_id=2, year=2026, month=12)
     assert (december["opening_balance"], december["total_sales"], december["closing_balance"]) == (-60.5, 0, -60.5)
@@ -84,6 +85,7 @@ def test_72_a_month_and_a_year(books: Books) -> None:
     assert balance(books, reseller_id=2, year=2100, month=12)["opening_balance"] == -60.5
 
 
+@pytest.mark.every_kind
 def test_73_a_reseller_reads_the_own_figures(books: Books) -> None:
     assert balance(books, "reseller1", reseller_id=3)["reseller_id"] == 2
     assert balance(books, "limited", reseller_id=2)["balance"] == 0
@@ -248,6 +250,7 @@ DESCRIPTIONS = {
 }
 
 
+@pytest.mark.every_kind
 def test_77_descriptions(empty: Books) -> None:
     for minute, details in enumerate(DESCRIPTIONS):
         empty.sell(details, "-1", f"2026-11-05 10:{minute:02}")
@@ -282,6 +285,7 @@ def test_what_a_sale_is_by_its_text(empty: Books) -> None:
     assert balance(empty, reseller_id=2)["transaction_count"] == wanted
 
 
+@pytest.mark.every_kind
 def test_our_note_is_stronger_than_the_text(empty: Books) -> None:
     at = "2026-11-05 10:00"
     empty.sell("Account renewal: refunded - Plan: x", "-7", at, note={"kind": "manual"})

@@ -156,6 +156,7 @@ def test_a_taking_does_not_forgive_an_old_debt(resellers: Resellers) -> None:
     assert resellers.transactions == []
 
 
+@pytest.mark.every_kind
 def test_golden_40_a_hundred_at_once(resellers: Resellers) -> None:
     """All hundred on one kind of database; on the others fewer, by as many at once."""
     each = 50 if resellers.panel.database.dialect == "sqlite" else 15

@@ -55,6 +55,7 @@ def test_34_a_test_run_is_no_way_in(make_world: MakeWorld) -> None:
         assert panel.portal.calls == []
 
 
+@pytest.mark.every_kind
 def test_the_key_starts_a_job_in_the_background(make_world: MakeWorld, kind: str) -> None:
     with reminders_world(make_world, kind, cron_key=KEY) as panel:
         client = panel.world.client()

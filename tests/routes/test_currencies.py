@@ -41,6 +41,7 @@ def test_y1_adding(currencies: Plans) -> None:
     assert [(row["action"], row["target_id"]) for row in currencies.audit] == [("create", "AED"), ("create", "TRY")]
 
 
+@pytest.mark.every_kind
 def test_y2_removing(currencies: Plans) -> None:
     for code in (*BASE, "IRT", "gbp"):
         assert currencies.get("admin", f"remove_currency.php?id={code}")["code"] == 1, code
@@ -59,6 +60,7 @@ def test_y2_removing(currencies: Plans) -> None:
     assert set(_stored(currencies)) == BASE | {"AED", "TRY"}
 
 
+@pytest.mark.every_kind
 def test_a_currency_added_twice_at_once_is_there_once(currencies: Plans) -> None:
     client = currencies.client("admin")
     with ThreadPoolExecutor(4) as pool:

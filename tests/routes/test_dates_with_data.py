@@ -61,6 +61,7 @@ def _days(client: Client, query: str) -> list[str]:
     return [day.removeprefix("2025-11-") for day in answer["dates"]]
 
 
+@pytest.mark.every_kind
 def test_every_source_and_whose_days_are_shown(world: World) -> None:
     both, first = ["03", "04"], ["03"]
     for who, expected in {
@@ -132,6 +133,7 @@ def test_a_refusal_may_be_kept_but_no_fault(sqlite_world: World) -> None:
     assert (refused.json()["code"], "no-store" in refused.headers["Cache-Control"]) == (3, True)
 
 
+@pytest.mark.every_kind
 def test_a_page_load_of_300_calls_holds_nobody_up(world: World) -> None:
     """Golden case G4, with the calls of frontend 1.18.2: 42 cells for each of its fields, all of them of one kind of
     database; the others are asked from as many threads, for a part of the cells."""

@@ -123,6 +123,7 @@ def test_3_4_settings_are_stored(sqlite_panel: Channels, prefix: str, encoding: 
     _stores_settings(sqlite_panel, prefix, encoding)
 
 
+@pytest.mark.every_kind
 def test_3_4_settings_are_stored_in_each_database(panel: Channels) -> None:
     _stores_settings(panel, "/api/", "json")
 
@@ -295,6 +296,7 @@ def second_admin(panel: Channels) -> str:
     return "second"
 
 
+@pytest.mark.every_kind
 def test_templates_1_create_read_change(panel: Channels) -> None:
     fields = {"template_id": None, "name": "Promo", "subject": "S", "body_html": " <p>x</p>", "description": ""}
     made = panel.post("admin", "save_mail_template", "json", **fields, is_active=1)
@@ -353,6 +355,7 @@ def test_templates_2_bad_ones(sqlite_panel: Channels, changes: dict[str, Any]) -
     assert sqlite_panel.rows(MailTemplate) == []
 
 
+@pytest.mark.every_kind
 def test_templates_2_deleting(panel: Channels) -> None:
     made = panel.post("admin", "save_mail_template", name="Promo", subject="Old subject", body_html="x")
     number = made["template_id"]
@@ -431,6 +434,7 @@ def add_logs(panel: Channels, *rows: dict[str, Any]) -> None:
         panel.world.insert(MailLog, [base | row])
 
 
+@pytest.mark.every_kind
 def test_logs_3(panel: Channels) -> None:
     empty = panel.get("admin", "get_mail_logs.php?date=2026-11-22&page=1&limit=5")
     assert empty == {

@@ -127,6 +127,7 @@ def test_a_row_without_password_counts_for_nothing(sqlite_panel: Channels) -> No
     assert sqlite_panel.mail.sessions == 0
 
 
+@pytest.mark.every_kind
 def test_4_to_accounts(panel: Channels) -> None:
     panel.set_mail()
     fields: dict[str, Any] = {"mode": "accounts", "account_ids": ["501", "502", "503", "504", "501", "x"]}

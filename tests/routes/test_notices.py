@@ -293,6 +293,7 @@ def test_7_a_mail_server_that_hangs_delays_nobody(sqlite_notices: Notices, monke
 # exactly once
 
 
+@pytest.mark.every_kind
 def test_two_workers_and_a_sync_send_nothing_twice(notices: Notices) -> None:
     notices.use_telegram(ADMIN, RESELLER1)
     notices.use_mail()

@@ -144,6 +144,7 @@ def test_a_challenge_for_registering_is_none_for_a_login(
     assert resa.post("/webauthn_register.php", Authenticator().registers(offer), "json").json() == EXPIRED
 
 
+@pytest.mark.every_kind
 def test_one_of_two_replays_at_once_succeeds(world: World) -> None:
     device = Authenticator(counts=False)
     register(at_host(logged_in(world, "resa")), device)
@@ -183,6 +184,7 @@ def test_a_counter_rises_or_stays_nought(world: World, stored: int, sent: int, i
     assert rows(world)[0]["counter"] == min(known["sign_count"], 2**31 - 1)
 
 
+@pytest.mark.every_kind
 def test_one_counter_counts_once_also_for_two_at_once(world: World) -> None:
     device = Authenticator(counts=False)
     register(at_host(logged_in(world, "resa")), device)
@@ -192,6 +194,7 @@ def test_one_counter_counts_once_also_for_two_at_once(world: World) -> None:
     assert sorted(answer["error"] for answer in answers) == [0, 1, 1, 1]
 
 
+@pytest.mark.every_kind
 def test_apples_counter_stays_nought_for_many_at_once(world: World) -> None:
     device = Authenticator(counts=False)
     register(at_host(logged_in(world, "resa")), device)
@@ -280,6 +283,7 @@ def test_several_registrations_may_be_under_way(resa: Client) -> None:
     assert resa.post("/webauthn_register.php", Authenticator().registers(second), "json").json() == EXPIRED
 
 
+@pytest.mark.every_kind
 def test_one_credential_registered_many_times_at_once_is_there_once(world: World) -> None:
     client = at_host(logged_in(world, "resa"))
     device = Authenticator()

@@ -114,6 +114,7 @@ def test_61_currencies_of_every_spelling(books: Books) -> None:
     assert len(books.payments) == 9
 
 
+@pytest.mark.every_kind
 def test_62_a_receipt_is_what_its_content_says(books: Books) -> None:
     clear_files(books)
     for extension, (content, content_type) in CONTENTS.items():
@@ -336,6 +337,7 @@ def test_65_as_json_with_a_reason_that_php_takes_for_empty(sqlite_books: Books) 
     assert answer["payment_id"] == payment_id
 
 
+@pytest.mark.every_kind
 def test_65_of_many_at_once_one_cancels(books: Books) -> None:
     payment_id = books.pay()["payment_id"]
     clients = [logged_in(books.world, "admin") for _ in range(6)]
@@ -392,6 +394,7 @@ def test_68_an_observer_sees_all(books: Books) -> None:
         assert (len(answer["payments"]), answer["can_edit"], answer["can_view_all"]) == (2, True, True)
 
 
+@pytest.mark.every_kind
 def test_69_limits_and_filters(books: Books) -> None:
     for query in ({"limit": -1}, {"limit": 0}, {"limit": "x"}, {"status": "bogus"}, {"start_date": "2026-13-01"}):
         assert_refused(books.get("admin", "get_reseller_payments", **query), 6)

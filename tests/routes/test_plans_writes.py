@@ -55,6 +55,7 @@ def test_a1_to_a3_what_is_stored(plans: Plans) -> None:
     assert len(plans.rows) == len(PLANS) + 3
 
 
+@pytest.mark.every_kind
 def test_an_addition_to_a_plan_that_is_there_leaves_what_was_not_sent(plans: Plans) -> None:
     answer = plans.post("admin", "add_plan", {"plan_id": 7, "currency": "GBP", "price": 60, "expiry_days": 365})
     assert (answer["error"], answer["id"]) == (0, 2)
@@ -65,6 +66,7 @@ def test_an_addition_to_a_plan_that_is_there_leaves_what_was_not_sent(plans: Pla
     assert plans.row(2) == ("7", "N", "GBP", "60.00", 1, None)
 
 
+@pytest.mark.every_kind
 def test_the_legacy_rial_is_found_and_stays(plans: Plans) -> None:
     plans.add(20, "6", "Rial", "IRT", "5.00", 30, None)
     answer = plans.get("admin", _call("add_plan", {**A2, "tariff_id": 6, "currency": "IRR", "price": 7}))
@@ -186,6 +188,7 @@ def test_names_carry_no_markup(sqlite_plans: Plans) -> None:
     assert sqlite_plans.row(answer["id"])[1] == "b'Best'/b  plan"
 
 
+@pytest.mark.every_kind
 def test_a_pair_added_twice_at_once_is_one_plan(plans: Plans) -> None:
     clients = [plans.client("admin"), plans.client("radmin")] * 4
     # no two requests are the same, as a double click's would be
@@ -211,6 +214,7 @@ E1 = {
 }
 
 
+@pytest.mark.every_kind
 def test_e1_an_edit_says_how_the_price_changed(plans: Plans) -> None:
     answer = plans.get("radmin", _call("edit_plan", E1))
     assert answer == {
@@ -230,6 +234,7 @@ def test_e1_an_edit_says_how_the_price_changed(plans: Plans) -> None:
     assert by_name["code"] == 4
 
 
+@pytest.mark.every_kind
 def test_e2_a_plan_becomes_unlimited_and_stays_assigned(plans: Plans) -> None:
     plans.set_keys("radmin", "7-gbp,5-GBP")
     assert plans.get("admin", _call("edit_plan", {**E1, "days": 0}))["error"] == 0
@@ -312,6 +317,7 @@ def test_d4_and_the_other_ways_to_name_a_plan(plans: Plans) -> None:
     assert [row[0] for row in plans.rows] == [4]
 
 
+@pytest.mark.every_kind
 def test_a_double_click_deletes_once_and_says_so_twice(plans: Plans) -> None:
     plans.add(10, "5", "Six Months", "GBP", "30.00", 180, None)
     client = plans.client("admin").in_a_browser()

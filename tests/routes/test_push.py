@@ -215,6 +215,7 @@ class TestDevices:
         assert response.json() == SUBSCRIBED
         assert [(row["endpoint"], row["auth"]) for row in _rows(light)] == [(FIRST, AUTH)]
 
+    @pytest.mark.every_kind
     def test_8_only_ones_own_device_is_removed(self, world: World) -> None:
         bob, rita = world.client(BOB), world.client(RITA)
         _enter(rita, FIRST)
@@ -250,6 +251,7 @@ class TestDevices:
         rita.headers = {}
         assert _count(rita) == 1
 
+    @pytest.mark.every_kind
     def test_10_many_at_once_make_one_row(self, world: World) -> None:
         clients = [world.client(BOB) for _ in range(4)] + [world.client(RITA) for _ in range(4)]
         with ThreadPoolExecutor(8) as pool:
@@ -291,6 +293,7 @@ class TestDevices:
         kept = [row["endpoint"].rpartition("/")[2] for row in _rows(light)]
         assert kept == [str(number) for number in range(2, MOST_DEVICES + 2)]
 
+    @pytest.mark.every_kind
     def test_what_a_panel_stored_twice_becomes_one_row(self, world: World) -> None:
         row = {"user_id": 7, "endpoint": FIRST, "p256dh": "x", "auth": "y"}
         world.insert(PushSubscription, [row, row, {**row, "endpoint": "https://push.example.com/other"}])

@@ -108,6 +108,7 @@ def test_5_nobody_is_due(panel: Reminders) -> None:
     assert str(row["last_sweep_at"]) == "2025-11-22 09:00:00"
 
 
+@pytest.mark.every_kind
 def test_6_two_sweeps_at_once(panel: Reminders) -> None:
     answers: dict[str, dict[str, Any]] = {}
     clients = {
@@ -226,6 +227,7 @@ def test_only_post_sends(sqlite_panel: Reminders, prefix: str) -> None:
     assert _counts(sqlite_panel.client("admin").post(f"{prefix}send_expiry_reminders.php").json()) == (1, 0, 1, 2)
 
 
+@pytest.mark.every_kind
 def test_a_sync_in_between_changes_ids_but_sends_nothing_twice(panel: Reminders) -> None:
     panel.sweep()
     panel.world.execute("UPDATE _accounts SET id = id + 100, mac = LOWER(mac)")
@@ -326,6 +328,7 @@ def test_11_settings_are_stored(panel: Reminders, encoding: str) -> None:
     assert [row["target_type"] for row in panel.audits] == ["settings", "reminder", "settings"]
 
 
+@pytest.mark.every_kind
 def test_12_what_is_not_sent_stays(panel: Reminders) -> None:
     _update(panel, message_template="Hi {name}\nBye", auto_send_enabled=1)
     assert _update(panel, days_before_expiry=5)["settings"] == {
@@ -396,6 +399,7 @@ def test_16_others_have_the_defaults(panel: Reminders) -> None:
 # history
 
 
+@pytest.mark.every_kind
 def test_17_to_23_the_history_of_a_day(panel: Reminders) -> None:
     panel.sweep()
     answer = panel.get("admin", "get_reminder_history.php?date=2025-11-22")

@@ -276,6 +276,7 @@ def test_json_that_is_no_text_is_refused(light_resellers: Resellers) -> None:
     assert light_resellers.world.user("x")["plans"] == "2-GBP,1-GBP"
 
 
+@pytest.mark.every_kind
 def test_one_of_two_at_once_gets_the_name(resellers: Resellers) -> None:
     clients = [resellers.world.client("admin") for _ in range(6)]
     answers = _at_once([lambda c=c: c.post("/add_reseller.php", ADD).json() for c in clients])  # type: ignore[misc]
@@ -363,6 +364,7 @@ def test_golden_18_a_theme_that_failed(resellers: Resellers) -> None:
     assert everybody == "Reseller updated successfully. Theme changed for all 0 accounts."
 
 
+@pytest.mark.every_kind
 def test_golden_19_24_what_is_not_sent_stays(resellers: Resellers) -> None:
     resellers.world.execute(sa.update(User).where(User.id == 2).values(currency_id="IRT", theme="default"))
     before = resellers.world.user("reseller1")
@@ -395,6 +397,7 @@ DOCUMENT_20 = {
 }
 
 
+@pytest.mark.every_kind
 def test_golden_20_the_documents_call(resellers: Resellers) -> None:
     old_session = resellers.world.client("reseller1")
     assert old_session.get("/get_user_info.php").json()["error"] == 0
@@ -474,6 +477,7 @@ def test_what_the_form_shows_of_an_old_row_reads_back_unchanged(light_resellers:
     assert light_resellers.world.user("john smith") == {**before, "email": None} | {"ip_ranges": before["ip_ranges"]}
 
 
+@pytest.mark.every_kind
 def test_a_reseller_admin_changes_himself_and_goes_on(resellers: Resellers) -> None:
     here, there = resellers.world.client("readmin"), resellers.world.client("readmin")
     assert there.get("/get_user_info.php").json()["error"] == 0

@@ -320,6 +320,7 @@ def test_a_rehash_at_login_ends_nothing(make_world: MakeWorld, kind: str) -> Non
     assert world.client().post("/login.php", {"username": "resa", "password": "nope"}).json()["error"] == 1
 
 
+@pytest.mark.every_kind
 def test_two_changes_at_once_do_not_both_succeed(world: World) -> None:
     clients = [world.client("resa") for _ in range(2)]
     answers: list[Any] = []

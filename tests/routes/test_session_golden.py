@@ -376,6 +376,7 @@ def test_28_an_unusable_stored_timeout_is_the_default(world: World, stored: str)
     assert world.client().get("/api/auto_logout_settings.php").json()["auto_logout_timeout"] == 5
 
 
+@pytest.mark.every_kind
 def test_29_json_under_curl_s_content_type(world: World) -> None:
     client = world.client("admin")
     for minutes in (15, 10):  # inserting, then updating
@@ -539,6 +540,7 @@ def test_39_a_reseller_s_own_history_only(world: World) -> None:
     assert (row["login_method"], row["ip_address"], row["failure_reason"]) == ("password", "127.0.0.1", None)
 
 
+@pytest.mark.every_kind
 def test_40_everybody_for_a_super_admin(world: World) -> None:
     world.client().post("/login.php", {"username": "resa", "password": "wrong"})
     answer = world.client("admin").get("/api/get_login_history.php?user_id=all&page=1&per_page=10").json()

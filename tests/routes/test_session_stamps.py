@@ -24,6 +24,7 @@ def _used_long_ago(world: World) -> Client:
     return client
 
 
+@pytest.mark.every_kind
 def test_a_read_is_answered_while_another_holds_the_row(stored: World) -> None:
     """On SQLite the whole database, to writers."""
     client = _used_long_ago(stored)
@@ -47,6 +48,7 @@ REFUSING = {
 NO_MORE = {"postgresql": "DROP TRIGGER refuse ON _sbx_sessions"}
 
 
+@pytest.mark.every_kind
 def test_a_write_is_answered_as_done_although_its_stamp_is_lost(stored: World) -> None:
     client = _used_long_ago(stored)
     dialect = stored.panel.database.dialect

@@ -47,6 +47,7 @@ def odd(make_world: MakeWorld, kind: str) -> World:
     return world
 
 
+@pytest.mark.every_kind
 def test_1_old_rows_leave_safely_and_are_found_by_either_form(odd: World) -> None:
     client = odd.client("admin")
     [account] = [row for row in client.get("/get_accounts.php").json()["accounts"] if row["id"] == 3]

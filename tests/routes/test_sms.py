@@ -32,6 +32,7 @@ def sqlite_sms(make_world: MakeWorld) -> Iterator[Sms]:
         yield made
 
 
+@pytest.mark.every_kind
 def test_41_the_token_is_masked_and_kept_when_it_comes_back(sms: Sms) -> None:
     sms.configure(1, expiry_template="Dear {name}", auto_send_enabled=0)
     sms.add_templates(1, "B", "A")
@@ -64,6 +65,7 @@ def test_41_the_token_is_masked_and_kept_when_it_comes_back(sms: Sms) -> None:
     assert [row["action"] for row in sms.audits("settings")] == ["update", "update"]
 
 
+@pytest.mark.every_kind
 def test_42_a_reseller_admin_inherits_the_account_and_never_gets_its_token(sms: Sms) -> None:
     sms.configure(1)
     sms.add_templates(1, "A")
@@ -89,6 +91,7 @@ def test_42_a_reseller_admin_inherits_the_account_and_never_gets_its_token(sms: 
     assert sms.post("stbres", "send_sms", recipient_number="+440000000009", message="hi")["code"] == 6
 
 
+@pytest.mark.every_kind
 def test_43_44_bad_settings_are_refused_and_nothing_is_stored(sms: Sms) -> None:
     sms.configure(1)
     mask = f"{BULLETS}1234"
@@ -203,6 +206,7 @@ def test_46_accounts_get_their_own_texts(sms: Sms, ids: dict[str, str]) -> None:
     ]
 
 
+@pytest.mark.every_kind
 def test_47_a_reseller_reaches_own_accounts_only(sms: Sms) -> None:
     sms.configure(4)
     fields: dict[str, Any] = {"send_type": "accounts", "message": "hi {username} {days}", "account_ids": [11, 12, 17]}
@@ -210,6 +214,7 @@ def test_47_a_reseller_reaches_own_accounts_only(sms: Sms) -> None:
     assert sms.provider.texts == [("+440000000001", "hi u7a 7")]
 
 
+@pytest.mark.every_kind
 def test_48_49_who_and_what_is_refused(sms: Sms) -> None:
     base = {"send_type": "accounts", "message": "hi"}
     # in the order in which it is checked
@@ -256,6 +261,7 @@ def test_50_a_refusal_of_the_provider_is_told(sms: Sms) -> None:
     assert [(row["status"], row["error_message"]) for row in sms.logs] == [("failed", "the token is not valid")]
 
 
+@pytest.mark.every_kind
 def test_some_failed_is_a_warning_with_both_counts(sms: Sms) -> None:
     sms.configure(1)
     sms.provider.fail(Answer(refusal(422, "400-2", "bad number")), after=1)
@@ -409,6 +415,7 @@ def _log(sms: Sms, **values: Any) -> None:
     sms.world.insert(SmsLog, [row | values])
 
 
+@pytest.mark.every_kind
 def test_51_the_log_is_paged_filtered_and_safe(sms: Sms) -> None:
     _log(sms, message='a"><b> & c', recipient_name="<i>", api_response='{"data":1}', message_type="renewal")
     _log(sms, sent_by=4, status="failed", message_type="new_account")
@@ -451,6 +458,7 @@ def test_51_the_log_is_paged_filtered_and_safe(sms: Sms) -> None:
     }
 
 
+@pytest.mark.every_kind
 def test_52_templates_are_ones_own(sms: Sms) -> None:
     fields = {"name": " Offer ", "template": "Hi {name}\r\nbye", "description": "x"}
     created = sms.post("stbres", "save_sms_template", "multipart", **fields)
@@ -489,6 +497,7 @@ def test_a_template_cannot_become_script(sqlite_sms: Sms) -> None:
     assert "<" not in sms.client("admin").get("/api/get_sms_settings.php").text
 
 
+@pytest.mark.every_kind
 def test_two_requests_at_once_make_one_template_of_a_name(sms: Sms) -> None:
     clients = [sms.world.client("admin") for _ in range(4)]
     codes: list[int] = []

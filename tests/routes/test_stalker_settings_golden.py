@@ -328,6 +328,7 @@ def test_a_call_under_way_ends_with_the_old_settings(light_boxes: Boxes) -> None
     assert light_boxes.portals[0].requests[-1].headers["authorization"] == basic("apiuser", PORTAL_PASSWORD)
 
 
+@pytest.mark.every_kind
 def test_several_who_save_at_once(boxes: Boxes) -> None:
     """Whoever comes last wins, as a whole."""
     answers = []

@@ -197,6 +197,7 @@ CASES = {
 }
 
 
+@pytest.mark.every_kind
 def test_golden_cases_of_one_request(boxes: Boxes) -> None:
     """All of them on one kind of database, which tells none from another; on the others every fourth."""
     step = 1 if boxes.world.panel.database.dialect == "sqlite" else 4

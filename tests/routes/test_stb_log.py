@@ -65,6 +65,7 @@ def test_31_numbers_are_brought_into_bounds(boxes: Boxes, prefix: str) -> None:
     assert row["created_at"].startswith("2026-01-31 10:00:")
 
 
+@pytest.mark.every_kind
 def test_32_a_reseller_sees_own_rows_admins_see_all(boxes: Boxes) -> None:
     _fill(boxes, _row(1), _row(5), _row(8), _row(7))
 
@@ -98,6 +99,7 @@ def test_34_a_long_message_is_previewed(boxes: Boxes) -> None:
     assert [len(row["full_message"]) for row in rows] == [101, 100, 150]
 
 
+@pytest.mark.every_kind
 def test_filters_are_literal_and_know_no_case(boxes: Boxes) -> None:
     _fill(
         boxes,

@@ -166,6 +166,7 @@ def test_g1_what_vanished_is_archived_with_an_audit_row_each(world: World, porta
     assert "no longer on the portal" in entries[0]["details"]
 
 
+@pytest.mark.every_kind
 def test_an_account_that_comes_back_has_its_id_and_fields_again(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     world.execute(
@@ -282,6 +283,7 @@ def test_g4_an_unassigned_account_stays_unassigned(world: World, portal: Stalker
     assert _accounts(world)["user001"]["reseller"] is None
 
 
+@pytest.mark.every_kind
 def test_only_a_new_word_of_the_portal_moves_an_account(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     portal.change_user("user001", reseller=4)
@@ -309,6 +311,7 @@ def test_assigned_before_the_portal_ever_named_an_owner(world: World, portal: St
     assert _accounts(world)["user001"]["reseller"] == 3
 
 
+@pytest.mark.every_kind
 def test_g5_parallel_syncs_beside_readers(world: World, portal: StalkerPortal) -> None:
     world.execute(sa.delete(Account))
     portal.add_examples(60)
@@ -360,6 +363,7 @@ def _ask_at_once(world: World, callers: int) -> list[dict[str, Any]]:
     return answers
 
 
+@pytest.mark.every_kind
 def test_those_who_ask_meanwhile_share_the_fetch(make_world: MakeWorld, kind: str, portal: StalkerPortal) -> None:
     # a quarter of the threads may wait for the portal
     world = _filled_world(make_world, kind, portal, SHOWBOX_SERVER_THREADS="20")
@@ -372,6 +376,7 @@ def test_those_who_ask_meanwhile_share_the_fetch(make_world: MakeWorld, kind: st
 
 
 @pytest.mark.one_process("each has its threads")
+@pytest.mark.every_kind
 def test_no_more_than_a_quarter_of_the_threads_wait_for_the_portal(
     make_world: MakeWorld, kind: str, portal: StalkerPortal
 ) -> None:
@@ -480,6 +485,7 @@ def test_g7_what_was_added_meanwhile_stays(world: World, portal: StalkerPortal) 
     assert _sync(world)["orphans_detected"] == 2
 
 
+@pytest.mark.every_kind
 def test_g7_an_account_that_is_bought_meanwhile_stays(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     buyer = logged_in(world, "admin")
@@ -496,6 +502,7 @@ def test_g7_an_account_that_is_bought_meanwhile_stays(world: World, portal: Stal
 _DELETIONS = sa.select(AuditEntry.target_id).where(AuditEntry.action == "delete")
 
 
+@pytest.mark.every_kind
 def test_what_was_changed_or_deleted_meanwhile_stays_so(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     portal.add_user("user002", MAC(2), full_name="Old Name")
@@ -520,6 +527,7 @@ def test_what_was_changed_or_deleted_meanwhile_stays_so(world: World, portal: St
     assert _accounts(world)["user001"]["full_name"] == "From The Portal"
 
 
+@pytest.mark.every_kind
 def test_g8_without_internal_billing_end_dates_stay(world: World, portal: StalkerPortal) -> None:
     _fill_as_g1(portal)
     record = (
@@ -532,6 +540,7 @@ def test_g8_without_internal_billing_end_dates_stay(world: World, portal: Stalke
     assert _accounts(world)["user001"] == before | changes
 
 
+@pytest.mark.every_kind
 def test_markup_never_comes_in(world: World, portal: StalkerPortal) -> None:
     portal.add_user("user001", MAC(1), full_name="<img src=x onerror=alert(1)>&lt;b&gt; Ann & Bob" + "x" * 400)
     portal.add_user("bad<b>9", MAC(9), phone="<i>00440000000001</i>")

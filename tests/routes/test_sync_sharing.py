@@ -111,6 +111,7 @@ def _patient(worlds: tuple[World, ...], seconds: float) -> Iterator[None]:
         world.panel.config = original
 
 
+@pytest.mark.every_kind
 def test_one_fetch_serves_all_processes_and_scopes(pair: tuple[World, World], portal: StalkerPortal) -> None:
     clients = [logged_in(world, name) for world in pair for name in ("admin", "reseller1")]
     portal.fail("GET accounts", Delay(0.6))
@@ -269,6 +270,7 @@ def _dead(owner: str) -> str:
     return f"{machine}:4194304:1:dead"
 
 
+@pytest.mark.every_kind
 def test_what_a_killed_process_left_behind_holds_up_nobody(pair: tuple[World, World], portal: StalkerPortal) -> None:
     first, second = pair
     with first.panel.database.write() as connection:

@@ -210,6 +210,7 @@ def test_a_tariff_that_becomes_unlimited_or_limited_leaves_the_other_plans(plans
     assert ("5", "Six", "*", "0.00", 0, None) in [row[1:] for row in plans.rows]
 
 
+@pytest.mark.every_kind
 def test_two_imports_at_once_make_each_plan_once(plans: Plans) -> None:
     plans.offers()
     client, key = plans.client("admin"), plans.client(None)

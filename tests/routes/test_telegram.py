@@ -88,6 +88,7 @@ def test_who_may_call_what(sqlite_panel: Channels, call: tuple[str, str], codes:
     assert answer == NOT_LOGGED_IN
 
 
+@pytest.mark.every_kind
 def test_1_nothing_is_set_up(panel: Channels) -> None:
     answer = panel.get("bob", "telegram/get_settings.php")
     assert answer == {
@@ -112,6 +113,7 @@ def test_1_nothing_is_set_up(panel: Channels) -> None:
     }
 
 
+@pytest.mark.every_kind
 def test_2_the_bot(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     answer = panel.post("admin", "telegram/verify_bot", bot_token=f" {TOKEN} ")
@@ -227,6 +229,7 @@ def test_a_chat_that_moves_is_linked_by_its_new_id(sqlite_panel: Channels) -> No
     assert panel.chats[BOB] == -1005
 
 
+@pytest.mark.every_kind
 def test_4_switches(panel: Channels) -> None:
     post = "telegram/update_notification_settings"
     assert panel.post("bob", post, notify_renewal="1")["error"] == 0
@@ -264,6 +267,7 @@ def message(text: str, chat_id: Any = 100200300, name: str = "A_B") -> dict[str,
     return {"message": {"chat": {"id": chat_id}, "text": text, "from": {"first_name": name}}}
 
 
+@pytest.mark.every_kind
 def test_7_start_without_a_secret(panel: Channels, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "core")
     panel.set_bot()
@@ -321,6 +325,7 @@ def test_7_a_body_that_is_too_large(sqlite_panel: Channels) -> None:
     assert update(sqlite_panel, b"x" * (9 * 2**20)) == 200
 
 
+@pytest.mark.every_kind
 def test_7_a_one_time_link(panel: Channels) -> None:
     panel.set_bot(webhook_secret="s" * 20)
     answer = panel.post("bob", "telegram/link_telegram")
@@ -377,6 +382,7 @@ def add_logs(panel: Channels, *rows: dict[str, Any]) -> None:
         panel.world.insert(TelegramLog, [row])
 
 
+@pytest.mark.every_kind
 def test_8_the_log(panel: Channels) -> None:
     empty = panel.get("admin", "telegram/get_logs.php?date=2026-11-22&status=&message_type=&page=1&per_page=5")
     assert empty == {
@@ -559,6 +565,7 @@ def test_5_failures_are_told_by_name(sqlite_panel: Channels) -> None:
     assert SECRET not in str(answer) + str(panel.telegram_logs)
 
 
+@pytest.mark.every_kind
 def test_a_chat_that_moves_is_followed_for_all_who_share_it(panel: Channels) -> None:
     panel.set_bot()
     panel.link(BOB)

@@ -203,6 +203,7 @@ def test_server_2_follows_and_only_warns(make_world: MakeWorld) -> None:
         )
 
 
+@pytest.mark.every_kind
 def test_a_long_run_goes_on_and_another_is_refused_meanwhile(resellers: Resellers) -> None:
     resellers.configure("jobs", wait_seconds=0)
     resellers.portal.fail(SCRIPT, Delay(1.2))

@@ -198,6 +198,7 @@ def test_n4_what_is_refused_changes_nothing(world: World) -> None:
     assert (count(world), balance(world, "res"), audits(world)) == (5, Decimal("100.50"), [])
 
 
+@pytest.mark.every_kind
 def test_n5_parallel_credits_all_count(world: World) -> None:
     admin = world.php_login("admin")
     path = "/api/new_transaction.php?id=3&amount=10&type=1"
@@ -381,6 +382,7 @@ def test_g1_days_of_transactions(world: World) -> None:
     assert "Pragma" not in response.headers
 
 
+@pytest.mark.every_kind
 def test_g2_own_messages(world: World) -> None:
     sent = {"recipient_number": "1", "message": "m"}
     first, last = (datetime.fromisoformat(text) for text in ("2025-11-20 00:00:00", "2025-11-21 23:59:59"))

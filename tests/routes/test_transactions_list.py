@@ -43,6 +43,7 @@ def _one(world: World, *values: Any) -> dict[str, Any]:
     return _rows(world.php_login("admin"))[0]
 
 
+@pytest.mark.every_kind
 def test_pages(world: World) -> None:
     admin = world.php_login("admin")
     for query, ids in {
@@ -81,6 +82,7 @@ def test_both_forms(sqlite_world: World) -> None:
     assert not is_panel(f"/api{root}?format=doc&viewAllAccounts=true", **{"User-Agent": "Mozilla/5.0"})
 
 
+@pytest.mark.every_kind
 def test_what_the_texts_of_legacy_rows_mean(world: World) -> None:
     name = "Account renewal, Plan: P, John Doe"
     for details, mac, described, signed in (
