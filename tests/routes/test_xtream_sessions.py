@@ -134,7 +134,7 @@ def test_what_pages_poll(own: Xtream) -> None:
 
 
 def test_polling_keeps_no_session_alive_and_blocks_no_command(own: Xtream) -> None:
-    """A minute of ten clients that poll once a second, as fast as they can."""
+    """Ten seconds of ten clients that poll once a second, as fast as they can."""
     client = own.client("root")
     assert client.get(f"/api.php?{START}").content == OK
     file = own.world.session_file(client.session_id)
@@ -146,7 +146,7 @@ def test_polling_keeps_no_session_alive_and_blocks_no_command(own: Xtream) -> No
 
     def poll() -> None:
         with requests.Session() as session:
-            for _ in range(60):
+            for _ in range(10):
                 response = session.get(f"{own.world.url}/api.php?action=stats", headers=cookie, timeout=60)
                 answers.append(response.status_code)
 
@@ -156,7 +156,7 @@ def test_polling_keeps_no_session_alive_and_blocks_no_command(own: Xtream) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [404] * 600
+    assert answers == [404] * 100
     assert file.stat().st_mtime == then
     assert file.read_bytes() == content
     assert client.get(f"/api.php?{START}").content == OK

@@ -1,9 +1,9 @@
 """The ways in which a write endpoint's world can fail: each is a case, which does a deed while something does not work.
 
-By default a sample (:meth:`Cases._some`): each way at least once for each endpoint that it can meet. What moves money
-or accounts is looked at more closely, with each way on each kind of database, and killed at each step on SQLite; the
-rest meets each way on SQLite if it has it, and on one of the servers. ``SHOWBOX_TEST_MATRIX=all`` takes every step on
-every kind of database.
+By default a sample (:meth:`Cases._some`): each endpoint meets each way that it can meet, and so does each kind of
+database. What moves money or accounts is looked at more closely: each way of its database on each kind, at two steps on
+SQLite, those of its portal and of being killed on SQLite and on one server. The rest meets each way on one kind, in
+turn. ``SHOWBOX_TEST_MATRIX=all`` takes every step on every kind of database.
 """
 
 import gc
@@ -21,6 +21,7 @@ from zlib import crc32
 import requests
 import sqlalchemy as sa
 from flask import Flask
+from flask.testing import FlaskClient
 
 from core.accounts import recovery
 from core.portal.wire import deadline, transport
@@ -37,6 +38,10 @@ _DEAR = {"_accounts", "_sbx_operations", "_transactions", "_reseller_payments"}
 # how long a call is waited for that is not to be answered in time
 _HASTY_SECONDS = 0.05
 _PATIENT_SECONDS = 60
+_SERVERS = ("mysql", "postgresql")
+_DIALECTS = ("sqlite", *_SERVERS)
+# of a database that a connection leads to
+_OF_SERVERS = ("lost", "unanswered")
 _JSON = partial(Response, content_type="application/json")
 
 
@@ -74,17 +79,27 @@ class Cases:
         yield from self._killed()
 
     def _some(self, places: Sequence[Any], way: str, *, most: int | None = None) -> Sequence[Any]:
-        """So many of the ``places``, spread, from one on that the names decide; None: as many as is usual."""
-        number = crc32(f"{self._deed.name} {way}".encode())
+        """So many of the ``places``, spread, from one on that the names decide; None: as many as where each endpoint
+        meets each way once, and what is dear on SQLite and on a server."""
         if EVERYTHING:
             return places
         if most is None:
-            most = (5 if self._is_file else 2) if self._is_dear else 1
-            is_here = self._is_file or self._is_dear or number % 2 == (self._dialect == "mysql")
-            most = most if is_here else 0
+            most = int(self._is_in_turn(way, _DIALECTS))
+            if self._is_dear:
+                most = int(self._is_file or self._is_in_turn(way, _SERVERS))
         if len(places) <= most:
             return places
-        return sorted({places[(number + turn * len(places) // most) % len(places)] for turn in range(most)})
+        # another one on each kind
+        number = self._number(way) + _DIALECTS.index(self._dialect)
+        chosen = {(number + turn * len(places) // most) % len(places) for turn in range(most)}
+        return [places[place] for place in sorted(chosen)]
+
+    def _is_in_turn(self, way: str, dialects: Sequence[str]) -> bool:
+        """Whether it is this kind of these on which the deed meets that way."""
+        return dialects[self._number(way) % len(dialects)] == self._dialect
+
+    def _number(self, way: str) -> int:
+        return crc32(f"{self._deed.name} {way}".encode())
 
     # the database
 
@@ -98,7 +113,9 @@ class Cases:
             ways["lost"] = (ends(self._healthy.seen), Steps.lost_once)
             ways["unanswered"] = (commits(self._healthy.seen), Steps.unanswered)
         for way, (places, fail) in ways.items():
-            for at in self._some(places, way):
+            kinds = _SERVERS if way in _OF_SERVERS else _DIALECTS
+            most = (2 if self._is_file else 1) if self._is_dear else int(self._is_in_turn(way, kinds))
+            for at in self._some(places, way, most=most):
                 name = f"the database {way} at {at} ({self._healthy.seen[at][:60]})"
                 # what a job could not send is told there
                 kept = _UNSENT if way == "refused" and at in self._healthy.of_jobs else frozenset[str]()
@@ -107,7 +124,9 @@ class Cases:
     def _do_broken(self, fail: Callable[[Steps, int], None], at: int, session: Client) -> requests.Response:
         fail(self._steps, at)
         try:
-            return self._ground.deeds.do(self._deed, session)
+            response = self._ground.deeds.do(self._deed, session)
+            assert self._steps.at is None, (self._deed, at, "it never came to that step")
+            return response
         finally:
             self._steps.forget()
 
@@ -118,8 +137,7 @@ class Cases:
             places = [at for at, call in enumerate(self._healthy.calls) if way in _ANYTIME or _can_be_looked_up(call)]
             if way in _LYING:
                 places = [at for at in places if not self._healthy.calls[at].startswith("GET")]
-            # no database makes a difference to a portal
-            for at in self._some(places, way, most=2 if self._is_file else 1):
+            for at in self._some(places, way):
                 name = f"the portal {way} at {at} ({self._healthy.calls[at]})"
                 do = partial(self._do_with_portal, make, at)
                 yield Case(name, do, way == "slow", way in _LYING, _LOGGED)
@@ -144,10 +162,15 @@ class Cases:
         chosen = [tables] if tables else []
         if EVERYTHING:
             chosen += [[name] for name in tables]
-        for names in chosen:
-            yield Case(f"{names} locked for a moment", partial(self._do_locked, names, briefly=True), must_work=True)
-        for names in [*chosen, ["_sbx_sessions"]] if self._is_dear or EVERYTHING else chosen:
-            yield Case(f"{names} locked", partial(self._do_locked, names, briefly=False), kept=_GIVEN_UP)
+        locks = [(names, briefly) for names in chosen for briefly in (True, False)]
+        if self._is_dear or EVERYTHING:
+            locks.append((["_sbx_sessions"], False))
+        for names, briefly in self._some(locks, "locked", most=2 if self._is_dear else 1):
+            do = partial(self._do_locked, names, briefly=briefly)
+            if briefly:
+                yield Case(f"{names} locked for a moment", do, must_work=True)
+            else:
+                yield Case(f"{names} locked", do, kept=_GIVEN_UP)
 
     def _do_locked(self, names: Sequence[str], session: Client, *, briefly: bool) -> requests.Response:
         database = self._ground.deeds.panel.database
@@ -178,11 +201,9 @@ class Cases:
     # who works on it is killed
 
     def _killed(self) -> Iterator[Case]:
-        if not (self._is_file or self._is_dear or EVERYTHING):
-            return
-        is_close = self._is_file and self._is_dear
+        most = 2 if self._is_file and self._is_dear else None
         after = [at + 1 for at in effects(self._healthy.seen) if at + 1 < len(self._healthy.seen)]
-        for at in self._some(after, "killed", most=len(after) if is_close else 1):
+        for at in self._some(after, "killed", most=most):
             name = f"killed at {at} ({self._healthy.seen[at][:60]})"
             yield Case(name, partial(self._do_killed, at, None))
         calls = [
@@ -191,7 +212,7 @@ class Cases:
             for way in ("before", "done", "later")
             if _can_be_looked_up(call) and (way == "before" or not call.startswith("GET"))
         ]
-        for number, way in self._some(calls, "killed there", most=len(calls) if is_close else 1):
+        for number, way in self._some(calls, "killed there", most=most):
             name = f"killed at the portal's {self._healthy.calls[number]}, {way}"
             yield Case(name, partial(self._do_killed, None, (number, way)))
 
@@ -353,7 +374,7 @@ class InProcess(Client):
         self._app = app
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        client = self._app.test_client()
+        client = FlaskClient(self._app, self._app.response_class)
         for name, value in self.cookies.items():
             client.set_cookie(name, value)
         client.open(

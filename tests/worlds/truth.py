@@ -37,7 +37,8 @@ _AT_WORK = ("job-", "sync-fetch", "operation-", "reservation")
 _JOB = {"kind", "payload", "actor_id"}
 _KEPT = {"_sbx_sessions", "_sbx_versions", "_sbx_alembic"}
 # what is locked by its row has it from its first use on
-_STAYING = {"_sbx_state"}
+_LOCKS = "_sbx_state"
+_STAYING = {_LOCKS}
 _TABLES = [table for table in Base.metadata.sorted_tables if table.name not in _KEPT]
 # longer than a portal may be at work on what it was asked, and than any lease
 _LATER_SECONDS = 200
@@ -57,6 +58,9 @@ BETWEEN = (
     "asked again",
 )
 
+
+# by deed, of its tables: what two runs of it have shown, which is the same on each kind of database
+_ARBITRARY: dict[str, dict[str, set[int]]] = {}
 
 # of endpoints that answer with a line of text
 _FAILED = ("rror", "Failed", "nothing was changed", "not available", "busy")
@@ -161,26 +165,29 @@ class Ground:
         return Done(gone, come, now.portal)
 
     def healthy(self, deed: Deed) -> Healthy:
-        """The work of the deed, found by doing it twice."""
-        runs = []
-        for forward in (0, 2):
-            session = self.ready(deed)
-            # what depends on the time differs
-            self.deeds.forward += forward
-            answer = read(self.deeds.do(deed, session))
-            assert answer["error"] == 0, (deed, answer)
-            seen, of_jobs, calls = list(self.steps.seen), frozenset(self.steps.of_jobs), list(self.deeds.portal.calls)
-            self._wait_for_jobs()
-            runs.append(self.done(deed))
-        first, second = runs
-        names = second.come.keys() & first.come.keys()
-        arbitrary = {name: _differing(first.come[name], second.come[name]) for name in names}
-        jobs = {number for number, column in enumerate(Job.__table__.c) if column.name not in _JOB}
-        arbitrary["_sbx_jobs"] = arbitrary.get("_sbx_jobs", set()) | jobs
-        masked = _masked(second, arbitrary)
-        assert masked == _masked(first, arbitrary), (deed, _difference(masked, _masked(first, arbitrary)))
-        tables = frozenset(self.steps.changed)
-        return Healthy(answer, masked, arbitrary, seen, of_jobs, calls, tables, self._own_jobs())
+        """The work of the deed, found by doing it twice; in a process that knows already what is arbitrary, once."""
+        work = self._work(deed)
+        if deed.name not in _ARBITRARY:
+            first, work = work, self._work(deed, forward=2)
+            _ARBITRARY[deed.name] = _arbitrary(first.done, work.done)
+            masked, other = (_masked(one.done, _ARBITRARY[deed.name]) for one in (first, work))
+            assert masked == other, (deed, _difference(masked, other))
+        elif any(sql.startswith("INSERT") and _LOCKS in sql for sql in work.seen):
+            # a step that is taken once in the life of a database is in the way of counting
+            work = self._work(deed)
+        arbitrary = _ARBITRARY[deed.name]
+        return replace(work, done=_masked(work.done, arbitrary), arbitrary=arbitrary)
+
+    def _work(self, deed: Deed, *, forward: float = 0) -> Healthy:
+        """``forward``: so that what depends on the time differs."""
+        session = self.ready(deed)
+        self.deeds.forward += forward
+        answer = read(self.deeds.do(deed, session))
+        assert answer["error"] == 0, (deed, answer)
+        seen, of_jobs, calls = list(self.steps.seen), frozenset(self.steps.of_jobs), list(self.deeds.portal.calls)
+        self._wait_for_jobs()
+        done = self.done(deed)
+        return Healthy(answer, done, {}, seen, of_jobs, calls, frozenset(self.steps.changed), self._own_jobs())
 
     def ready(self, deed: Deed) -> Client:
         """A session for the deed, nothing of which is done yet."""
@@ -341,6 +348,14 @@ def between(answer: Mapping[str, Any], healthy: Healthy) -> bool:
     if answer.get("pending") and not healthy.answer.get("pending"):
         return True
     return any(words in text for words in BETWEEN)
+
+
+def _arbitrary(first: Done, second: Done) -> dict[str, set[int]]:
+    """By table the columns in which the rows of two runs of a deed differ."""
+    found = {name: _differing(first.come[name], second.come[name]) for name in first.come.keys() & second.come.keys()}
+    of_jobs = {number for number, column in enumerate(Job.__table__.c) if column.name not in _JOB}
+    found["_sbx_jobs"] = found.get("_sbx_jobs", set()) | of_jobs
+    return found
 
 
 def _differing(first: Iterable[tuple[Any, ...]], second: Iterable[tuple[Any, ...]]) -> set[int]:
