@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from core.storage.tables import Account, LedgerNote, Plan, ResellerPayment, Transaction, User
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.logged_in import logged_in
 
 ZONE = ZoneInfo("Asia/Tehran")
 MAC = "00:1A:79:00:00:{:02X}".format
@@ -24,7 +25,7 @@ class Books:
 
     def client(self, username: str) -> Client:
         if username not in self._clients:
-            self._clients[username] = self.world.client(username)
+            self._clients[username] = logged_in(self.world, username)
         return self._clients[username]
 
     def get(self, who: str, endpoint: str, /, **query: Any) -> dict[str, Any]:
