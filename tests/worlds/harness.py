@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import waitress
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from sqlalchemy.util import LRUCache
 
 import commands
 from core.config import Config, load_config
@@ -140,7 +141,7 @@ class World:
         self.panel = Panel(self.config)
         if known is not None:
             self.panel._layout, self.panel._layout_read_at = known.panel._layout, known.panel._layout_read_at
-            _compile_as(known.panel.database.engine, self.panel.database.engine)
+        _share_compiled(self.panel.database.engine, known.panel.database.engine if known else None)
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
@@ -197,7 +198,7 @@ class World:
 
     def php_session(self, content: str | bytes, session_id: str = "k3v9x0a7b2c4dk3v9x0a7b2c4d") -> Client:
         """A client that holds the cookie of a session file as PHP would have written it."""
-        path, prepared = self.session_file(session_id), self.session_directory / "prepared"
+        path, prepared = self.session_file(session_id), self.session_directory / f"prepared_{session_id}"
         prepared.write_bytes(content.encode() if isinstance(content, str) else content)
         prepared.chmod(0o600)
         # in one step: a request of an earlier page may be about to delete what stands there
@@ -214,10 +215,21 @@ class World:
         self.panel.close()
 
 
-def _compile_as(known: sa.Engine, engine: sa.Engine) -> None:
-    """What one of them has compiled, which is kept by dialect, the other finds: they ask the same database."""
-    engine.dialect = engine.pool._dialect = known.dialect
-    engine._compiled_cache = known._compiled_cache
+class _Compiled:
+    """What engines on one database have compiled; SQLAlchemy keeps it by dialect, of which each engine has its own."""
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[Any, Any] = LRUCache(1000)
+
+    def get(self, key: tuple[Any, ...]) -> Any:
+        return self._kept.get(key[1:])
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        self._kept[key[1:]] = compiled
+
+
+def _share_compiled(engine: sa.Engine, known: sa.Engine | None) -> None:
+    engine._compiled_cache = _Compiled() if known is None else known._compiled_cache  # type: ignore[assignment]
 
 
 _SET_BY_TESTS = ("config", "clock", "sealer", "_layout", "_layout_read_at")
