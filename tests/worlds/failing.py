@@ -60,6 +60,10 @@ class Case:
     kept: frozenset[str] = frozenset()
 
 
+class NeverCame(Exception):
+    """The deed was done without the step at which its database should have failed."""
+
+
 class Cases:
     """All cases of one deed on its ground."""
 
@@ -125,7 +129,8 @@ class Cases:
         fail(self._steps, at)
         try:
             response = self._ground.deeds.do(self._deed, session)
-            assert self._steps.at is None, (self._deed, at, "it never came to that step")
+            if self._steps.at is not None:
+                raise NeverCame(f"{self._deed.name} never came to step {at}")
             return response
         finally:
             self._steps.forget()
