@@ -162,7 +162,9 @@ class Ground:
         subprocess.run([*install, "--skip-test-db", *user], check=True, capture_output=True)
         server = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         switches = ["--no-defaults", f"--datadir={data}", f"--port={port}", f"--socket={folder}/s", *user]
+        # a server that starts removes what looks like its own from the place of temporary tables
         switches += ["--bind-address=127.0.0.1", "--innodb-buffer-pool-size=64M", "--skip-name-resolve"]
+        switches.append(f"--tmpdir={folder}")
         self.url = f"mysql://root@127.0.0.1:{port}/drill"
         return Process("mariadbd", [server, *switches], folder, port, {})
 

@@ -36,11 +36,16 @@ def at_dashboard_with_worker(visit: Visit, site: Site) -> Visitor:
         visitor.until(lambda: len(site.of("get_user_info")) == 2, "the reload by the new worker")
     expect_accounts(visitor.page, *ALL)
     visitor.page.wait_for_function("navigator.serviceWorker.controller !== null")
+    _has_all(visitor, site)
+    return visitor
+
+
+def _has_all(visitor: Visitor, site: Site) -> None:
+    """Wait until the page has all that it asked for."""
     visitor.page.wait_for_load_state("networkidle")
     if site.generation == "legacy":
         # what the page had asked for when it reloaded itself, the worker being between the two
         visitor.forgets("net::ERR_FAILED$")
-    return visitor
 
 
 def test_07_the_worker_becomes_ready_for_a_stranger(site: Site, visit: Visit) -> None:
@@ -70,6 +75,7 @@ def test_07_the_worker_becomes_ready_after_login(site: Site, visit: Visit) -> No
     assert set(precached(site)) <= set(kept)
     assert set(kept.values()) == {200}
     expect(visitor.page.locator("#total-accounts")).to_have_text("5")
+    _has_all(visitor, site)
     # a lock that the aborted first load left behind would hold this up
     visitor.page.reload()
     expect_accounts(visitor.page, *ALL)

@@ -55,7 +55,8 @@ class PrivateMariadb:
         options = [
             *("--no-defaults", f"--datadir={self._folder}", f"--socket={self._folder}/socket", "--skip-log-bin"),
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"),
-            f"--pid-file={self._folder}/pid",
+            # a server that starts removes the temporary tables of others where it has its own
+            *(f"--pid-file={self._folder}/pid", f"--tmpdir={self._folder}"),
         ]
         log = (self._folder / "log").open("ab")
         with log:
