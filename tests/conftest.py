@@ -147,6 +147,8 @@ class Worlds:
         self._databases: dict[str, str] = {}
         # the one used last is the last
         self._worlds: dict[tuple[Any, ...], World] = {}
+        # by kind, the one used last
+        self._last: dict[str, World] = {}
         self._numbers = itertools.count()
 
     def __call__(self, kind: str, **settings: str) -> World:
@@ -157,6 +159,9 @@ class Worlds:
             known=next((world for (of, *_), world in self._worlds.items() if of == kind), None),
         )
         self._worlds[key] = world
+        last, self._last[kind] = self._last.get(kind), world
+        if last is not world and last in self._worlds.values():
+            last.forget_rings()
         if len(self._worlds) > self._KEPT:
             self._worlds.pop(next(iter(self._worlds))).close()
         world.reset()

@@ -24,6 +24,7 @@ from core.storage.database import Database
 from tests.compat.session_browser import Browser, Moment, app_with
 from tests.worlds.databases import REDIS_URL, create_database, require_redis
 from tests.worlds.forked import forked
+from tests.worlds.waiting import until
 
 PREFIX = f"sbx-test-{os.getpid()}:"
 LIFETIME = 1440
@@ -525,12 +526,20 @@ def test_sql_a_lost_connection_is_not_used_again(sql: House) -> None:
         "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
     }[sql.kind]
+    left = {
+        "mariadb": "SELECT COUNT(*) FROM information_schema.processlist"
+        " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+        "postgresql": "SELECT COUNT(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    }[sql.kind]
     killer = Database(place_of(store))
-    with killer.engine.connect() as connection:
+    with killer.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         killed = connection.scalars(sa.text(end)).all()
         if sql.kind == "mariadb":
             for statement in str(killed[0]).split(";"):
                 connection.execute(sa.text(statement))
+        # the server ends them by and by
+        until(lambda: connection.scalar(sa.text(left)) == 0, "the connections are ended")
     killer.dispose()
     assert browser.read()["login"] == 1
 
