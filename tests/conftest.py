@@ -36,7 +36,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_process(why): holds for each process by itself, so not for two in turn")
     config.addinivalue_line("markers", "kinds_in_turn: its cases ask the same of a database, so each meets one kind")
-    config.addinivalue_line("markers", "every_kind: of an endpoint, and yet it meets each kind: it turns on locks")
+    config.addinivalue_line("markers", "every_kind: of an endpoint, and meets each kind (see tests.worlds)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

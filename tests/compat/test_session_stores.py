@@ -520,26 +520,25 @@ def test_sql_a_lost_connection_is_not_used_again(sql: House) -> None:
     store = sql.open()
     assert isinstance(store, SqlSessions)
     browser = logged_in(app_with(store))
-    end = {
-        "mariadb": "SELECT GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';') FROM information_schema.processlist"
-        " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
-        "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    }[sql.kind]
-    left = {
-        "mariadb": "SELECT COUNT(*) FROM information_schema.processlist"
-        " WHERE db = DATABASE() AND id <> CONNECTION_ID()",
-        "postgresql": "SELECT COUNT(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    end, others = {
+        "mariadb": (
+            "GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';')",
+            "information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+        ),
+        "postgresql": (
+            "pg_terminate_backend(pid)",
+            "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        ),
     }[sql.kind]
     killer = Database(place_of(store))
     with killer.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        killed = connection.scalars(sa.text(end)).all()
+        killed = connection.scalars(sa.text(f"SELECT {end} FROM {others}")).all()
         if sql.kind == "mariadb":
             for statement in str(killed[0]).split(";"):
                 connection.execute(sa.text(statement))
         # the server ends them by and by
-        until(lambda: connection.scalar(sa.text(left)) == 0, "the connections are ended")
+        left = sa.text(f"SELECT COUNT(*) FROM {others}")
+        until(lambda: connection.scalar(left) == 0, "the connections are ended")
     killer.dispose()
     assert browser.read()["login"] == 1
 
