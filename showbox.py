@@ -5,6 +5,7 @@ own. Whoever comes first in Python's path would be used, or have written over th
 """
 
 import base64
+import gc
 import hashlib
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -46,8 +47,12 @@ def main() -> None:
     found = strangers()
     if found:
         sys.exit("\n".join([*found, "Install showbox-server in a virtual environment of its own."]))
+    # nothing that is imported is garbage, and the collector would look through it again and again
+    gc.disable()
     from commands.program import program
 
+    gc.freeze()
+    gc.enable()
     program(prog_name="showbox")
 
 

@@ -20,12 +20,6 @@ _ENDPOINTS = _HERE / "routes"
 # parameters of tests that say how a request is written
 _SPELLINGS = {"encoding", "prefix"}
 
-# until all is collected; nothing of it is garbage, and without the collector it takes three quarters of the time
-gc.disable()
-
-# PyMySQL reads the system's certificates for each connection: a twentieth of a second, and no server of a test has one
-os.environ["SSL_CERT_FILE"] = os.devnull
-
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
@@ -69,6 +63,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(20_000, 10, 10)
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """What was left open is looked for here, and told; pytest would look five times through all that there is."""
+    gc.collect()
+    gc.freeze()
 
 
 def _kind(item: pytest.Item) -> str:

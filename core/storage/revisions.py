@@ -1,10 +1,11 @@
 """The revisions of the schema, and which of them a database has not had yet.
 
-Running them: :mod:`core.storage.schema`. Alembic is imported where it is used: it is a tenth of what starting costs, in
-time and memory, and beside a panel's own tables nothing of it is needed."""
+When they are run: :mod:`core.storage.schema`. Alembic is imported where it runs them: it is a tenth of what starting
+costs, in time and memory, and few starts meet a database that has not had them all."""
 
-from collections.abc import Iterator
+import pkgutil
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.errors import DatabaseUnavailable
-from core.storage.migrations import additive
+from core.storage.migrations import additive, versions
+from core.storage.migrations.look import look_at
 from core.storage.tables import State
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import Script
+
+_NOTED: sa.Select[str] = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(additive.VERSION_TABLE))
 
 
 class NewerDatabase(DatabaseUnavailable):
@@ -36,7 +39,16 @@ def alembic_config() -> "Config":
 
 def plans() -> list[additive.Plan]:
     """The plans of all revisions, oldest first."""
-    return [module.plan for module in _modules(_oldest_first())]
+    return [module.plan for module in oldest_first()]
+
+
+def run_revisions(connection: Connection, report: additive.Report) -> None:
+    """Those that ``connection`` has not had, each noted in the database."""
+    from alembic import command
+
+    config = alembic_config()
+    config.attributes.update(connection=connection, report=report)
+    command.upgrade(config, "head")
 
 
 def pending(connection: Connection) -> tuple[str | None, list[additive.Plan]]:
@@ -44,15 +56,13 @@ def pending(connection: Connection) -> tuple[str | None, list[additive.Plan]]:
 
     Raises NewerDatabase.
     """
-    from alembic.migration import MigrationContext
-
-    options = {"version_table": additive.VERSION_TABLE}
-    known = {script.revision: number for number, script in enumerate(_oldest_first())}
-    heads = MigrationContext.configure(connection, opts=options).get_current_heads()
-    if not set(heads) <= known.keys():
+    known = {module.revision: number for number, module in enumerate(oldest_first())}
+    is_noted = additive.VERSION_TABLE in look_at(connection).tables
+    heads = set(connection.scalars(_NOTED)) if is_noted else set()
+    if not heads <= known.keys():
         raise NewerDatabase
-    to_come = _oldest_first()[max((known[head] + 1 for head in heads), default=0) :]
-    first_rows = [module.first_rows for module in _modules(to_come) if hasattr(module, "first_rows")]
+    to_come = oldest_first()[max((known[head] + 1 for head in heads), default=0) :]
+    first_rows = [module.first_rows for module in to_come if hasattr(module, "first_rows")]
     return (to_come[-1].revision if to_come else None), first_rows
 
 
@@ -60,7 +70,7 @@ def notes_of_upgrade(connection: Connection, newest: str | None, *, is_claimed: 
     """What an upgrade writes down about itself, a line each; ``newest`` as :func:`pending` gives it."""
     lines = [] if is_claimed else [f"note in {State.__tablename__} whose tables these are"]
     if newest is not None:
-        is_noted = sa.inspect(connection).has_table(additive.VERSION_TABLE)
+        is_noted = additive.VERSION_TABLE in look_at(connection).tables
         lines += [] if is_noted else [f"create table {additive.VERSION_TABLE}"]
         lines.append(f"note revision {newest} in {additive.VERSION_TABLE}")
     if connection.dialect.name == "sqlite" and connection.scalar(sa.text("PRAGMA journal_mode")) != "wal":
@@ -69,11 +79,11 @@ def notes_of_upgrade(connection: Connection, newest: str | None, *, is_claimed: 
 
 
 @cache
-def _oldest_first() -> "list[Script]":
-    from alembic.script import ScriptDirectory
-
-    return list(reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions())))
-
-
-def _modules(scripts: "list[Script]") -> Iterator[ModuleType]:
-    return (script.module for script in scripts)
+def oldest_first() -> list[ModuleType]:
+    """The revisions, each after the one that it says it follows."""
+    modules = [import_module(f"{versions.__name__}.{file.name}") for file in pkgutil.iter_modules(versions.__path__)]
+    following = {module.down_revision: module for module in modules}
+    ordered: list[ModuleType] = []
+    while module := following.get(ordered[-1].revision if ordered else None):
+        ordered.append(module)
+    return ordered

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,7 +21,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.migrations import additive
-from core.storage.revisions import alembic_config, notes_of_upgrade, pending, plans
+from core.storage.migrations.look import look_at, looking
+from core.storage.revisions import notes_of_upgrade, pending, plans, run_revisions
 from core.storage.table_faults import refuse_upgrade, table_faults
 from core.storage.tables import OWN_PREFIX, OWN_TABLES, PANEL_TABLES, Base, State
 from core.storage.writing import insert_if_absent
@@ -146,7 +147,7 @@ class Findings:
 
 def recognise(connection: Connection) -> Shape:
     """Tell what the database is; only looks."""
-    names = {name for name in sa.inspect(connection).get_table_names() if not name.startswith("sqlite_")}
+    names = {name for name in look_at(connection).tables if not name.startswith("sqlite_")}
     if all(name.startswith(OWN_PREFIX) for name in names):
         # our tables alone are what a creation leaves behind that was cut short
         return Shape.OURS if _origin(connection, names) == OWN else Shape.EMPTY
@@ -221,7 +222,7 @@ def check(database: Database) -> Findings:
         if shape in _REFUSED:
             return Findings(shape, [_REFUSED[shape].default_text])
         newest, first_rows = pending(connection)
-        with additive.looking(connection):
+        with looking(connection):
             lines = [change.text for plan in (*plans(), *first_rows) for change in plan(connection)]
         lines += notes_of_upgrade(connection, newest, is_claimed=_is_claimed(connection))
         faults = table_faults(connection)
@@ -259,15 +260,10 @@ def _accepted(connection: Connection) -> Shape:
 
 def _bring_up(connection: Connection, shape: Shape, report: additive.Report) -> None:
     """Apply pending revisions; then look again, since a restored backup may lack what was once added."""
-    # see core.storage.revisions
-    from alembic import command
-
     newest, _ = pending(connection)  # raises for a database of a newer version
     _claim(connection, LEGACY if shape is Shape.LEGACY else OWN, report)
     if newest is not None:
-        config = alembic_config()
-        config.attributes.update(connection=connection, report=report)
-        command.upgrade(config, "head")
+        run_revisions(connection, report)
     for plan in plans():
         additive.carry_out(connection, plan(connection), report)
 
@@ -279,14 +275,14 @@ def _claim(connection: Connection, origin: str, report: additive.Report) -> None
         insert_if_absent(connection, State, name="origin", value=origin)
 
 
-def _origin(connection: Connection, names: set[str]) -> str | None:
+def _origin(connection: Connection, names: Collection[str]) -> str | None:
     if State.__tablename__ not in names:
         return None
     return connection.scalar(sa.select(State.value).where(State.name == "origin"))
 
 
 def _is_claimed(connection: Connection) -> bool:
-    return _origin(connection, set(sa.inspect(connection).get_table_names())) is not None
+    return _origin(connection, look_at(connection).tables) is not None
 
 
 def _own_tables_missing(connection: Connection) -> list[additive.Change]:
@@ -306,10 +302,10 @@ def _silent(_line: str) -> None:
 def _alone(database: Database) -> Iterator[Connection]:
     """A writing transaction while no other process changes the structure."""
     if database.dialect == "mysql":
-        with database.read() as guard, _mysql_lock(guard), database.write() as connection, additive.looking(connection):
+        with database.read() as guard, _mysql_lock(guard), database.write() as connection, looking(connection):
             yield connection
         return
-    with database.write() as connection, additive.looking(connection):
+    with database.write() as connection, looking(connection):
         # SQLite: the write lock is enough; its structure changes are part of the transaction
         if database.dialect == "postgresql":
             # others may be at it for longer than a request should wait

@@ -14,6 +14,7 @@ from core.storage.tables import Account, LedgerNote, Transaction, User
 from tests.conftest import MakeWorld
 from tests.worlds.harness import ENCODINGS, Client, World
 from tests.worlds.ledger import MAC, NOVEMBER_23, fill_chapter_40, ledger_row
+from tests.worlds.rows import analyse
 
 MANY, DOUBLINGS = 100_000, 4
 
@@ -206,6 +207,7 @@ def fill_many(world: World) -> None:
         connection.execute(sa.insert(Transaction), sales)
         for _ in range(DOUBLINGS):
             connection.execute(doubled)
+    analyse(world.panel.database.engine, "_accounts", "_transactions")
 
 
 def test_a_page_of_many_rows_takes_three_statements_and_little_time(world: World) -> None:

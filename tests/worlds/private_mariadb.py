@@ -13,9 +13,11 @@ from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 
 class PrivateMariadb:
-    """Served from ``folder`` on a free loopback port until closed; ``root`` has no password."""
+    """Served from ``folder`` on a free loopback port until closed; ``root`` has no password. ``options``: of its
+    program."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._options = options
         programs = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd")]
         if not all(programs):
             line = "no mariadbd and mariadb-install-db on this machine"
@@ -24,12 +26,14 @@ class PrivateMariadb:
             pytest.skip(line)
         install, self._program = map(str, programs)
         self._folder = folder
+        # a server that starts removes the temporary tables of others where it has its own
+        self._own_tables = f"--tmpdir={folder}"
         self._user = ["--user=root"] if os.getuid() == 0 else []
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         made = [install, "--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
-        subprocess.run([*made, "--skip-test-db", *self._user], check=True, capture_output=True)
+        subprocess.run([*made, "--skip-test-db", self._own_tables, *self._user], check=True, capture_output=True)
         self._start()
 
     @property
@@ -52,15 +56,15 @@ class PrivateMariadb:
         self._process.wait(PATIENCE_SECONDS)
 
     def _start(self) -> None:
-        options = [
-            *("--no-defaults", f"--datadir={self._folder}", f"--socket={self._folder}/socket", "--skip-log-bin"),
+        command = [
+            *(self._program, "--no-defaults", f"--datadir={self._folder}", f"--socket={self._folder}/socket"),
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"),
-            # a server that starts removes the temporary tables of others where it has its own
-            *(f"--pid-file={self._folder}/pid", f"--tmpdir={self._folder}"),
+            *(f"--pid-file={self._folder}/pid", "--skip-log-bin", self._own_tables),
+            *(*self._options, *self._user),
         ]
         log = (self._folder / "log").open("ab")
         with log:
-            self._process = subprocess.Popen([self._program, *options, *self._user], stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, "MariaDB answers")
 
     def _answers(self) -> bool:

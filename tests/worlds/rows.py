@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, Table
 
 
 class Emptied:
@@ -36,3 +36,14 @@ def put(connection: Connection, table: Any, rows: Iterable[Mapping[str, Any]]) -
     """One statement for all rows on end that name the same columns."""
     for _, same in groupby(rows, key=lambda row: sorted(row)):
         connection.execute(sa.insert(table), list(same))
+
+
+def analyse(engine: Engine, *tables: str) -> None:
+    """What the planner of a server knows of a table that has been at work, who filled it a moment ago has to tell it:
+    by itself PostgreSQL looks some minute later, and plans for an empty table until then."""
+    if engine.dialect.name == "sqlite":
+        return
+    statement = "ANALYZE TABLE" if engine.dialect.name == "mysql" else "ANALYZE"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in tables:
+            connection.exec_driver_sql(f"{statement} {table}")

@@ -32,10 +32,11 @@ def serve_parent(address: str) -> None:
 
 def serve_pipe(address: str) -> None:
     """Until the standard input ends; it says when it listens."""
+    gc.disable()
     for name in ("flask.cli", "wsgi"):
         import_module(name)
-    gc.collect()
     gc.freeze()
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as listener:
         _listen(listener, address)
         sys.stdout.write("ready\n")

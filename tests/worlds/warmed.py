@@ -15,3 +15,4 @@ __all__ = ["showbox", "wsgi"]
 wsgi.build(load_config(None, {}))[1].close()
 gc.collect()
 gc.freeze()
+gc.enable()

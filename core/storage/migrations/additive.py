@@ -4,15 +4,15 @@ Never renames, drops or narrows anything, and never makes existing data unique: 
 work on the same tables (chapter 01). Which tables and columns a revision promises stands in the revision.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column, Connection, Index, Inspector, Table
+from sqlalchemy import Column, Connection, Index, Table
 
+from core.storage.migrations.look import Look, look_again, look_at
 from core.storage.tables import Base, State, Version
 from core.storage.writing import insert_if_absent
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from alembic.operations import Operations
 
 VERSION_TABLE = "_sbx_alembic"
-_LOOK = "showbox: what was seen of the structure"
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,11 @@ Report = Callable[[str], None]
 
 def is_ours(connection: Connection) -> bool:
     """Whether the database is ours, or will be: nobody has noted whose it is, and no panel's users are in it."""
-    inspector = sa.inspect(connection)
+    tables = look_at(connection).tables
     origin = None
-    if inspector.has_table(State.__tablename__):
+    if State.__tablename__ in tables:
         origin = connection.scalar(sa.select(State.value).where(State.name == "origin"))
-    return origin == "own" if origin is not None else not inspector.has_table("_users")
+    return origin == "own" if origin is not None else "_users" not in tables
 
 
 def run(plan: Plan) -> None:
@@ -56,25 +55,8 @@ def carry_out(connection: Connection, changes: list[Change], report: Report) -> 
     for change in changes:
         report(change.text)
         change.apply(connection)
-    if changes and _LOOK in connection.info:
-        connection.info[_LOOK].clear_cache()
-
-
-@contextmanager
-def looking(connection: Connection) -> Iterator[None]:
-    """Meanwhile each table is looked at once, and again only when something was carried out: nobody else changes it."""
-    # kept, for a connection that was lost has none
-    info = connection.info
-    info[_LOOK] = sa.inspect(connection)
-    try:
-        yield
-    finally:
-        del info[_LOOK]
-
-
-def _inspector(connection: Connection) -> Inspector:
-    found: Inspector = connection.info.get(_LOOK) or sa.inspect(connection)
-    return found
+    if changes:
+        look_again(connection)
 
 
 def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]:
@@ -84,20 +66,18 @@ def missing(connection: Connection, promised: Mapping[str, str]) -> list[Change]
     their columns there. An existing table gets the promised columns only, and the model's plain indexes
     on them.
     """
-    # one inspector, which asks once for each table; a restored panel's database can hold many more than are promised
-    inspector = _inspector(connection)
-    existing = _columns(inspector, promised)
+    seen = look_at(connection)
     changes: list[Change] = []
     for table in _sorted_tables():
         if table.name not in promised:
             continue
-        if table.name not in existing:
+        if table.name not in seen.columns:
             changes.append(Change(f"create table {table.name}", partial(table.create, checkfirst=False)))
             continue
-        present = existing[table.name]
+        present = seen.columns[table.name]
         wanted = frozenset(promised[table.name].split())
         changes += [_addition(column) for column in table.columns if column.name in wanted - present]
-        changes += _missing_indexes(inspector, connection.dialect.name, table, wanted | present)
+        changes += _missing_indexes(seen, connection.dialect.name, table, wanted | present)
     return changes
 
 
@@ -109,12 +89,7 @@ def _sorted_tables() -> list[Table]:
 
 def columns_by_table(connection: Connection) -> dict[str, frozenset[str]]:
     """Table name → its columns, of all tables that we have a model of and that exist."""
-    return _columns(_inspector(connection), Base.metadata.tables)
-
-
-def _columns(inspector: Inspector, tables: Iterable[str]) -> dict[str, frozenset[str]]:
-    found = inspector.get_multi_columns(filter_names=list(tables))
-    return {name: frozenset(column["name"] for column in columns) for (_, name), columns in found.items()}
+    return {table: names for table, names in look_at(connection).columns.items() if table in Base.metadata.tables}
 
 
 def widened(connection: Connection, table: str, column: str) -> list[Change]:
@@ -124,10 +99,10 @@ def widened(connection: Connection, table: str, column: str) -> list[Change]:
     """
     if connection.dialect.name == "sqlite":
         return []
-    columns = _inspector(connection).get_multi_columns(filter_names=[table]).values()
-    found = next((known for table_columns in columns for known in table_columns if known["name"] == column), None)
-    if found is None:
+    seen = look_at(connection)
+    if column not in seen.columns.get(table, ()):
         return []
+    [found] = [known for known in seen.inspector.get_columns(table) if known["name"] == column]
     wanted = Base.metadata.tables[table].c[column].type
     if not _is_narrower(found["type"], wanted):
         return []
@@ -171,14 +146,17 @@ def _addition(column: Column[Any]) -> Change:
     return Change(f"add column {table}.{column.name}", add)
 
 
-def _missing_indexes(inspector: Inspector, dialect: str, table: Table, columns: frozenset[str]) -> list[Change]:
+def _missing_indexes(seen: Look, dialect: str, table: Table, columns: frozenset[str]) -> list[Change]:
     """Plain indexes of the model that no existing index or key begins with."""
-    wanted = [index for index in table.indexes if not index.unique and columns.issuperset(index.columns.keys())]
-    indexes = inspector.get_indexes(table.name) if wanted else []
-    names = {index["name"] for index in indexes}
-    absent = sorted((index for index in wanted if index.name not in names), key=lambda index: str(index.name))
+    names = seen.indexes.get(table.name, frozenset())
+    absent = [
+        index
+        for index in sorted(table.indexes, key=lambda index: str(index.name))
+        if not index.unique and index.name not in names and columns.issuperset(index.columns.keys())
+    ]
     if not absent:
         return []
+    inspector, indexes = seen.inspector, seen.inspector.get_indexes(table.name)
     covered: list[Sequence[str | None]] = [index["column_names"] for index in indexes]
     covered += [unique["column_names"] for unique in inspector.get_unique_constraints(table.name)]
     covered.append(inspector.get_pk_constraint(table.name)["constrained_columns"])

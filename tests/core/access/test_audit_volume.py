@@ -13,6 +13,7 @@ from core.panel import Panel
 from core.storage.tables import AuditDigest, AuditEntry, User
 from tests.conftest import MakeWorld
 from tests.worlds.harness import World, user_row
+from tests.worlds.rows import analyse
 from tests.worlds.statements import statements
 
 ENTRIES = 10_000
@@ -64,17 +65,10 @@ def panel(_worlds: MakeWorld, _filled: dict[str, World], kind: str) -> Panel:
                 (AuditEntry, [row(number) for number in range(ENTRIES)]),
             ]
         )
-        if kind != "sqlite":
-            analyse(world.panel)
+        analyse(world.panel.database.engine, "_audit_log")
         audit_digest.carry_on(world.panel)
         _filled[kind] = world
     return _filled[kind].panel
-
-
-def analyse(panel: Panel) -> None:
-    table = "TABLE _audit_log" if panel.database.dialect == "mysql" else "_audit_log"
-    with panel.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"ANALYZE {table}")
 
 
 @pytest.mark.parametrize("name", FILTERS)

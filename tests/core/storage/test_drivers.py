@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +21,9 @@ from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
 from core.storage.mysql_cursor import FastCursor
 from core.values.database_urls import normal_url
+from tests.worlds.certificates import make_certificate
 from tests.worlds.databases import MARIADB_URL, create_database, require
+from tests.worlds.private_mariadb import PrivateMariadb
 
 DRIVERS = ("pymysql", "mysqldb")
 _TABLE = """CREATE TABLE kinds (
@@ -175,6 +178,29 @@ def test_a_lost_connection_is_found_at_use(database: Database, address: str) -> 
         with database.write() as connection:
             assert connection.execute(one).scalar() == 1
         _kill_others(address)
+
+
+def test_what_a_server_can_encrypt_is_encrypted_and_no_certificate_read_that_nobody_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    (tmp_path / "data").mkdir()
+    server = PrivateMariadb(tmp_path / "data", f"--ssl-cert={certificate}", f"--ssl-key={key}")
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda self, *_: read.append(self))
+    cipher = sa.text("SHOW STATUS LIKE 'Ssl_cipher'")
+    for asked in ("", f"?ssl_ca={certificate}"):
+        database = Database(f"{server.url}mysql{asked}".replace("mysql://", "mysql+pymysql://"))
+        with database.read() as connection:
+            assert connection.execute(cipher).one()[1] != ""
+        database.dispose()
+    assert read == []
+    stranger, _ = make_certificate(tmp_path, "stranger.pem", "stranger.key")
+    database = Database(f"{server.url}mysql?ssl_ca={stranger}".replace("mysql://", "mysql+pymysql://"))
+    with pytest.raises(DatabaseUnavailable), database.read():
+        pass
+    database.dispose()
+    server.close()
 
 
 def test_a_server_that_is_away_is_said_to_be_away(database: Database) -> None:

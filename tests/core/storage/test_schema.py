@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.storage import schema
 from core.storage.database import Database
-from core.storage.revisions import alembic_config
+from core.storage.revisions import alembic_config, oldest_first
 from core.storage.schema import LacksColumns, Layout, Shape, UnknownDatabase
 from core.storage.tables import OWN_PREFIX, PANEL_TABLES, Account, Base, Currency, Plan, State, StoredSession, User
 from tests.worlds.databases import DUMPS, KINDS, create_database, drop_database, load_dump, prepared_database
@@ -244,10 +244,14 @@ class TestFresh:
         assert second is not None
         assert second[0] > first[0]
 
+    def test_the_revisions_are_those_that_alembic_runs(self) -> None:
+        walked = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+        assert [module.revision for module in oldest_first()] == [script.revision for script in walked][::-1]
+
     def test_every_column_is_promised_by_a_revision(self) -> None:
         promised: dict[str, set[str]] = {}
-        for revision in ScriptDirectory.from_config(alembic_config()).walk_revisions():
-            for table, columns in revision.module.PROMISED.items():
+        for revision in oldest_first():
+            for table, columns in revision.PROMISED.items():
                 promised.setdefault(table, set()).update(columns.split())
         assert promised == {name: set(table.columns.keys()) for name, table in Base.metadata.tables.items()}
 

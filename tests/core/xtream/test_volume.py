@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, event
 
 from tests.conftest import MakeWorld
+from tests.worlds.rows import analyse
 from tests.worlds.xtream import Xtream, xtream_world
 
 LINES, CONNECTIONS = 100_000, 1_000_000
@@ -28,13 +29,7 @@ def xtream(make_world: MakeWorld, kind: str) -> Iterator[Xtream]:
         xtream.client("root").get("/api.php?action=nope")
         with xtream.panel.database.write() as connection:
             _fill(connection, kind)
-        if kind != "sqlite":
-            with xtream.panel.database.engine.connect() as connection:
-                # the planner's own numbers, as a database that has been at work has them
-                analyze = "ANALYZE TABLE" if kind == "mariadb" else "ANALYZE"
-                for table in ("_sbx_xt_lines", "_sbx_xt_lines_live"):
-                    connection.exec_driver_sql(f"{analyze} {table}")
-                connection.commit()
+        analyse(xtream.panel.database.engine, "_sbx_xt_lines", "_sbx_xt_lines_live")
         yield xtream
         with xtream.panel.database.write() as connection:
             for table in ("_sbx_xt_lines", "_sbx_xt_lines_live"):

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core.storage.migrations import additive
+from core.storage.migrations.look import look_at
 from core.storage.tables import IranianBank
 from core.values.banks import BANKS
 
@@ -21,7 +22,7 @@ def plan(_connection: Connection) -> list[additive.Change]:
 
 def first_rows(connection: Connection) -> list[additive.Change]:
     name = IranianBank.__tablename__
-    is_there = sa.inspect(connection).has_table(name)
+    is_there = name in look_at(connection).tables
     if is_there and connection.execute(sa.select(IranianBank.id).limit(1)).first() is not None:
         return []
     return [additive.Change(f"add {len(BANKS)} banks to {name}", _add_banks)]
