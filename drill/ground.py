@@ -157,6 +157,7 @@ class Ground:
             "--no-defaults",
             f"--datadir={data}",
             "--auth-root-authentication-method=normal",
+            f"--tmpdir={folder}",
         ]
         user = ["--user=root"] if os.geteuid() == 0 else []
         subprocess.run([*install, "--skip-test-db", *user], check=True, capture_output=True)
