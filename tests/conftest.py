@@ -3,7 +3,7 @@
 import gc
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,23 @@ MakeWorld = Callable[..., World]
 _HERE = Path(__file__).parent
 _FIRST = (_HERE, _HERE / "servers")
 _ENDPOINTS = _HERE / "routes"
+# each takes a worker for long
+_LONG = {
+    _HERE / "core/storage/test_freshness.py",
+    _ENDPOINTS / "test_fault_matrix.py",
+    _ENDPOINTS / "test_sync_golden.py",
+    _ENDPOINTS / "test_what_portals_keep.py",
+    _ENDPOINTS / "test_xtream_faults.py",
+    _ENDPOINTS / "test_xtream_golden.py",
+}
 # parameters of tests that say how a request is written
 _SPELLINGS = {"encoding", "prefix"}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice the processors: while a test waits for a browser, a database or a timeout, another works."""
-    return 2 * (os.cpu_count() or 1)
+    """Thrice the processors: while a test waits for a browser, a database or a timeout, another works."""
+    return 3 * (os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn; with SHOWBOX_TEST_KINDS=all every
     case meets every kind of database, in place of those that :mod:`tests.worlds` names.
 
-    First what starts programs and waits for them, so that no worker is alone with it at the end.
+    First what starts programs and waits for them, then the long files, so that no worker is alone with one at the end.
     """
     left_out: set[pytest.Item] = set()
     if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
@@ -49,7 +58,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.path.parent not in _FIRST)
+    items.sort(key=lambda item: (item.path.parent not in _FIRST, item.path not in _LONG, item.path.parts))
+
+
+class FromElsewhere(pytest.Dir):
+    """A directory that each worker begins to collect at another of its files: what a clone's first run has to compile
+    (pytest rewrites each file of tests) is then done by one worker, and read by the others. The items are sorted."""
+
+    def collect(self) -> Iterable[pytest.Collector | pytest.Item]:
+        all_of_it = list(super().collect())
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        first = len(all_of_it) * worker // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        return all_of_it[first:] + all_of_it[:first]
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return None if (path / "__init__.py").exists() else FromElsewhere.from_parent(parent, path=path)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -162,7 +186,7 @@ class Worlds:
         self._worlds[key] = world
         last, self._last[kind] = self._last.get(kind), world
         if last is not world and last in self._worlds.values():
-            last.forget_rings()
+            last.rest()
         if len(self._worlds) > self._KEPT:
             self._worlds.pop(next(iter(self._worlds))).close()
         world.reset()

@@ -171,13 +171,18 @@ class World:
             for path in self.session_directory.iterdir():
                 path.unlink()
 
-    def forget_rings(self) -> None:
-        """Whom a ring wakes that has not been heard yet would take up the jobs of the next world on this database.
+    def rest(self) -> None:
+        """Another world on this database is used from here on. It gets the connections, of which servers have a hundred.
 
-        Those in Redis stay: others hear them, too.
+        And whom a ring wakes that has not been heard yet would take up its jobs; those in Redis stay: others hear them,
+        too.
         """
         for panel in (self.panel, self.twin):
-            if panel is not None and isinstance(made := bell(panel)._made, SqliteHuey):
+            if panel is None:
+                continue
+            if panel.database.dialect != "sqlite":
+                panel.database.dispose()
+            if isinstance(made := bell(panel)._made, SqliteHuey):
                 made.flush()
 
     def insert(self, model: type[Base], rows: Iterable[Mapping[str, Any]]) -> None:
