@@ -54,8 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out |= {item for item in items if item.get_closest_marker("one_process")}
     if os.environ.get("SHOWBOX_TEST_KINDS") != "all":
         of_kinds = [item for item in items if _kind(item)]
-        left_out |= _other_kinds([item for item in of_kinds if _asks_the_same(item)])
-        left_out |= _other_servers([item for item in of_kinds if _is_of_an_endpoint(item) and item not in left_out])
+        left_out |= _other_kinds([item for item in of_kinds if _is_of_an_endpoint(item)], by=lambda item: item.path)
+        left_out |= _other_kinds([item for item in of_kinds if _asks_the_same(item)], by=_test)
     if os.environ.get("SHOWBOX_TEST_CASES") == "first":
         left_out |= _later_cases([item for item in items if item not in left_out])
     if left_out:
@@ -119,44 +119,29 @@ def _asks_the_same(item: pytest.Item) -> bool:
     said so."""
     params = item.callspec.params.keys()  # type: ignore[attr-defined]
     is_spelled = bool(params & _SPELLINGS) and params <= _SPELLINGS | {"kind"}
-    return is_spelled or item.get_closest_marker("kinds_in_turn") is not None
+    is_said = item.get_closest_marker("kinds_in_turn") is not None
+    return not _is_of_an_endpoint(item) and (is_spelled or is_said)
 
 
 def _is_of_an_endpoint(item: pytest.Item) -> bool:
     return item.path.parent == _ENDPOINTS and item.get_closest_marker("every_kind") is None
 
 
-def _other_kinds(items: list[pytest.Item]) -> set[pytest.Item]:
-    """Of the cases of each test those that are left to another kind of database: the first case meets the first kind,
-    the second the second, and so on. A test with fewer cases than kinds goes on meeting all of them. Kinds that are not
-    here count for nothing, so that each case meets one."""
+def _other_kinds(items: list[pytest.Item], *, by: Callable[[pytest.Item], object]) -> set[pytest.Item]:
+    """Of the cases of each test or file those that are left to another kind of database: the first case meets the first
+    kind, the second the second, and so on. Fewer cases than kinds go on meeting all of them. Kinds that are not here
+    count for nothing, so that each case meets one."""
     kinds = [kind for kind in KINDS if available(kind)]
-    cases: dict[str, dict[str, list[pytest.Item]]] = {}
+    cases: dict[object, dict[tuple[str, str], list[pytest.Item]]] = {}
     for item in items:
-        cases.setdefault(_test(item), {}).setdefault(_case(item), []).append(item)
+        cases.setdefault(by(item), {}).setdefault((_test(item), _case(item)), []).append(item)
     return {
         item
-        for of_test in cases.values()
-        if len(of_test) >= len(kinds)
-        for number, of_case in enumerate(of_test.values())
+        for together in cases.values()
+        if len(together) >= len(kinds)
+        for number, of_case in enumerate(together.values())
         for item in of_case
         if _kind(item) in kinds and _kind(item) != kinds[number % len(kinds)]
-    }
-
-
-def _other_servers(items: list[pytest.Item]) -> set[pytest.Item]:
-    """Of the cases of each file those that are left to another server: each meets SQLite, the first case the first
-    server beside it, the second the second, and so on."""
-    servers = [kind for kind in KINDS if kind != "sqlite" and available(kind)]
-    cases: dict[Path, dict[tuple[str, str], list[pytest.Item]]] = {}
-    for item in items:
-        cases.setdefault(item.path, {}).setdefault((_test(item), _case(item)), []).append(item)
-    return {
-        item
-        for of_file in cases.values()
-        for number, of_case in enumerate(of_file.values())
-        for item in of_case
-        if _kind(item) in servers and _kind(item) != servers[number % len(servers)]
     }
 
 

@@ -114,7 +114,6 @@ def test_a4_an_observer_sees_all(world: World) -> None:
     assert len(_list(world, "obs")) == 3
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a5_nobody(world: World, prefix: str, method: str) -> None:
@@ -140,7 +139,6 @@ def test_the_name_of_a_deleted_plan_is_remembered(world: World) -> None:
     assert _list(world, "admin")[2]["plan_name"] == "Premium Monthly"
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("stored", "shown"),
     [

@@ -178,7 +178,6 @@ def test_b4_server_2_refuses(dual: Accounts) -> None:
     assert dual.open_operations() == []
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
@@ -736,6 +735,7 @@ def test_field_19_a_new_address_alone_asks_no_portal(accounts: Accounts) -> None
     assert accounts.calls("PUT") == []
 
 
+@pytest.mark.every_kind
 def test_field_18_off_on_and_off_again_are_three_switches(accounts: Accounts) -> None:
     client = accounts.client("admin").in_a_browser()
     for status in (0, 1, 0):

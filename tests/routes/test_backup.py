@@ -244,7 +244,6 @@ HOSTILE = {
 }
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("name", HOSTILE)
 def test_import_6_and_8_a_hostile_or_broken_file_changes_nothing(panel: World, name: str, tmp_path: Path) -> None:
     content = HOSTILE[name]

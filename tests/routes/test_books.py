@@ -200,6 +200,7 @@ def test_75_shamsi_months(books: Books) -> None:
     assert invoice(books, calendar="other")["period"]["calendar"] == "gregorian"
 
 
+@pytest.mark.every_kind
 def test_75_every_day_of_two_years_is_billed_once(empty: Books) -> None:
     """The panel billed 1 Farvardin twice."""
     days = ["2025-03-20", "2025-03-21", "2026-03-20", "2026-03-21", "2026-04-20", "2026-04-21"]

@@ -149,7 +149,6 @@ _PORTAL_FAULTS = {
 }
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("fault", _PORTAL_FAULTS)
 def test_32_what_the_portal_refuses_stays_on(panel: Reminders, fault: str) -> None:
     panel.portal.fail("PUT accounts", _PORTAL_FAULTS[fault], times=None)
@@ -207,6 +206,7 @@ def test_an_account_that_was_renewed_meanwhile_stays_on(panel: Reminders, monkey
 # J7
 
 
+@pytest.mark.every_kind
 def test_old_reminders_are_deleted(panel: Reminders) -> None:
     panel.sweep()
     panel.moment += 89 * DAY

@@ -119,6 +119,7 @@ def sqlite_notices(make_world: MakeWorld, _outside: tuple[BotApi, MailServer]) -
 # Telegram
 
 
+@pytest.mark.every_kind
 def test_6_a_new_account_is_told_to_admins_owner_and_actor(notices: Notices) -> None:
     notices.use_telegram(ADMIN, RESELLER1, RADMIN, RESELLER2)
     notices.switch(RADMIN, notify_new_account=0)
@@ -174,6 +175,7 @@ def test_little_balance_is_told_to_who_has_a_stored_wish(sqlite_notices: Notices
     assert [row["message_type"] for row in notices.rows(TelegramLog)] == ["low_balance"]
 
 
+@pytest.mark.every_kind
 def test_a_payment_is_told_to_admins_who_have_a_stored_wish(notices: Notices) -> None:
     notices.use_telegram(ADMIN, RADMIN, RESELLER1)
     notices.switch(ADMIN)

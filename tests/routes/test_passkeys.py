@@ -166,7 +166,6 @@ def together(count: int, act: Callable[[int], dict[str, Any]]) -> list[dict[str,
 # counters
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("stored", "sent", "is_fine"),
     [(0, 0, True), (0, 1, True), (5, 6, True), (5, 2**32 - 1, True), (5, 5, False), (5, 0, False), (5, 4, False)],
@@ -711,6 +710,7 @@ def test_whatever_spelling_php_stored_the_same_credential_is_not_registered_twic
     assert log_in(anybody(sqlite_world), device, "obs") == AUTHENTICATED
 
 
+@pytest.mark.every_kind
 def test_ids_that_differ_by_case_alone_are_two(world: World) -> None:
     client = at_host(logged_in(world, "resa"))
     for text in ("AAAAAAAA", "aaaaaaaa"):

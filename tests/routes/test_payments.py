@@ -466,6 +466,7 @@ def test_nothing_stored_becomes_script_in_the_page(sqlite_books: Books) -> None:
     assert payment["cancellation_reason"] == "” onclick=”x"
 
 
+@pytest.mark.every_kind
 def test_78_the_banks(books: Books) -> None:
     answer = books.get("reseller1", "get_iranian_banks")
     assert list(answer) == ["error", "message", "banks", "source"]

@@ -147,7 +147,6 @@ def test_a5_who_may_not(plans: Plans) -> None:
     assert (len(plans.rows), plans.audit) == (5, [])
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     "headers",
     [

@@ -345,7 +345,6 @@ def test_12_what_is_not_sent_stays(panel: Reminders) -> None:
     }
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("encoding", "fields"),
     [
@@ -365,7 +364,6 @@ def test_13_14_bad_values_change_nothing(panel: Reminders, encoding: str, fields
     assert _settings(panel) == before
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     ("fields", "days"), [({"days_before_expiry": value}, 7) for value in (7, 7.0, " 7 ", "7.0", "07")]
 )
@@ -373,7 +371,6 @@ def test_11_days_in_any_spelling(panel: Reminders, fields: dict[str, Any], days:
     assert _update(panel, "json", **fields)["settings"]["days_before_expiry"] == days
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(("sent", "stored"), [("true", 1), (True, 1), ("on", 1), (1, 1), ("", 0), ("0", 0), (False, 0)])
 def test_15_switches_in_any_spelling(panel: Reminders, sent: object, stored: int) -> None:
     answer = _update(panel, "json", auto_send_enabled=sent)

@@ -454,6 +454,7 @@ def test_golden_21_22_23_25_what_is_refused(resellers: Resellers, encoding: str)
     assert resellers.portal.requests == []
 
 
+@pytest.mark.every_kind
 def test_an_observer_has_no_permissions(resellers: Resellers) -> None:
     assert resellers.post("admin", "update_reseller", id="2", is_observer="7")["error"] == 0
     row = resellers.world.user("reseller1")

@@ -303,6 +303,7 @@ def test_losing_another_permission_ends_nothing(world: World) -> None:
     assert client.get("/get_user_info.php").json()["user"]["permissions"] == "0|0|0|0|0|0|0"
 
 
+@pytest.mark.every_kind
 def test_a_rehash_at_login_ends_nothing(make_world: MakeWorld, kind: str) -> None:
     world = fill_chapter_10(make_world(kind, SHOWBOX_SECURITY_UPGRADE_PASSWORDS="yes"))
     early = world.php_login("resa", user_id=2)

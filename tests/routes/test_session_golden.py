@@ -71,7 +71,6 @@ def test_02_blanks_and_case_do_not_count_and_the_stored_spelling_is_kept(world: 
     assert 'username|s:5:"admin";' in world.session_file(client.session_id).read_text()
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_03_wrong_password(world: World, encoding: str) -> None:
     response = world.client().post("/api/login.php", {"username": "admin", "password": "wrong"}, encoding)
@@ -285,7 +284,6 @@ def test_20_wrong_old_password(world: World) -> None:
     assert (answer["error"], answer["err_msg"], answer["code"]) == (1, "Old password is incorrect", 2)
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     "fields",
     [
@@ -396,7 +394,6 @@ def test_29_json_under_curl_s_content_type(world: World) -> None:
     assert _stored_timeout(world) == ["10"]
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_30_zero_disables(world: World, encoding: str) -> None:
     answer = world.client("admin").post("/auto_logout_settings.php", {"timeout": 0}, encoding).json()
@@ -404,7 +401,6 @@ def test_30_zero_disables(world: World, encoding: str) -> None:
     assert (answer["auto_logout_timeout"], answer["timeout_seconds"]) == (0, 0)
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("timeout", [61, -1, "abc", 5.5, None, "", [5], {"a": 1}, True, "5.5", 10**30])
 def test_31_bad_timeouts_change_nothing(world: World, timeout: object) -> None:
     answer = world.client("admin").post("/api/auto_logout_settings.php", {"timeout": timeout}, "json").json()
@@ -557,6 +553,7 @@ def test_40_everybody_for_a_super_admin(world: World) -> None:
     }
 
 
+@pytest.mark.every_kind
 def test_40_another_single_user(world: World) -> None:
     world.client().post("/login.php", {"username": "resa", "password": "wrong"})
     admin = world.client("admin")

@@ -352,6 +352,7 @@ def test_a_stored_address_that_is_not_allowed_is_never_called(sqlite_sms: Sms) -
     assert sms.provider.requests == []
 
 
+@pytest.mark.every_kind
 def test_equal_texts_go_out_in_one_call(sms: Sms) -> None:
     sms.configure(1)
     fields = {"send_type": "accounts", "message": "closed today", "account_ids": "11,12,13,14,15"}

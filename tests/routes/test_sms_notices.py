@@ -81,6 +81,7 @@ def test_an_owner_with_settings_sends_the_own_texts(make_world: MakeWorld, kind:
         assert _logs(accounts)[0]["sent_by"] == 2
 
 
+@pytest.mark.every_kind
 def test_a_renewal_is_confirmed_when_the_request_gives_a_number(make_world: MakeWorld, kind: str) -> None:
     with _world(make_world, kind) as (accounts, provider):
         for fields, texts in [
@@ -109,6 +110,7 @@ def test_a_provider_that_is_down_delays_and_fails_nothing(make_world: MakeWorld)
         assert set(states.values()) == {"done"}
 
 
+@pytest.mark.every_kind
 def test_a_message_whose_sending_was_cut_short_is_not_repeated(
     make_world: MakeWorld, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def _templates(accounts: Accounts, user_id: int) -> list[str]:
     return [row["name"] for row in rows]
 
 
+@pytest.mark.every_kind
 def test_53_what_users_start_with(make_world: MakeWorld, kind: str) -> None:
     with accounts_world(make_world, kind) as accounts:
         panel = accounts.panel

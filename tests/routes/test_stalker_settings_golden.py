@@ -161,7 +161,6 @@ def test_39_the_test_button_stores_nothing(dual_boxes: Boxes) -> None:
         assert before[1]["server_2_address"] == dual_boxes.portals[1].server_address
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize(
     "changes",
     [

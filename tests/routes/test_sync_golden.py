@@ -201,7 +201,6 @@ _FAULTS = {
 }
 
 
-@pytest.mark.kinds_in_turn
 @pytest.mark.parametrize("fault", _FAULTS)
 def test_g2_a_portal_that_fails_changes_nothing(world: World, portal: StalkerPortal, fault: str) -> None:
     _fill_as_g1(portal)

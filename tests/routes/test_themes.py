@@ -242,6 +242,7 @@ def test_two_at_once_do_not_interleave(light_resellers: Resellers) -> None:
     assert light_resellers.portal.requests == []
 
 
+@pytest.mark.every_kind
 def test_of_two_that_were_asked_for_at_the_same_moment_one_comes_after_the_other(resellers: Resellers) -> None:
     resellers.configure("jobs", wait_seconds=0)
     now = resellers.panel.clock.stamp()

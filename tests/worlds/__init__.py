@@ -7,10 +7,10 @@ Which ground to take, the cheapest first (in seconds of a processor, the databas
   ``make_world(kind)`` with the fixture ``kind`` for what one can. Each test process has one database of each kind, made
   once, and keeps one served panel of each configuration on it; a test gets it emptied (0.01 s). So a second world of
   the same kind empties the first, ids go on counting, and who changes the structure of a world's database restores it.
-  Cases that differ by how a request is written (parameters ``encoding`` and ``prefix``) meet one kind each, in turn; so
-  do those of tests marked ``kinds_in_turn``. Each other case of ``tests/routes`` meets SQLite and one server, in turn:
-  mark ``every_kind`` a test that turns on locks, or of whose statements no other test makes the panel send.
-  ``SHOWBOX_TEST_KINDS=all`` runs each on all.
+  Each case of ``tests/routes`` meets one kind, in turn: mark ``every_kind`` a test that turns on locks, or one of whose
+  statements no other test makes the panel send. Elsewhere cases meet all kinds, unless they differ by how a request is
+  written (parameters ``encoding`` and ``prefix``) or are marked ``kinds_in_turn``. ``SHOWBOX_TEST_KINDS=all`` runs each
+  on all.
 * ``prepared_database(kind, name)`` of :mod:`tests.worlds.databases`: a database of one's own with our tables, copied
   from a mould (0.01 s; MariaDB copies nothing: 0.5 s). For tests with processes of their own, or with two panels.
 * ``create_database(kind, name)``: an empty one, for tests of how tables come to be (0.3 s with tables).

@@ -172,10 +172,10 @@ class World:
                 path.unlink()
 
     def rest(self) -> None:
-        """Another world on this database is used from here on. It gets the connections, of which servers have a hundred.
+        """Another world on this database is used from here on, and servers have a hundred connections only.
 
-        And whom a ring wakes that has not been heard yet would take up its jobs; those in Redis stay: others hear them,
-        too.
+        Whom a ring wakes that has not been heard yet would take up the other's jobs; rings in Redis stay: others hear
+        them, too.
         """
         for panel in (self.panel, self.twin):
             if panel is None:
