@@ -119,9 +119,13 @@ def _is_there(portal: Asking, account: NewPortalAccount, box_is_there: bool) -> 
         return True
     if any(found.login for found in same_mac) or (same_mac and not box_is_there):
         raise PortalMacTaken
-    if portal.account_by_login(account.login) is not None:
+    same_login = portal.account_by_login(account.login)
+    if same_login is None:
+        return False
+    # it may have come between the two looks
+    if not account.is_stored_as(same_login):
         raise PortalLoginTaken
-    return False
+    return True
 
 
 def _may_still_run(failure: PortalError) -> bool:

@@ -1,7 +1,9 @@
 """The portal client against a simulated portal: every call, its traps, and the client cases of contract chapter 90."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -31,10 +33,11 @@ from core.portal import (
     PortalTimeout,
     PortalUnreachable,
 )
-from simulators.faults import Delay, Fault, Hang, HangUp, Match, Refuse, Reset
+from simulators.faults import Delay, Exchange, Fault, Hang, HangUp, Match, Refuse, Reset, Respond
 from simulators.portal import faults
 from simulators.stalker import StalkerPortal
 from tests.worlds.portals import HASTY_SECONDS, MAC1, MAC3, MAC9, Connect, example_portal
+from tests.worlds.waiting import PATIENCE_SECONDS
 
 SECONDS = HASTY_SECONDS
 
@@ -287,6 +290,39 @@ def test_an_older_account_is_not_taken_for_the_new_one(
     with pytest.raises(kind) as caught:
         hasty.create_account(_new(**changes))
     assert (caught.value.outcome, caught.value.server) == (Outcome.NOT_DONE, "server 1")
+
+
+@dataclass(frozen=True)
+class _BetweenLooks(Fault):
+    """A creation without an answer, which takes place when the portal is asked for the login, and before it answers."""
+
+    is_looked_for: threading.Event = field(default_factory=threading.Event)
+    is_done: threading.Event = field(default_factory=threading.Event)
+
+    def act(self, exchange: Exchange, respond: Respond) -> None:
+        self.is_looked_for.wait(PATIENCE_SECONDS)
+        respond()
+        self.is_done.set()
+        exchange.wait(None)
+
+
+@dataclass(frozen=True)
+class _Look(Fault):
+    creation: _BetweenLooks
+
+    def act(self, exchange: Exchange, respond: Respond) -> None:
+        self.creation.is_looked_for.set()
+        self.creation.is_done.wait(PATIENCE_SECONDS)
+        exchange.send(respond())
+
+
+def test_an_account_that_comes_between_two_looks_is_the_created_one(portal: StalkerPortal, hasty: PortalServer) -> None:
+    creation = _BetweenLooks()
+    portal.fail("POST accounts", creation)
+    portal.fail("GET users", _Look(creation))
+    hasty.create_account(_new())
+    assert portal.calls == ["POST accounts/", f"GET accounts/{MAC3}", "GET users/user003"]
+    assert portal.user("user003") is not None
 
 
 @pytest.mark.parametrize("text", ["a&b=c&ttl=1", "a+b", "50% off %41", "one\r\ntwo\n", "سلام دنیا", "x" * 4000, "<b>"])
