@@ -44,8 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn; with SHOWBOX_TEST_KINDS=all every
-    case meets every kind of database, in place of those that :mod:`tests.worlds` names; with SHOWBOX_TEST_CASES=first
-    each test has its first case only, on each kind.
+    case meets every kind of database, in place of those that :mod:`tests.worlds` names.
 
     First what starts programs and waits for them, then the long files, so that no worker is alone with one at the end.
     """
@@ -56,8 +55,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         of_kinds = [item for item in items if _kind(item)]
         left_out |= _other_kinds([item for item in of_kinds if _is_of_an_endpoint(item)], by=lambda item: item.path)
         left_out |= _other_kinds([item for item in of_kinds if _asks_the_same(item)], by=_test)
-    if os.environ.get("SHOWBOX_TEST_CASES") == "first":
-        left_out |= _later_cases([item for item in items if item not in left_out])
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
@@ -143,12 +140,6 @@ def _other_kinds(items: list[pytest.Item], *, by: Callable[[pytest.Item], object
         for item in of_case
         if _kind(item) in kinds and _kind(item) != kinds[number % len(kinds)]
     }
-
-
-def _later_cases(items: list[pytest.Item]) -> set[pytest.Item]:
-    """All but the first of each test that meets a kind of database, or none."""
-    first = {(_test(item), _kind(item)): item for item in reversed(items)}
-    return set(items).difference(first.values())
 
 
 class Worlds:
