@@ -26,6 +26,7 @@ from core.config import Config, load_config
 from core.errors import PanelError
 from core.jobs.bell import bell
 from core.panel import Panel
+from core.storage.database import Database
 from core.storage.tables import Base, User
 from core.workers import workers
 from legacy_routes.app import create_app
@@ -143,7 +144,7 @@ class World:
         self.panel = Panel(self.config)
         if known is not None:
             self.panel._layout, self.panel._layout_read_at = known.panel._layout, known.panel._layout_read_at
-        _share_compiled(self.panel.database.engine, known.panel.database.engine if known else None)
+        _share_compiled(self.panel.database, known.panel.database if known else None)
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
@@ -235,6 +236,9 @@ class _Compiled:
     """What engines on one database have compiled; SQLAlchemy keeps it by dialect, of which each engine has its own."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self._kept: LRUCache[Any, Any] = LRUCache(1000)
 
     def get(self, key: tuple[Any, ...]) -> Any:
@@ -244,8 +248,17 @@ class _Compiled:
         self._kept[key[1:]] = compiled
 
 
-def _share_compiled(engine: sa.Engine, known: sa.Engine | None) -> None:
-    engine._compiled_cache = _Compiled() if known is None else known._compiled_cache  # type: ignore[assignment]
+def _share_compiled(database: Database, known: Database | None) -> None:
+    kept: Any = _Compiled() if known is None else known.engine._compiled_cache
+    database.engine._compiled_cache = kept
+    own = database.forget_columns
+
+    def forget_columns() -> None:
+        """What was compiled fits texts to the columns as the engine knew them that compiled it."""
+        own()
+        kept.forget()
+
+    database.forget_columns = forget_columns  # type: ignore[method-assign]
 
 
 _SET_BY_TESTS = ("config", "clock", "sealer", "_layout", "_layout_read_at")
