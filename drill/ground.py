@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 import sqlalchemy as sa
 
-from bench.processes import family
+from bench.processes import family, free_port
 from core.administration.users import add_user
 from core.config import load_config
 from core.panel import Panel
@@ -34,13 +34,6 @@ _START_SECONDS = 180.0
 
 class NotStarted(Exception):
     """A process did not come up; the text has the end of its log."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

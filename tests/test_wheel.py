@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import venv
@@ -13,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 import requests
 
+from bench.processes import free_port
 from tests.worlds.places import ROOT
 from tests.worlds.warm import warmed
 
@@ -90,9 +90,7 @@ def test_every_folder_of_source_is_a_package_or_known_as_none() -> None:
 
 @pytest.fixture
 def demo(python: Path, tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     command = warmed([str(python.with_name("showbox")), "demo", "--port", str(port)])
     with subprocess.Popen(
         command, cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

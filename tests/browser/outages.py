@@ -5,14 +5,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from bench.processes import free_port
 from tests.worlds.forked import Forked
 from tests.worlds.waiting import until
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class PanelProcess:

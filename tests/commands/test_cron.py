@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
 
+from bench.processes import free_port
 from core.config import load_config
 from core.panel import Panel
 from core.storage.tables import Account, ExpiryReminder, ReminderSettings, User
@@ -284,9 +284,7 @@ def test_launchers_tell_no_path_over_http(installed: Installed) -> None:
         if path.is_file():
             for place in (installed.place, installed.bin, installed.root):
                 assert str(place) not in path.read_text()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [_php(), "-q", "-S", address, "-t", str(installed.root)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:

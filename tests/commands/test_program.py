@@ -10,11 +10,12 @@ import pytest
 import requests
 
 import showbox
+from bench.processes import free_port
 from core.config import load_config
 from core.config.shown import SET, shown
 from tests.worlds.forked import Forked, run
 from tests.worlds.places import ROOT
-from tests.worlds.served import environment, free_port
+from tests.worlds.served import environment
 from wsgi import build
 
 SECRETS = {

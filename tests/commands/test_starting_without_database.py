@@ -10,10 +10,11 @@ import pytest
 import requests
 from sqlalchemy.engine import make_url
 
+from bench.processes import free_port
 from tests.worlds.databases import prepared_database
 from tests.worlds.harness import Client
 from tests.worlds.mysql_proxy import MysqlProxy
-from tests.worlds.served import free_port, served
+from tests.worlds.served import served
 from tests.worlds.waiting import until
 
 SENTENCE = (

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bench.processes import free_port
 from core.administration.users import add_user
 from core.config import load_config
 from core.panel import Panel
@@ -27,7 +28,6 @@ from simulators.faults import Answer, Cut
 from simulators.sms_provider import SmsProvider
 from simulators.stalker import StalkerPortal
 from simulators.telegram import TOKEN, BotApi, refusal
-from tests.browser.outages import free_port
 from tests.worlds.harness import Client
 from tests.worlds.mail_server import PASSWORD as MAIL_PASSWORD
 from tests.worlds.mail_server import USER as MAIL_USER

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from bench.processes import free_port
 from core.config import load_config
 from tests.servers.test_wsgi_servers import serves_login_page_and_job
-from tests.worlds.programs import demo_variables, free_port, require_program, running
+from tests.worlds.programs import demo_variables, require_program, running
 from tests.worlds.web_servers import DEPLOY
 
 UNITS = ("showbox.service", "showbox-worker.service")

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from bench.processes import free_port
 from tests.worlds.programs import (
     CRON_KEY,
     debian_environment,
     demo_variables,
-    free_port,
     require_program,
     running,
 )

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pymysql
 import pytest
 
+from bench.processes import free_port
 from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 
@@ -29,9 +29,7 @@ class PrivateMariadb:
         # a server that starts removes the temporary tables of others where it has its own
         self._own_tables = f"--tmpdir={folder}"
         self._user = ["--user=root"] if os.getuid() == 0 else []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         made = [install, "--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
         subprocess.run([*made, "--skip-test-db", self._own_tables, *self._user], check=True, capture_output=True)
         self._start()

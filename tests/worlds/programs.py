@@ -43,12 +43,6 @@ def missing(line: str) -> None:
     pytest.skip(line)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def running(
     command: Sequence[str],

@@ -1,13 +1,13 @@
 """``python wsgi.py`` in processes of its own, as people start it."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.processes import free_port
 from tests.worlds.forked import Forked
 from tests.worlds.places import ROOT
 
@@ -15,12 +15,6 @@ from tests.worlds.places import ROOT
 def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOWBOX_")}
     return kept | {"PYTHONPATH": str(ROOT)} | variables
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

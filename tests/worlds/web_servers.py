@@ -11,9 +11,10 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from bench.processes import free_port
 from tests.worlds.certificates import make_certificate
 from tests.worlds.places import ROOT
-from tests.worlds.programs import free_port, require_program, running
+from tests.worlds.programs import require_program, running
 
 DEPLOY = ROOT / "deploy"
 # what people write who read no recipe: not a header is set
