@@ -129,16 +129,17 @@ def _other_kinds(items: list[pytest.Item], *, by: Callable[[pytest.Item], object
     kind, the second the second, and so on. Fewer cases than kinds go on meeting all of them. Kinds that are not here
     count for nothing, so that each case meets one."""
     kinds = [kind for kind in KINDS if available(kind)]
-    cases: dict[object, dict[tuple[str, str], list[pytest.Item]]] = {}
+    cases: dict[object, dict[tuple[str, str], dict[str, pytest.Item]]] = {}
     for item in items:
-        cases.setdefault(by(item), {}).setdefault((_test(item), _case(item)), []).append(item)
+        if _kind(item) in kinds:
+            cases.setdefault(by(item), {}).setdefault((_test(item), _case(item)), {})[_kind(item)] = item
     return {
         item
         for together in cases.values()
         if len(together) >= len(kinds)
         for number, of_case in enumerate(together.values())
-        for item in of_case
-        if _kind(item) in kinds and _kind(item) != kinds[number % len(kinds)]
+        for place, item in enumerate(of_case.values())
+        if place != number % len(of_case)
     }
 
 
