@@ -117,7 +117,7 @@ def _asks_the_same(item: pytest.Item) -> bool:
     params = item.callspec.params.keys()  # type: ignore[attr-defined]
     is_spelled = bool(params & _SPELLINGS) and params <= _SPELLINGS | {"kind"}
     is_said = item.get_closest_marker("kinds_in_turn") is not None
-    return not _is_of_an_endpoint(item) and (is_spelled or is_said)
+    return item.path.parent != _ENDPOINTS and (is_spelled or is_said)
 
 
 def _is_of_an_endpoint(item: pytest.Item) -> bool:

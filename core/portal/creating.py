@@ -120,12 +120,10 @@ def _is_there(portal: Asking, account: NewPortalAccount, box_is_there: bool) -> 
     if any(found.login for found in same_mac) or (same_mac and not box_is_there):
         raise PortalMacTaken
     same_login = portal.account_by_login(account.login)
-    if same_login is None:
-        return False
-    # it may have come between the two looks
-    if not account.is_stored_as(same_login):
+    # which may be the created one: it came between the two looks
+    if same_login is not None and not account.is_stored_as(same_login):
         raise PortalLoginTaken
-    return True
+    return same_login is not None
 
 
 def _may_still_run(failure: PortalError) -> bool:
