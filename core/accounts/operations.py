@@ -163,10 +163,13 @@ def _try_to_begin(
 ) -> Record | None:
     lock_accounts(panel, connection)
     refuse_money_without_undo(connection)
+    # before what the plan reads: where each statement sees another moment, an operation that ends between the two would
+    # else block nothing, and the plan be of before it
+    opened = read_open(connection)
     draft = plan(connection)
     if draft is None:
         return None
-    if any(_blocks(panel, record, draft) for record in read_open(connection)):
+    if any(_blocks(panel, record, draft) for record in opened):
         raise AccountBusy
     amount = draft.amount if draft.payer_id is not None and draft.amount > 0 else None
     if amount is not None and draft.payer_id is not None:

@@ -72,8 +72,9 @@ def remove_reseller(panel: Panel, by: By, reseller_id: int) -> None:
 
 
 def _refuse_owner(connection: Connection, user_id: int) -> None:
-    owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
+    # in this order: what arrives between the two is seen as an account
     waiting = operations.read_open(connection)
+    owned = connection.execute(select(Account.id).where(Account.reseller == user_id).limit(1)).first()
     coming = any(user_id in (record.payer_id, record.reseller) for record in waiting)
     if owned is not None or coming:
         raise InvalidInput(_HAS_ACCOUNTS)

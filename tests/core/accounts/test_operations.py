@@ -24,7 +24,7 @@ from core.accounts.operations import AccountBusy, Draft
 from core.accounts.records import STATUS, Change
 from core.errors import NotFound
 from core.panel import Panel
-from core.storage.tables import AuditEntry, Operation, Transaction
+from core.storage.tables import Account, AuditEntry, Operation, Transaction
 from simulators.faults import Answer, Delay, Exchange, Fault, Hang, HangUp, Refuse, Respond
 from simulators.recording import RecordedRequest
 from simulators.stalker import StalkerPortal
@@ -372,12 +372,15 @@ def test_the_program_of_the_killed_process_works(patient: Accounts) -> None:
 
 
 def _reserve(panel: Panel, mac: str = MAC("01"), amount: int = 0, username: str = "user001") -> operations.Record:
-    began = Began(2, "reseller1", "Reseller One", Origin("", ""))
-    change = Change(STATUS, {}, portal=["status"], changed=[], entry=None, plan_name=None, phone=None, began=began)
-    draft = Draft("change", username, mac, 10, change, 2, Decimal(amount), Decimal(amount))
-    record = operations.begin(panel, 2, lambda connection: draft, "server 1")
+    record = operations.begin(panel, 2, lambda connection: _draft(mac, amount, username), "server 1")
     assert record is not None
     return record
+
+
+def _draft(mac: str = MAC("01"), amount: int = 0, username: str = "user001") -> Draft[Change]:
+    began = Began(2, "reseller1", "Reseller One", Origin("", ""))
+    change = Change(STATUS, {}, portal=["status"], changed=[], entry=None, plan_name=None, phone=None, began=began)
+    return Draft("change", username, mac, 10, change, 2, Decimal(amount), Decimal(amount))
 
 
 def test_an_operation_blocks_its_account_and_no_other(every: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,6 +393,28 @@ def test_an_operation_blocks_its_account_and_no_other(every: Accounts, monkeypat
     _reserve(every.panel, MAC("02"), username="user002")
     operations.close(every.panel, record)
     _reserve(every.panel)
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_what_ends_while_a_plan_is_made_is_known_to_it(every: Accounts) -> None:
+    """A plan of before the other's end would undo it, or pay for a month that the other has already paid for. (On
+    SQLite nothing ends while another transaction writes.)"""
+    panel = every.panel
+    record = _reserve(panel)
+    seen: list[Any] = []
+
+    def end(connection: sa.Connection) -> None:
+        connection.execute(sa.update(Account).where(Account.username == "user001").values(status=0))
+        operations.move(panel, connection, record, operations.DONE)
+
+    def plan(connection: sa.Connection) -> Draft[Change]:
+        seen.append(connection.scalar(sa.select(Account.status).where(Account.username == "user001")))
+        if len(seen) == 1:
+            panel.database.transact(end)
+        return _draft()
+
+    assert operations.begin(panel, 2, plan, "server 1") is not None
+    assert seen[-1] == 0
 
 
 def test_what_is_closed_or_taken_over_cannot_be_worked_on(every: Accounts) -> None:
