@@ -132,6 +132,6 @@ def visit(make_site: MakeSite, chromium: Browser) -> Iterator[Visit]:
 
     yield start
     for visitor in visitors:
-        visitor.context.close()
+        visitor.leave()
     for visitor in visitors:
         assert not visitor.problems

@@ -55,6 +55,12 @@ class Visitor:
     def problems(self) -> list[str]:
         return [text for text in self._problems if not any(re.search(pattern, text) for pattern in self._expected)]
 
+    def leave(self) -> None:
+        """Close the browser; what is being answered in place of a server is answered first."""
+        for page in self.context.pages:
+            page.unroute_all(behavior="wait")
+        self.context.close()
+
     def open(self, path: str, *, tab: Page | None = None) -> Page:
         page = tab or self.page
         page.goto(self.url + path)

@@ -1,8 +1,8 @@
 """Text messages over HTTP: golden cases 41 to 52 of contract chapter 60, and what can go wrong."""
 
 import threading
+import time
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -371,11 +371,10 @@ def test_calls_keep_their_distance(sqlite_sms: Sms) -> None:
     sms = sqlite_sms
     sms.configure(1)
     with configured(sms.world, sms.provider, calls_per_second=10):
-        # the first call has to connect, and so arrives late
-        sms.post("admin", "send_sms", recipient_number="+440000000009", message="hi")
+        began = time.monotonic()
         sms.post("admin", "send_sms", send_type="accounts", message="{name}", account_ids="11,12,13")
-    at = [request.at for request in sms.provider.requests][1:]
-    assert all(later - earlier >= 0.09 for earlier, later in pairwise(at))
+    # a busy machine lets calls arrive late, so that two may be close; none is early
+    assert [request.at - began >= 0.1 * number for number, request in enumerate(sms.provider.requests)] == [True] * 3
 
 
 def test_a_double_click_sends_once(sqlite_sms: Sms) -> None:
