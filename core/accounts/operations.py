@@ -163,8 +163,7 @@ def _try_to_begin(
 ) -> Record | None:
     lock_accounts(panel, connection)
     refuse_money_without_undo(connection)
-    # before what the plan reads: where each statement sees another moment, an operation that ends between the two would
-    # else block nothing, and the plan be of before it
+    # first, for what ends after this would else block nothing, and the plan be of before its end
     opened = read_open(connection)
     draft = plan(connection)
     if draft is None:
@@ -295,10 +294,8 @@ def refund(panel: Panel, record: Record, state: str, reason: str | None = None) 
 
 
 def close(panel: Panel, record: Record, reason: str | None = None) -> None:
-    """Nothing is left to do: ``confirming`` is done, anything else undone (paying back what is still taken).
-
-    ``reason``: why it was undone, kept with the record.
-    """
+    """Nothing is left to do: ``confirming`` is done, anything else undone (paying back what is still taken) for
+    ``reason``, which is kept with the record."""
     if record.state == CONFIRMING:
         panel.database.transact(partial(move, panel, record=record, state=DONE))
     else:
@@ -331,8 +328,7 @@ def claim(panel: Panel, record_id: int, *, even_if_not_due: bool = False) -> Rec
         if record.owner is None and record.lease_until > panel.clock.stamp() and not even_if_not_due:
             return None
         # while another one changes the same account, what this one would write is about to be old
-        others = (other for other in opened if other.id != record_id and other.mac == record.mac)
-        if any(not is_idle(panel, other) for other in others):
+        if any(other.mac == record.mac and not is_idle(panel, other) for other in opened):
             return None
         lease = claims.new_lease(panel.clock.stamp(), LEASE_SECONDS)
         _change(panel, connection, record, **lease, updated_at=record.updated_at)
