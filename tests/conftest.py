@@ -90,9 +90,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_unconfigure() -> None:
-    """What was left open is looked for here, and told; pytest would look five times through all that there is."""
-    gc.collect()
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What was left open is looked for here, and told; pytest would look five times through all that there is. One of
+    several test processes has nobody whom it could tell."""
+    if not hasattr(config, "workerinput"):
+        gc.collect()
     gc.freeze()
 
 

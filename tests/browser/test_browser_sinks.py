@@ -169,6 +169,7 @@ def test_1_no_hostile_value_of_any_column_or_portal_becomes_anything(filled: Sit
     assert float(rita["balance"]) == 99.9
 
 
+@pytest.mark.parametrize("site", ["modern"], indirect=True)
 def test_1_without_the_table_of_sinks_the_pages_are_taken_over(
     filled: Site, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
