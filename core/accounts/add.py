@@ -194,8 +194,10 @@ def _owner(panel: Panel, connection: Connection, actor: Actor, wish: NewAccount)
 def _refuse_too_many(connection: Connection, actor: Actor, owner: Actor) -> None:
     if is_unpaid(actor) or owner.max_users <= 0:
         return
-    own = connection.scalar(select(func.count()).select_from(Account).where(Account.reseller == owner.id)) or 0
-    if own >= owner.max_users:
+    # those on their way first: one that arrives between the two looks is counted once
+    coming = [record.mac for record in operations.read_open(connection) if create.is_coming_to(owner.id, record)]
+    arrived = select(func.count()).select_from(Account).where(Account.reseller == owner.id, Account.mac.not_in(coming))
+    if (connection.scalar(arrived) or 0) + len(coming) >= owner.max_users:
         raise NotAllowed(f"Account limit reached: you can have at most {owner.max_users} accounts")
 
 

@@ -176,6 +176,7 @@ def _draft(by: By, planned: Planned) -> Draft[Change]:
         amount=planned.net,
         price=planned.net,
         new_username=after.username if after.username != before.username else None,
+        reseller=after.reseller if after.reseller != before.reseller else None,
     )
 
 

@@ -45,6 +45,11 @@ class NotKnownYet(DatabaseFailed):
     )
 
 
+def is_coming_to(user_id: int, record: Record) -> bool:
+    """Whether that operation is about to give the user an account more."""
+    return record.kind == KIND and record.state == operations.RESERVED and record.reseller == user_id
+
+
 def on_portals(panel: Panel, record: Record, every_server: Sequence[PortalServer], password: str) -> Record:
     """On every server, or on none and the money back; the record as it is stored now."""
     account = _portal_account(record, password)

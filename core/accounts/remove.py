@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from core.access.actors import Actor
 from core.access.audit import By
@@ -26,6 +26,7 @@ from core.jobs import jobs
 from core.jobs.events import announce
 from core.panel import Panel
 from core.portal import Outcome, PortalAccount, PortalError, PortalInvalidInput, PortalServer
+from core.storage.tables import Account
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,18 @@ def take_up(panel: Panel, record: Record) -> None:
             operations.leave(panel, record, f"{error.server}: {error.text}")
             return
         record = _commit(panel, record, every_server)
+    elif _is_back(panel, record):
+        # made again meanwhile, on every server
+        operations.close(panel, record)
+        return
     _delete_second(panel, record, every_server[1:])
+
+
+def _is_back(panel: Panel, record: Record) -> bool:
+    """Whether the panel has that account again: what server 2 has of it is the new one."""
+    with panel.database.read() as connection:
+        names = connection.scalars(select(Account.username).where(Account.mac == record.mac)).all()
+    return record.username.casefold() in {str(name).casefold() for name in names}
 
 
 def _require(actor: Actor, row: AccountRow) -> None:

@@ -77,10 +77,10 @@ class GivenAnswers:
     def _tidy(self, connection: Connection, session: str, request: str) -> None:
         """Without what the session was told long ago; another write ends what it was told just now."""
         its = connection.execute(_ITS, {"for_session": session}).all()
-        old = [row.request for row in its if _is_old(row, self._kept_ms)]
-        if old:
-            connection.execute(delete(GivenAnswer).where(GivenAnswer.session == session, GivenAnswer.request.in_(old)))
-        if any(row.request != request and row.is_kept and row.request not in old for row in its):
+        old = [row for row in its if _is_old(row, self._kept_ms)]
+        for row in old:
+            connection.execute(_without(session, row.request, row.began))
+        if any(row.request != request and row.is_kept and row not in old for row in its):
             connection.execute(_FORGET, {"for_session": session, "for_request": request})
 
 
@@ -90,7 +90,7 @@ def forget_old(panel: Panel, kept_ms: int = _UNDER_WAY_MS) -> None:
         rows = connection.execute(select(GivenAnswer.session, GivenAnswer.request, *_TIMES)).all()
     for row in rows:
         if _is_old(row, kept_ms):
-            old = delete(GivenAnswer).where(*_same(row.session, row.request), GivenAnswer.began == row.began)
+            old = _without(row.session, row.request, row.began)
             panel.database.transact(partial(Connection.execute, statement=old))
 
 
@@ -106,6 +106,11 @@ def _new(session: str, request: str) -> dict[str, Any]:
 
 def _same(session: Any, request: Any) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     return GivenAnswer.session == session, GivenAnswer.request == request
+
+
+def _without(session: str, request: str, began: int) -> sa.Delete:
+    """The one that was seen: the same request may have been taken up anew meanwhile."""
+    return delete(GivenAnswer).where(*_same(session, request), GivenAnswer.began == began)
 
 
 def _row(session: Any, request: Any) -> AnySelect:

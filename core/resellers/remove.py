@@ -91,6 +91,8 @@ def _archive_payments(panel: Panel, connection: Connection, reseller: Actor) -> 
         "reseller_username": sa.literal(reseller.username, sa.String(100)),
         "archived_at": sa.literal(panel.clock.stamp(), sa.Integer),
     }
+    # as they stay: one that is being cancelled is waited for
+    connection.execute(select(ResellerPayment.id).where(own).with_for_update())
     source = select(*(ResellerPayment.__table__.c[name] for name in columns), *more.values()).where(own)
     connection.execute(insert(ArchivedPayment).from_select([*columns, *more], source))
     return connection.execute(delete(ResellerPayment).where(own)).rowcount

@@ -134,7 +134,7 @@ def _ended_after(panel: Panel, number: int) -> Listed | None:
 
 def _fetched(panel: Panel, whole: bool, report: Report) -> Listed:
     """``whole``: all details are asked for; else only where something shows that they changed, and rarely of all."""
-    begun = int(panel.clock.seconds() * 1000)
+    begun, source = int(panel.clock.seconds() * 1000), shared_list.source(panel)
     last = shared_list.last_list(panel)
     whole_at = last.accounts.whole_at if last is not None else 0
     oldest = begun - panel.config.portal.whole_list_seconds * 1000
@@ -145,7 +145,7 @@ def _fetched(panel: Panel, whole: bool, report: Report) -> Listed:
         listed = Listed(begun, storable(panel, cleaned(accounts)))
     except PortalError as error:
         reason = TIMEOUT_TEXT if isinstance(error, PortalTimeout) else error.text
-        shared_list.keep_failure(panel, reason)
+        shared_list.keep_failure(panel, reason, source)
         raise FetchFailed(reason) from None
-    shared_list.keep_list(panel, listed)
+    shared_list.keep_list(panel, listed, source)
     return listed

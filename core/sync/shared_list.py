@@ -57,7 +57,7 @@ def fetches_so_far(panel: Panel) -> int:
 def ended_after(panel: Panel, number: int) -> Ended | None:
     """What the first fetches after ``number`` brought; None while none has ended, or it was of another portal."""
     row = panel.database.first(_STATE)
-    if row is None or row.number <= number or row.source != _source(panel):
+    if row is None or row.number <= number or row.source != source(panel):
         return None
     return Ended(None, row.failure) if row.failure is not None else Ended(_read(panel), None)
 
@@ -66,7 +66,7 @@ def fresh_list(panel: Panel) -> Listed | None:
     """The last list, if it is of the portal in force and young enough to do without asking again."""
     panel.layout  # noqa: B018 - creates our tables where they are missing
     row = panel.database.first(_STATE)
-    if row is None or row.ended is None or row.source != _source(panel):
+    if row is None or row.ended is None or row.source != source(panel):
         return None
     age = panel.clock.seconds() - row.ended / 1000
     # a clock that went back makes nothing young
@@ -76,13 +76,13 @@ def fresh_list(panel: Panel) -> Listed | None:
 def last_list(panel: Panel) -> Listed | None:
     """The last list of the portal in force, however old."""
     row = panel.database.first(_STATE)
-    return _read(panel) if row is not None and row.source == _source(panel) else None
+    return _read(panel) if row is not None and row.source == source(panel) else None
 
 
-def keep_list(panel: Panel, listed: Listed) -> None:
-    """For the other processes, which fetch themselves where it cannot be stored."""
+def keep_list(panel: Panel, listed: Listed, of: str) -> None:
+    """For the other processes, which fetch themselves where it cannot be stored; ``of``: its :func:`source`."""
     ended = int(panel.clock.seconds() * 1000)
-    _store(panel, failure=None, begun=listed.begun, ended=ended, content=packed(listed.accounts))
+    _store(panel, of, failure=None, begun=listed.begun, ended=ended, content=packed(listed.accounts))
 
 
 def packed(accounts: PortalAccountList) -> bytes:
@@ -94,18 +94,20 @@ def unpacked(content: bytes) -> PortalAccountList:
     return _LIST.validate_json(zlib.decompress(bytes(content)))
 
 
-def keep_failure(panel: Panel, text: str) -> None:
-    _store(panel, failure=text)
+def keep_failure(panel: Panel, text: str, of: str) -> None:
+    _store(panel, of, failure=text)
 
 
-def _store(panel: Panel, **values: Any) -> None:
+def _store(panel: Panel, of: str, **values: Any) -> None:
     try:
-        panel.database.transact(partial(_stored, values={**values, "source": _source(panel)}))
+        panel.database.transact(partial(_stored, values={**values, "source": of}))
     except DatabaseFailed as error:
         log.warning("the portal's list could not be kept for other processes: %s", type(error).__name__)
 
 
 def _stored(connection: Connection, *, values: dict[str, Any]) -> None:
+    another = (PortalListing.id == _ONLY_ROW) & (PortalListing.source != values["source"])
+    connection.execute(update(PortalListing).where(another).values(begun=None, ended=None, content=None))
     counted = {**values, "number": PortalListing.number + 1}
     if connection.execute(update(PortalListing).where(PortalListing.id == _ONLY_ROW).values(**counted)).rowcount == 0:
         insert_if_absent(connection, PortalListing, id=_ONLY_ROW, **{**values, "number": 1})
@@ -118,7 +120,7 @@ def _read(panel: Panel) -> Listed | None:
     return Listed(int(row.begun), unpacked(row.content))
 
 
-def _source(panel: Panel) -> str:
-    """A list is of one portal; after its address was changed it says nothing."""
+def source(panel: Panel) -> str:
+    """Of which portal a list is, if it is asked for now; after its address was changed it says nothing."""
     settings = panel.portal_settings
     return hashlib.sha256(f"{settings.primary_api_url} {settings.username}".encode()).hexdigest()
