@@ -11,11 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from compat.guards.loop_guard import LoopGuard
-from core.access.audit import Origin
-from core.access.began import Began
-from core.accounts import operations
-from core.accounts.operations import Draft
-from core.accounts.records import Change
 from core.storage.tables import (
     Account,
     ArchivedPayment,
@@ -28,7 +23,6 @@ from core.storage.tables import (
     User,
     WebauthnCredential,
 )
-from tests.worlds.accounts import MAC
 from tests.worlds.harness import ENCODINGS, NOT_LOGGED_IN, PREFIXES, Client, legacy_hash, user_row
 from tests.worlds.resellers import DARK, DEFAULT_THEME, Resellers, refused
 from tests.worlds.statements import statements
@@ -568,40 +562,6 @@ def test_golden_28_to_31_what_is_refused(resellers: Resellers) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}):
         assert admin.get("/remove_reseller.php?id=4", headers=headers).status_code == 403
     assert resellers.world.rows(sa.select(User.id).order_by(User.id)) == before
-
-
-@pytest.mark.one_process("listens to the statements of one")
-@pytest.mark.every_kind
-@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_an_account_that_arrives_while_its_reseller_is_removed_keeps_the_reseller(resellers: Resellers) -> None:
-    """(On SQLite nothing arrives while another transaction writes.)"""
-    panel = resellers.panel
-    began = Began(1, "admin", "Admin", Origin("", ""))
-    change = Change("update", {}, portal=[], changed=[], entry=None, plan_name=None, phone=None, began=began)
-    draft = Draft("add", "coming", MAC("0C"), None, change, None, Decimal(0), Decimal(0), reseller=4)
-    coming = operations.begin(panel, 1, lambda connection: draft, "server 1")
-    assert coming is not None
-
-    def arrive(connection: sa.Connection) -> None:
-        values = {"id": 900, "username": "coming", "mac": MAC("0C"), "status": 1, "reseller": 4}
-        connection.execute(sa.insert(Account).values(**values))
-        operations.move(panel, connection, coming, operations.DONE)
-
-    looks: list[str] = []
-
-    def arrive_after_the_first_look(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if statement.startswith("SELECT") and any(table in statement for table in ("_accounts", "_sbx_operations")):
-            looks.append(statement)
-            if len(looks) == 1:
-                panel.database.transact(arrive)
-
-    sa.event.listen(panel.database.engine, "after_cursor_execute", arrive_after_the_first_look)
-    try:
-        refused(resellers.get("admin", "/remove_reseller.php?id=4"), 6)
-    finally:
-        sa.event.remove(panel.database.engine, "after_cursor_execute", arrive_after_the_first_look)
-    assert len(looks) > 1
-    assert resellers.world.rows(sa.select(User.id).where(User.id == 4)) == [{"id": 4}]
 
 
 def test_golden_32_money_is_kept_and_the_rest_goes(resellers: Resellers) -> None:

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from core.jobs import jobs
 from core.storage.tables import Account, Job, Lock, User
+from core.sync import shared_list
 from core.values.clock import Clock
 from core.workers import workers
-from simulators.faults import Delay
+from simulators.faults import Delay, Refuse
 from simulators.stalker import StalkerPortal
 from tests.conftest import MakeWorld
 from tests.worlds.harness import Client, World, user_row
@@ -287,3 +288,22 @@ def test_what_a_killed_process_left_behind_holds_up_nobody(pair: tuple[World, Wo
     closed = jobs.read_job(second.panel, record.id)
     assert closed is not None
     assert closed.state == jobs.DONE
+
+
+def test_a_portal_that_fails_at_once_does_not_inherit_the_list_of_the_one_before(
+    make_world: MakeWorld, kind: str, portal: StalkerPortal
+) -> None:
+    with StalkerPortal(dialect="panel") as other:
+        before, after = _pair(make_world, kind, portal)
+        assert before.client("admin").post("/sync_accounts.php").json()["error"] == 0
+        other.fail("*", Refuse(), times=None)
+        after.panel.config = after.panel.config.model_copy(
+            update={"portal": after.panel.config.portal.model_copy(update={"primary_api_url": other.base_url})}
+        )
+        try:
+            assert after.client("admin").post("/sync_accounts.php").json()["error"] == 1
+            assert shared_list.last_list(after.panel) is None
+            assert shared_list.fresh_list(after.panel) is None
+            assert after.rows(sa.select(Account.id)) != []
+        finally:
+            other.clear_faults()
