@@ -109,21 +109,21 @@ def test_a_plan_that_is_removed_while_it_is_given_is_not_kept(resellers: Reselle
     assert "2-GBP" not in (reseller["plans"] or "")
 
 
-def test_an_account_that_an_edit_gives_to_a_reseller_keeps_the_reseller(resellers: Resellers) -> None:
+def test_an_account_that_an_edit_gives_to_a_reseller_keeps_the_reseller(light_resellers: Resellers) -> None:
     """While a portal takes its time."""
-    name = resellers.portal.users[0].login
-    resellers.world.execute(sa.update(User).where(User.id == 4).values(is_observer=0))
-    assert 4 not in resellers.owners().values()
-    resellers.portal.fail("PUT accounts*", Delay(2 * _MOMENT))
+    name = light_resellers.portal.users[0].login
+    light_resellers.world.execute(sa.update(User).where(User.id == 4).values(is_observer=0))
+    assert 4 not in light_resellers.owners().values()
+    light_resellers.portal.fail("PUT accounts*", Delay(2 * _MOMENT))
     fields = {"username": name, "name": "Somebody", "reseller": 4}
-    giving = _Beside(lambda: resellers.post("admin", "update_account", **fields))
-    admin = _in_another_browser(resellers, "admin")
+    giving = _Beside(lambda: light_resellers.post("admin", "update_account", **fields))
+    admin = _in_another_browser(light_resellers, "admin")
     giving.begin()
-    until(lambda: bool(resellers.open_operations()), "the edit has been decided")
+    until(lambda: bool(light_resellers.open_operations()), "the edit has been decided")
     refused(admin.get("/remove_reseller.php?id=4").json(), 6)
     assert giving.answer["error"] == 0
-    assert resellers.owners()[name] == 4
-    assert resellers.user_by_id(4) is not None
+    assert light_resellers.owners()[name] == 4
+    assert light_resellers.user_by_id(4) is not None
 
 
 def test_accounts_that_are_on_the_way_count_for_the_limit(accounts: Accounts) -> None:

@@ -291,10 +291,10 @@ def test_what_a_killed_process_left_behind_holds_up_nobody(pair: tuple[World, Wo
 
 
 def test_a_portal_that_fails_at_once_does_not_inherit_the_list_of_the_one_before(
-    make_world: MakeWorld, kind: str, portal: StalkerPortal
+    light_pair: tuple[World, World],
 ) -> None:
+    before, after = light_pair
     with StalkerPortal(dialect="panel") as other:
-        before, after = _pair(make_world, kind, portal)
         assert before.client("admin").post("/sync_accounts.php").json()["error"] == 0
         other.fail("*", Refuse(), times=None)
         after.panel.config = after.panel.config.model_copy(

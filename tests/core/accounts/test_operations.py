@@ -480,17 +480,17 @@ def test_a_lagging_portal_gets_what_is_stored_now(every: Accounts) -> None:
     assert {portal.users[0].full_name for portal in every.portals} == {"Second"}
 
 
-def test_what_was_deleted_and_made_again_stays(every: Accounts) -> None:
+def test_what_was_deleted_and_made_again_stays(patient: Accounts) -> None:
     """Server 2 carried out a deletion and could not say so; when it is looked at again, it has the new account."""
-    every.portals[1].fail("DELETE accounts", Answer(ERROR, effect=True))
-    assert every.post("reseller1", "remove_account", id="user001")["warning"] == 1
+    patient.portals[1].fail("DELETE accounts", Answer(ERROR, effect=True))
+    assert patient.post("reseller1", "remove_account", id="user001")["warning"] == 1
     again = new_account(username="user001", mac=MAC("01"), plan="78-GBP")
-    every.portals[1].clear_faults()
-    assert every.post("reseller1", "add_account", **again)["error"] == 0
-    every.finish_operations()
-    assert every.open_operations() == []
-    assert [portal.user("user001") is not None for portal in every.portals] == [True, True]
-    assert every.row("user001") is not None
+    patient.portals[1].clear_faults()
+    assert patient.post("reseller1", "add_account", **again)["error"] == 0
+    patient.finish_operations()
+    assert patient.open_operations() == []
+    assert [portal.user("user001") is not None for portal in patient.portals] == [True, True]
+    assert patient.row("user001") is not None
 
 
 def test_edits_deletion_and_syncs_at_once_end_in_a_legal_state(every: Accounts) -> None:
