@@ -66,12 +66,17 @@ class Saved:
     note: str | None = None
 
 
+def lock_plans(panel: Panel, connection: Connection) -> None:
+    """Until the transaction ends, nobody else of ours changes plans or gives them; its first statement."""
+    serialise(panel.database, connection, PLANS_LOCK)
+
+
 def alone_with_plans(panel: Panel, act: Callable[[Connection, list[StoredPlan]], Done]) -> Done:
     """What ``act`` returns of a transaction in which nobody else of ours changes plans; it is given all of them, oldest
     first."""
 
     def alone(connection: Connection) -> Done:
-        serialise(panel.database, connection, PLANS_LOCK)
+        lock_plans(panel, connection)
         return act(connection, stored_plans(panel, connection))
 
     return panel.database.transact(alone)

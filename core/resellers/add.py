@@ -15,13 +15,12 @@ from core.access.credentials import renew_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
 from core.panel import Panel
-from core.plans.edit import PLANS_LOCK
+from core.plans.edit import lock_plans
 from core.resellers import rules
 from core.resellers.credit import ADD, book
 from core.resellers.plans import checked_plans
 from core.resellers.resellers import USERNAME_TAKEN, refuse_taken_username, stored_currencies
 from core.security.passwords import BLANKS
-from core.storage.one_at_a_time import serialise
 from core.storage.tables import User
 from core.storage.undoable import refuse_money_without_undo
 from core.storage.writing import insert_row
@@ -57,7 +56,7 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
 
     def act(connection: Connection) -> int:
         # a plan that is being removed is not given
-        serialise(panel.database, connection, PLANS_LOCK)
+        lock_plans(panel, connection)
         if balance:
             refuse_money_without_undo(connection)
         known = stored_currencies(connection)

@@ -12,9 +12,8 @@ from core.access.user_rows import require_reseller
 from core.errors import InvalidInput
 from core.panel import Panel
 from core.plans.choice import normal_key
-from core.plans.edit import PLANS_LOCK
+from core.plans.edit import lock_plans
 from core.resellers.rules import shown_plans
-from core.storage.one_at_a_time import serialise
 from core.storage.tables import Plan, User
 from core.values.currencies import ANY_CURRENCY, currency_code, shown_currency
 from core.values.escaping import plain
@@ -27,7 +26,7 @@ def assign_plans(panel: Panel, by: By, reseller_id: int, plans: str) -> str:
     """
 
     def act(connection: Connection) -> str:
-        serialise(panel.database, connection, PLANS_LOCK)
+        lock_plans(panel, connection)
         reseller = require_reseller(panel, connection, reseller_id, lock=True)
         chosen = checked_plans(connection, plans, reseller.currency_id)
         connection.execute(update(User).where(User.id == reseller.id).values(plans=chosen))
