@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 
 import requests
-import time_machine
 from playwright.sync_api import expect
 
 from tests.browser.conftest import MakeSite, Visit
@@ -119,7 +118,7 @@ def test_04_the_newer_dashboard_sends_strangers_to_the_login_page(modern: Site, 
 
 def test_04_who_was_idle_reads_why(modern: Site, visit: Visit) -> None:
     visitor = visit(modern.url).holds_session_of("admin")
-    with time_machine.travel(datetime.now(UTC).timestamp() + IDLE_SECONDS):
+    with modern.world.later(IDLE_SECONDS):
         visitor.open("/dashboard.php")
     expect(visitor.page.locator("#notice")).to_contain_text("inactive")
     assert [seen.query for seen in modern.pages("/index.html")] == [{"expired": "1"}]

@@ -1,11 +1,7 @@
 """The life of a session across tabs, browsers, idle time and passwords (contract chapters 05 §11 and 10 §4)."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 
-import time_machine
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
@@ -16,12 +12,6 @@ from tests.browser.visitors import Visitor, arrives_at, expect_accounts
 from tests.worlds.harness import NOT_LOGGED_IN, Client
 
 FOCUS = "window.dispatchEvent(new Event('focus'))"
-
-
-@contextmanager
-def later(seconds: float) -> Iterator[None]:
-    with time_machine.travel(datetime.now(UTC).timestamp() + seconds):
-        yield
 
 
 def sees_expiry(page: Page) -> None:
@@ -74,7 +64,7 @@ def test_09_an_idle_page_leaves_when_it_gets_the_focus(modern: Site, visit: Visi
     expect_accounts(visitor.page, *ALL)
     at_rest(visitor, modern)
     modern.seen.clear()
-    with later(IDLE_SECONDS):
+    with modern.world.later(IDLE_SECONDS):
         visitor.page.evaluate(FOCUS)
         sees_expiry(visitor.page)
     assert [seen.status for seen in modern.of("session_heartbeat")] == [200]
@@ -85,7 +75,7 @@ def test_09_an_idle_page_leaves_when_it_gets_the_focus(modern: Site, visit: Visi
 def test_the_older_page_may_be_idle_for_longer(legacy: Site, visit: Visit) -> None:
     visitor = at_dashboard(visit, legacy, "admin")
     expect_accounts(visitor.page, *ALL)
-    with later(IDLE_SECONDS):
+    with legacy.world.later(IDLE_SECONDS):
         visitor.page.get_by_role("button", name="Newest first").click()
         visitor.until(lambda: len(legacy.of("get_accounts")) == 2, "the list again")
         expect_accounts(visitor.page, *ALL)
@@ -127,7 +117,7 @@ def test_the_idle_limit_is_set_in_the_page(modern: Site, visit: Visit) -> None:
     visitor.until(lambda: len(modern.of("auto_logout_settings", "GET")) == 3, "the setting read again")
     expect(page.locator("#timeout")).to_have_value("10")
     page.wait_for_load_state("networkidle")
-    with later(IDLE_SECONDS), page.expect_response("**/session_heartbeat.php") as heartbeat:
+    with modern.world.later(IDLE_SECONDS), page.expect_response("**/session_heartbeat.php") as heartbeat:
         page.evaluate(FOCUS)
     assert (heartbeat.value.json()["expired"], heartbeat.value.json()["timeout_minutes"]) == (False, 10)
 

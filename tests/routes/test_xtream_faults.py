@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -170,7 +170,7 @@ def test_a_deletion_is_whole_and_the_stop_follows(xtream: Xtream, action: str, s
     assert xtream.rows("streams", id=stream) == xtream.rows("assignments", stream_id=stream) == []
     assert xtream.pending == [(1, f"{kind}_stop", stream)]
     xtream.a.forget()
-    with _Later(xtream, 6):
+    with xtream.world.later(6):
         assert pending.deliver_due(xtream.panel) == 1
     assert xtream.a.calls == [f"POST {kind}/stop/{stream}"]
     assert xtream.pending == []
@@ -195,22 +195,7 @@ def test_a_rolled_back_deletion_leaves_no_stop_behind(xtream: Xtream) -> None:
         sa.event.remove(engine, "before_cursor_execute", fail)
     assert (xtream.rows("streams"), xtream.rows("assignments"), xtream.rows("bouquets")) == before
     xtream.a.forget()
-    with _Later(xtream, 6):
+    with xtream.world.later(6):
         assert pending.deliver_due(xtream.panel) == 0
     assert xtream.a.calls == []
     assert xtream.pending == [], "a stream that is assigned is not stopped behind anybody's back"
-
-
-class _Later:
-    """The panel's clock, so many seconds ahead."""
-
-    def __init__(self, xtream: Xtream, seconds: float) -> None:
-        self._clock, self._seconds = xtream.panel.clock, seconds
-        self._original: Callable[[], float] = self._clock._source
-
-    def __enter__(self) -> None:
-        ahead = time.time() + self._seconds
-        self._clock._source = lambda: ahead
-
-    def __exit__(self, *_: object) -> None:
-        self._clock._source = self._original

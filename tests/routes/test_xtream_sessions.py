@@ -172,16 +172,10 @@ def test_polling_in_the_other_stores(make_world: MakeWorld, store: str) -> None:
     with xtream_world(make_world, "own sqlite", **settings) as xtream:
         client = xtream.world.client()
         assert client.post("/login.php", {"username": "root", "password": "root-pass"}).json()["error"] == 0
-        now = xtream.panel.clock.seconds()
-        original = xtream.panel.clock._source
-        try:
-            # 20 minutes are fewer than the 24 that a session may idle, 40 are more
-            for minutes in (20, 40):
-                xtream.panel.clock._source = lambda minutes=minutes: now + 60 * minutes
-                status = client.get("/api.php?action=stats").status_code
-                assert status == (404 if minutes == 20 else 401), minutes
-        finally:
-            xtream.panel.clock._source = original
+        # 20 minutes are fewer than the 24 that a session may idle, 40 are more
+        for minutes, status in ((20, 404), (40, 401)):
+            with xtream.world.later(60 * minutes):
+                assert client.get("/api.php?action=stats").status_code == status, minutes
 
 
 @pytest.mark.parametrize("tables", [[], ["users"], ["users", "lines"]])
