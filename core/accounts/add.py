@@ -109,7 +109,7 @@ def add_account(panel: Panel, by: By, wish: NewAccount) -> Added:
     record = create.on_portals(panel, record, every_server, wish.password)
     account_id = create.confirm(panel, by, record)
     creation = Creation.read(record.payload)
-    theme = set_theme(panel, record.username, creation.theme)
+    theme = set_theme(panel, record.username, creation.theme, creation.reseller)
     sent = {"full_name": creation.full_name, "comment": creation.comment, "end_date": creation.end_date}
     notes = creation.notes + told_otherwise(panel, record.username, sent)
     jobs.ring(panel)

@@ -135,7 +135,7 @@ def change_if_any(
     is_there = _tell_first(panel, record, every_server[0], before, after, password)
     record = _commit(panel, record, before, after, every_server)
     server2 = _tell_second(panel, record, every_server[1:], before, after, password)
-    theme_failure = set_theme(panel, after.username, theme)
+    theme_failure = set_theme(panel, after.username, theme, after.reseller)
     jobs.ring(panel)
     return replace(changed, lag=Lag(server2, theme_failure, planned.notes), is_missing=not is_there)
 
@@ -312,7 +312,7 @@ def _settle_unknown(panel: Panel, record: Record) -> None:
     if seen is Seen.APPLIED:
         record = _commit(panel, record, before, after, [server, *others])
         _tell_second(panel, record, others, before, after, None)
-        set_theme(panel, after.username, theme)
+        set_theme(panel, after.username, theme, after.reseller)
     elif late := recovery.late_seconds(panel, record):
         record = operations.refund(panel, record, operations.COMPENSATING)
         operations.leave(panel, record, recovery.LOOKED_AT_AGAIN, seconds=late)

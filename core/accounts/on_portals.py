@@ -5,15 +5,17 @@ The calls themselves are in :mod:`core.portal`. Source: contract chapters 20 §1
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum, auto
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from core.access.user_rows import read_user
 from core.accounts.rows import MAC_TAKEN, USERNAME_TAKEN, AccountRow
 from core.accounts.rules import FAR_FUTURE
-from core.errors import AlreadyExists, InvalidInput, NotFound, PanelError, UpstreamFailed
+from core.errors import AlreadyExists, DatabaseFailed, InvalidInput, NotFound, PanelError, UpstreamFailed
 from core.panel import Panel
 from core.plans.plan_tariff import Tariffs
 from core.portal import (
@@ -117,13 +119,18 @@ def may_still_follow(error: PortalError) -> bool:
     return error.outcome is not Outcome.NOT_DONE and isinstance(error, PortalTimeout | PortalUnreachable)
 
 
-def set_theme(panel: Panel, username: str, theme: str | None) -> str | None:
+def set_theme(panel: Panel, username: str, theme: str | None, owner_id: int | None) -> str | None:
     """Set the theme on every server; the first failure's text, None when there is none.
 
-    Without a theme or a configured key nothing is sent.
+    ``theme``: that of the account's owner when this was decided; if he was given another one while the portals took
+    their time, that. Without a theme or a configured key nothing is sent.
     """
     if not theme or not panel.config.portal.theme_key.get_secret_value():
         return None
+    # nothing may fail any more that is not the portals' fault
+    with suppress(DatabaseFailed), panel.database.read() as connection:
+        owner = None if owner_id is None else read_user(panel, connection, owner_id)
+        theme = (owner and owner.theme) or theme
     failure = None
     for server in servers(panel):
         try:

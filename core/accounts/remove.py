@@ -87,11 +87,21 @@ def take_up(panel: Panel, record: Record) -> None:
             operations.leave(panel, record, f"{error.server}: {error.text}")
             return
         record = _commit(panel, record, every_server)
+    elif _may_come_back(panel, record):
+        operations.leave(panel, record, "Another change on this device ends first")
+        return
     elif _is_back(panel, record):
         # made again meanwhile, on every server
         operations.close(panel, record)
         return
     _delete_second(panel, record, every_server[1:])
+
+
+def _may_come_back(panel: Panel, record: Record) -> bool:
+    """Whether an operation whose outcome is open may have made that account again."""
+    with panel.database.read() as connection:
+        opened = operations.read_open(connection)
+    return any(other.mac == record.mac and other.state != operations.CONFIRMING for other in opened)
 
 
 def _is_back(panel: Panel, record: Record) -> bool:

@@ -11,7 +11,7 @@ from core.storage.one_at_a_time import serialise
 from core.storage.tables import Currency, Plan, Transaction, User
 from core.values.currencies import PLAN_CURRENCIES, currency_code
 
-CURRENCIES_LOCK = "currencies_lock"
+_LOCK = "currencies_lock"
 _LEGACY_RIAL = "IRT"
 _CODE = re.compile(r"[A-Z]{3,10}")
 
@@ -20,6 +20,12 @@ class CurrencyInUse(PanelError):
     """Something still counts in the currency, or it belongs to the panel itself."""
 
     default_text = "This currency is in use"
+
+
+def lock_currencies(panel: Panel, connection: Connection) -> None:
+    """Until the transaction ends, nobody else of ours changes the currencies or begins to count in another one; before
+    anything is read in it."""
+    serialise(panel.database, connection, _LOCK)
 
 
 def add_currency(panel: Panel, by: By, name: str) -> str:
@@ -31,7 +37,7 @@ def add_currency(panel: Panel, by: By, name: str) -> str:
         raise InvalidInput.of("name", "IRT is an old name of IRR")
 
     def act(connection: Connection) -> None:
-        serialise(panel.database, connection, CURRENCIES_LOCK)
+        lock_currencies(panel, connection)
         if _stored(connection, code):
             raise AlreadyExists("This currency exists already")
         connection.execute(insert(Currency).values(id=code, name=code))
@@ -50,7 +56,7 @@ def remove_currency(panel: Panel, by: By, name: str) -> None:
         raise CurrencyInUse("This currency is in use: the panel's own currencies stay")
 
     def act(connection: Connection) -> None:
-        serialise(panel.database, connection, CURRENCIES_LOCK)
+        lock_currencies(panel, connection)
         stored = _stored(connection, code)
         if not stored:
             raise NotFound("Currency not found")

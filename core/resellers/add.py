@@ -15,6 +15,7 @@ from core.access.credentials import renew_credential
 from core.errors import AlreadyExists, InvalidInput
 from core.messages.sms.first_templates import initialise_reseller
 from core.panel import Panel
+from core.plans.currencies import lock_currencies
 from core.plans.edit import lock_plans
 from core.resellers import rules
 from core.resellers.credit import ADD, book
@@ -55,8 +56,9 @@ def add_reseller(panel: Panel, by: By, wish: NewReseller) -> int:
     hashed, key = panel.passwords.hash(wish.password), panel.fingerprint_key
 
     def act(connection: Connection) -> int:
-        # a plan that is being removed is not given
+        # what is being removed is not given
         lock_plans(panel, connection)
+        lock_currencies(panel, connection)
         if balance:
             refuse_money_without_undo(connection)
         known = stored_currencies(connection)

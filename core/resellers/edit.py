@@ -19,6 +19,7 @@ from core.errors import AlreadyExists, NotAllowed, WrongCredentials
 from core.jobs import jobs
 from core.jobs.jobs import Record
 from core.panel import Panel
+from core.plans.currencies import lock_currencies
 from core.resellers import rules, themes
 from core.resellers.resellers import (
     USERNAME_TAKEN,
@@ -78,6 +79,9 @@ def edit_reseller(panel: Panel, by: By, reseller_id: int, wish: ResellerEdit) ->
     verified = _own_old_password(panel, by, wish) if password and reseller_id == by.actor.id else None
 
     def act(connection: Connection) -> tuple[str, dict[str, Any], Actor, Record | None, Any]:
+        if wish.currency:
+            # one that is being removed is not given
+            lock_currencies(panel, connection)
         old = require_reseller(panel, connection, reseller_id, lock=True)
         new = _changes(old, wish, lambda: stored_currencies(connection))
         if old.id == by.actor.id:

@@ -247,8 +247,12 @@ def secret(database: Database, name: str) -> str:
         # a locking read also sees what another process stored after our snapshot began
         return connection.execute(wanted.with_for_update()).scalar_one()
 
+    def is_stored(made: str) -> bool:
+        with database.read() as connection:
+            return bool(connection.scalar(wanted) == made)
+
     # those who ask first at the same moment hold one lock and wait for the next
-    return str(database.transact(store) if found is None else found)
+    return str(database.transact(store, is_stored=is_stored) if found is None else found)
 
 
 def _accepted(connection: Connection) -> Shape:

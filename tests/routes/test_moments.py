@@ -17,7 +17,7 @@ from core.access.began import Began
 from core.accounts import operations
 from core.accounts.operations import Draft
 from core.accounts.records import Change
-from core.storage.tables import Account, ArchivedPayment, ResellerPayment, User
+from core.storage.tables import Account, ArchivedPayment, Currency, ResellerPayment, User
 from simulators.faults import Delay
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, Accounts, accounts_world, new_account
@@ -107,6 +107,43 @@ def test_a_plan_that_is_removed_while_it_is_given_is_not_kept(resellers: Reselle
     reseller = resellers.user_by_id(4)
     assert reseller is not None
     assert "2-GBP" not in (reseller["plans"] or "")
+
+
+@on_servers
+@pytest.mark.parametrize("endpoint", ["add_reseller", "update_reseller"])
+def test_a_currency_that_is_removed_while_it_is_given_is_not_kept(resellers: Resellers, endpoint: str) -> None:
+    resellers.world.insert(Currency, [{"id": "SEK", "name": "SEK"}])
+    removing = _Beside(lambda: resellers.post("admin", "remove_currency", id="SEK"))
+    admin = _in_another_browser(resellers, "admin")
+    fields = {"id": 4, "username": "new", "password": "a-long-one", "name": "New", "currency": "SEK"}
+    # the session's user is looked up with his currency, by a join
+    with after_first_look(resellers.panel, removing.begin, "FROM _currencies"):
+        given = admin.post(f"/{endpoint}.php", fields).json()
+    holders = sa.select(sa.func.count()).select_from(User).where(User.currency_id == "SEK")
+    listed = sa.select(sa.func.count()).select_from(Currency).where(Currency.id == "SEK")
+    counts = [next(iter(resellers.world.rows(counted)[0].values())) for counted in (holders, listed)]
+    resellers.world.execute(sa.delete(Currency).where(Currency.id == "SEK"))
+    assert (given["error"], removing.answer["error"], counts) in ((0, 1, [1, 1]), (1, 0, [0, 0]))
+
+
+_THEMED = {
+    "add_account": ("POST accounts*", new_account(0x31, reseller=2)),
+    "update_account": ("PUT accounts*", {"username": "user00002", "name": "Somebody"}),
+}
+
+
+@pytest.mark.parametrize("endpoint", _THEMED)
+def test_a_theme_that_is_changed_while_portals_take_their_time_is_what_they_get(
+    light_resellers: Resellers, endpoint: str
+) -> None:
+    call, fields = _THEMED[endpoint]
+    light_resellers.portal.fail(call, Delay(2 * _MOMENT))
+    asking = _Beside(lambda: light_resellers.post("admin", endpoint, **fields))
+    asking.begin()
+    until(lambda: bool(light_resellers.open_operations()), "it has been decided")
+    light_resellers.world.execute(sa.update(User).where(User.id == 2).values(theme="emerald"))
+    assert asking.answer["error"] == 0
+    assert [form["theme"] for form in light_resellers.themed if form["login"] == fields["username"]] == ["emerald"]
 
 
 def test_an_account_that_an_edit_gives_to_a_reseller_keeps_the_reseller(light_resellers: Resellers) -> None:

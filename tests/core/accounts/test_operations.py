@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from core.access.audit import Origin
 from core.access.began import Began
-from core.accounts import operations, recovery
+from core.accounts import operations, recovery, remove
 from core.accounts.operations import AccountBusy, Draft
 from core.accounts.records import STATUS, Change
 from core.errors import NotFound
@@ -489,6 +489,40 @@ def test_what_was_deleted_and_made_again_stays(patient: Accounts) -> None:
     assert patient.post("reseller1", "add_account", **again)["error"] == 0
     patient.finish_operations()
     assert patient.open_operations() == []
+    assert [portal.user("user001") is not None for portal in patient.portals] == [True, True]
+    assert patient.row("user001") is not None
+
+
+class _Meanwhile(Fault):
+    """The portal does what it is asked; ``act`` runs before it answers."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def act(self, exchange: Exchange, respond: Respond) -> None:
+        response = respond()
+        self._act()
+        exchange.send(response)
+
+
+def test_what_was_deleted_and_is_made_again_by_who_was_away_for_long_stays(patient: Accounts) -> None:
+    """As above, and the deletion is looked at while nobody knows yet what became of the creation."""
+    patient.portals[1].fail("DELETE accounts", Answer(ERROR, effect=True))
+    assert patient.post("reseller1", "remove_account", id="user001")["warning"] == 1
+    [left] = patient.open_operations()
+    patient.portals[1].clear_faults()
+
+    def look_at_the_deletion() -> None:
+        patient.forward += 2 * operations.LEASE_SECONDS
+        deletion = operations.claim(patient.panel, left["id"])
+        assert deletion is not None
+        recovery.TAKE_UP[remove.KIND](patient.panel, deletion)
+
+    patient.portals[1].fail("POST accounts*", _Meanwhile(look_at_the_deletion))
+    again = new_account(username="user001", mac=MAC("01"), plan="78-GBP")
+    assert patient.post("reseller1", "add_account", **again)["error"] == 0
+    assert [operation["id"] for operation in patient.open_operations()] == [left["id"]]
+    patient.finish_operations()
     assert [portal.user("user001") is not None for portal in patient.portals] == [True, True]
     assert patient.row("user001") is not None
 

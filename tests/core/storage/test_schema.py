@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from core.errors import CommitUncertain
 from core.storage import schema
 from core.storage.database import Database
 from core.storage.revisions import alembic_config, oldest_first
@@ -471,6 +473,19 @@ class TestSecret:
 
         with ThreadPoolExecutor(6) as pool:
             assert len(set(pool.map(ask, range(12)))) == 1
+
+    def test_it_is_there_although_its_commit_was_not_answered(
+        self, prepared: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        @contextmanager
+        def write() -> Iterator[Connection]:
+            monkeypatch.undo()
+            with prepared.write() as connection:
+                yield connection
+            raise CommitUncertain
+
+        monkeypatch.setattr(prepared, "write", write)
+        assert schema.secret(prepared, "unanswered") == schema.secret(prepared, "unanswered")
 
 
 class TestVersions:
