@@ -258,9 +258,10 @@ def test_a_database_of_another_application_is_refused_and_left_alone(tmp_path: P
 
 # what a WSGI server does with ``wsgi:app``: loads it, forks, and calls it from several threads
 _FORKED = """
-import os, sys, threading
+import gc, os, sys, threading
 import wsgi
 from werkzeug.test import Client
+assert gc.isenabled() and gc.get_freeze_count(), "what was imported is looked through for garbage"
 assert threading.active_count() == 1, "something was begun before the first request"
 child = os.fork()
 if not child:
