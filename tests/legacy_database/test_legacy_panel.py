@@ -11,7 +11,7 @@ from core.storage import schema
 from core.storage.database import Database
 from core.storage.tables import Account, Transaction, User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, load_dump, require
+from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, load_dump, require, strange_engine
 from tests.worlds.harness import World
 from tests.worlds.live_panels import LivePanel
 
@@ -45,7 +45,7 @@ def live(legacy_url: str) -> Iterator[World]:
 
 def _structure(url: str) -> dict[str, Any]:
     """Of every table of the panel: its definition and a checksum of its rows."""
-    engine = sa.create_engine(Database(url).url)
+    engine = strange_engine(url)
     with engine.connect() as connection:
         names = [name for name in sa.inspect(connection).get_table_names() if not name.startswith("_sbx_")]
         found = {

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from core.storage.tables import Account, Currency, DeletedPlan, Plan, User
 from tests.conftest import MakeWorld
+from tests.worlds.databases import strange_engine
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
 from tests.worlds.logged_in import logged_in
 
@@ -190,7 +191,7 @@ def test_what_another_program_wrote_is_shown_at_once(world: World, write: str) -
     client = logged_in(world, "admin")
     before = [client.get("/get_accounts.php").content for _ in range(2)]
     assert before[0] == before[1]
-    stranger = sa.create_engine(world.panel.database.url)
+    stranger = strange_engine(world.panel.database.url)
     with stranger.begin() as connection:
         connection.execute(_WRITES[write])
     stranger.dispose()
@@ -202,7 +203,7 @@ def test_what_another_program_wrote_is_shown_at_once(world: World, write: str) -
 def test_what_is_not_committed_is_not_shown_and_then_is(world: World) -> None:
     client = logged_in(world, "admin")
     before = client.get("/get_accounts.php").content
-    stranger = sa.create_engine(world.panel.database.url)
+    stranger = strange_engine(world.panel.database.url)
     with stranger.connect() as connection:
         transaction = connection.begin()
         connection.execute(sa.update(Account).where(Account.id == 10).values(full_name="Later"))

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pymysql
@@ -17,10 +18,13 @@ import pytest
 import redis
 from psycopg import sql
 from pymysql.cursors import Cursor
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 from core.storage import schema
 from core.storage.database import Database
+from core.values.database_urls import normal_url
 from tests.worlds.places import FIXTURES
 
 KINDS = ("sqlite", "mariadb", "postgresql")
@@ -197,6 +201,13 @@ def mysql_connection(url: str) -> "pymysql.Connection[Cursor]":
         charset="utf8mb4",
         ssl_disabled=True,
     )
+
+
+def strange_engine(url: str | URL, **options: Any) -> Engine:
+    """Of another program on that database, each connection a new one; as :func:`mysql_connection` without TLS."""
+    normal = url if isinstance(url, URL) else normal_url(url)
+    without = {"ssl_disabled": True} if normal.drivername.endswith("+pymysql") else {}
+    return create_engine(normal, poolclass=NullPool, connect_args=without, **options)
 
 
 @cache

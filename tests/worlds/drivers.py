@@ -17,6 +17,7 @@ from psycopg import errors
 from core.storage.database import Database
 from core.storage.engines import seems_connected
 from core.storage.mysql_cursor import ClosingConnection
+from tests.worlds.databases import strange_engine
 from tests.worlds.waiting import until
 
 
@@ -159,7 +160,7 @@ class _Server:
     @cached_property
     def _other(self) -> sa.Connection:
         """A connection of somebody else, by whom others are ended."""
-        engine = sa.create_engine(self._url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+        engine = strange_engine(self._url, isolation_level="AUTOCOMMIT")
         return engine.connect()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from core.panel import Panel
 from simulators.faults import Exchange, Fault, Respond
+from tests.worlds.databases import strange_engine
 
 # a connection waits so long for a lock; MariaDB knows whole seconds
 _WAITS = {
@@ -44,7 +45,7 @@ class ForeignLock:
     """Rows that a stranger's transaction has changed and does not commit; on SQLite that is the whole database."""
 
     def __init__(self, panel: Panel, statement: str) -> None:
-        self._engine = sa.create_engine(panel.database.url, poolclass=sa.pool.NullPool)
+        self._engine = strange_engine(panel.database.url)
         self._dialect = panel.database.dialect
         self._statement = statement
         self._connection: Connection | None = None

@@ -9,6 +9,7 @@ import pymysql
 import pytest
 
 from bench.processes import free_port
+from tests.worlds.databases import mysql_connection
 from tests.worlds.waiting import PATIENCE_SECONDS, until
 
 
@@ -39,7 +40,7 @@ class PrivateMariadb:
         return f"mysql://root@127.0.0.1:{self.port}/"
 
     def run(self, *statements: str) -> None:
-        with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
+        with mysql_connection(self.url) as connection:
             with connection.cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement)

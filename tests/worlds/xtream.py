@@ -18,7 +18,7 @@ from core.xtream.families import Tables, known
 from core.xtream.store import store
 from simulators.xtream_node.server import XtreamNode
 from tests.conftest import MakeWorld
-from tests.worlds.databases import create_database, require
+from tests.worlds.databases import create_database, require, strange_engine
 from tests.worlds.harness import Client, World, legacy_hash, php_encode, user_row
 from tests.worlds.rows import Emptied, put
 from tests.worlds.xtream_databases import NEW, OLD, xtream_tables
@@ -176,7 +176,7 @@ def _made_world(make_world: MakeWorld, mode: str, settings: Mapping[str, str]) -
     if mode not in _made:
         tables = xtream_tables(mode)
         _made[mode] = create_database("mariadb", mode), Emptied(tables.sorted_tables)
-        engine = sa.create_engine(_made[mode][0].replace("mysql://", "mysql+pymysql://"))
+        engine = strange_engine(_made[mode][0])
         tables.create_all(engine)
         engine.dispose()
     url, empty = _made[mode]

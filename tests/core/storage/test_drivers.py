@@ -22,7 +22,7 @@ from core.storage.database import Database
 from core.storage.mysql_cursor import FastCursor
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
-from tests.worlds.databases import MARIADB_URL, create_database, require
+from tests.worlds.databases import MARIADB_URL, create_database, mysql_connection, require
 from tests.worlds.private_mariadb import PrivateMariadb
 
 DRIVERS = ("pymysql", "mysqldb")
@@ -105,10 +105,7 @@ def database(address: str, request: pytest.FixtureRequest) -> Iterator[Database]
 def _kill_others(address: str) -> None:
     """End every connection to the database of ``address``, as a restart of the server does."""
     name = make_url(address).database
-    parts = make_url(MARIADB_URL)
-    administrator = pymysql.connect(
-        host=parts.host, port=parts.port or 3306, user=parts.username, password=parts.password or ""
-    )
+    administrator = mysql_connection(MARIADB_URL)
     with administrator, administrator.cursor() as cursor:
         cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
         for (id,) in cursor.fetchall():
