@@ -134,9 +134,14 @@ class Queue:
         Consumer(self._huey, workers=self._config.workers, initial_delay=0.05, max_delay=_LONGEST_PAUSE_SECONDS).run()
 
     def close(self) -> None:
-        """End the workers of this process; one that is in the middle of a job is not waited for for long."""
+        """:meth:`rest` for ever."""
+        self._is_closed = True
+        self.rest()
+
+    def rest(self) -> None:
+        """End the workers of this process until the next ring; one that is in the middle of a job is not waited for for
+        long."""
         with self._lock:
-            self._is_closed = True
             consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.end(_CLOSING_SECONDS)

@@ -8,6 +8,7 @@ turn. ``SHOWBOX_TEST_MATRIX=all`` takes every step on every kind of database.
 
 import gc
 import os
+import select
 import signal
 import threading
 import warnings
@@ -19,7 +20,6 @@ from typing import Any
 from zlib import crc32
 
 import requests
-import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -28,6 +28,7 @@ from core.portal.wire import deadline, transport
 from simulators.faults import Answer, Cut, Delay, Exchange, Fault, Refuse, Respond
 from simulators.wire import Response
 from tests.worlds.breaking import Steps, busy_places, changes, commits, effects, ends
+from tests.worlds.databases import strange_engine
 from tests.worlds.deeds import Deed
 from tests.worlds.harness import Client
 from tests.worlds.truth import LOGS, Ground, Healthy
@@ -61,7 +62,7 @@ class Case:
 
 
 class NeverCame(Exception):
-    """The deed was done without the step at which its database should have failed."""
+    """The deed was done without the step at which its database should have failed, or not at all."""
 
 
 class Cases:
@@ -179,7 +180,7 @@ class Cases:
 
     def _do_locked(self, names: Sequence[str], session: Client, *, briefly: bool) -> requests.Response:
         database = self._ground.deeds.panel.database
-        engine = sa.create_engine(database.url, poolclass=sa.pool.NullPool)
+        engine = strange_engine(database.url)
         self._steps.prepared = "SET SESSION innodb_lock_wait_timeout = 0"
         database.dispose()
         try:
@@ -236,8 +237,10 @@ class Cases:
             deeds.do(self._deed, InProcess(deeds.world.app, session))
 
         steps.forget()
-        child.run(act)
-        deeds.portal.clear_faults()
+        try:
+            child.run(act)
+        finally:
+            deeds.portal.clear_faults()
         # it has told us nothing of what it changed
         steps.changed |= self._healthy.tables
         if fault is not None:
@@ -326,7 +329,8 @@ class Child:
     pid = 0
 
     def run(self, act: Callable[[], None]) -> None:
-        """Returns when it is gone, be it that it was killed."""
+        """Returns when it is gone, be it that it was killed. Raises NeverCame where it waits for ever: for a lock of a
+        library, which another thread held when this one was copied without it."""
         with warnings.catch_warnings():
             # threads that wait for requests hold no lock
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -341,7 +345,15 @@ class Child:
             finally:
                 os._exit(0)
         gc.unfreeze()
+        with open(os.pidfd_open(self.pid), "rb") as end:
+            poll = select.poll()
+            poll.register(end, select.POLLIN)
+            has_ended = bool(poll.poll(_PATIENT_SECONDS * 1000))
+        if not has_ended:
+            self.kill()
         os.waitpid(self.pid, 0)
+        if not has_ended:
+            raise NeverCame("the copied process waits for ever")
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)

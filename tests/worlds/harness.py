@@ -2,10 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import md5
 from itertools import cycle
 from pathlib import Path
@@ -148,6 +148,8 @@ class World:
         if prepare:
             self.panel.layout  # noqa: B018 - creates the tables
         workers.attach(self.panel, by_the_clock=False)
+        # also where a test gives the panel another one
+        self._clock_of_sessions = self.panel.clock
         self.app = create_app(self.panel)
         self.processes = int(os.environ.get("SHOWBOX_TEST_PROCESSES", "1"))
         self.twin = Twin(self.panel) if self.processes == 2 else None
@@ -175,14 +177,15 @@ class World:
     def rest(self) -> None:
         """Another world on this database is used from here on, and servers have a hundred connections only.
 
-        Whom a ring wakes that has not been heard yet would take up the other's jobs; rings in Redis stay: others hear
-        them, too.
+        Whom a ring wakes that has not been heard yet would take up the other's jobs, so nobody listens; rings in Redis
+        stay: others hear them, too.
         """
         for panel in (self.panel, self.twin):
             if panel is None:
                 continue
             if panel.database.dialect != "sqlite":
                 panel.database.dispose()
+            bell(panel).rest()
             if isinstance(made := bell(panel)._made, SqliteHuey):
                 made.flush()
 
@@ -211,13 +214,11 @@ class World:
     @contextmanager
     def later(self, seconds: float) -> Iterator[None]:
         """The panel's clock and its sessions', so far ahead; the server's own stays, by which it closes connections."""
-        clock = self.panel.clock
-        source = clock._source
-        clock._source = lambda: source() + seconds
-        try:
+        with ExitStack() as stack:
+            for clock in {self.panel.clock, self._clock_of_sessions}:
+                stack.callback(setattr, clock, "_source", clock._source)
+                clock._source = partial(_ahead, clock._source, seconds)
             yield
-        finally:
-            clock._source = source
 
     # PHP session files
 
@@ -241,6 +242,10 @@ class World:
         if self.twin is not None:
             self.twin.close()
         self.panel.close()
+
+
+def _ahead(source: Callable[[], float], seconds: float) -> float:
+    return source() + seconds
 
 
 class _Compiled:

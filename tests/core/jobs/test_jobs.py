@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from core.config import load_config
 from core.errors import DatabaseBusy, DatabaseRefused, UpstreamFailed
 from core.jobs import jobs
+from core.jobs.bell import bell
 from core.jobs.jobs import Kind, Work
 from core.panel import Panel
 from core.storage.tables import Job
@@ -183,6 +184,7 @@ _DYING = """
 import sys
 import time
 from core.jobs import jobs
+from core.jobs.bell import bell
 from core.config import load_config
 from core.panel import Panel
 panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": sys.argv[1]}))
@@ -236,6 +238,12 @@ def test_a_ring_wakes_the_workers_of_this_process(
         jobs.ring(panel)
         until(lambda: handlers.seen, "the job was run")
         assert handlers.seen == [{"text": "heard"}]
+        # also those that have gone to rest
+        bell(panel).rest()
+        with panel.database.write() as connection:
+            jobs.add(panel, connection, "note", {"text": "again"})
+        jobs.ring(panel)
+        until(lambda: len(handlers.seen) == 2, "the next job was run")
     finally:
         panel.close()
 
