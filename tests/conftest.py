@@ -19,9 +19,11 @@ _FIRST = (_HERE, _HERE / "servers")
 _ENDPOINTS = _HERE / "routes"
 # each takes a worker for long
 _LONG = {
+    _HERE / "core/accounts/test_booking.py",
     _HERE / "core/storage/test_freshness.py",
     _ENDPOINTS / "test_fault_matrix.py",
     _ENDPOINTS / "test_sync_golden.py",
+    _ENDPOINTS / "test_sync_sharing.py",
     _ENDPOINTS / "test_what_portals_keep.py",
     _ENDPOINTS / "test_xtream_faults.py",
     _ENDPOINTS / "test_xtream_golden.py",

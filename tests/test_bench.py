@@ -34,7 +34,7 @@ TINY = (
     "--rounds",
     "1",
     "--seconds",
-    "0.1",
+    "0.05",
     "--changes",
     "2",
     "--settle",

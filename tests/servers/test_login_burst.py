@@ -1,6 +1,6 @@
 """A burst of real logins over HTTP, 50 at a time, leaves threads and processor for heartbeats.
 
-There are 70 of them, with ``SHOWBOX_TEST_LOGINS=400`` so many. Source: issue "Nothing lost", line 17. The lanes by
+There are 50 of them, with ``SHOWBOX_TEST_LOGINS=400`` so many. Source: issue "Nothing lost", line 17. The lanes by
 themselves: tests/compat/test_serving.py.
 """
 
@@ -27,7 +27,7 @@ from tests.worlds.databases import prepared_database
 from tests.worlds.served import served
 from tests.worlds.waiting import until
 
-LOGINS, AT_ONCE = int(os.environ.get("SHOWBOX_TEST_LOGINS", "70")), 50
+LOGINS, AT_ONCE = int(os.environ.get("SHOWBOX_TEST_LOGINS", "50")), 50
 THREADS = 8
 # more than all threads would take, were none held back; each is a hash of a twentieth of a second and more
 AT_THE_THREADS = 2 * THREADS
