@@ -19,14 +19,17 @@ _FIRST = (_HERE, _HERE / "servers")
 _ENDPOINTS = _HERE / "routes"
 # each takes a worker for long
 _LONG = {
-    _HERE / "core/accounts/test_booking.py",
     _HERE / "core/storage/test_freshness.py",
     _ENDPOINTS / "test_fault_matrix.py",
     _ENDPOINTS / "test_sync_golden.py",
+    _ENDPOINTS / "test_xtream_golden.py",
+}
+# so does each of these, which wait for most of it: they come neither with those nor last
+_WAITING = {
+    _ENDPOINTS / "test_slow_machines.py",
     _ENDPOINTS / "test_sync_sharing.py",
     _ENDPOINTS / "test_what_portals_keep.py",
     _ENDPOINTS / "test_xtream_faults.py",
-    _ENDPOINTS / "test_xtream_golden.py",
 }
 # parameters of tests that say how a request is written
 _SPELLINGS = {"encoding", "prefix"}
@@ -60,7 +63,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: (item.path.parent not in _FIRST, item.path not in _LONG, item.path.parts))
+    items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(file: Path) -> tuple[object, ...]:
+    return file.parent not in _FIRST, file not in _LONG, file.parent.parts, file not in _WAITING, file.name
 
 
 class FromElsewhere(pytest.Dir):
