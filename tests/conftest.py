@@ -108,8 +108,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _kind(item: pytest.Item) -> str:
-    """The kind of database that it meets, if any."""
-    return str(item.callspec.params.get("kind", "")) if hasattr(item, "callspec") else ""
+    """The kind of database that it meets, if any, by itself or as one of :data:`tests.worlds.xtream.MODES`."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    kind = str(params.get("kind", params.get("xtream", ""))).removeprefix("own ")
+    return kind if kind in KINDS else ""
 
 
 def _test(item: pytest.Item) -> str:
@@ -119,7 +121,7 @@ def _test(item: pytest.Item) -> str:
 def _case(item: pytest.Item) -> str:
     """What its parameters say, but for the kind."""
     spelling = item.nodeid.partition("[")[2].rstrip("]")
-    return "-".join(part for part in spelling.split("-") if part != _kind(item))
+    return "-".join(part for part in spelling.split("-") if part.removeprefix("own ") != _kind(item))
 
 
 def _asks_the_same(item: pytest.Item) -> bool:
