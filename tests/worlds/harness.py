@@ -183,9 +183,9 @@ class World:
         for panel in (self.panel, self.twin):
             if panel is None:
                 continue
+            bell(panel).rest()
             if panel.database.dialect != "sqlite":
                 panel.database.dispose()
-            bell(panel).rest()
             if isinstance(made := bell(panel)._made, SqliteHuey):
                 made.flush()
 
