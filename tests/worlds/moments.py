@@ -1,4 +1,4 @@
-"""What others commit between two statements of a transaction."""
+"""What others do between two statements of a transaction, or before a portal answers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import event
 
 from core.panel import Panel
+from simulators.faults import Exchange, Fault, Respond
 
 
 @contextmanager
@@ -26,3 +27,15 @@ def after_first_look(panel: Panel, act: Callable[[], object], *tables: str) -> I
         yield looks
     finally:
         event.remove(panel.database.engine, "after_cursor_execute", note)
+
+
+class Meanwhile(Fault):
+    """The portal does what it is asked; ``act`` runs before it answers."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def act(self, exchange: Exchange, respond: Respond) -> None:
+        response = respond()
+        self._act()
+        exchange.send(response)

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from core.accounts import operations, recovery
 from core.errors import CommitUncertain
 from core.storage.database import Database
-from simulators.faults import Exchange, Fault, Respond
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import Accounts, accounts_world, new_account
 from tests.worlds.locked import ForeignLock, Locks, impatient
+from tests.worlds.moments import Meanwhile
 from tests.worlds.waiting import until
 
 _BOOKED_LATER = "The portal has it; it is being booked in the background"
@@ -191,18 +191,6 @@ def test_a_deletion_that_cannot_be_archived_says_what_was_done(refusing: Account
     refusing.world.execute(_TRIGGERS[refusing.panel.database.dialect].format("_audit_log"))
 
 
-class _LostAnswer(Fault):
-    """After the portal's effect, the next commit of the panel is done, and its answer lost."""
-
-    def __init__(self, arm: Callable[[], None]) -> None:
-        self._arm = arm
-
-    def act(self, exchange: Exchange, respond: Respond) -> None:
-        response = respond()
-        self._arm()
-        exchange.send(response)
-
-
 def _lose_one_answer(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     original, lost = database.transact, []
 
@@ -235,7 +223,7 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_not_done_twice(
         )
         endpoint, fields, call, is_done = {**WRITES, "add": added}[write]
         arm = partial(_lose_one_answer, accounts.panel.database, monkeypatch)
-        accounts.portal.fail(call, _LostAnswer(arm))
+        accounts.portal.fail(call, Meanwhile(arm))
         answer = accounts.post("reseller1", endpoint, **fields)
         assert answer["error"] == 0, answer
         assert "pending" not in answer

@@ -32,6 +32,7 @@ from simulators.wire import Response
 from tests.conftest import MakeWorld
 from tests.worlds.accounts import MAC, NOON, Accounts, accounts_world, add_subscriber, new_account
 from tests.worlds.forked import Forked
+from tests.worlds.moments import Meanwhile
 from tests.worlds.places import ROOT
 
 SECONDS = 0.2
@@ -493,18 +494,6 @@ def test_what_was_deleted_and_made_again_stays(patient: Accounts) -> None:
     assert patient.row("user001") is not None
 
 
-class _Meanwhile(Fault):
-    """The portal does what it is asked; ``act`` runs before it answers."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        self._act = act
-
-    def act(self, exchange: Exchange, respond: Respond) -> None:
-        response = respond()
-        self._act()
-        exchange.send(response)
-
-
 def test_what_was_deleted_and_is_made_again_by_who_was_away_for_long_stays(patient: Accounts) -> None:
     """As above, and the deletion is looked at while nobody knows yet what became of the creation."""
     patient.portals[1].fail("DELETE accounts", Answer(ERROR, effect=True))
@@ -518,7 +507,7 @@ def test_what_was_deleted_and_is_made_again_by_who_was_away_for_long_stays(patie
         assert deletion is not None
         recovery.TAKE_UP[remove.KIND](patient.panel, deletion)
 
-    patient.portals[1].fail("POST accounts*", _Meanwhile(look_at_the_deletion))
+    patient.portals[1].fail("POST accounts*", Meanwhile(look_at_the_deletion))
     again = new_account(username="user001", mac=MAC("01"), plan="78-GBP")
     assert patient.post("reseller1", "add_account", **again)["error"] == 0
     assert [operation["id"] for operation in patient.open_operations()] == [left["id"]]

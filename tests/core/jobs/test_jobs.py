@@ -184,7 +184,6 @@ _DYING = """
 import sys
 import time
 from core.jobs import jobs
-from core.jobs.bell import bell
 from core.config import load_config
 from core.panel import Panel
 panel = Panel(load_config(None, {"SHOWBOX_DATABASE_URL": sys.argv[1]}))
