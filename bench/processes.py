@@ -184,9 +184,10 @@ def _environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """One below those that systems give to whoever asks for any: a server that is about to start finds it free."""
+    """One below those that systems give to whoever asks for any: a server that is about to start finds it free. Above
+    10080, the last of those that browsers refuse to go to."""
     while True:
-        port = 10_000 + randbelow(20_000)
+        port = 10_081 + randbelow(19_919)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

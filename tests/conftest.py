@@ -11,6 +11,7 @@ import pytest
 
 from tests.worlds.databases import KINDS, available, prepared_database, require
 from tests.worlds.harness import World
+from tests.worlds.servers import share_with_children
 
 MakeWorld = Callable[..., World]
 
@@ -42,6 +43,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        share_with_children()
     config.addinivalue_line("markers", "one_process(why): holds for each process by itself, so not for two in turn")
     config.addinivalue_line("markers", "kinds_in_turn: its cases ask the same of a database, so each meets one kind")
     config.addinivalue_line("markers", "every_kind: of an endpoint, and meets each kind (see tests.worlds)")

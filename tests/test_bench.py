@@ -18,8 +18,9 @@ from bench.client import Checker, Job, run
 from bench.measure import HELLO, LOGIN, STEPS, SWITCHES, UNCACHED, Row, percentile, php_name
 from bench.php_server import programs
 from bench.report import BUDGETS, Budget
-from tests.worlds.databases import MARIADB_URL, require
+from tests.worlds.databases import require
 from tests.worlds.places import ROOT
+from tests.worlds.servers import server_url
 from tests.worlds.started import start_warm
 
 RunBench = Callable[..., tuple[int, str]]
@@ -96,7 +97,7 @@ def test_measures_mariadb_and_php_beside_it(run_bench: RunBench, tmp_path: Path)
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- written by the bench -->\nold\n<!-- end of what the bench writes -->\nafter\n")
     file = tmp_path / "result.json"
-    server = ("--mariadb", MARIADB_URL, "--only", "mariadb", "--processes", "2", "--engine", "waitress")
+    server = ("--mariadb", server_url("mariadb"), "--only", "mariadb", "--processes", "2", "--engine", "waitress")
     code, told = run_bench(*server, "--json", str(file), "--readme", str(readme))
     assert code == 0, told
     result = json.loads(file.read_text())

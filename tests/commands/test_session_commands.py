@@ -11,10 +11,11 @@ from click.testing import Result
 
 from core.storage.tables import User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.databases import create_database, require_redis
 from tests.worlds.forked import run
 from tests.worlds.harness import Client, World, php_encode, user_row
 from tests.worlds.served import environment
+from tests.worlds.servers import REDIS_URL
 
 CART = b'cart|O:4:"Cart":1:{s:5:"items";a:1:{i:0;i:5;}}'
 

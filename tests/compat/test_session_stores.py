@@ -22,8 +22,9 @@ from compat.sessions.redis import RedisSessions
 from compat.sessions.sql import PURGE_SECONDS, TOUCH_SECONDS, SqlSessions
 from core.storage.database import Database
 from tests.compat.session_browser import Browser, Moment, app_with
-from tests.worlds.databases import REDIS_URL, create_database, require_redis
+from tests.worlds.databases import create_database, require_redis
 from tests.worlds.forked import forked
+from tests.worlds.servers import REDIS_URL
 from tests.worlds.waiting import until
 
 PREFIX = f"sbx-test-{os.getpid()}:"

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.databases import DUMPS, create_database, load_dump, mysql_connection, require
+from tests.worlds.databases import DUMPS, create_database, load_dump, require
 from tests.worlds.harness import Client, World
+from tests.worlds.strangers import mysql_connection
 
 SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_PANEL_TIMEZONE": "Asia/Tehran"}
 RESELLERS = (2, 3, 5)

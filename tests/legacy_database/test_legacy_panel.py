@@ -11,9 +11,10 @@ from core.storage import schema
 from core.storage.database import Database
 from core.storage.tables import Account, Transaction, User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, load_dump, require, strange_engine
+from tests.worlds.databases import DUMPS, EXTRACT_ROWS, create_database, load_dump, require
 from tests.worlds.harness import World
 from tests.worlds.live_panels import LivePanel
+from tests.worlds.strangers import strange_engine
 
 LOGINS = {"admin": "admin123", "reseller1": "pw1", "readmin": "pw2", "watcher": "pw3", "limited": "pw4"}
 SETTINGS = {"SHOWBOX_SESSION_STORE": "sql", "SHOWBOX_SECURITY_LOGIN_ATTEMPTS_PER_MINUTE": "1000"}

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from core.storage.tables import Account, Currency, DeletedPlan, Plan, User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import strange_engine
 from tests.worlds.harness import NOT_LOGGED_IN, PREFIXES, World, user_row
 from tests.worlds.logged_in import logged_in
+from tests.worlds.strangers import strange_engine
 
 FIELDS = [
     *("id", "username", "mac", "email", "phone_number", "reseller", "plan", "timestamp", "full_name", "tariff_plan"),

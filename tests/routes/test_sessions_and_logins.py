@@ -15,8 +15,9 @@ from core.security.passwords import Passwords
 from core.storage.tables import LoginHistory, StoredSession, User
 from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
-from tests.worlds.databases import REDIS_URL, require_redis
+from tests.worlds.databases import require_redis
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World, legacy_hash
+from tests.worlds.servers import REDIS_URL
 
 STORES = {
     "sql": {"SHOWBOX_SESSION_STORE": "sql"},

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from core.storage.tables import StoredSession
 from tests.conftest import MakeWorld
 from tests.routes.conftest import fill_chapter_10
-from tests.worlds.databases import REDIS_URL, prepared_database, require_redis
+from tests.worlds.databases import prepared_database, require_redis
 from tests.worlds.harness import NOT_LOGGED_IN, Client, World, php_encode
+from tests.worlds.servers import REDIS_URL
 
 
 @pytest.fixture(params=["sql", "redis", "php-files"])

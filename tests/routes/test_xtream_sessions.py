@@ -17,8 +17,9 @@ import requests
 from core.access.identity import STARTED_MARK
 from core.storage.tables import User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, require_redis
+from tests.worlds.databases import require_redis
 from tests.worlds.harness import legacy_hash, php_encode, user_row
+from tests.worlds.servers import REDIS_URL
 from tests.worlds.xtream import NEW, OK, OLD, Xtream, no, xtream_world
 
 START = "action=stream&sub=start&stream_id=5&server_id=1"

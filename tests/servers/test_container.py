@@ -15,8 +15,9 @@ from core.config import load_config
 from tests.servers.test_wsgi_servers import serves_login_page_and_job
 from tests.worlds.containers import CONTAINERFILE, Image, build, compose, steps
 from tests.worlds.databases import create_database, require
+from tests.worlds.lacking import missing, require_program
 from tests.worlds.places import FRONTENDS, ROOT
-from tests.worlds.programs import CRON_KEY, missing, require_program, running
+from tests.worlds.programs import CRON_KEY, running
 from tests.worlds.warm import warmed
 
 DEBIAN = Path("/usr/bin/python3")

@@ -13,7 +13,8 @@ import requests
 from bench.processes import free_port
 from core.config import load_config
 from tests.servers.test_wsgi_servers import serves_login_page_and_job
-from tests.worlds.programs import demo_variables, require_program, running
+from tests.worlds.lacking import require_program
+from tests.worlds.programs import demo_variables, running
 from tests.worlds.web_servers import DEPLOY
 
 UNITS = ("showbox.service", "showbox-worker.service")

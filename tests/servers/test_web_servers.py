@@ -14,8 +14,9 @@ from legacy_routes.app import all_endpoints
 from tests.conftest import MakeWorld
 from tests.servers.test_wsgi_servers import serves_login_page_and_job
 from tests.worlds.harness import World, user_row
+from tests.worlds.lacking import missing
 from tests.worlds.places import FRONTENDS
-from tests.worlds.programs import debian_environment, demo_variables, missing, running
+from tests.worlds.programs import debian_environment, demo_variables, running
 from tests.worlds.web_servers import CLIENT, DEPLOY, Front, apache, nginx, recipe
 
 Start = Callable[..., AbstractContextManager[Front]]

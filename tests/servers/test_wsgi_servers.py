@@ -10,13 +10,8 @@ import pytest
 import requests
 
 from bench.processes import free_port
-from tests.worlds.programs import (
-    CRON_KEY,
-    debian_environment,
-    demo_variables,
-    require_program,
-    running,
-)
+from tests.worlds.lacking import require_program
+from tests.worlds.programs import CRON_KEY, debian_environment, demo_variables, running
 from tests.worlds.waiting import until
 from tests.worlds.web_servers import recipe
 

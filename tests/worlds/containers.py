@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
+from tests.worlds.lacking import require_program
 from tests.worlds.places import ROOT
-from tests.worlds.programs import require_program
 from tests.worlds.web_servers import DEPLOY
 
 CONTAINERFILE = DEPLOY / "container/Containerfile"

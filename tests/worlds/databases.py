@@ -7,38 +7,27 @@ import atexit
 import gzip
 import os
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pymysql
-import pytest
 import redis
 from psycopg import sql
-from pymysql.cursors import Cursor
-from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import NullPool
 
 from core.storage import schema
 from core.storage.database import Database
-from core.values.database_urls import normal_url
+from tests.worlds.lacking import missing
 from tests.worlds.places import FIXTURES
+from tests.worlds.servers import REDIS_URL, in_memory, server_url
+from tests.worlds.strangers import mysql_connection
 
 KINDS = ("sqlite", "mariadb", "postgresql")
-
-MARIADB_URL = os.environ.get("SHOWBOX_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/")
-POSTGRESQL_URL = os.environ.get("SHOWBOX_TEST_POSTGRESQL_URL", "postgresql://root@127.0.0.1:5432/root")
-REDIS_URL = os.environ.get("SHOWBOX_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 
 DUMPS = {version: FIXTURES / f"panel-{version}.sql.gz" for version in ("1.11.66", "1.18.2")}
 # of each table of a dump; test_databases.py shows that no kind of value stands only behind them
 EXTRACT_ROWS = 60
-# bytes of memory that the files of several test processes may need
-_ROOM = 2 << 30
-
 _made: set[str] = set()
 
 
@@ -58,10 +47,9 @@ def require(kind: str) -> None:
     """Skip the test when the server is missing; in CI its absence is a failure."""
     if available(kind):
         return
-    line = f"no {kind} server at the address that SHOWBOX_TEST_{kind.upper()}_URL gives or defaults to"
-    if os.environ.get("CI"):
-        pytest.fail(line)
-    pytest.skip(line)
+    missing(
+        f"no {kind} server at the address that SHOWBOX_TEST_{kind.upper()}_URL gives or defaults to, nor its programs"
+    )
 
 
 def require_redis() -> None:
@@ -70,10 +58,7 @@ def require_redis() -> None:
         with redis.Redis.from_url(REDIS_URL, socket_connect_timeout=3) as client:
             client.ping()
     except redis.RedisError:
-        line = "no redis server at the address that SHOWBOX_TEST_REDIS_URL gives or defaults to"
-        if os.environ.get("CI"):
-            pytest.fail(line)
-        pytest.skip(line)
+        missing("no redis server at the address that SHOWBOX_TEST_REDIS_URL gives or defaults to")
 
 
 def create_database(kind: str, name: str) -> str:
@@ -84,7 +69,6 @@ def create_database(kind: str, name: str) -> str:
         _administer(kind, "CREATE DATABASE `{}` CHARACTER SET utf8mb4", _name(url))
     elif kind == "postgresql":
         _administer(kind, "CREATE DATABASE {}", _name(url))
-        _without_waiting(url)
     return url
 
 
@@ -108,7 +92,6 @@ def prepared_database(kind: str, name: str) -> str:
         shutil.copyfile(_name(mould), _name(url))
     else:
         _administer(kind, "CREATE DATABASE {} TEMPLATE {}", _name(url), _name(mould))
-        _without_waiting(url)
     return url
 
 
@@ -144,11 +127,6 @@ def _fresh(kind: str, name: str) -> str:
     drop_database(url)
     _made.add(url)
     return url
-
-
-def _without_waiting(url: str) -> None:
-    """The disk is not waited for at each commit: what these databases hold need not survive the machine."""
-    _administer("postgresql", "ALTER DATABASE {} SET synchronous_commit TO off", _name(url))
 
 
 def drop_database(url: str) -> None:
@@ -189,35 +167,9 @@ def _extract(statement: str) -> str:
     return "\n".join(statement.split("\n")[:EXTRACT_ROWS]).removesuffix(",")
 
 
-def mysql_connection(url: str) -> "pymysql.Connection[Cursor]":
-    """Without TLS, for which PyMySQL would read the system's certificates each time."""
-    parts = make_url(url)
-    return pymysql.connect(
-        host=parts.host or "127.0.0.1",
-        port=parts.port or 3306,
-        user=parts.username or "root",
-        password=parts.password or "",
-        database=parts.database or None,
-        charset="utf8mb4",
-        ssl_disabled=True,
-    )
-
-
-def strange_engine(url: str | URL, **options: Any) -> Engine:
-    """Of another program on that database, each connection a new one; as :func:`mysql_connection` without TLS."""
-    normal = url if isinstance(url, URL) else normal_url(url)
-    without = {"ssl_disabled": True} if normal.drivername.endswith("+pymysql") else {}
-    return create_engine(normal, poolclass=NullPool, connect_args=without, **options)
-
-
 @cache
 def _directory() -> Path:
-    """In memory where there is room for it: a commit waits for no disk."""
-    memory = Path("/dev/shm")
-    has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
-    path = Path(tempfile.mkdtemp(prefix="sbx-tests-", dir=memory if has_room else None))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
+    return in_memory("files")
 
 
 def _url(kind: str, name: str) -> str:
@@ -225,7 +177,7 @@ def _url(kind: str, name: str) -> str:
     own_name = f"sbx_test_{name}_{os.getpid()}"
     if kind == "sqlite":
         return f"sqlite:///{_directory() / own_name}.db"
-    server: URL = make_url(MARIADB_URL if kind == "mariadb" else POSTGRESQL_URL)
+    server: URL = make_url(server_url(kind))
     return server.set(database=own_name).render_as_string(hide_password=False)
 
 
@@ -235,10 +187,10 @@ def _name(url: str) -> str:
 
 def _administer(kind: str, statement: str, *names: str) -> None:
     if kind == "mariadb":
-        with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
+        with mysql_connection(server_url(kind)) as connection, connection.cursor() as cursor:
             cursor.execute(statement.format(*names))
         return
-    with psycopg.connect(POSTGRESQL_URL, autocommit=True, connect_timeout=3) as postgresql:
+    with psycopg.connect(server_url(kind), autocommit=True, connect_timeout=3) as postgresql:
         postgresql.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 

@@ -17,7 +17,7 @@ from psycopg import errors
 from core.storage.database import Database
 from core.storage.engines import seems_connected
 from core.storage.mysql_cursor import ClosingConnection
-from tests.worlds.databases import strange_engine
+from tests.worlds.strangers import strange_engine
 from tests.worlds.waiting import until
 
 

@@ -28,9 +28,9 @@ from core.portal.wire import deadline, transport
 from simulators.faults import Answer, Cut, Delay, Exchange, Fault, Refuse, Respond
 from simulators.wire import Response
 from tests.worlds.breaking import Steps, busy_places, changes, commits, effects, ends
-from tests.worlds.databases import strange_engine
 from tests.worlds.deeds import Deed
 from tests.worlds.harness import Client
+from tests.worlds.strangers import strange_engine
 from tests.worlds.truth import LOGS, Ground, Healthy
 
 EVERYTHING = os.environ.get("SHOWBOX_TEST_MATRIX") == "all"

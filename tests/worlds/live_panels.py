@@ -7,8 +7,9 @@ from typing import Any
 
 from pymysql.cursors import Cursor
 
-from tests.worlds.databases import DUMPS, create_database, drop_database, dump_statements, load_dump, mysql_connection
+from tests.worlds.databases import DUMPS, create_database, drop_database, dump_statements, load_dump
 from tests.worlds.harness import World
+from tests.worlds.strangers import mysql_connection
 
 # by which caches know that something has changed, so they only go on
 _KEPT = {"_sbx_state", "_sbx_versions"}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from core.panel import Panel
 from simulators.faults import Exchange, Fault, Respond
-from tests.worlds.databases import strange_engine
+from tests.worlds.strangers import strange_engine
 
 # a connection waits so long for a lock; MariaDB knows whole seconds
 _WAITS = {

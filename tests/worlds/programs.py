@@ -25,22 +25,6 @@ from tests.worlds.waiting import until
 from tests.worlds.warm import warmed
 
 CRON_KEY = "a-key-for-the-crontab-of-a-test"
-# where Debian has what only root calls
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
-
-
-def require_program(name: str, package: str) -> str:
-    """The path of a program; the test is skipped where it is missing, which is a failure in CI."""
-    found = shutil.which(name, path=_PATH)
-    if found is None:
-        missing(f"{name} is not installed (on Debian: apt-get install {package})")
-    return str(found)
-
-
-def missing(line: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(line)
-    pytest.skip(line)
 
 
 @contextmanager

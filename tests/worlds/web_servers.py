@@ -13,8 +13,9 @@ from requests.adapters import HTTPAdapter
 
 from bench.processes import free_port
 from tests.worlds.certificates import make_certificate
+from tests.worlds.lacking import require_program
 from tests.worlds.places import ROOT
-from tests.worlds.programs import require_program, running
+from tests.worlds.programs import running
 
 DEPLOY = ROOT / "deploy"
 # what people write who read no recipe: not a header is set

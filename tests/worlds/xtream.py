@@ -18,9 +18,10 @@ from core.xtream.families import Tables, known
 from core.xtream.store import store
 from simulators.xtream_node.server import XtreamNode
 from tests.conftest import MakeWorld
-from tests.worlds.databases import create_database, require, strange_engine
+from tests.worlds.databases import create_database, require
 from tests.worlds.harness import Client, World, legacy_hash, php_encode, user_row
 from tests.worlds.rows import Emptied, put
+from tests.worlds.strangers import strange_engine
 from tests.worlds.xtream_databases import NEW, OLD, xtream_tables
 
 OWN = "own"

@@ -18,7 +18,8 @@ from core.security.quota import Quota
 from core.security.throttle import LoginThrottle
 from core.storage.tables import Counter
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, require_redis
+from tests.worlds.databases import require_redis
+from tests.worlds.servers import REDIS_URL
 
 PER_MINUTE = 3
 

@@ -22,9 +22,10 @@ from core.storage.tables import Job
 from core.values.clock import Clock
 from core.workers import workers
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, create_database, prepared_database, require_redis
+from tests.worlds.databases import create_database, prepared_database, require_redis
 from tests.worlds.forked import Forked
 from tests.worlds.harness import World
+from tests.worlds.servers import REDIS_URL
 from tests.worlds.waiting import until
 
 

@@ -19,8 +19,9 @@ from core.outbound.redis_servers import ANSWER_SECONDS, CONNECT_SECONDS, LeftAlo
 from core.panel import Panel
 from core.storage.tables import User
 from tests.conftest import MakeWorld
-from tests.worlds.databases import REDIS_URL, prepared_database, require_redis
+from tests.worlds.databases import prepared_database, require_redis
 from tests.worlds.harness import Client, World, user_row
+from tests.worlds.servers import REDIS_URL
 from tests.worlds.silent_door import SilentDoor
 from tests.worlds.waiting import until
 

@@ -22,8 +22,10 @@ from core.storage.database import Database
 from core.storage.mysql_cursor import FastCursor
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
-from tests.worlds.databases import MARIADB_URL, create_database, mysql_connection, require
-from tests.worlds.private_mariadb import PrivateMariadb
+from tests.worlds.databases import create_database, require
+from tests.worlds.private_servers import PrivateMariadb
+from tests.worlds.servers import server_url
+from tests.worlds.strangers import mysql_connection
 
 DRIVERS = ("pymysql", "mysqldb")
 _TABLE = """CREATE TABLE kinds (
@@ -105,7 +107,7 @@ def database(address: str, request: pytest.FixtureRequest) -> Iterator[Database]
 def _kill_others(address: str) -> None:
     """End every connection to the database of ``address``, as a restart of the server does."""
     name = make_url(address).database
-    administrator = mysql_connection(MARIADB_URL)
+    administrator = mysql_connection(server_url("mariadb"))
     with administrator, administrator.cursor() as cursor:
         cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (name,))
         for (id,) in cursor.fetchall():

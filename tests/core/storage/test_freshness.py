@@ -17,7 +17,7 @@ from core.storage.caching.freshness import Proof, Stamp
 from core.storage.caching.open_transactions import Horizon, OpenTransactions
 from core.storage.database import Database
 from core.storage.tables import Account, Plan, User
-from tests.worlds.private_mariadb import PrivateMariadb
+from tests.worlds.private_servers import PrivateMariadb
 from tests.worlds.waiting import until
 
 WATCHED = listing._WATCHED[listing._ALL]

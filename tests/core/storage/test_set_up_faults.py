@@ -24,19 +24,11 @@ from core.storage.revisions import NewerDatabase
 from core.storage.table_faults import NotReferable, narrow_texts
 from core.values import database_urls
 from core.values.database_urls import normal_url
-from tests.worlds.databases import (
-    DUMPS,
-    KINDS,
-    MARIADB_URL,
-    POSTGRESQL_URL,
-    create_database,
-    load_dump,
-    mysql_connection,
-    prepared_database,
-    require,
-)
+from tests.worlds.databases import DUMPS, KINDS, create_database, load_dump, prepared_database, require
 from tests.worlds.forked import run
 from tests.worlds.served import environment
+from tests.worlds.servers import server_url
+from tests.worlds.strangers import mysql_connection
 from wsgi import build
 
 SECRET = "hunter2-wrong"
@@ -67,7 +59,7 @@ def user() -> Iterator[str]:
     """A user of the MariaDB server with no rights, and a password."""
     require("mariadb")
     name = f"sbx_u{os.getpid()}"
-    with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
+    with mysql_connection(server_url("mariadb")) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE OR REPLACE USER '{name}'@'%' IDENTIFIED BY 'right'")
         cursor.execute(f"CREATE OR REPLACE USER '{name}'@'localhost' IDENTIFIED BY 'right'")
         yield name
@@ -75,7 +67,7 @@ def user() -> Iterator[str]:
 
 
 def _mariadb(**changes: object) -> URL:
-    return make_url(MARIADB_URL).set(**changes)  # type: ignore[arg-type]
+    return make_url(server_url("mariadb")).set(**changes)  # type: ignore[arg-type]
 
 
 def test_a_wrong_password_is_told_as_such(user: str) -> None:
@@ -93,7 +85,7 @@ def test_a_database_that_is_not_there_or_not_this_users(user: str) -> None:
 
 def test_a_user_that_may_not_create_tables(user: str) -> None:
     url = make_url(create_database("mariadb", "reading"))
-    with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
+    with mysql_connection(server_url("mariadb")) as connection, connection.cursor() as cursor:
         for host in ("%", "localhost"):
             cursor.execute(f"GRANT SELECT ON `{url.database}`.* TO '{user}'@'{host}'")
     assert "lacks a right" in _refusal(url.set(username=user, password="right")).text
@@ -101,10 +93,10 @@ def test_a_user_that_may_not_create_tables(user: str) -> None:
 
 def test_postgresql_says_the_same() -> None:
     require("postgresql")
-    url = make_url(POSTGRESQL_URL)
+    url = make_url(server_url("postgresql"))
     assert "none of the configured name" in _refusal(url.set(database="sbx_nowhere")).text
     assert "refuses the configured user name" in _refusal(url.set(username="sbx_nobody")).text
-    with psycopg.connect(POSTGRESQL_URL, autocommit=True) as connection:
+    with psycopg.connect(server_url("postgresql"), autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS sbx_reader")
         connection.execute("CREATE ROLE sbx_reader LOGIN")
     made = make_url(create_database("postgresql", "reading"))
@@ -184,9 +176,9 @@ def test_localhost_is_the_socket_as_in_php() -> None:
 @pytest.mark.parametrize("by_name", [True, False])
 def test_a_server_is_reached_through_its_socket(by_name: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     require("mariadb")
-    if make_url(MARIADB_URL).host not in ("127.0.0.1", "localhost"):
+    if make_url(server_url("mariadb")).host not in ("127.0.0.1", "localhost"):
         pytest.skip("the MariaDB of these tests is on another machine")
-    with mysql_connection(MARIADB_URL) as connection, connection.cursor() as cursor:
+    with mysql_connection(server_url("mariadb")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@socket")
         socket = cursor.fetchone()[0]  # type: ignore[index]
     # a server of the tests' own does not listen where distributions let theirs
