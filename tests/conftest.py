@@ -12,6 +12,7 @@ import pytest
 from tests.worlds.databases import KINDS, available, prepared_database, require
 from tests.worlds.harness import World
 from tests.worlds.servers import share_with_children
+from tests.worlds.workers import python_of_workers
 
 MakeWorld = Callable[..., World]
 
@@ -40,6 +41,14 @@ _SPELLINGS = {"encoding", "prefix"}
 def pytest_xdist_auto_num_workers() -> int:
     """Thrice the processors: while a test waits for a browser, a database or a timeout, another works."""
     return 3 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    collected = [str(config.invocation_params.dir / argument) for argument in config.args]
+    python = python_of_workers(collected)
+    for spec in specs:
+        spec.python = str(python)
 
 
 def pytest_configure(config: pytest.Config) -> None:

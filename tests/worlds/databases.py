@@ -20,7 +20,7 @@ from core.storage import schema
 from core.storage.database import Database
 from tests.worlds.lacking import missing
 from tests.worlds.places import FIXTURES
-from tests.worlds.servers import REDIS_URL, in_memory, server_url
+from tests.worlds.servers import REDIS_URL, ends_with_run, in_memory, server_url
 from tests.worlds.strangers import mysql_connection
 
 KINDS = ("sqlite", "mariadb", "postgresql")
@@ -197,4 +197,7 @@ def _administer(kind: str, statement: str, *names: str) -> None:
 @atexit.register
 def _drop_all() -> None:
     for url in list(_made):
-        drop_database(url)
+        backend = make_url(url).get_backend_name()
+        # the files go with their folder
+        if backend != "sqlite" and not ends_with_run("mariadb" if backend == "mysql" else backend):
+            drop_database(url)

@@ -26,6 +26,20 @@ _WARMED = "tests.worlds.warmed"
 _CONTEXT.set_forkserver_preload([__name__, _WARMED])
 
 
+def prepare(module: str) -> None:
+    """The process that all are forked from imports this module before anything else, now."""
+    _CONTEXT.set_forkserver_preload([module, __name__, _WARMED])
+    _begin()
+
+
+def share() -> None:
+    """This process, which was forked itself, has its own forked from the same. :mod:`multiprocessing` promises that but
+    starts another, for it does not know the first one's process; where it also keeps a key for each, let it."""
+    server = forkserver._forkserver
+    if server._forkserver_address and not hasattr(server, "_forkserver_authkey"):
+        server.ensure_running = lambda: None
+
+
 def forked(target: Callable[..., None], *arguments: Any, daemon: bool = False) -> ForkServerProcess:
     """A process that does this, begun."""
     _begin()

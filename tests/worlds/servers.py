@@ -16,6 +16,8 @@ from tests.worlds.private_servers import PrivateMariadb, PrivatePostgresql, Priv
 REDIS_URL = os.environ.get("SHOWBOX_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 
 _OWN: dict[str, type[PrivateServer]] = {"mariadb": PrivateMariadb, "postgresql": PrivatePostgresql}
+# tells the processes of a run which servers end with it
+_ENDING = "SHOWBOX_TEST_ENDING_SERVERS"
 # where one listens that is not of our own
 _DEFAULTS = {"mariadb": "mysql://root@127.0.0.1:3306/", "postgresql": "postgresql://root@127.0.0.1:5432/root"}
 # bytes of memory that the files of several test processes, or of a server, may need
@@ -42,6 +44,13 @@ def share_with_children() -> None:
     """What this process starts from now on works with its servers."""
     for kind in _OWN:
         os.environ[_variable(kind)] = server_url(kind)
+    os.environ[_ENDING] = " ".join(filter(ends_with_run, _OWN))
+
+
+def ends_with_run(kind: str) -> bool:
+    """Whether nothing is left of databases of this kind, dropped or not."""
+    is_ours = any(isinstance(server, _OWN[kind]) for server in _started)
+    return is_ours or kind in os.environ.get(_ENDING, "").split()
 
 
 def in_memory(name: str) -> Path:

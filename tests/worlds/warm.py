@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from tests.worlds import warm_server
@@ -44,9 +44,20 @@ def warm_python(python: Path = _HERE, checkout: Path = ROOT) -> Path:
     packages it uses instead. What a fresh interpreter reads of its environment (the locale, ``PYTHON…``) is that of the
     tests.
     """
+    if (python, checkout) == (_HERE, ROOT):
+        return answered_by(warm_server.run)
+    return _caller(python, partial(_started, python, checkout))
+
+
+def answered_by(answer: warm_server.Answer) -> Path:
+    """A program whose calls are answered by forks of the process that all of ours are forked from."""
+    return _caller(_HERE, partial(_forked, answer))
+
+
+def _caller(python: Path, start: Callable[[str], Callable[[], object]]) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="sbx-warm-"))
     address = str(directory / "socket")
-    end = _forked(address) if (python, checkout) == (_HERE, ROOT) else _started(python, address, checkout)
+    end = start(address)
     caller = directory / "python"
     caller.write_text(_CALLER.format(python=python, address=address))
     caller.chmod(0o755)
@@ -68,8 +79,8 @@ def warmed(command: Sequence[str]) -> list[str]:
     return list(command)
 
 
-def _forked(address: str) -> Callable[[], object]:
-    server = forked(warm_server.serve_parent, address, daemon=True)
+def _forked(answer: warm_server.Answer, address: str) -> Callable[[], object]:
+    server = forked(warm_server.serve_parent, address, answer)
     until(lambda: _listens(address), "the warm interpreter serves")
 
     def end() -> None:
@@ -84,7 +95,7 @@ def _listens(address: str) -> bool:
         return client.connect_ex(address) == 0
 
 
-def _started(python: Path, address: str, checkout: Path) -> Callable[[], object]:
+def _started(python: Path, checkout: Path, address: str) -> Callable[[], object]:
     """It must not find this checkout: the file is run by itself."""
     command = [str(python), "-P", warm_server.__file__, address]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SHOWBOX_", "PYTHON"))}

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -21,13 +21,17 @@ from typing import Any
 _BYTES = 1 << 20
 
 
-def serve_parent(address: str) -> None:
-    """Until the process that started this one has ended."""
+# what a fork does with its arguments, directory, environment, and files for 0, 1 and 2; it gives its exit code
+Answer = Callable[[list[str], str, dict[str, str], Sequence[int]], int]
+
+
+def serve_parent(address: str, answer: Answer | None = None) -> None:
+    """Until the process that started this one has ended; by default with :func:`run`."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     with socket.socket(socket.AF_UNIX) as listener:
         _listen(listener, address)
-        _serve(listener, parent.sentinel)
+        _serve(listener, parent.sentinel, answer or run)
 
 
 def serve_pipe(address: str) -> None:
@@ -42,7 +46,7 @@ def serve_pipe(address: str) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         # nothing comes by the pipe; it ends with the process that holds the other end, however that ends
-        _serve(listener, sys.stdin)
+        _serve(listener, sys.stdin, run)
 
 
 def _listen(listener: socket.socket, address: str) -> None:
@@ -50,17 +54,17 @@ def _listen(listener: socket.socket, address: str) -> None:
     listener.listen()
 
 
-def _serve(listener: socket.socket, until_readable: Any) -> None:
+def _serve(listener: socket.socket, until_readable: Any, answer: Answer) -> None:
     # the forks that answer are nobody's to wait for
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while select.select([listener, until_readable], [], [])[0] == [listener]:
         caller, _ = listener.accept()
         with caller:
             if os.fork() == 0:
-                _answer(caller)
+                _answer(caller, answer)
 
 
-def _answer(caller: socket.socket) -> None:
+def _answer(caller: socket.socket, answer: Answer) -> None:
     """Tell the caller the process, which ends with it, then its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     call, files, _, _ = socket.recv_fds(caller, _BYTES, 3)
@@ -71,7 +75,7 @@ def _answer(caller: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         caller.close()
-        os._exit(run(*json.loads(call[4:]), files))
+        os._exit(answer(*json.loads(call[4:]), files))
     for file in files:
         os.close(file)
     caller.sendall(f"{child}\n".encode())
@@ -85,12 +89,7 @@ def _answer(caller: socket.socket) -> None:
 
 def run(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
     """The exit code of ``python`` with these arguments."""
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(directory)
+    become(directory, environment, files)
     # the door is opened by each
     sys.modules.pop("wsgi", None)
     try:
@@ -112,6 +111,17 @@ def run(arguments: list[str], directory: str, environment: dict[str, str], files
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+def become(directory: str, environment: dict[str, str], files: Sequence[int]) -> None:
+    """This process is there, in that environment, with these files as its first."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - ends with the process
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
 
 
 def _code(end: SystemExit) -> int:

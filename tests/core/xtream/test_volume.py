@@ -38,7 +38,7 @@ def xtream(make_world: MakeWorld, kind: str) -> Iterator[Xtream]:
 
 @contextmanager
 def _at_once(connection: Connection, kind: str) -> Iterator[None]:
-    """MariaDB fills an empty table without a look at each row, and sorts its indexes once, if it is told to trust it."""
+    """MariaDB fills an empty table without a look at each row, its indexes sorted once, if it is told to trust them."""
     checks = "SET unique_checks = {0}, foreign_key_checks = {0}" if kind == "mariadb" else ""
     if checks:
         connection.execute(sa.text(checks.format(0)))
