@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import chdir, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, suppress
 from functools import cache
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,22 @@ _CONTEXT.set_forkserver_preload([__name__, _WARMED])
 def prepare(module: str) -> None:
     """The process that all are forked from imports this module before anything else, now."""
     _CONTEXT.set_forkserver_preload([module, __name__, _WARMED])
+    with _silent():
+        resource_tracker.ensure_running()
     _begin()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """For a process that tells at its end what others left to it, as those do that tests kill."""
+    said = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(said, 2)
+            os.close(said)
 
 
 def share() -> None:
