@@ -18,16 +18,13 @@ MakeWorld = Callable[..., World]
 
 _HERE = Path(__file__).parent
 _FIRST = (_HERE, _HERE / "servers")
+_BROWSER = _HERE / "browser"
 _ENDPOINTS = _HERE / "routes"
 # each takes a worker for long
-_LONG = {
-    _HERE / "core/storage/test_freshness.py",
-    _ENDPOINTS / "test_fault_matrix.py",
-    _ENDPOINTS / "test_sync_golden.py",
-    _ENDPOINTS / "test_xtream_golden.py",
-}
-# so does each of these, which wait for most of it: they come neither with those nor last
+_LONG = {_ENDPOINTS / "test_fault_matrix.py", _ENDPOINTS / "test_sync_golden.py", _ENDPOINTS / "test_xtream_golden.py"}
+# these wait for most of their time
 _WAITING = {
+    _HERE / "core/storage/test_freshness.py",
     _ENDPOINTS / "test_slow_machines.py",
     _ENDPOINTS / "test_sync_sharing.py",
     _ENDPOINTS / "test_what_portals_keep.py",
@@ -39,8 +36,23 @@ _SPELLINGS = {"encoding", "prefix"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Thrice the processors: while a test waits for a browser, a database or a timeout, another works."""
-    return 3 * (os.cpu_count() or 1)
+    """Twice the processors, for a test also waits for its databases; and one for what waits for its clock."""
+    return 2 * (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is one worker's. So is all that is done with a browser, for one to be started, and all that mostly waits,
+    for the others to have the processors meanwhile."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            path = config.rootpath / file
+            return "waiting" if path in _WAITING else "browser" if path.parent == _BROWSER else file
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,7 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With SHOWBOX_TEST_PROCESSES=2 every served panel is two, which answer in turn; with SHOWBOX_TEST_KINDS=all every
     case meets every kind of database, in place of those that :mod:`tests.worlds` names.
 
-    First what starts programs and waits for them, then the long files, so that no worker is alone with one at the end.
+    First what is one worker's (see :func:`pytest_xdist_make_scheduler`), then what starts programs and waits for them,
+    then the long files, so that no worker is alone with one at the end.
     """
     left_out: set[pytest.Item] = set()
     if os.environ.get("SHOWBOX_TEST_PROCESSES", "1") != "1":
@@ -79,7 +92,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(file: Path) -> tuple[object, ...]:
-    return file.parent not in _FIRST, file not in _LONG, file.parent.parts, file not in _WAITING, file.name
+    is_one_workers = file.parent == _BROWSER or file in _WAITING
+    return not is_one_workers, file.parent not in _FIRST, file not in _LONG, file.parent.parts, file.name
 
 
 class FromElsewhere(pytest.Dir):

@@ -175,8 +175,8 @@ class PrivatePostgresql(PrivateServer):
 
 def _postgresql_programs() -> list[Path]:
     """Where they are, the newest last: Debian has each version's by itself."""
-    found = find_program("postgres")
-    return [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
+    found = find_program("initdb")
+    return [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
 
 
 def _version(programs: Path) -> float:
