@@ -158,7 +158,7 @@ def write_note(panel: Panel, connection: Connection, account_id: int, **values: 
     values = {"changed_at": int(panel.clock.seconds() * 1000), **values}
     changed = connection.execute(update(AccountNote).where(AccountNote.account_id == account_id).values(**values))
     if changed.rowcount == 0:
-        connection.execute(insert(AccountNote).values(account_id=account_id, **values))
+        connection.execute(insert(AccountNote), {"account_id": account_id, **values})
 
 
 def archive_account(panel: Panel, connection: Connection, account_id: int, reason: str) -> None:

@@ -149,5 +149,5 @@ def record(
     values["effect"] = entry.effect if effect is None else effect
     if account_id is not None:
         values["account_id"] = account_id
-    connection.execute(insert(LedgerNote).values(transaction_id=row_id, **values))
+    connection.execute(insert(LedgerNote), {"transaction_id": row_id, **values})
     return row_id

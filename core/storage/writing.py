@@ -17,12 +17,13 @@ def insert_if_absent(connection: Connection, table: type[Base], **values: object
     """
     statement: sa.Insert
     if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(table).values(**values).on_conflict_do_nothing()
+        statement = postgresql.insert(table).on_conflict_do_nothing()
     elif connection.dialect.name == "sqlite":
-        statement = sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        statement = sqlite.insert(table).on_conflict_do_nothing()
     else:
-        statement = sa.insert(table).prefix_with("IGNORE").values(**values)
-    return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
+        statement = sa.insert(table).prefix_with("IGNORE")
+    # as parameters, here and below: values that are a part of the statement take four times as long
+    return connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount == 1
 
 
 def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str, Any], **values: object) -> None:
@@ -39,7 +40,7 @@ def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str,
 
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
     """Insert a row that has a counted id, and return that."""
-    key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
+    key = connection.execute(sa.insert(table), values).inserted_primary_key
     assert key is not None  # noqa: S101 - one row was inserted
     return int(key[0])
 

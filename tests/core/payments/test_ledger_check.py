@@ -30,7 +30,7 @@ from core.payments.payments import NewPayment, cancel_payment, record_payment
 from core.payments.proof import BATCH, check_ledger
 from core.resellers.credit import Adjustment, adjust_credit
 from core.storage.database import Database
-from core.storage.tables import LedgerNote, LedgerOpening, Operation, Transaction, User
+from core.storage.tables import LedgerNote, LedgerOpening, Transaction, User
 from core.values import money
 from simulators.faults import Answer
 from simulators.wire import Response
@@ -178,8 +178,9 @@ def _balances(world: World) -> dict[int, Decimal]:
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, min_size=4, max_size=12))
 def test_any_sequence_keeps_the_books_proved(world: World, script: list[tuple[Act, int, Decimal]]) -> None:
-    world.execute(sa.delete(Operation))
-    world.execute(sa.delete(LedgerOpening))
+    # each by itself: the sum of what several have sold would not fit into a column
+    world.reset()
+    fill_chapter_40(world)
     check_ledger(world.panel)
     expected = _balances(world)
     for number, (act, user, amount) in enumerate(script):
