@@ -18,6 +18,8 @@ Which ground to take, the cheapest first (in seconds of a processor, the databas
   (0.1 s). ``whole=True`` gives all 5,000 accounts (0.4 s, and each look at them costs again): volume is for one test
   of each version and kind, and those stand already.
 
+The servers of these databases are the run's own, in memory, where their programs are (:mod:`tests.worlds.servers`).
+
 Name each database for its test file: a name is unique within a test process only. What a fixture makes is dropped at
 the end of the process, unless it drops it before. Processes are started by :mod:`tests.worlds.forked` where they can
 be, or by an interpreter of :mod:`tests.worlds.warm`: a fresh one takes two seconds of a processor for its imports.

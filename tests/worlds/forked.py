@@ -55,10 +55,10 @@ def share() -> None:
         server.ensure_running = lambda: None
 
 
-def forked(target: Callable[..., None], *arguments: Any, daemon: bool = False) -> ForkServerProcess:
+def forked(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     """A process that does this, begun."""
     _begin()
-    process = _CONTEXT.Process(target=_warm, args=(target, *arguments), daemon=daemon)
+    process = _CONTEXT.Process(target=_warm, args=(target, *arguments))
     process.start()
     return process
 

@@ -51,7 +51,12 @@ class PrivateServer(ABC):
         """Fills the folder."""
 
     @abstractmethod
-    def _command(self) -> list[str]: ...
+    def _command(self) -> list[str]:
+        """Serves what is in the folder."""
+
+    @abstractmethod
+    def _call(self, program: str, *options: str) -> list[str]:
+        """One of its programs, for what is in the folder."""
 
     @abstractmethod
     def _answers(self) -> bool: ...
@@ -63,6 +68,11 @@ class PrivateServer(ABC):
     def close(self) -> None:
         self._process.send_signal(self._ends_by)
         self._process.wait(PATIENCE_SECONDS)
+
+    def _run(self, program: str, *options: str) -> None:
+        command = self._call(program, *options)
+        done = subprocess.run(command, cwd=self._folder, user=self._user, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{program} fails: {done.stdout}{done.stderr}"
 
     def _start(self) -> None:
         # an interrupt of the tests is none of it, but it ends with them, however they do
@@ -106,8 +116,7 @@ class PrivateMariadb(PrivateServer):
             connection.commit()
 
     def _make(self) -> None:
-        made = self._call("mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
-        subprocess.run(made, check=True, capture_output=True)
+        self._run("mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
 
     def _command(self) -> list[str]:
         return self._call(
@@ -149,9 +158,7 @@ class PrivatePostgresql(PrivateServer):
 
     def _make(self) -> None:
         shutil.chown(self._folder, self._user or os.getuid())
-        options = "--username=root", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"
-        made = self._call("initdb", *options)
-        subprocess.run(made, check=True, capture_output=True, cwd=self._folder, user=self._user)
+        self._run("initdb", "--username=root", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 
     def _command(self) -> list[str]:
         settings = (

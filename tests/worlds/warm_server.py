@@ -19,19 +19,17 @@ from importlib import import_module
 from typing import Any
 
 _BYTES = 1 << 20
-
-
 # what a fork does with its arguments, directory, environment, and files for 0, 1 and 2; it gives its exit code
 Answer = Callable[[list[str], str, dict[str, str], Sequence[int]], int]
 
 
-def serve_parent(address: str, answer: Answer | None = None) -> None:
-    """Until the process that started this one has ended; by default with :func:`run`."""
+def serve_parent(address: str, answer: Answer) -> None:
+    """Until the process that started this one has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     with socket.socket(socket.AF_UNIX) as listener:
         _listen(listener, address)
-        _serve(listener, parent.sentinel, answer or run)
+        _serve(listener, parent.sentinel, answer)
 
 
 def serve_pipe(address: str) -> None:

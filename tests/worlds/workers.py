@@ -25,8 +25,10 @@ def python_of_workers(collected: Sequence[str]) -> Path:
 def _work(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
     warm_server.become(directory, environment, files)
     forked.share()
-    # the first line of what makes this a test process, which it reads
-    exec(arguments[-1], {"__name__": "__main__"})
-    # as at the end of an interpreter, which a fork does not have
-    atexit._run_exitfuncs()
+    try:
+        # the first line of what makes this a test process, which it reads
+        exec(arguments[-1], {"__name__": "__main__"})
+    finally:
+        # as at the end of an interpreter, which a fork does not have
+        atexit._run_exitfuncs()
     return 0
