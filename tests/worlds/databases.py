@@ -124,6 +124,7 @@ def _prepare(url: str) -> None:
 
 def _fresh(kind: str, name: str) -> str:
     url = _url(kind, name)
+    _drop_all_at_end()
     drop_database(url)
     _made.add(url)
     return url
@@ -194,7 +195,12 @@ def _administer(kind: str, statement: str, *names: str) -> None:
         postgresql.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
-@atexit.register
+@cache
+def _drop_all_at_end() -> None:
+    """Told where there is something to drop: a process that was forked has forgotten what was told before."""
+    atexit.register(_drop_all)
+
+
 def _drop_all() -> None:
     for url in list(_made):
         backend = make_url(url).get_backend_name()

@@ -24,7 +24,6 @@ _DEFAULTS = {"mariadb": "mysql://root@127.0.0.1:3306/", "postgresql": "postgresq
 _ROOM = 4 << 30
 
 _started: list[PrivateServer] = []
-_folders: list[Path] = []
 
 
 @cache
@@ -36,6 +35,7 @@ def server_url(kind: str) -> str:
     if not _OWN[kind].is_installed():
         return _DEFAULTS[kind]
     server = _OWN[kind](in_memory(kind))
+    atexit.register(server.close)
     _started.append(server)
     return server.url
 
@@ -57,17 +57,10 @@ def in_memory(name: str) -> Path:
     """A folder until the end of this process, in memory where there is room for it: a commit waits for no disk."""
     memory = Path("/dev/shm")
     has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
-    _folders.append(Path(tempfile.mkdtemp(prefix=f"sbx-tests-{name}-", dir=memory if has_room else None)))
-    return _folders[-1]
+    folder = Path(tempfile.mkdtemp(prefix=f"sbx-tests-{name}-", dir=memory if has_room else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _variable(kind: str) -> str:
     return f"SHOWBOX_TEST_{kind.upper()}_URL"
-
-
-@atexit.register
-def _end() -> None:
-    for server in _started:
-        server.close()
-    for folder in _folders:
-        shutil.rmtree(folder, ignore_errors=True)

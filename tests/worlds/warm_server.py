@@ -3,6 +3,7 @@
 Also run by itself, as a file, by interpreters of other environments: it knows nothing of the tests.
 """
 
+import atexit
 import gc
 import json
 import multiprocessing
@@ -73,7 +74,12 @@ def _answer(caller: socket.socket, answer: Answer) -> None:
     child = os.fork()
     if child == 0:
         caller.close()
-        os._exit(answer(*json.loads(call[4:]), files))
+        try:
+            code = answer(*json.loads(call[4:]), files)
+        finally:
+            # as at the end of an interpreter, which a fork does not have
+            atexit._run_exitfuncs()
+        os._exit(code)
     for file in files:
         os.close(file)
     caller.sendall(f"{child}\n".encode())

@@ -1,7 +1,6 @@
 """The test processes of a run of several: each is forked from one that has imported and collected all there is to test,
 which takes longer than many a room's tests."""
 
-import atexit
 import json
 import os
 from collections.abc import Sequence
@@ -25,10 +24,6 @@ def python_of_workers(collected: Sequence[str]) -> Path:
 def _work(arguments: list[str], directory: str, environment: dict[str, str], files: Sequence[int]) -> int:
     warm_server.become(directory, environment, files)
     forked.share()
-    try:
-        # the first line of what makes this a test process, which it reads
-        exec(arguments[-1], {"__name__": "__main__"})
-    finally:
-        # as at the end of an interpreter, which a fork does not have
-        atexit._run_exitfuncs()
+    # the first line of what makes this a test process, which it reads
+    exec(arguments[-1], {"__name__": "__main__"})
     return 0
