@@ -57,6 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """The workers are forked from a process that has collected already."""
     collected = [str(config.invocation_params.dir / argument) for argument in config.args]
     python = python_of_workers(collected)
     for spec in specs:
@@ -97,8 +98,8 @@ def _turn(file: Path) -> tuple[object, ...]:
 
 
 class FromElsewhere(pytest.Dir):
-    """A directory that each worker begins to collect at another of its files: what a clone's first run has to compile
-    (pytest rewrites each file of tests) is then done by one worker, and read by the others. The items are sorted."""
+    """A directory of which each of several processes begins to collect at another file, so that none has to compile
+    what another has (:mod:`tests.worlds.collected`). The items are sorted."""
 
     def collect(self) -> Iterable[pytest.Collector | pytest.Item]:
         all_of_it = list(super().collect())

@@ -39,7 +39,7 @@ def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str,
 
 
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
-    """Insert a row that has a counted id, and return that."""
+    """Insert a row that has a counted id, and return that. The values are plain ones, no expressions."""
     key = connection.execute(sa.insert(table), values).inserted_primary_key
     assert key is not None  # noqa: S101 - one row was inserted
     return int(key[0])

@@ -1,7 +1,5 @@
 """One Chromium per test process, one profile per visitor, and the panels that they visit."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +8,7 @@ from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 from tests.browser.panels import Site, fill
 from tests.browser.visitors import Visitor
 from tests.conftest import MakeWorld
+from tests.worlds.lacking import find_program, require_program
 from tests.worlds.places import FRONTENDS
 from tests.worlds.waiting import PATIENCE_SECONDS
 
@@ -33,14 +32,8 @@ TOGETHER = ["--in-process-gpu", "--enable-features=NetworkServiceInProcess2", "-
 
 
 def _installed(*names: str) -> str:
-    for name in names:
-        found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin")
-        if found:
-            return found
-    line = f"Chromium is not installed (on Debian: apt-get install {names[0]})"
-    if os.environ.get("CI"):
-        pytest.fail(line)
-    pytest.skip(line)
+    found = next(filter(None, map(find_program, names)), None)
+    return found or require_program(names[0], names[0])
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """Crontabs of the panel, unedited (contract chapter 60): the launchers, the stand-in for php, our command."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
@@ -24,6 +22,7 @@ from core.workers.cron_scripts import ALL_SCRIPTS, JOB_SCRIPTS, SETUP_SCRIPTS
 from core.workers.schedule import JOBS
 from simulators.stalker import StalkerPortal
 from tests.worlds.databases import create_database
+from tests.worlds.lacking import require_program
 from tests.worlds.programs import is_listening
 from tests.worlds.reminders import MAC
 from tests.worlds.waiting import until
@@ -303,11 +302,7 @@ def _wait_for(address: str) -> None:
 
 
 def _php() -> str:
-    php = shutil.which("php")
-    if php is None:
-        line = "no PHP on this machine"
-        pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
-    return php
+    return require_program("php", "php-cli")
 
 
 def test_a_launcher_works_under_a_real_php(warm: Installed) -> None:

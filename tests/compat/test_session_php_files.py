@@ -4,7 +4,6 @@ import fcntl
 import json
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import pytest
 from compat.sessions import SessionUnavailable
 from compat.sessions.php_files import PhpFileSessions
 from tests.compat.session_browser import Browser, Moment, app_with
+from tests.worlds.lacking import require_program
 
 SID = "0123456789abcdefghijklmnop"
 OLD_LOGIN = b'login|i:1;username|s:5:"admin";'
@@ -385,10 +385,7 @@ session_write_close();
 
 def test_what_php_itself_stored_is_what_php_finds_again(directory: Directory) -> None:
     """Objects that refer to themselves, one object under two keys, references between keys, nested arrays."""
-    php = shutil.which("php")
-    if php is None:
-        line = "no PHP on this machine"
-        pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
+    php = require_program("php", "php-cli")
 
     def application(act: str) -> str:
         command = [php, "-r", PHP_APPLICATION, "--", str(directory.path), SID, act]

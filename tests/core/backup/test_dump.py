@@ -1,8 +1,6 @@
 """What a dump holds: everything that is worth saving, for MySQL's client too, and no secrets where it is redacted."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +17,7 @@ from tests.conftest import MakeWorld
 from tests.worlds.backups import dump_text, fill_chapter_70, fixture_text, held, import_text
 from tests.worlds.databases import DUMPS, create_database, drop_database, load_dump, require
 from tests.worlds.harness import World
+from tests.worlds.lacking import require_program
 
 # columns whose names sound like a secret and are none
 HARMLESS = {
@@ -112,10 +111,7 @@ def test_a_statement_is_never_longer_than_servers_take(panel: World) -> None:
 
 def _client(program: str, url: str, *arguments: str, text: str | None = None) -> str:
     """What a client of MySQL prints."""
-    path = shutil.which(program)
-    if path is None:
-        line = f"{program} is not installed"
-        pytest.fail(line) if os.environ.get("CI") else pytest.skip(line)
+    path = require_program(program, "mariadb-client")
     parts = make_url(url)
     where = ["-h", parts.host or "127.0.0.1", "-P", str(parts.port or 3306), "-u", parts.username or "root"]
     password = [f"--password={parts.password}"] if parts.password else []

@@ -42,9 +42,11 @@ def _at_once(connection: Connection, kind: str) -> Iterator[None]:
     checks = "SET unique_checks = {0}, foreign_key_checks = {0}" if kind == "mariadb" else ""
     if checks:
         connection.execute(sa.text(checks.format(0)))
-    yield
-    if checks:
-        connection.execute(sa.text(checks.format(1)))
+    try:
+        yield
+    finally:
+        if checks:
+            connection.execute(sa.text(checks.format(1)))
 
 
 def _fill(connection: Connection, kind: str) -> None:
