@@ -343,7 +343,7 @@ def is_idle(panel: Panel, record: Record) -> bool:
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    row = (Operation.id == record.id) & (Operation.state == record.state)
+    row = {"id": record.id, "state": record.state}
     values = {"updated_at": panel.clock.stamp(), **values}
     if not claims.change_held(connection, Operation, row, record.owner, values):
         raise OperationTaken

@@ -6,6 +6,7 @@ Who may do so is decided in :mod:`core.accounts.rules`; what the portals are tol
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,9 @@ from core.errors import AlreadyExists, NotFound
 from core.panel import Panel
 from core.portal import normal_mac
 from core.storage.database import same_text
+from core.storage.lookups import AnySelect
 from core.storage.tables import Account, AccountNote, ArchivedAccount
+from core.storage.tables.texts import compared_values
 from core.storage.writing import insert_row
 from core.values.escaping import LOOKALIKES, plain, quotable
 from core.values.macs import mac_spellings
@@ -76,6 +79,23 @@ _COLUMNS = (
     AccountNote.comment,
     AccountNote.changed_at,
 )
+# made once, as all that is asked within each write: making it takes longer than the answer
+_FOUND = (
+    select(*_COLUMNS)
+    .outerjoin(AccountNote, AccountNote.account_id == Account.id)
+    .order_by(Account.id)
+    # of which the second tells that the name is ambiguous
+    .limit(2)
+)
+_BY_ID = _FOUND.where(Account.id == sa.bindparam("account_id"))
+_BY_MAC = _FOUND.where(Account.mac.in_(compared_values(Account.mac, "spellings")))
+_CHANGED = update(Account).where(Account.id == sa.bindparam("its_id"))
+_NOTED = update(AccountNote).where(AccountNote.account_id == sa.bindparam("its_account"))
+
+
+@cache
+def _by_username(dialect: str) -> AnySelect:
+    return _FOUND.where(same_text(Account.username, sa.bindparam("username"), dialect))
 
 
 def find_by_username(panel: Panel, connection: Connection, username: str) -> AccountRow | None:
@@ -101,12 +121,12 @@ def ids_by_shown_name(connection: Connection, usernames: Collection[str]) -> lis
 
 
 def _find_exactly(panel: Panel, connection: Connection, username: str) -> AccountRow | None:
-    return _find(connection, same_text(Account.username, sa.literal(username), panel.database.dialect))
+    return _find(connection, _by_username(panel.database.dialect), username=username)
 
 
 def find_by_mac(connection: Connection, mac: str) -> AccountRow | None:
     """The account of that MAC, in any of the spellings that a panel stored."""
-    return _find(connection, Account.mac.in_(mac_spellings(mac)))
+    return _find(connection, _BY_MAC, spellings=mac_spellings(mac))
 
 
 def owners_by_mac(connection: Connection, macs: Iterable[str]) -> dict[str, int | None]:
@@ -119,7 +139,7 @@ def owners_by_mac(connection: Connection, macs: Iterable[str]) -> dict[str, int 
 
 
 def find_by_id(connection: Connection, account_id: int) -> AccountRow | None:
-    return _find(connection, Account.id == account_id)
+    return _find(connection, _BY_ID, account_id=account_id)
 
 
 def require_by_username(panel: Panel, connection: Connection, username: str) -> AccountRow:
@@ -149,15 +169,14 @@ def change_account(
     panel: Panel, connection: Connection, account_id: int, values: Mapping[str, Any], note: Mapping[str, Any]
 ) -> None:
     if values:
-        connection.execute(update(Account).where(Account.id == account_id).values(**values))
+        connection.execute(_CHANGED, {"its_id": account_id, **values})
     write_note(panel, connection, account_id, **note)
 
 
 def write_note(panel: Panel, connection: Connection, account_id: int, **values: Any) -> None:
     """Change our notes of the account, and note that the panel changed it now."""
     values = {"changed_at": int(panel.clock.seconds() * 1000), **values}
-    changed = connection.execute(update(AccountNote).where(AccountNote.account_id == account_id).values(**values))
-    if changed.rowcount == 0:
+    if connection.execute(_NOTED, {"its_account": account_id, **values}).rowcount == 0:
         connection.execute(insert(AccountNote), {"account_id": account_id, **values})
 
 
@@ -181,14 +200,8 @@ def archive_account(panel: Panel, connection: Connection, account_id: int, reaso
     connection.execute(delete(Account).where(Account.id == account_id))
 
 
-def _find(connection: Connection, condition: sa.ColumnElement[bool]) -> AccountRow | None:
-    rows = connection.execute(
-        select(*_COLUMNS)
-        .outerjoin(AccountNote, AccountNote.account_id == Account.id)
-        .where(condition)
-        .order_by(Account.id)
-        .limit(2)
-    ).all()
+def _find(connection: Connection, statement: AnySelect, **parameters: Any) -> AccountRow | None:
+    rows = connection.execute(statement, parameters).all()
     if not rows:
         return None
     values = dict(rows[0]._mapping)

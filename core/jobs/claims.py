@@ -14,9 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, update
+from sqlalchemy import Connection, Update, bindparam, update
 
 from core.storage.tables import Claim, Job, Lock, Operation
+from core.storage.tables.texts import compared
 from core.storage.writing import insert_if_absent
 
 # what people read of a message or event whose sender died: nobody can tell whether it went out
@@ -24,6 +25,9 @@ INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is 
 
 # what a job that sends writes into the audit log
 AUDITED = "audit"
+
+# before the names of the parameters that tell a row, for they are not those that change it
+_OF_THE_ROW = "its_"
 
 Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
 
@@ -49,11 +53,21 @@ def is_free(lease: Lease, now: int) -> bool:
 
 
 def change_held(
-    connection: Connection, table: Leased, row: ColumnElement[bool], owner: str | None, values: Mapping[str, Any]
+    connection: Connection, table: Leased, row: Mapping[str, Any], owner: str | None, values: Mapping[str, Any]
 ) -> bool:
-    """Change the ``row`` if ``owner`` still has it (None: if still nobody has); False: another one was faster."""
-    held = table.owner.is_(None) if owner is None else table.owner == owner
-    return connection.execute(update(table).where(row, held).values(**values)).rowcount == 1
+    """Change the ``row`` of these values if ``owner`` still has it (None: if still nobody has); False: another one was
+    faster."""
+    its = row if owner is None else {**row, "owner": owner}
+    named = {_OF_THE_ROW + name: value for name, value in its.items()}
+    return connection.execute(_change(table, tuple(its)), {**named, **values}).rowcount == 1
+
+
+@cache
+def _change(table: Leased, names: tuple[str, ...]) -> Update:
+    """Of the row that ``names`` tell, each by a parameter; what is changed is told by parameters, too."""
+    rows: Any = table.__table__
+    told = [rows.c[name] == compared(rows.c[name], bindparam(_OF_THE_ROW + name)) for name in names]
+    return update(rows).where(*told, *([] if "owner" in names else [rows.c.owner.is_(None)]))
 
 
 def first_time(connection: Connection, what: str, name: str, now: int) -> bool:

@@ -344,7 +344,7 @@ def _close(panel: Panel, record: Record, **values: Any) -> None:
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    row = (Job.id == record.id) & (Job.state == record.state)
+    row = {"id": record.id, "state": record.state}
     values = {"updated_at": panel.clock.stamp(), **values}
     if not claims.change_held(connection, Job, row, record.owner, values):
         raise JobTaken

@@ -60,7 +60,7 @@ class Held:
 
         def act(connection: Connection) -> None:
             until = self.panel.clock.stamp() + LEASE_SECONDS
-            if not claims.change_held(connection, Lock, Lock.name == self.name, self.owner, {"lease_until": until}):
+            if not claims.change_held(connection, Lock, {"name": self.name}, self.owner, {"lease_until": until}):
                 raise LockLost
 
         self.panel.database.transact(act)
@@ -121,7 +121,7 @@ def _try(panel: Panel, ours: Held) -> Held | int | None:
     if not _is_free(panel, holder):
         return max(0, now - int(holder.taken_at))
 
-    change = partial(claims.change_held, table=Lock, row=Lock.name == name, owner=holder.owner, values=values)
+    change = partial(claims.change_held, table=Lock, row={"name": name}, owner=holder.owner, values=values)
     return ours if panel.database.transact(change) else None
 
 

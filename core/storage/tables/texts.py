@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -122,6 +123,10 @@ class Holding:
     octets: int | None = None
     nul: bool = True
 
+    def takes(self, text: str) -> bool:
+        """Whether nothing is to be done about ``text``; of most that is seen at once."""
+        return text.isascii() and (self.nul or "\0" not in text) and not self.is_too_long(text)
+
     def foreign(self, text: str) -> str:
         """The characters of ``text`` that the column has no place for."""
         if text.isascii():
@@ -136,9 +141,8 @@ class Holding:
                 return "" if self.nul or "\0" not in text else "\0"
         return "".join(sign for sign in dict.fromkeys(text) if not self._has(sign))
 
-    def replaced(self, text: str, replacement: str = "") -> str:
-        """``text`` with another character for each that the column lacks."""
-        foreign = self.foreign(text)
+    def replaced(self, text: str, foreign: str, replacement: str = "") -> str:
+        """``text`` with another character for each of the ``foreign`` ones."""
         if not foreign:
             return text
         other = replacement or (_REPLACEMENT if self._has(_REPLACEMENT) else "?")
@@ -174,6 +178,11 @@ class Holding:
             # also half of a surrogate pair, which no encoding has
             return False
         return True
+
+
+@cache
+def _of_model(characters: int | None, *, nul: bool) -> Holding:
+    return Holding(characters=characters, nul=nul)
 
 
 Columns = Mapping[tuple[str, str], Holding]
@@ -242,10 +251,12 @@ class HeldText(TypeDecorator[str]):
     def fitting(self, text: str, dialect: Dialect) -> str:
         """``text`` as the column keeps it. Raises UnstorableText."""
         holding = self._holding(dialect)
+        if holding.takes(text):
+            return text
         foreign = holding.foreign(text)
         if foreign and self.manner is Manner.EXACT:
             raise UnstorableText(f"This database cannot keep {_shown(foreign)} in the {self._label}")
-        text = holding.replaced(text)
+        text = holding.replaced(text, foreign)
         if not holding.is_too_long(text):
             return text
         if self.manner is not Manner.LOG:
@@ -256,14 +267,15 @@ class HeldText(TypeDecorator[str]):
     def comparable(self, text: str, dialect: Dialect) -> str:
         """``text`` in a form that the column can be compared with, equal to nothing where the column cannot hold it."""
         holding = self._holding(dialect)
-        return holding.replaced(text, _REPLACEMENT if holding.codec in (_UTF8, _UTF8MB3) else _EQUAL_TO_NOTHING)
+        other = _REPLACEMENT if holding.codec in (_UTF8, _UTF8MB3) else _EQUAL_TO_NOTHING
+        return holding.replaced(text, holding.foreign(text), other)
 
     def _holding(self, dialect: Dialect) -> Holding:
         known = _known.get(dialect)
         holding = known.get((self.table, self.column)) if known else None
         if holding is not None:
             return holding
-        return Holding(characters=getattr(self.impl, "length", None), nul=dialect.name != "postgresql")
+        return _of_model(getattr(self.impl, "length", None), nul=dialect.name != "postgresql")
 
     @property
     def _label(self) -> str:
@@ -290,6 +302,13 @@ def compared(column: Any, value: sa.ColumnElement[str]) -> sa.ColumnElement[str]
     return sa.type_coerce(value, ComparedText(held)) if isinstance(held, HeldText) else value
 
 
+def compared_values(column: Any, name: str) -> sa.BindParameter[Any]:
+    """The parameter ``name``, a list of texts, as something that ``column`` is looked for in."""
+    held = column.type
+    kind = ComparedText(held) if isinstance(held, HeldText) else held
+    return sa.bindparam(name, expanding=True, type_=kind)
+
+
 def fitting(dialect: Dialect, model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` as the columns of ``model`` keep them. Raises UnstorableText."""
     columns = model.__table__.c
@@ -306,7 +325,7 @@ class CopiedText(HeldText):
 
     def _holding(self, dialect: Dialect) -> Holding:
         # SQLite's columns hold texts of any length
-        return Holding() if dialect.name == "sqlite" else super()._holding(dialect)
+        return _of_model(None, nul=True) if dialect.name == "sqlite" else super()._holding(dialect)
 
 
 def as_it_stands(table: sa.Table) -> sa.TableClause:

@@ -50,7 +50,7 @@ def test_of_two_that_take_over_one_thing_one_gets_it(make_world: MakeWorld, kind
     world.insert(Lock, [{"name": "x", "owner": "dead", "taken_at": 1, "lease_until": 1}])
     with world.panel.database.write() as connection:
         taken = [
-            claims.change_held(connection, Lock, Lock.name == "x", "dead", claims.new_lease(NOW, 60)) for _ in range(2)
+            claims.change_held(connection, Lock, {"name": "x"}, "dead", claims.new_lease(NOW, 60)) for _ in range(2)
         ]
     assert taken == [True, False]
     assert world.rows(sa.select(Lock.lease_until)) == [{"lease_until": NOW + 60}]
