@@ -131,18 +131,17 @@ def record_login(
             return
 
         def act(connection: Connection) -> None:
-            connection.execute(
-                insert(LoginHistory).values(
-                    user_id=user_id,
-                    username=username[:255],
-                    login_time=panel.clock.now(),
-                    ip_address=origin.stored_address,
-                    user_agent=origin.stored_agent,
-                    login_method=method,
-                    status="failed" if failure_reason else "success",
-                    failure_reason=failure_reason,
-                )
-            )
+            row = {
+                "user_id": user_id,
+                "username": username[:255],
+                "login_time": panel.clock.now(),
+                "ip_address": origin.stored_address,
+                "user_agent": origin.stored_agent,
+                "login_method": method,
+                "status": "failed" if failure_reason else "success",
+                "failure_reason": failure_reason,
+            }
+            connection.execute(insert(LoginHistory), row)
 
         panel.database.transact(act)
     except DatabaseFailed as error:

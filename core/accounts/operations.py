@@ -33,6 +33,7 @@ from core.storage.writing import insert_row
 RESERVED, CONFIRMING, COMPENSATING, DONE, UNDONE = "reserved", "confirming", "compensating", "done", "undone"
 STORED = select(*Operation.__table__.c)
 OPEN = (RESERVED, CONFIRMING, COMPENSATING)
+_OPEN_ONES = STORED.where(Operation.state.in_(OPEN)).order_by(Operation.id)
 # the step of a record whose change server 1 certainly has: it only is to be written down
 BOOKING = "booking"
 
@@ -253,7 +254,7 @@ def find(panel: Panel, record_id: int) -> Record | None:
 
 def read_open(connection: Connection) -> list[Record]:
     """All operations that are not closed, oldest first."""
-    return read(connection, STORED.where(Operation.state.in_(OPEN)).order_by(Operation.id))
+    return read(connection, _OPEN_ONES)
 
 
 def read(connection: Connection, chosen: Select[Any]) -> list[Record]:

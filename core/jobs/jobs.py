@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from core.errors import DatabaseFailed, DatabaseRefused, PanelError
 from core.jobs import claims
@@ -24,6 +24,7 @@ from core.jobs.bell import bell
 from core.jobs.waiting_places import waiting_places
 from core.panel import Panel
 from core.storage.tables import Job
+from core.storage.tables.texts import compared_values
 from core.storage.writing import insert_row
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,11 @@ _LONGEST_RETRY_SECONDS = 3600
 _RESTARTS = 5
 _ERROR_CHARACTERS = 500
 _REPORT_EVERY_SECONDS = 1
+# made once, for workers look again and again
+_STORED = select(*Job.__table__.c).order_by(Job.id)
+_BY_ID = _STORED.where(Job.id == bindparam("job_id"))
+_MAY_BE_DUE = _STORED.where(or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= bindparam("now"))))
+_OF_KINDS = _MAY_BE_DUE.where(Job.kind.in_(compared_values(Job.kind, "kinds")))
 
 
 class JobTaken(PanelError):
@@ -158,14 +164,14 @@ def open_jobs(panel: Panel) -> list[Record]:
     """All jobs that wait, run or have failed, oldest first."""
     panel.layout  # noqa: B018 - creates our tables where they are missing
     with panel.database.read() as connection:
-        rows = connection.execute(select(*Job.__table__.c).where(Job.state != DONE).order_by(Job.id))
+        rows = connection.execute(_STORED.where(Job.state != DONE))
         return [_record(row) for row in rows]
 
 
 def running(panel: Panel, kind: str) -> list[Record]:
     """The jobs of that kind that somebody works on just now."""
     with panel.database.read() as connection:
-        rows = connection.execute(select(*Job.__table__.c).where(Job.state == RUNNING, Job.kind == kind))
+        rows = connection.execute(_STORED.where(Job.state == RUNNING, Job.kind == kind))
         return [record for record in map(_record, rows) if not claims.is_free(record, panel.clock.stamp())]
 
 
@@ -265,32 +271,28 @@ def _insert(
 
 
 def _read(connection: Connection, job_id: int) -> Record | None:
-    row = connection.execute(select(*Job.__table__.c).where(Job.id == job_id)).first()
+    row = connection.execute(_BY_ID, {"job_id": job_id}).first()
     return None if row is None else _record(row)
 
 
 def _record(row: Any) -> Record:
     values = dict(row._mapping)
     result = values["result"]
-    return Record(
-        **{**values, "payload": orjson.loads(values["payload"]), "result": result and orjson.loads(result)},
-    )
+    return Record(**{**values, "payload": orjson.loads(values["payload"]), "result": result and orjson.loads(result)})
 
 
 def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
     """The oldest due job that nobody works on, now ours; kinds that this process does not know are left alone."""
     now = panel.clock.stamp()
     with panel.database.read() as connection:
-        due = or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= now))
-        rows = connection.execute(select(*Job.__table__.c).where(due, Job.kind.in_(kinds)).order_by(Job.id))
+        rows = connection.execute(_OF_KINDS, {"kinds": list(kinds), "now": now})
         candidates = [record for record in map(_record, rows) if record.state == WAITING or claims.is_free(record, now)]
     for record in candidates:
         if record.attempts >= kinds[record.kind].most + _RESTARTS:
             log.error("job %d (%s) ended its process again and again, and is given up", record.id, record.kind)
             _close(panel, record, state=FAILED, error="given up: its process ended again and again")
             continue
-        lease = claims.new_lease(now, LEASE_SECONDS)
-        claimed = {"state": RUNNING, "attempts": record.attempts + 1, **lease}
+        claimed = {"state": RUNNING, "attempts": record.attempts + 1, **claims.new_lease(now, LEASE_SECONDS)}
         with suppress(JobTaken):
             return panel.database.transact(partial(_take, panel, record=record, claimed=claimed))
     return None
@@ -330,8 +332,7 @@ def _after_failure(panel: Panel, record: Record, text: str, *, again: bool, firs
         _close(panel, record, state=FAILED, error=text[:_ERROR_CHARACTERS])
         return
     wait = min(first * 2 ** (record.attempts - 1), _LONGEST_RETRY_SECONDS)
-    due = panel.clock.stamp() + wait
-    _close(panel, record, state=WAITING, due_at=due, error=text[:_ERROR_CHARACTERS])
+    _close(panel, record, state=WAITING, due_at=panel.clock.stamp() + wait, error=text[:_ERROR_CHARACTERS])
     bell(panel).ring(wait)
 
 
@@ -344,7 +345,6 @@ def _close(panel: Panel, record: Record, **values: Any) -> None:
 
 
 def _change(panel: Panel, connection: Connection, record: Record, **values: Any) -> None:
-    row = {"id": record.id, "state": record.state}
-    values = {"updated_at": panel.clock.stamp(), **values}
-    if not claims.change_held(connection, Job, row, record.owner, values):
+    row, now = {"id": record.id, "state": record.state}, panel.clock.stamp()
+    if not claims.change_held(connection, Job, row, record.owner, {"updated_at": now, **values}):
         raise JobTaken

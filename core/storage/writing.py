@@ -1,6 +1,7 @@
 """Statements that every kind of database words differently, and inserting a row whose id is counted."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,15 +16,20 @@ def insert_if_absent(connection: Connection, table: type[Base], **values: object
 
     Returns whether it was inserted.
     """
+    # as parameters, here and below: values that are a part of the statement take four times as long
+    return connection.execute(_unless_taken(connection.dialect.name, table), values).rowcount == 1
+
+
+@cache
+def _unless_taken(dialect: str, table: type[Base]) -> sa.Insert:
     statement: sa.Insert
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         statement = postgresql.insert(table).on_conflict_do_nothing()
-    elif connection.dialect.name == "sqlite":
+    elif dialect == "sqlite":
         statement = sqlite.insert(table).on_conflict_do_nothing()
     else:
         statement = sa.insert(table).prefix_with("IGNORE")
-    # as parameters, here and below: values that are a part of the statement take four times as long
-    return connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount == 1
+    return statement.execution_options(preserve_rowcount=True)
 
 
 def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str, Any], **values: object) -> None:
@@ -40,9 +46,14 @@ def insert_and_lock(connection: Connection, table: type[Base], key: Mapping[str,
 
 def insert_row(connection: Connection, table: type[Base], values: Mapping[str, Any]) -> int:
     """Insert a row that has a counted id, and return that. The values are plain ones, no expressions."""
-    key = connection.execute(sa.insert(table), values).inserted_primary_key
+    key = connection.execute(_into(table), values).inserted_primary_key
     assert key is not None  # noqa: S101 - one row was inserted
     return int(key[0])
+
+
+@cache
+def _into(table: type[Base]) -> sa.Insert:
+    return sa.insert(table)
 
 
 def last_id(connection: Connection, table: sa.Table) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from core.access.audit import By
 from core.errors import PanelError
@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 
 KIND = "telegram_login"
 _DEVICE_CHARACTERS = 150
+_WISHED = (
+    select(User.id)
+    .join(TelegramNotificationSettings, TelegramNotificationSettings.user_id == User.id)
+    .where(User.id == bindparam("user_id"), User.telegram_chat_id.is_not(None))
+    .where(TelegramNotificationSettings.notify_login == 1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class _Login:
 def note_login(panel: Panel, by: By) -> None:
     """To be called after a login; nothing that goes wrong here breaks it."""
     try:
-        if has_telegram(panel) and _is_wished(panel, by.actor.id):
+        if has_telegram(panel) and panel.database.first(_WISHED, user_id=by.actor.id) is not None:
             login = _Login(
                 by.actor.username,
                 by.origin.address,
@@ -58,17 +64,6 @@ def note_login(panel: Panel, by: By) -> None:
             jobs.ring(panel)
     except PanelError as error:
         log.warning("a login could not be told by Telegram: %s", type(error).__name__)
-
-
-def _is_wished(panel: Panel, user_id: int) -> bool:
-    model = TelegramNotificationSettings
-    wished = (
-        select(User.id)
-        .join(model, model.user_id == User.id)
-        .where(User.id == user_id, User.telegram_chat_id.is_not(None), model.notify_login == 1)
-    )
-    with panel.database.read() as connection:
-        return connection.execute(wished).first() is not None
 
 
 def _run(work: Work) -> None:

@@ -6,11 +6,8 @@ cannot hold it is changed to something that is equal to nothing, instead of MySQ
 Source: contract chapter 60 S8.
 """
 
-import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,35 +17,9 @@ from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
 from core.errors import InvalidInput
+from core.storage.tables.holding import Holding, codec_of, of_model
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# a control character, which no stored text has
-_EQUAL_TO_NOTHING = "\x1a"
-_LAST_OF_THREE_BYTES = "\uffff"
 _SHOWN_CHARACTERS = 5
-_UTF8 = "utf-8"
-_UTF8MB3 = "utf8mb3"
-# MySQL's names for what Python calls otherwise; of a set that neither knows, only ASCII is sure
-_CODECS = {
-    "utf8mb4": _UTF8,
-    "utf8": _UTF8MB3,
-    "latin1": "cp1252",
-    "latin5": "iso8859_9",
-    "latin7": "iso8859_13",
-    "latin2": "iso8859_2",
-    "greek": "iso8859_7",
-    "hebrew": "iso8859_8",
-    "gb2312": "gb2312",
-    "gbk": "gbk",
-    "ujis": "euc_jp",
-    "euckr": "euc_kr",
-    "tis620": "tis_620",
-    "koi8r": "koi8_r",
-    "koi8u": "koi8_u",
-    "utf16": "utf-16-be",
-    "utf32": "utf-32-be",
-    "binary": _UTF8,
-}
 _COLUMNS = (
     "SELECT table_name, column_name, character_set_name, character_maximum_length, character_octet_length"
     " FROM information_schema.columns WHERE table_schema = DATABASE() AND character_set_name IS NOT NULL"
@@ -114,77 +85,6 @@ class UnstorableText(DontWrapMixin, InvalidInput):
     """A text that its column cannot hold, and that would be wrong in any other form."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What a column can hold: texts of ``codec``, at most so many characters and bytes; None: no limit."""
-
-    codec: str = _UTF8
-    characters: int | None = None
-    octets: int | None = None
-    nul: bool = True
-
-    def takes(self, text: str) -> bool:
-        """Whether nothing is to be done about ``text``; of most that is seen at once."""
-        return text.isascii() and (self.nul or "\0" not in text) and not self.is_too_long(text)
-
-    def foreign(self, text: str) -> str:
-        """The characters of ``text`` that the column has no place for."""
-        if text.isascii():
-            return "" if self.nul or "\0" not in text else "\0"
-        try:
-            text.encode(self._codec)
-        except UnicodeEncodeError:
-            pass
-        else:
-            if self.codec != _UTF8MB3 or max(text) <= _LAST_OF_THREE_BYTES:
-                # the rule; looking at each character takes long
-                return "" if self.nul or "\0" not in text else "\0"
-        return "".join(sign for sign in dict.fromkeys(text) if not self._has(sign))
-
-    def replaced(self, text: str, foreign: str, replacement: str = "") -> str:
-        """``text`` with another character for each of the ``foreign`` ones."""
-        if not foreign:
-            return text
-        other = replacement or (_REPLACEMENT if self._has(_REPLACEMENT) else "?")
-        return text.translate(dict.fromkeys(map(ord, foreign), other))
-
-    def is_too_long(self, text: str) -> bool:
-        if self.characters is not None and len(text) > self.characters:
-            return True
-        return self.octets is not None and len(text) * 4 > self.octets and len(self._encoded(text)) > self.octets
-
-    def cut(self, text: str) -> str:
-        """The beginning of ``text`` that is not too long."""
-        shorter = text[: self.characters]
-        if self.octets is None or not self.is_too_long(shorter):
-            return shorter
-        return self._encoded(shorter)[: self.octets].decode(self._codec, "ignore")
-
-    @property
-    def _codec(self) -> str:
-        return _UTF8 if self.codec == _UTF8MB3 else self.codec
-
-    def _encoded(self, text: str) -> bytes:
-        return text.encode(self._codec, "replace")
-
-    def _has(self, sign: str) -> bool:
-        if self.codec == _UTF8MB3 and sign > _LAST_OF_THREE_BYTES:
-            return False
-        if sign == "\0":
-            return self.nul
-        try:
-            sign.encode(self._codec)
-        except UnicodeEncodeError:
-            # also half of a surrogate pair, which no encoding has
-            return False
-        return True
-
-
-@cache
-def _of_model(characters: int | None, *, nul: bool) -> Holding:
-    return Holding(characters=characters, nul=nul)
-
-
 Columns = Mapping[tuple[str, str], Holding]
 _known: WeakKeyDictionary[Dialect, Columns] = WeakKeyDictionary()
 
@@ -203,7 +103,7 @@ def learn_once(dialect: Dialect, dbapi_connection: Any) -> None:
         cursor.close()
         dbapi_connection.rollback()
     _known[dialect] = {
-        (table, column): Holding(_codec_of(charset), characters, octets)
+        (table, column): Holding(codec_of(charset), characters, octets)
         for table, column, charset, characters, octets in rows
     }
 
@@ -211,14 +111,6 @@ def learn_once(dialect: Dialect, dbapi_connection: Any) -> None:
 def forget(dialect: Dialect) -> None:
     """The structure changed, or was found to be another: it is read again."""
     _known.pop(dialect, None)
-
-
-def _codec_of(charset: str) -> str:
-    codec = _CODECS.get(charset, charset)
-    try:
-        return codec if codec == _UTF8MB3 else codecs.lookup(codec).name
-    except LookupError:
-        return "ascii"
 
 
 class HeldText(TypeDecorator[str]):
@@ -266,16 +158,14 @@ class HeldText(TypeDecorator[str]):
 
     def comparable(self, text: str, dialect: Dialect) -> str:
         """``text`` in a form that the column can be compared with, equal to nothing where the column cannot hold it."""
-        holding = self._holding(dialect)
-        other = _REPLACEMENT if holding.codec in (_UTF8, _UTF8MB3) else _EQUAL_TO_NOTHING
-        return holding.replaced(text, holding.foreign(text), other)
+        return self._holding(dialect).comparable(text)
 
     def _holding(self, dialect: Dialect) -> Holding:
         known = _known.get(dialect)
         holding = known.get((self.table, self.column)) if known else None
         if holding is not None:
             return holding
-        return _of_model(getattr(self.impl, "length", None), nul=dialect.name != "postgresql")
+        return of_model(getattr(self.impl, "length", None), nul=dialect.name != "postgresql")
 
     @property
     def _label(self) -> str:
@@ -325,7 +215,7 @@ class CopiedText(HeldText):
 
     def _holding(self, dialect: Dialect) -> Holding:
         # SQLite's columns hold texts of any length
-        return _of_model(None, nul=True) if dialect.name == "sqlite" else super()._holding(dialect)
+        return of_model(None, nul=True) if dialect.name == "sqlite" else super()._holding(dialect)
 
 
 def as_it_stands(table: sa.Table) -> sa.TableClause:
