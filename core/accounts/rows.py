@@ -89,6 +89,7 @@ _FOUND = (
 )
 _BY_ID = _FOUND.where(Account.id == sa.bindparam("account_id"))
 _BY_MAC = _FOUND.where(Account.mac.in_(compared_values(Account.mac, "spellings")))
+# under a column's name goes what the column becomes
 _CHANGED = update(Account).where(Account.id == sa.bindparam("its_id"))
 _NOTED = update(AccountNote).where(AccountNote.account_id == sa.bindparam("its_account"))
 

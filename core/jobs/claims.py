@@ -26,7 +26,7 @@ INTERRUPTED = "Interrupted while it was being sent: it may have arrived, and is 
 # what a job that sends writes into the audit log
 AUDITED = "audit"
 
-# before the names of the parameters that tell a row, for they are not those that change it
+# before the names of the parameters that tell the row: under a column's name goes what the column becomes
 _OF_THE_ROW = "its_"
 
 Leased = type[Job] | type[Lock] | type[Operation] | type[Claim]
@@ -59,11 +59,11 @@ def change_held(
     faster."""
     its = row if owner is None else {**row, "owner": owner}
     named = {_OF_THE_ROW + name: value for name, value in its.items()}
-    return connection.execute(_change(table, tuple(its)), {**named, **values}).rowcount == 1
+    return connection.execute(_changing(table, tuple(its)), {**named, **values}).rowcount == 1
 
 
 @cache
-def _change(table: Leased, names: tuple[str, ...]) -> Update:
+def _changing(table: Leased, names: tuple[str, ...]) -> Update:
     """Of the row that ``names`` tell, each by a parameter; what is changed is told by parameters, too."""
     rows: Any = table.__table__
     told = [rows.c[name] == compared(rows.c[name], bindparam(_OF_THE_ROW + name)) for name in names]

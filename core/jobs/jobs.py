@@ -45,8 +45,8 @@ _REPORT_EVERY_SECONDS = 1
 # made once, for workers look again and again
 _STORED = select(*Job.__table__.c).order_by(Job.id)
 _BY_ID = _STORED.where(Job.id == bindparam("job_id"))
-_MAY_BE_DUE = _STORED.where(or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= bindparam("now"))))
-_OF_KINDS = _MAY_BE_DUE.where(Job.kind.in_(compared_values(Job.kind, "kinds")))
+_MAY_BE_DUE = or_(Job.state == RUNNING, (Job.state == WAITING) & (Job.due_at <= bindparam("now")))
+_CANDIDATES = _STORED.where(_MAY_BE_DUE, Job.kind.in_(compared_values(Job.kind, "kinds")))
 
 
 class JobTaken(PanelError):
@@ -285,7 +285,7 @@ def _claim_next(panel: Panel, kinds: Mapping[str, Kind]) -> Record | None:
     """The oldest due job that nobody works on, now ours; kinds that this process does not know are left alone."""
     now = panel.clock.stamp()
     with panel.database.read() as connection:
-        rows = connection.execute(_OF_KINDS, {"kinds": list(kinds), "now": now})
+        rows = connection.execute(_CANDIDATES, {"kinds": list(kinds), "now": now})
         candidates = [record for record in map(_record, rows) if record.state == WAITING or claims.is_free(record, now)]
     for record in candidates:
         if record.attempts >= kinds[record.kind].most + _RESTARTS:

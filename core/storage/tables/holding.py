@@ -45,10 +45,6 @@ class Holding:
     octets: int | None = None
     nul: bool = True
 
-    def takes(self, text: str) -> bool:
-        """Whether nothing is to be done about ``text``; of most that is seen at once."""
-        return text.isascii() and (self.nul or "\0" not in text) and not self.is_too_long(text)
-
     def foreign(self, text: str) -> str:
         """The characters of ``text`` that the column has no place for."""
         if text.isascii():

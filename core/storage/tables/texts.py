@@ -143,8 +143,6 @@ class HeldText(TypeDecorator[str]):
     def fitting(self, text: str, dialect: Dialect) -> str:
         """``text`` as the column keeps it. Raises UnstorableText."""
         holding = self._holding(dialect)
-        if holding.takes(text):
-            return text
         foreign = holding.foreign(text)
         if foreign and self.manner is Manner.EXACT:
             raise UnstorableText(f"This database cannot keep {_shown(foreign)} in the {self._label}")

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.jobs import claims
-from core.storage.tables import Lock
+from core.storage.tables import Claim
 from tests.conftest import MakeWorld
 
 NOW = 1_000
@@ -45,12 +45,14 @@ def test_free_is_what_a_dead_process_holds_and_not_what_a_live_one_does() -> Non
     assert not claims.is_free(_Row(claims.new_owner(), NOW + 1), NOW)
 
 
-def test_of_two_that_take_over_one_thing_one_gets_it(make_world: MakeWorld, kind: str) -> None:
+@pytest.mark.parametrize("owner", ["dead", None])
+def test_of_two_that_take_over_one_thing_one_gets_it(make_world: MakeWorld, kind: str, owner: str | None) -> None:
     world = make_world(kind)
-    world.insert(Lock, [{"name": "x", "owner": "dead", "taken_at": 1, "lease_until": 1}])
+    row = {"channel": "sms", "owner": owner, "lease_until": 1, "claimed_at": 1}
+    world.insert(Claim, [{"name": "x", **row}, {"name": "y", **row}])
+    its = {"channel": "sms", "name": "x"}
     with world.panel.database.write() as connection:
-        taken = [
-            claims.change_held(connection, Lock, {"name": "x"}, "dead", claims.new_lease(NOW, 60)) for _ in range(2)
-        ]
+        taken = [claims.change_held(connection, Claim, its, owner, claims.new_lease(NOW, 60)) for _ in range(2)]
     assert taken == [True, False]
-    assert world.rows(sa.select(Lock.lease_until)) == [{"lease_until": NOW + 60}]
+    leases = world.rows(sa.select(Claim.name, Claim.lease_until).order_by(Claim.name))
+    assert leases == [{"name": "x", "lease_until": NOW + 60}, {"name": "y", "lease_until": 1}]
