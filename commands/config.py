@@ -79,18 +79,7 @@ def _loaded() -> Config:
 
 def _faults(config: Config) -> Iterator[str]:
     """What the settings lead to: each thing is tried, none is changed."""
-    database = Database(config.database.url.get_secret_value())
-    try:
-        findings = schema.check(database)
-        if findings.is_refused:
-            yield from findings.lines
-        yield from findings.faults
-    except PanelError as error:
-        yield error.text
-    except SQLAlchemyError:
-        yield "The database cannot be looked at"
-    finally:
-        database.dispose()
+    yield from _faults_of_database(config.database.url.get_secret_value())
     if config.session.store == "php-files":
         try:
             refuse_if_unusable(SessionDirectory.parse(config.session.php_save_path))
@@ -102,6 +91,25 @@ def _faults(config: Config) -> Iterator[str]:
     for name, address in addresses.items():
         if address and not _answers(address):
             yield f"{name}: no Redis answers there"
+
+
+def _faults_of_database(url: str) -> Iterator[str]:
+    try:
+        database = Database(url)
+    except ValueError as error:
+        yield f"[database] url: {error}"
+        return
+    try:
+        findings = schema.check(database)
+        if findings.is_refused:
+            yield from findings.lines
+        yield from findings.faults
+    except PanelError as error:
+        yield error.text
+    except SQLAlchemyError:
+        yield "The database cannot be looked at"
+    finally:
+        database.dispose()
 
 
 def _answers(address: str) -> bool:

@@ -191,6 +191,21 @@ What every request asks is one round trip by itself, without a transaction aroun
 connection still stands; on a lost connection a select is repeated once on a new one. Before a transaction a look at the
 socket tells whether the server has closed it.
 
+## Encrypted connections
+To a server on another machine, say in the address whom to trust. Both drivers of MariaDB and MySQL then do the same:
+the connection is encrypted or does not come about, and what the server shows must be good for its name or address.
+
+| in the address of MariaDB or MySQL | |
+|---|---|
+| `?ssl_ca=/etc/ssl/db-ca.pem` | trusts this authority (`ssl_capath`: a folder of them, as `openssl rehash` leaves it) |
+| `?ssl_verify_identity=yes` | trusts those that the system does |
+| `?ssl_ca=…&ssl_verify_identity=no` | takes a certificate of the authority for another name, too (PyMySQL) |
+| `?ssl_ca=…&ssl_cert=…&ssl_key=…` | shows a certificate of ours as well |
+| nothing of these | looks at no certificate; PyMySQL encrypts where the server can, mysqlclient as its library does |
+
+`ssl_check_hostname` is another name for `ssl_verify_identity`. PostgreSQL has its own:
+`?sslmode=verify-full&sslrootcert=/etc/ssl/db-ca.pem`.
+
 ## What is promised of kept lists
 The encoded list of accounts is kept while nothing in it changes, whoever changes it.
 

@@ -1,16 +1,20 @@
 """Engines of SQLAlchemy as we want them: which driver with which options, and how a lost connection is noticed."""
 
 import select
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
 import sqlalchemy as sa
+from pymysql.charset import charset_by_name
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL
 
-from core.storage.mysql_cursor import ClosingConnection, FastCursor
-from core.storage.mysql_values import mysqlclient_options
+from core.storage.faults import UNKNOWN_OPTION, DatabaseSetUp
+from core.storage.mysql.cursor import ClosingConnection, FastCursor
+from core.storage.mysql.encryption import encryption
+from core.storage.mysql.values import mysqlclient_options
 from core.storage.private_files import private_file
 from core.storage.tables import texts
 
@@ -28,29 +32,21 @@ _LOCK_WAITS = {
 SILENT_SECONDS = 280
 _CONNECT_SECONDS = 5
 _OVERFLOW = 16
+_BAD_VALUE = "an option of the database's address has a value that its driver does not take"
 
 
 def make_engine(url: URL, pool_size: int) -> Engine:
-    """An engine for an address of :func:`core.values.database_urls.normal_url`; nothing is connected yet."""
+    """An engine for an address of :func:`core.values.database_urls.normal_url`; nothing is connected yet.
+
+    Raises ValueError, in a sentence, for options of the address that cannot be used.
+    """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, pool_size)
-    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
-    if url.get_backend_name() == "mysql" and "init_command" not in url.query:
-        options["init_command"] = _LOCK_WAITS["mysql"]
-    if url.drivername.endswith("+pymysql"):
-        options["cursorclass"] = FastCursor
-    elif url.drivername.endswith("+mysqldb"):
-        options.update(mysqlclient_options())
-    engine = sa.create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=_OVERFLOW,
-        pool_pre_ping=True,
-        pool_recycle=SILENT_SECONDS,
-        connect_args=options,
-    )
-    if url.drivername.endswith("+pymysql"):
-        event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: ClosingConnection(**given))
+    arguments: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    if url.get_backend_name() == "mysql":
+        engine = _mysql_engine(url, pool_size, arguments)
+    else:
+        engine = _server_engine(url, pool_size, arguments)
     # a look at the socket in place of a question to the server and its answer
     engine.dialect.do_ping = seems_connected  # type: ignore[method-assign, assignment]
     if url.get_backend_name() == "postgresql" and "lock_timeout" not in str(url.query.get("options")):
@@ -58,6 +54,48 @@ def make_engine(url: URL, pool_size: int) -> Engine:
         event.listen(engine, "connect", lambda connection, _: _carry_out(connection, _LOCK_WAITS["postgresql"]))
     event.listen(engine, "connect", lambda connection, _: texts.learn_once(engine.dialect, connection))
     return engine
+
+
+def _mysql_engine(url: URL, pool_size: int, arguments: dict[str, Any]) -> Engine:
+    if "init_command" not in url.query:
+        arguments["init_command"] = _LOCK_WAITS["mysql"]
+    url, encrypted = encryption(url)
+    arguments.update(encrypted)
+    if url.drivername.endswith("+mysqldb"):
+        arguments.update(mysqlclient_options())
+        # as PyMySQL does: statements are taken apart by what they call their values (core.storage.lookups)
+        engine = _server_engine(url, pool_size, arguments, paramstyle="pyformat")
+        connect = engine.dialect.loaded_dbapi.connect
+    else:
+        if charset_by_name(str(url.query["charset"])) is None:
+            raise ValueError(_BAD_VALUE)
+        arguments["cursorclass"] = FastCursor
+        engine = _server_engine(url, pool_size, arguments)
+        connect = ClosingConnection
+    event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: _connected(connect, given))
+    return engine
+
+
+def _server_engine(url: URL, pool_size: int, arguments: dict[str, Any], **options: Any) -> Engine:
+    recycled = {"pool_pre_ping": True, "pool_recycle": SILENT_SECONDS}
+    return _created(url, pool_size, connect_args=arguments, **recycled, **options)
+
+
+def _created(url: URL, pool_size: int, **options: Any) -> Engine:
+    try:
+        return sa.create_engine(url, pool_size=pool_size, max_overflow=_OVERFLOW, **options)
+    except ValueError:
+        raise ValueError(_BAD_VALUE) from None
+
+
+def _connected(connect: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Drivers of MySQL tell an option that they do not know as Python does a mistake in a program."""
+    try:
+        return connect(**given)
+    except TypeError as error:
+        if "keyword argument" in str(error):
+            raise DatabaseSetUp(UNKNOWN_OPTION) from error
+        raise
 
 
 def _carry_out(connection: Any, statement: str) -> None:
@@ -93,13 +131,8 @@ def _descriptor(connection: Any) -> int:
 
 def _sqlite_engine(url: URL, pool_size: int) -> Engine:
     file = Path(url.database) if url.database and url.database != ":memory:" else None
-    engine = sa.create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=_OVERFLOW,
-        # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
-        connect_args={"check_same_thread": False, "isolation_level": None},
-    )
+    # the driver's own transaction handling is off: BEGIN is sent below, so that writers lock at once
+    engine = _created(url, pool_size, connect_args={"check_same_thread": False, "isolation_level": None})
     if file is not None:
         event.listen(engine, "do_connect", lambda *_: private_file(file))
     event.listen(engine, "connect", _prepare_sqlite)

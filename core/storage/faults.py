@@ -8,6 +8,7 @@ host, user, path or SQL.
 import re
 import socket
 import sqlite3
+import ssl
 from collections.abc import Iterator
 
 from core.errors import DatabaseFailed, DatabaseRefused, DatabaseUnavailable
@@ -33,6 +34,14 @@ class LacksTable(DatabaseRefused):
 
 LASTING = (DatabaseSetUp, LacksTable, NoDatabaseServer)
 
+UNKNOWN_OPTION = (
+    "The database cannot be used: its address has an option, or a value of one, that its driver does not know"
+)
+_CERTIFICATE = (
+    "The database cannot be used: its server's certificate is not of an authority that the address trusts,"
+    " or is for another name"
+)
+_NOT_ENCRYPTED = "The database cannot be used: its server offers no encryption, which the address asks for"
 _CREDENTIALS = "The database cannot be used: its server refuses the configured user name or password"
 _NO_RIGHT = "The database cannot be used: the configured user has no right to it"
 _NOT_ADMITTED = (
@@ -51,6 +60,7 @@ _NOT_A_FILE = "The database cannot be used: the configured file is no SQLite dat
 _NOT_OPENED = "The database cannot be used: its file or directory is not there, or not open to the user of this server"
 
 _MYSQL = {
+    2019: UNKNOWN_OPTION,
     1044: _NO_RIGHT,
     1045: _CREDENTIALS,
     1049: _NO_DATABASE,
@@ -85,6 +95,8 @@ _COLLATION_CODES = (1267, 1270, 1271)
 _LACKS = (1054, 1146, "42P01", "42703")
 _SQLITE_LACKS = ("no such table", "no such column")
 _MYSQL_NO_SERVER = (2002, 2003, 2005)
+# of encryption: the driver's own, or one that it has from Python and tells as no connection at all
+_MYSQL_ENCRYPTION = 2026
 _POSTGRESQL = {
     "28P01": _CREDENTIALS,
     "28000": _NOT_ADMITTED,
@@ -103,6 +115,9 @@ _POSTGRESQL_TEXTS = (
     ),
     (r"database \".*\" does not exist", _NO_DATABASE),
     (r"permission denied for database", _NO_RIGHT),
+    (r"server does not support ssl", _NOT_ENCRYPTED),
+    (r"certificate verify failed|server certificate for \"|root certificate file", _CERTIFICATE),
+    (r"invalid connection option|invalid sslmode value", UNKNOWN_OPTION),
     (r"failed to resolve host|could not translate host name", _NO_HOST),
 )
 _POSTGRESQL_NO_SERVER = r"connection refused|no such file or directory|no route to host|timeout expired|timed out"
@@ -132,11 +147,19 @@ def set_up_fault(error: BaseException | None) -> DatabaseFailed | None:
         if code in _LACKS:
             return LacksTable()
         if code in _MYSQL_NO_SERVER:
-            is_nameless = code == 2005 or isinstance(getattr(error, "original_exception", None), socket.gaierror)
-            return DatabaseSetUp(_NO_HOST) if is_nameless else NoDatabaseServer()
+            return _unreached(code, getattr(error, "original_exception", None))
+        if code == _MYSQL_ENCRYPTION:
+            return DatabaseSetUp(_CERTIFICATE if "certificate" in str(error) else _NOT_ENCRYPTED)
         if sentence := _MYSQL.get(code) if isinstance(code, int) else _POSTGRESQL.get(code):
             return DatabaseSetUp(sentence)
     return _by_text(error) if _is_connecting_to_postgresql(error) else None
+
+
+def _unreached(code: int | str, cause: Exception | None) -> DatabaseUnavailable:
+    """``cause``: what PyMySQL met."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return DatabaseSetUp(_CERTIFICATE)
+    return DatabaseSetUp(_NO_HOST) if code == 2005 or isinstance(cause, socket.gaierror) else NoDatabaseServer()
 
 
 def _codes(error: BaseException | None) -> Iterator[int | str]:

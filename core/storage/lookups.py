@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.engines import SILENT_SECONDS, seems_connected
 from core.storage.faults import not_connected, set_up_fault
-from core.storage.prepared import Prepared, takes_names
+from core.storage.mysql.prepared import Prepared, takes_names
 from core.storage.tables.texts import held_by
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.$ ]*")
@@ -117,7 +117,7 @@ class Lookup:
         return done
 
     def _is_asked_by_name(self, connection: Any, cursor: Any, values: Any) -> bool:
-        """Whether it was executed so (:mod:`core.storage.prepared`)."""
+        """Whether it was executed so (:mod:`core.storage.mysql.prepared`)."""
         prepared = self._prepared
         return prepared is not None and takes_names(self._dialect) and prepared.execute(connection, cursor, values)
 

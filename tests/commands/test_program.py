@@ -137,6 +137,10 @@ def test_what_the_configuration_leads_to_is_checked(tmp_path: Path) -> None:
         "Wrong: The database is not available: no server answers at the configured address",
         "Wrong: [session] redis_url: no Redis answers there",
     ]
+    url = "mysql://u:hunter2@127.0.0.1/x?ssl_ca=/hunter2.pem"
+    [line] = _showbox(tmp_path, "config", "check", SHOWBOX_DATABASE_URL=url).stdout.splitlines()
+    assert line.startswith("Wrong: [database] url: ssl_ca of the database's address names a file that is not there")
+    assert "hunter2" not in line
 
 
 def test_a_panel_s_configuration_is_imported_and_nothing_of_it_shown(tmp_path: Path) -> None:

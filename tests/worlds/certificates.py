@@ -1,6 +1,7 @@
 """A certificate for servers on this machine."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,20 +11,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def make_certificate(
-    directory: Path, certificate: str = "certificate.pem", key: str = "key.pem", *, by_name: bool = True
+    directory: Path,
+    certificate: str = "certificate.pem",
+    key: str = "key.pem",
+    *,
+    names: Sequence[str] = ("127.0.0.1", "localhost"),
 ) -> tuple[Path, Path]:
-    """For 127.0.0.1, if ``by_name`` for localhost as well, signed by itself, and its key: the two files (PEM) in
-    ``directory``."""
+    """For these names and addresses, signed by itself, and its key: the two files (PEM) in ``directory``."""
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    # one that stands only there counts as well
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    names = x509.SubjectAlternativeName([address, x509.DNSName("localhost")] if by_name else [address])
+    shown = x509.SubjectAlternativeName([_name(each) for each in names])
     made = (
         x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
+        .add_extension(shown, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(private, hashes.SHA256())
     )
@@ -35,3 +39,10 @@ def make_certificate(
         )
     )
     return paths
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

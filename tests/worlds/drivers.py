@@ -16,7 +16,7 @@ from psycopg import errors
 
 from core.storage.database import Database
 from core.storage.engines import seems_connected
-from core.storage.mysql_cursor import ClosingConnection
+from core.storage.mysql.cursor import ClosingConnection
 from tests.worlds.strangers import strange_engine
 from tests.worlds.waiting import until
 

@@ -321,7 +321,7 @@ def test_a_host_that_does_not_exist(host: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_certificate(tmp_path_factory.mktemp("tls"), by_name=False)
+    return make_certificate(tmp_path_factory.mktemp("tls"), names=["127.0.0.1"])
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 
 from core.errors import DatabaseFailed, DatabaseUnavailable
 from core.storage.database import Database
-from core.storage.mysql_cursor import FastCursor
+from core.storage.mysql.cursor import FastCursor
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
 from tests.worlds.databases import create_database, require

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from core.storage.caching.freshness import SERVER_NOW, changed_at
 from core.storage.database import Database
-from core.storage.prepared import Prepared
+from core.storage.mysql.prepared import Prepared
 from core.storage.tables import Account
 from tests.worlds.databases import prepared_database, require
 from tests.worlds.mysql_proxy import MysqlProxy

@@ -118,6 +118,33 @@ def test_a_server_whose_name_is_unknown(kind: str) -> None:
     assert "name of its server is not known" in _refusal(f"{kind}://u:{SECRET}@no-such-host.invalid/x").text
 
 
+@pytest.mark.parametrize(
+    ("kind", "query"),
+    [("mariadb", "sslmode=require"), ("mariadb", "foo=1"), ("postgresql", "foo=1"), ("postgresql", "sslmode=maybe")],
+)
+def test_an_option_that_a_driver_does_not_know(kind: str, query: str) -> None:
+    require(kind)
+    url = f"{server_url(kind)}?{query}"
+    refused = _refusal(url)
+    assert isinstance(refused, DatabaseSetUp)
+    assert "its address has an option, or a value of one, that its driver does not know" in refused.text
+    looked_up = Database(url)
+    with pytest.raises(DatabaseSetUp, match="that its driver does not know"):
+        looked_up.first(sa.select(sa.literal_column("1").label("one")))
+    looked_up.dispose()
+
+
+@pytest.mark.parametrize("query", ["connect_timeout=long", "charset=klingon"])
+def test_a_value_that_is_none_is_told_at_the_start(query: str) -> None:
+    with pytest.raises(ValueError, match="has a value that its driver does not take"):
+        Database(f"mysql+pymysql://u:{SECRET}@127.0.0.1/panel?{query}")
+
+
+def test_postgresql_without_encryption_that_is_asked_for() -> None:
+    require("postgresql")
+    assert "offers no encryption" in _refusal(f"{server_url('postgresql')}?sslmode=require").text
+
+
 def test_sqlite_files_that_are_none_or_cannot_be_written(tmp_path: Path) -> None:
     file = tmp_path / "panel.db"
     file.write_bytes(b"this is no database, but long enough to be looked at" * 20)

@@ -7,10 +7,9 @@ are connecting, quoting, sending and failing.
 """
 
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from struct import pack, unpack_from
 from typing import Any, Self
 
@@ -19,6 +18,8 @@ from pymysql.connections import Connection, MySQLResult
 from pymysql.constants import COMMAND, CR, SERVER_STATUS
 from pymysql.cursors import Cursor
 from pymysql.protocol import MysqlPacket
+
+from core.storage.mysql.encryption import unchecked
 
 _LONGEST_PACKET = 0xFFFFFF
 _ERROR, _END = 0xFF, 0xFE
@@ -60,19 +61,7 @@ class ClosingConnection(Connection):
 
     def _create_ssl_ctx(self, sslp: Any) -> Any:
         base: Any = super()
-        return base._create_ssl_ctx(sslp) if sslp else _unchecked()
-
-
-@cache
-def _unchecked() -> ssl.SSLContext:
-    """For an address that asks for no check: encrypts where the server can.
-
-    PyMySQL reads the system's certificates for each such connection, which takes longer than all the rest of it.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+        return base._create_ssl_ctx(sslp) if sslp else unchecked()
 
 
 class FastCursor(Cursor):

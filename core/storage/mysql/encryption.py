@@ -1,0 +1,88 @@
+"""Encrypted connections to MariaDB and MySQL: what an address says of them, as the arguments of its driver.
+
+Alike for each driver. By themselves they are not: mysqlclient checks nothing where a certificate authority is all that
+it is told, and PyMySQL forgets the authority, and compares no name, where it is told to compare names.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy.engine import URL
+from sqlalchemy.util import asbool
+
+from core.values.database_urls import SSL_SWITCHES
+
+_AUTHORITIES = ("ssl_ca", "ssl_capath")
+_OURS = ("ssl_cert", "ssl_key")
+_FILES = (*_AUTHORITIES, *_OURS)
+_SAID = (*_FILES, "ssl_cipher", *SSL_SWITCHES)
+
+
+def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
+    """The address without what it says of encryption, and that as arguments of its driver's ``connect``.
+
+    ``ssl_ca`` (a file) or ``ssl_capath`` (a folder) names the authorities that are trusted: then, and by
+    ``ssl_verify_cert`` or ``ssl_check_hostname``, which without them trust the system's, the server must show a
+    certificate of theirs for its name. ``ssl_check_hostname=false``: for any name. ``ssl_cert``, ``ssl_key``: ours.
+    Nothing of all that: encrypted where the server can, and nothing checked.
+
+    Raises ValueError, in a sentence, for files that cannot be used.
+    """
+    said = {name: str(url.query[name]) for name in _SAID if name in url.query}
+    rest = url.difference_update_query(_SAID)
+    switches = {name: asbool(said[name]) for name in SSL_SWITCHES if name in said}
+    compares = switches.get("ssl_check_hostname")
+    checks = switches.get("ssl_verify_cert", compares is True or any(name in said for name in _AUTHORITIES))
+    used = _FILES if checks else _OURS
+    files = {name.removeprefix("ssl_"): said[name] for name in used if name in said}
+    if not checks and not said.keys() & {*_FILES, "ssl_cipher"}:
+        return rest, {}
+    for name, path in files.items():
+        if not os.access(path, os.R_OK):
+            raise ValueError(f"ssl_{name} of the database's address names a file that is not there or not ours to read")
+    compares = checks and compares is not False
+    if "ssl_cipher" in said:
+        files["cipher"] = said["ssl_cipher"]
+    if url.drivername.endswith("+pymysql"):
+        return rest, {"ssl": _context(files, checks=checks, compares=compares)}
+    return rest, {"ssl": files, "ssl_mode": "VERIFY_IDENTITY" if compares else "VERIFY_CA" if checks else "REQUIRED"}
+
+
+def _context(files: Mapping[str, str], *, checks: bool, compares: bool) -> ssl.SSLContext:
+    """For PyMySQL, made once: to read the system's certificates takes longer than all the rest of a connection."""
+    try:
+        if checks:
+            context = ssl.create_default_context(cafile=files.get("ca"), capath=files.get("capath"))
+            # from Python 3.13 on it refuses the certificates that MySQL makes for itself
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.check_hostname = compares
+        else:
+            context = _without_checks()
+        if "cert" in files:
+            context.load_cert_chain(files["cert"], files.get("key"))
+        if "cipher" in files:
+            context.set_ciphers(files["cipher"])
+    except OSError as error:
+        raise ValueError(
+            f"what the database's address says of encryption cannot be used: {error.strerror or 'bad files'}"
+        ) from None
+    return context
+
+
+def _without_checks() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@cache
+def unchecked() -> ssl.SSLContext:
+    """For an address that asks for no check: encrypts where the server can.
+
+    PyMySQL would read the system's certificates for each such connection.
+    """
+    return _without_checks()
