@@ -167,8 +167,9 @@ def _columns_kept(manner: Manner) -> Iterator[str]:
 
 _READING = """
 ## Drivers of MariaDB and MySQL
-`mysql://…` takes mysqlclient where it is installed (`pip install '.[mysqlclient]'`, which needs a C compiler), else
-PyMySQL, which is always there; `mysql+pymysql://…` and `mysql+mysqldb://…` name one. Every kind of value reads alike.
+`mysql://…` takes mysqlclient where it is installed (`pip install '.[mysqlclient]'`, which compiles it: on Debian after
+`apt install gcc pkg-config libmariadb-dev python3-dev`), else PyMySQL, which is always there; `mysql+pymysql://…` and
+`mysql+mysqldb://…` name one. Every kind of value reads alike.
 PyMySQL is used with a cursor of our own that takes the packets of an answer as bytes. Processor time of the client on
 one machine, in milliseconds:
 

@@ -151,6 +151,17 @@ def test_changed_rows_and_ids_are_told_alike(database: Database) -> None:
         assert connection.execute(sa.text("SELECT COUNT(*) FROM told")).scalar() == 53
 
 
+def test_what_a_look_up_always_asks_for_stands_beside_what_it_is_given(database: Database) -> None:
+    kinds = sa.table("kinds", sa.column("id"))
+    given = sa.bindparam("given", type_=sa.Integer).label("given")
+    # a number, a text and one that must be quoted
+    asked = sa.select(kinds.c.id, given).where(kinds.c.id == 1, sa.literal("a") == "a", sa.literal("'%") == "'%")
+    for value in (5, 6):
+        assert tuple(database.first(asked.limit(3), given=value)) == (1, value)
+    unchanged = sa.update(kinds).where(kinds.c.id == 1, given.element > 5).values(id=kinds.c.id + 0)
+    assert [database.change(unchanged, given=value) for value in (5, 6)] == [0, 1]
+
+
 @pytest.mark.parametrize("text", ["'; DROP TABLE kinds; --", "a\\'b", "%s %(id)s", "\\", '"', "\x00\x1a", "a:b", "é😀"])
 def test_a_parameter_is_never_a_part_of_the_statement(database: Database, text: str) -> None:
     statement = sa.select(sa.bindparam("said", type_=sa.String).label("said"), sa.literal_column("'%'"))
