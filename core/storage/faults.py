@@ -95,7 +95,7 @@ _COLLATION_CODES = (1267, 1270, 1271)
 _LACKS = (1054, 1146, "42P01", "42703")
 _SQLITE_LACKS = ("no such table", "no such column")
 _MYSQL_NO_SERVER = (2002, 2003, 2005)
-# of encryption: the driver's own, or one that it has from Python and tells as no connection at all
+# of encryption; PyMySQL tells what it has from Python as no connection at all
 _MYSQL_ENCRYPTION = 2026
 _POSTGRESQL = {
     "28P01": _CREDENTIALS,
@@ -149,7 +149,7 @@ def set_up_fault(error: BaseException | None) -> DatabaseFailed | None:
         if code in _MYSQL_NO_SERVER:
             return _unreached(code, getattr(error, "original_exception", None))
         if code == _MYSQL_ENCRYPTION:
-            return DatabaseSetUp(_CERTIFICATE if "certificate" in str(error) else _NOT_ENCRYPTED)
+            return _unencrypted(str(error))
         if sentence := _MYSQL.get(code) if isinstance(code, int) else _POSTGRESQL.get(code):
             return DatabaseSetUp(sentence)
     return _by_text(error) if _is_connecting_to_postgresql(error) else None
@@ -160,6 +160,13 @@ def _unreached(code: int | str, cause: Exception | None) -> DatabaseUnavailable:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return DatabaseSetUp(_CERTIFICATE)
     return DatabaseSetUp(_NO_HOST) if code == 2005 or isinstance(cause, socket.gaierror) else NoDatabaseServer()
+
+
+def _unencrypted(text: str) -> DatabaseUnavailable | None:
+    """None where the connection only broke meanwhile."""
+    if "certificate" in text:
+        return DatabaseSetUp(_CERTIFICATE)
+    return DatabaseSetUp(_NOT_ENCRYPTED) if "SSL is required" in text else None
 
 
 def _codes(error: BaseException | None) -> Iterator[int | str]:

@@ -13,7 +13,7 @@ _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgres": "postgresql+psycopg", "post
 _MYSQL_DRIVERS = {"mysqldb": "mysql+mysqldb", "pymysql": "mysql+pymysql"}
 # what an address of MySQL may say of a server's certificate, by yes and no
 SSL_SWITCHES = ("ssl_verify_cert", "ssl_check_hostname")
-# the second by the name that MySQL's own programs have for it
+# the second by PyMySQL's name for it
 _SSL_NAMES = {"ssl_verify_identity": "ssl_check_hostname"}
 # where servers of MySQL and MariaDB listen on this machine: Debian's place first
 _SOCKETS = ("/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock")  # noqa: S108

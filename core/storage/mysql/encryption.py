@@ -1,7 +1,7 @@
 """Encrypted connections to MariaDB and MySQL: what an address says of them, as the arguments of its driver.
 
-Alike for each driver. By themselves they are not: mysqlclient checks nothing where a certificate authority is all that
-it is told, and PyMySQL forgets the authority, and compares no name, where it is told to compare names.
+Alike for each driver. By themselves they are not: mysqlclient, told an authority alone, compares no name and speaks in
+clear to a server that cannot encrypt; PyMySQL, told to compare names, forgets the authority and compares none.
 """
 
 import os
@@ -44,31 +44,32 @@ def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
         if not os.access(path, os.R_OK):
             raise ValueError(f"ssl_{name} of the database's address names a file that is not there or not ours to read")
     compares = checks and compares is not False
-    if "ssl_cipher" in said:
-        files["cipher"] = said["ssl_cipher"]
+    ciphers = {"cipher": said["ssl_cipher"]} if "ssl_cipher" in said else {}
     if url.drivername.endswith("+pymysql"):
-        return rest, {"ssl": _context(files, checks=checks, compares=compares)}
-    return rest, {"ssl": files, "ssl_mode": "VERIFY_IDENTITY" if compares else "VERIFY_CA" if checks else "REQUIRED"}
+        return rest, {"ssl": _context(files | ciphers, checks=checks, compares=compares)}
+    # it would find out with the first connection; what ciphers are called is its library's
+    _context(files, checks=checks, compares=compares)
+    mode = "VERIFY_IDENTITY" if compares else "VERIFY_CA" if checks else "REQUIRED"
+    return rest, {"ssl": files | ciphers, "ssl_mode": mode}
 
 
-def _context(files: Mapping[str, str], *, checks: bool, compares: bool) -> ssl.SSLContext:
+def _context(said: Mapping[str, str], *, checks: bool, compares: bool) -> ssl.SSLContext:
     """For PyMySQL, made once: to read the system's certificates takes longer than all the rest of a connection."""
     try:
         if checks:
-            context = ssl.create_default_context(cafile=files.get("ca"), capath=files.get("capath"))
+            context = ssl.create_default_context(cafile=said.get("ca"), capath=said.get("capath"))
             # from Python 3.13 on it refuses the certificates that MySQL makes for itself
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             context.check_hostname = compares
         else:
             context = _without_checks()
-        if "cert" in files:
-            context.load_cert_chain(files["cert"], files.get("key"))
-        if "cipher" in files:
-            context.set_ciphers(files["cipher"])
+        if "cert" in said:
+            context.load_cert_chain(said["cert"], said.get("key"))
+        if "cipher" in said:
+            context.set_ciphers(said["cipher"])
     except OSError as error:
-        raise ValueError(
-            f"what the database's address says of encryption cannot be used: {error.strerror or 'bad files'}"
-        ) from None
+        reason = error.strerror or "bad files"
+        raise ValueError(f"what the database's address says of encryption cannot be used: {reason}") from None
     return context
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pymysql import err
+from pymysql.constants import CR
 
 from core.config import load_config
 from core.storage.database import Database
-from core.storage.faults import DatabaseSetUp
+from core.storage.faults import DatabaseSetUp, set_up_fault
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
 from tests.worlds.lacking import require_program
@@ -161,6 +163,10 @@ def test_nothing_is_said_in_clear_to_a_server_that_cannot_encrypt(place: Place, 
         server.close()
 
 
+def test_a_connection_that_breaks_while_it_is_encrypted_says_nothing_of_the_set_up() -> None:
+    assert set_up_fault(err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "TLS/SSL error: unexpected eof")) is None
+
+
 @pytest.mark.parametrize("name", ["ssl_ca", "ssl_capath", "ssl_cert", "ssl_key"])
 def test_a_file_that_is_not_there_is_told_at_the_start(driver: str, name: str) -> None:
     config = load_config(None, {"SHOWBOX_DATABASE_URL": f"mysql+{driver}://u:secret@127.0.0.1/panel?{name}=/no/such"})
@@ -169,10 +175,12 @@ def test_a_file_that_is_not_there_is_told_at_the_start(driver: str, name: str) -
     assert "secret" not in str(told.value)
 
 
-def test_a_file_that_is_no_certificate_is_told_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("no certificate")
+@pytest.mark.parametrize("query", ["ssl_ca={text}", "ssl_cert={text}", "ssl_cert={text}&ssl_key={text}"])
+def test_a_file_that_is_no_certificate_is_told_at_the_start(driver: str, query: str, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("no certificate")
     with pytest.raises(ValueError, match="says of encryption cannot be used"):
-        Database(f"mysql+pymysql://root@127.0.0.1/panel?ssl_ca={tmp_path / 'text'}")
+        Database(f"mysql+{driver}://root@127.0.0.1/panel?{query.format(text=text)}")
 
 
 @pytest.mark.parametrize("name", ["ssl_check_hostname", "ssl_verify_identity", "ssl_verify_cert"])
