@@ -63,6 +63,9 @@ def _mysql_engine(url: URL, pool_size: int, arguments: dict[str, Any]) -> Engine
     arguments.update(encrypted)
     if url.drivername.endswith("+mysqldb"):
         arguments.update(mysqlclient_options())
+        if url.host == "localhost" and "unix_socket" not in url.query:
+            # its library would take its own idea of a socket instead, whatever the port
+            url = url.set(host="127.0.0.1")
         # as PyMySQL does: statements are taken apart by what they call their values (core.storage.lookups)
         engine = _server_engine(url, pool_size, arguments, paramstyle="pyformat")
         connect = engine.dialect.loaded_dbapi.connect

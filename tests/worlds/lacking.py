@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -27,3 +28,9 @@ def missing(line: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(line)
     pytest.skip(line)
+
+
+def require_driver(name: str) -> None:
+    """Of MariaDB. CI has mysqlclient in an environment of its own (``.ci/clean-machine``): where it is, all use it."""
+    if name == "mysqldb" and find_spec("MySQLdb") is None:
+        pytest.skip("mysqlclient is not installed: pip install '.[mysqlclient]'")

@@ -27,7 +27,7 @@ def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
     ``ssl_ca`` (a file) or ``ssl_capath`` (a folder) names the authorities that are trusted: then, and by
     ``ssl_verify_cert`` or ``ssl_check_hostname``, which without them trust the system's, the server must show a
     certificate of theirs for its name. ``ssl_check_hostname=false``: for any name. ``ssl_cert``, ``ssl_key``: ours.
-    Nothing of all that: encrypted where the server can, and nothing checked.
+    Nothing of all that: nothing is checked, and encrypted is what the driver does by itself.
 
     Raises ValueError, in a sentence, for files that cannot be used.
     """
@@ -35,7 +35,8 @@ def encryption(url: URL) -> tuple[URL, dict[str, Any]]:
     rest = url.difference_update_query(_SAID)
     switches = {name: asbool(said[name]) for name in SSL_SWITCHES if name in said}
     compares = switches.get("ssl_check_hostname")
-    checks = switches.get("ssl_verify_cert", compares is True or any(name in said for name in _AUTHORITIES))
+    # of two that contradict each other the stricter
+    checks = compares is True or switches.get("ssl_verify_cert", any(name in said for name in _AUTHORITIES))
     used = _FILES if checks else _OURS
     files = {name.removeprefix("ssl_"): said[name] for name in used if name in said}
     if not checks and not said.keys() & {*_FILES, "ssl_cipher"}:
@@ -64,7 +65,8 @@ def _context(said: Mapping[str, str], *, checks: bool, compares: bool) -> ssl.SS
         else:
             context = _without_checks()
         if "cert" in said:
-            context.load_cert_chain(said["cert"], said.get("key"))
+            # a key that is locked is refused; without a password OpenSSL would ask at the console
+            context.load_cert_chain(said["cert"], said.get("key"), password="")
         if "cipher" in said:
             context.set_ciphers(said["cipher"])
     except OSError as error:

@@ -23,6 +23,7 @@ from core.storage.mysql.cursor import FastCursor
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
 from tests.worlds.databases import create_database, require
+from tests.worlds.lacking import require_driver
 from tests.worlds.private_servers import PrivateMariadb
 from tests.worlds.servers import server_url
 from tests.worlds.strangers import mysql_connection
@@ -97,8 +98,7 @@ def address() -> str:
 
 @pytest.fixture(params=DRIVERS)
 def database(address: str, request: pytest.FixtureRequest) -> Iterator[Database]:
-    if request.param == "mysqldb" and find_spec("MySQLdb") is None:
-        pytest.skip("mysqlclient is not installed: pip install '.[mysqlclient]'")
+    require_driver(request.param)
     made = Database(address.replace("mysql://", f"mysql+{request.param}://"))
     yield made
     made.dispose()
@@ -211,6 +211,14 @@ def test_what_a_server_can_encrypt_is_encrypted_and_no_certificate_read_that_nob
         pass
     database.dispose()
     server.close()
+
+
+def test_localhost_with_a_port_is_the_server_at_that_port(database: Database) -> None:
+    if database.url.host != "127.0.0.1":
+        pytest.skip("the MariaDB of these tests is on another machine")
+    named = Database(database.url.set(host="localhost").render_as_string(hide_password=False))
+    assert named.first(sa.select(sa.literal_column("@@port").label("port"))).port == database.url.port
+    named.dispose()
 
 
 def test_a_server_that_is_away_is_said_to_be_away(database: Database) -> None:

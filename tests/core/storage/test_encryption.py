@@ -6,11 +6,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from pymysql import err
 from pymysql.constants import CR
 
@@ -19,7 +24,7 @@ from core.storage.database import Database
 from core.storage.faults import DatabaseSetUp, set_up_fault
 from core.values.database_urls import normal_url
 from tests.worlds.certificates import make_certificate
-from tests.worlds.lacking import require_program
+from tests.worlds.lacking import require_driver, require_program
 from tests.worlds.private_servers import PrivateMariadb
 from wsgi import build
 
@@ -77,8 +82,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @pytest.fixture(params=["pymysql", "mysqldb"])
 def driver(request: pytest.FixtureRequest) -> str:
-    if request.param == "mysqldb" and find_spec("MySQLdb") is None:
-        pytest.skip("mysqlclient is not installed: pip install '.[mysqlclient]'")
+    require_driver(request.param)
     return str(request.param)
 
 
@@ -124,6 +128,7 @@ def test_no_is_as_if_nothing_were_said(place: Place, driver: str, query: str) ->
         "ssl_ca={folder}/stranger.pem",
         "ssl_ca={folder}/stranger.pem&ssl_verify_identity=true",
         "ssl_ca={folder}/stranger.pem&ssl_check_hostname=no",
+        "ssl_ca={folder}/stranger.pem&ssl_verify_cert=no&ssl_check_hostname=yes",
         # the system trusts others
         "ssl_verify_identity=yes",
         "ssl_verify_cert=yes",
@@ -181,6 +186,14 @@ def test_a_file_that_is_no_certificate_is_told_at_the_start(driver: str, query: 
     text.write_text("no certificate")
     with pytest.raises(ValueError, match="says of encryption cannot be used"):
         Database(f"mysql+{driver}://root@127.0.0.1/panel?{query.format(text=text)}")
+
+
+def test_a_key_that_is_locked_is_refused_and_nobody_asked(place: Place, driver: str, tmp_path: Path) -> None:
+    key = load_pem_private_key((place.folder / "client.key").read_bytes(), None)
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    with pytest.raises(ValueError, match="says of encryption cannot be used"):
+        Database(place.url(driver, f"ssl_cert={{folder}}/client.pem&ssl_key={locked}"))
 
 
 @pytest.mark.parametrize("name", ["ssl_check_hostname", "ssl_verify_identity", "ssl_verify_cert"])
